@@ -1,0 +1,78 @@
+"""What the engine sees of the outside: one frozen value of protocols, handed to every function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from valetkey.model.connections import ConnectionKey, Event, Record
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.model.ports import Clock, Label, Sealer, Store, TokenEndpoint
+
+Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside that the engine touches.
+
+    Attributes:
+        store: Where records are.
+        sealer: What seals and opens grants.
+        endpoint: The way to authorization servers.
+        clock: Time.
+        credential: Finds a declared credential by name; raises ConfigurationError (``unknown_credential``).
+        app: Reads the app credentials of a credential, anew each time; raises ConfigurationError (``app_missing``).
+        nonce: Makes 128 random bits in hex.
+        pulse: ``with pulse(seconds, beat):`` calls `beat` every so many seconds until the block ends.
+        actor: Which face acts, for events: ``library``, ``command``...
+        changed: Told of every connection whose grant or state this process changed.
+    """
+
+    store: Store
+    sealer: Sealer
+    endpoint: TokenEndpoint
+    clock: Clock
+    credential: Callable[[str], OAuth2Credential]
+    app: Callable[[OAuth2Credential], AppCredentials]
+    nonce: Callable[[], str]
+    pulse: Pulse
+    actor: str = "library"
+    changed: Callable[[Record], None] = field(default=lambda record: None)
+
+
+def grant_label(key: ConnectionKey, connection_id: str, incarnation: int, version: int) -> Label:
+    """Return what a sealed grant is bound to."""
+    return Label("grant", key.env, connection_id, incarnation, version)
+
+
+def open_grant(world: World, record: Record) -> Grant | None:
+    """Open the grant of a record, None where it holds none.
+
+    Raises:
+        DecryptionFailed: It cannot be opened with the keys at hand, or what was opened is no grant.
+    """
+    if record.sealed is None:
+        return None
+    label = grant_label(record.key, record.id, record.incarnation, record.version)
+    return Grant.from_json(world.sealer.open(record.sealed, label))
+
+
+def emit(world: World, kind: str, record: Record, **detail: object) -> None:
+    """Append an event about a connection."""
+    key = record.key
+    world.store.append_event(
+        Event(
+            kind=kind,
+            at=world.clock.now(),
+            env=key.env,
+            connection_id=record.id,
+            credential=key.credential,
+            owner=key.owner,
+            account=key.account,
+            actor=world.actor,
+            detail=detail,
+        )
+    )

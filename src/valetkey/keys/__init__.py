@@ -1,0 +1,1 @@
+"""Layer 4: where master keys come from."""

@@ -1,0 +1,321 @@
+"""Connections: their keys, their records in the store, and what is told about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from valetkey.model.credentials import EMPTY
+
+State = Literal[
+    "pending", "connected", "expires_soon", "refresh_failing", "needs_reauth", "app_error", "disconnected"
+]
+StoredState = Literal["pending", "connected", "refresh_failing", "needs_reauth", "disconnected"]
+"""What a record holds.  ``expires_soon`` depends on the clock and ``app_error`` stands with the app: both are
+worked out when a status is told."""
+
+Reason = Literal[
+    "revoked",
+    "idle_expired",
+    "policy_changed",
+    "no_refresh_token",
+    "lost_in_rotation",
+    "reuse_detected",
+    "key_lost",
+    "unknown",
+]
+REASONS: Final[tuple[Reason, ...]] = (
+    "revoked",
+    "idle_expired",
+    "policy_changed",
+    "no_refresh_token",
+    "lost_in_rotation",
+    "reuse_detected",
+    "key_lost",
+    "unknown",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionKey:
+    """What a connection is found by: environment, credential, owner (None: the program's own) and account label."""
+
+    env: str
+    credential: str
+    owner: str | None = None
+    account: str = ""
+
+    def __str__(self) -> str:
+        """As in messages: ``slack``, ``slack/ada``, ``slack/ada/work``; ``slack//work`` without owner."""
+        parts = [self.credential, self.owner or "", self.account]
+        return "/".join(parts).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which connection: its id, which never changes, and its key.  A value: it can be kept, compared, sent."""
+
+    id: str
+    credential: str
+    owner: str | None = None
+    account: str = ""
+    env: str = "default"
+
+    @property
+    def key(self) -> ConnectionKey:
+        """The key under which the store finds it."""
+        return ConnectionKey(self.env, self.credential, self.owner, self.account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who it is at the provider.  `subject` is the provider's stable id; the rest is for people."""
+
+    subject: str = ""
+    email: str = ""
+    name: str = ""
+    login: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a person reads: the e-mail, else the login, else the name, else the subject."""
+        return self.email or self.login or self.name or self.subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Somebody may be spending the refresh token.
+
+    Attributes:
+        holder: 128 random bits in hex, new for each claim.
+        until: By the store's clock, when the claim runs out.
+        spending: The fingerprint of the refresh token that is being spent.
+        expired: Whether the store's clock was past `until` when the record was read.
+    """
+
+    holder: str
+    until: float
+    spending: str = ""
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Sealed bytes and the id of the data key that opens them."""
+
+    blob: bytes = field(repr=False)
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One connection as the store holds it: everything in clear but the grant.
+
+    `version` counts grant changes only (not claims, states, tags, re-sealing); `incarnation` counts connects and
+    disconnects.  Together they are what a writer must have seen to be allowed to write.  All times are Unix seconds.
+    """
+
+    id: str
+    key: ConnectionKey
+    incarnation: int = 1
+    version: int = 0
+    claim: Claim | None = None
+    doubt: int = 0
+    """How often the refresh token at hand was sent without a readable answer."""
+    state: StoredState = "pending"
+    reason: str = ""
+    error: str = ""
+    """The class of the last failure (an error code), empty when all is well."""
+    error_text: str = ""
+    failures: int = 0
+    next_try_at: float | None = None
+    cooldown_until: float | None = None
+    """No refresh before this time: a token younger than a minute was refused (R11)."""
+    expires_at: float | None = None
+    refresh_expires_at: float | None = None
+    obtained_at: float | None = None
+    learnt_lifetime: float | None = None
+    granted: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
+    identity: Identity | None = None
+    params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    client_id: str = ""
+    issuer: str = ""
+    token_origin: str = ""
+    refreshable: bool = False
+    access_fp: str = ""
+    refresh_fp: str = ""
+    secret_id: str = ""
+    """The id of this connection's token object in the secret service."""
+    sealed: Sealed | None = None
+    created_at: float = 0.0
+    connected_at: float | None = None
+    last_refresh_at: float | None = None
+    last_used_at: float | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Which connection this is the record of."""
+        return Connection(self.id, self.key.credential, self.key.owner, self.key.account, self.key.env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What a row must still be for a write to happen (rules R3 and R6).
+
+    The row's incarnation and version must be these.  With `holder`, it must also hold the claim; or, where `spent` is
+    given, still hold the refresh token with that fingerprint: an answer bought with that very token is its successor,
+    whatever somebody did to claim or state meanwhile.
+    """
+
+    incarnation: int
+    version: int
+    holder: str | None = None
+    spent: str | None = None
+
+    @classmethod
+    def of(cls, record: Record, *, holder: str | None = None, spent: str | None = None) -> Expect:
+        """Expect the row to be as `record` was read."""
+        return cls(incarnation=record.incarnation, version=record.version, holder=holder, spent=spent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which connections to list.  A member that is None does not filter.
+
+    `owner` filters by owner when it is a string; `own=True` asks for the program's own (those without owner).
+    """
+
+    env: str
+    credential: str | None = None
+    owner: str | None = None
+    own: bool = False
+    state: StoredState | None = None
+    missing_scope: str | None = None
+    search: str | None = None
+    """Matches credential, owner, account and identity, anywhere, without case."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """One page of records, ordered by (credential, owner, account, id), and the cursor of the next, or None."""
+
+    items: tuple[Record, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Anything else that the store keeps: flows, secrets, declarations, app states, data keys, leases.
+
+    Attributes:
+        kind: What it is: ``flow``, ``secret``, ``declaration``, ``app``, ``data_key``, ``lease``, ``meta``.
+        env: Its environment; empty for what belongs to the whole store.
+        id: Unique within kind and environment.
+        body: JSON values in clear.
+        sealed: Its secret part, sealed.
+        expires_at: Unix seconds after which it counts as absent.
+        version: Counts its writes; 0 for one that was never stored.
+    """
+
+    kind: str
+    id: str
+    env: str = ""
+    body: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    sealed: Sealed | None = None
+    expires_at: float | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened: ``connected``, ``refreshed``, ``refresh_failed``, ``needs_reauth``, ``disconnected``...
+
+    `seq` is given by the store and only grows; `at` is Unix seconds; `actor` says which face did it.
+    """
+
+    kind: str
+    at: float
+    env: str = ""
+    connection_id: str = ""
+    credential: str = ""
+    owner: str | None = None
+    account: str = ""
+    actor: str = ""
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a connection is.  States are data: looking never raises for a connection that is not well.
+
+    Attributes:
+        connection: Which one; its id is empty while nobody ever tried to connect it.
+        state: One of the seven states.
+        reason: Why, for ``needs_reauth`` and the failing states; else empty.
+        hint: What to do next; empty when nothing needs doing.
+        expires_at: Unix seconds at which the access token ends; None: unknown or never.
+        refresh_expires_at: Unix seconds at which the refresh token itself ends, where known.
+        granted: The scopes that the account holder gave.
+        requested: The scopes that were asked for.
+        missing: What was asked for and not given.
+        identity: Who it is at the provider, where it could be read.
+        params: Values that came with the connection.
+        last_refresh_at: Unix seconds of the last successful refresh.
+        last_used_at: Unix seconds, to the minute, of the last use.
+        next_try_at: Unix seconds before which a failing refresh is not tried again.
+        refreshable: Whether the connection can renew its access token by itself.
+    """
+
+    connection: Connection
+    state: State
+    reason: str = ""
+    hint: str = ""
+    expires_at: float | None = None
+    refresh_expires_at: float | None = None
+    granted: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    identity: Identity | None = None
+    params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    last_refresh_at: float | None = None
+    last_used_at: float | None = None
+    next_try_at: float | None = None
+    refreshable: bool = False
+
+    @property
+    def connection_id(self) -> str:
+        """The connection's id (``con_...``), which never changes."""
+        return self.connection.id
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of statuses and the cursor of the next page, or None when this is the last."""
+
+    items: tuple[Status, ...]
+    cursor: str | None = None
+
+    def __iter__(self) -> Iterator[Status]:
+        """Iterate over the statuses of this page."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def token_secret_id(base: str, owner: str | None, account: str) -> str:
+    """Return the secret id of a connection's token object: ``base``, ``base/owner``, ``base/owner/account``.
+
+    Owner and account are percent-encoded, so that no owner can name another's secret.
+    """
+    if owner is None and not account:
+        return base
+    parts = [base, quote(owner or "", safe="")]
+    if account:
+        parts.append(quote(account, safe=""))
+    return "/".join(parts)

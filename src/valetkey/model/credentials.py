@@ -1,0 +1,138 @@
+"""What a program declares: an OAuth2 integration (`OAuth2Credential`) and the app registered for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from valetkey.values import Secret
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+GrantType = Literal["authorization_code", "client_credentials"]
+Reach = Literal["token", "grant", "user"]
+OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
+Loopback = Literal["any_port", "fixed_port", "https_only"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppCredentials:
+    """The app that is registered at the provider: its client id and, unless it is public, its client secret.
+
+    It is also the schema of the secret in which they are kept (`wire_secret(schema=AppCredentials)`).
+    """
+
+    client_id: str
+    client_secret: Secret | None = None
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when the client id or the secret changes, and tells neither."""
+        secret = self.client_secret.reveal() if self.client_secret else ""
+        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}").fingerprint()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2Credential:
+    """A declared OAuth2 integration: endpoints, scopes, quirks, and the ids of its two secrets.
+
+    Made by `wire_oauth2_credential`, which fills in what a preset knows and checks every field.
+
+    Attributes:
+        name: Its key, as in ``valet.client("github")``.
+        display_name: Its name for people.
+        description: What the program uses it for.
+        secret_id: Under which id the secret service keeps the app credentials.
+        token_secret_id: Under which id it keeps the token object of the program's own default account.
+        grant: How grants are got: ``authorization_code`` (also by device) or ``client_credentials``.
+        authorization_url: The authorization endpoint (RFC 6749 section 3.1).
+        token_url: The token endpoint (RFC 6749 section 3.2).
+        device_authorization_url: The device authorization endpoint (RFC 8628 section 3.1).
+        revocation_url: The revocation endpoint (RFC 7009).
+        userinfo_url: Where the identity of a connected account is read.
+        issuer: The issuer identifier (RFC 8414), compared byte for byte with ``iss`` (RFC 9207).
+        iss_advertised: Whether the server says that it always sends ``iss``: then its absence is refused.
+        scopes: What is asked for.
+        forced_scopes: Asked for in addition, always (an offline scope, say).
+        scope_separator: What stands between scopes in requests.
+        pkce: Whether PKCE with S256 is used (RFC 7636).
+        additional_params: Further parameters of the authorization URL.
+        token_params: Further parameters of the code exchange.
+        refresh_params: Further parameters of the refresh.
+        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3).
+        basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
+        token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
+        accept: The ``Accept`` header of token requests.
+        redirect_uri: The exact redirect URI to use; by default one is made from the face that connects.
+        loopback: Which redirect URIs on 127.0.0.1 the provider takes.
+        api_hosts: The hosts that may see the access token; ``*.example.com`` means any host below.
+        api_base_url: What relative URLs of API calls are joined to.
+        per_owner: Whether a call without an owner is an error.
+        params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
+        identity: Where the identity stands in the userinfo answer: member name -> dotted path.
+        buffer: Seconds before its end at which an access token counts as expired; None: as rule R1 says.
+        access_token_lifetime: Seconds, used where the provider does not say (R13).
+        refresh_token_lifetime: Seconds of disuse after which the refresh token dies, where known.
+        never_expires: Whether a missing or non-positive ``expires_in`` means that the token does not expire.
+        retry_in_doubt: Whether a refresh whose answer was lost is tried once more with the same token (R9).
+        rotates_refresh_token: Whether a refresh answers with a new refresh token; None: not known.
+        refresh_grace: Seconds during which a spent refresh token is still taken; None: not known.
+        on_reuse: What the provider does when a spent refresh token comes back; None: not known.
+        refresh_on_403: Whether this provider says 403 where it means an invalid token.
+        revocation_reach: What a revocation ends: one token, the grant, or all of that user and client.
+        error_aliases: Provider error -> standard error (``bad_refresh_token`` -> ``invalid_grant``).
+        preset: The preset it was made from.
+        source: Who declared it: ``code``, ``file`` or ``command``.
+    """
+
+    name: str
+    display_name: str = ""
+    description: str = ""
+    secret_id: str = ""
+    token_secret_id: str = ""
+    grant: GrantType = "authorization_code"
+    authorization_url: str = ""
+    token_url: str = ""
+    device_authorization_url: str = ""
+    revocation_url: str = ""
+    userinfo_url: str = ""
+    issuer: str = ""
+    iss_advertised: bool = False
+    scopes: tuple[str, ...] = ()
+    forced_scopes: tuple[str, ...] = ()
+    scope_separator: str = " "
+    pkce: bool = True
+    additional_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    token_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    refresh_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    client_auth: ClientAuth = "client_secret_basic"
+    basic_raw: bool = False
+    token_request_format: Literal["form", "json"] = "form"
+    accept: str = "application/json"
+    redirect_uri: str = ""
+    loopback: Loopback = "any_port"
+    api_hosts: tuple[str, ...] = ()
+    api_base_url: str = ""
+    per_owner: bool = False
+    params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    identity: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    buffer: float | None = None
+    access_token_lifetime: float | None = None
+    refresh_token_lifetime: float | None = None
+    never_expires: bool = False
+    retry_in_doubt: bool = True
+    rotates_refresh_token: bool | None = None
+    refresh_grace: float | None = None
+    on_reuse: OnReuse | None = None
+    refresh_on_403: bool = False
+    revocation_reach: Reach = "grant"
+    error_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    preset: str = ""
+    source: Literal["code", "file", "command"] = "code"
+
+    @property
+    def all_scopes(self) -> tuple[str, ...]:
+        """The scopes that are asked for: declared ones, then forced ones, each once."""
+        return tuple(dict.fromkeys((*self.scopes, *self.forced_scopes)))

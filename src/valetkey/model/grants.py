@@ -1,0 +1,117 @@
+"""The grant: one token set, and its form as the stored token object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from valetkey.values import Secret
+
+_MILLISECONDS = 100_000_000_000
+"""Unix times above this are in milliseconds: as seconds they would lie beyond the year 5138."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The token set of one connection.
+
+    Attributes:
+        access_token: What the API takes.
+        refresh_token: What buys the next access token, where the provider gave one.
+        token_type: As the provider wrote it; compare without case (RFC 6749 section 7.1).
+        expires_at: Unix seconds at which the access token ends; None when unknown or never.
+        refresh_expires_at: Unix seconds at which the refresh token ends, where the provider says so.
+        scope: The scopes that were granted, which may differ from those asked for.
+        id_token: The OpenID Connect id token, where one came.
+        obtained_at: Unix seconds at which this token set arrived.
+        quarantined: A refresh token that came in an answer which failed validation; kept, never used by itself.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    token_type: str = "bearer"  # noqa: S105 - a scheme, not a password
+    expires_at: float | None = None
+    refresh_expires_at: float | None = None
+    scope: tuple[str, ...] = ()
+    id_token: Secret | None = None
+    obtained_at: float = 0.0
+    quarantined: Secret | None = None
+
+    def to_token_object(self) -> dict[str, Any]:
+        """Return the stored form: plain JSON values, secrets in clear.  For sealing, never for printing."""
+        token: dict[str, Any] = {
+            "access_token": self.access_token.reveal(),
+            "token_type": self.token_type,
+            "scope": " ".join(self.scope),
+            "obtained_at": self.obtained_at,
+        }
+        optional: dict[str, Any] = {
+            "refresh_token": self.refresh_token and self.refresh_token.reveal(),
+            "expires_at": self.expires_at,
+            "refresh_expires_at": self.refresh_expires_at,
+            "id_token": self.id_token and self.id_token.reveal(),
+            "quarantined": self.quarantined and self.quarantined.reveal(),
+        }
+        token.update({name: value for name, value in optional.items() if value is not None})
+        return token
+
+    def to_json(self) -> bytes:
+        """Return the token object as UTF-8 JSON."""
+        return json.dumps(self.to_token_object(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_token_object(cls, token: Mapping[str, Any]) -> Grant:
+        """Read a token object; camelCase names and times in milliseconds are understood too.
+
+        Raises:
+            ValueError: The object holds no access token.
+        """
+
+        def text(*names: str) -> str | None:
+            return next((str(token[n]) for n in names if token.get(n) not in (None, "")), None)
+
+        def secret(*names: str) -> Secret | None:
+            value = text(*names)
+            return None if value is None else Secret(value)
+
+        access = secret("access_token", "accessToken")
+        if access is None:
+            msg = "the token object holds no access_token"
+            raise ValueError(msg)
+        scope = token.get("scope") or ()
+        return cls(
+            access_token=access,
+            refresh_token=secret("refresh_token", "refreshToken"),
+            token_type=text("token_type", "tokenType") or "bearer",
+            expires_at=_seconds(token.get("expires_at", token.get("expiresAt"))),
+            refresh_expires_at=_seconds(token.get("refresh_expires_at", token.get("refreshExpiresAt"))),
+            scope=tuple(scope.split()) if isinstance(scope, str) else tuple(scope),
+            id_token=secret("id_token", "idToken"),
+            obtained_at=_seconds(token.get("obtained_at", token.get("obtainedAt"))) or 0.0,
+            quarantined=secret("quarantined"),
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Grant:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is not a JSON object with an access token.
+        """
+        token = json.loads(data)
+        if not isinstance(token, dict):
+            msg = "the token object is not a JSON object"
+            raise ValueError(msg)  # noqa: TRY004 - the caller gave text, not a type
+        return cls.from_token_object(token)
+
+
+def _seconds(value: object) -> float | None:
+    if value is None or value == "" or isinstance(value, bool):
+        return None
+    if not isinstance(value, (int, float, str)):
+        msg = "a time in the token object is not a number"
+        raise ValueError(msg)  # noqa: TRY004
+    number = float(value)
+    return number / 1000 if number > _MILLISECONDS else number

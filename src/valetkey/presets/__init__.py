@@ -1,0 +1,1 @@
+"""Facts about providers, as data (one TOML file each)."""
