@@ -59,7 +59,7 @@ class ConfigurationError(ValetkeyError):
     default_code = "configuration"
 
 
-class AmbiguousAccount(ValetkeyError):  # noqa: N818 - a name of the design: it reads as what it is
+class AmbiguousAccount(ValetkeyError):
     """The owner has several accounts under this credential and the call named none."""
 
     default_code = "ambiguous_account"
@@ -69,7 +69,7 @@ class AmbiguousAccount(ValetkeyError):  # noqa: N818 - a name of the design: it 
         self.accounts = accounts
 
 
-class HostNotAllowed(ValetkeyError):  # noqa: N818
+class HostNotAllowed(ValetkeyError):
     """The URL's host is not one that this credential's token may be sent to.  Nothing was sent."""
 
     default_code = "host_not_allowed"
@@ -84,13 +84,13 @@ class ConnectError(ValetkeyError):
     default_code = "connect_failed"
 
 
-class StateMismatch(ConnectError):  # noqa: N818
+class StateMismatch(ConnectError):
     """The callback's ``state`` is unknown, used, expired, or belongs to another browser (RFC 6749 section 10.12)."""
 
     default_code = "state_mismatch"
 
 
-class IssuerMismatch(ConnectError):  # noqa: N818
+class IssuerMismatch(ConnectError):
     """The callback came from another authorization server than the one asked (RFC 9207 section 2.4)."""
 
     default_code = "issuer_mismatch"
@@ -99,7 +99,7 @@ class IssuerMismatch(ConnectError):  # noqa: N818
 DeniedBy = Literal["by_person", "by_admin", "approval_pending", "unknown"]
 
 
-class AuthorizationDenied(ConnectError):  # noqa: N818
+class AuthorizationDenied(ConnectError):
     """The provider says that access was not given; ``why`` tells by whom, as far as the provider says."""
 
     default_code = "authorization_denied"
@@ -109,19 +109,19 @@ class AuthorizationDenied(ConnectError):  # noqa: N818
         self.why: DeniedBy = why
 
 
-class ConsentExpired(ConnectError):  # noqa: N818
+class ConsentExpired(ConnectError):
     """Nobody answered in time."""
 
     default_code = "consent_expired"
 
 
-class WrongUser(ConnectError):  # noqa: N818
+class WrongUser(ConnectError):
     """Another person finished the consent than the one who started it."""
 
     default_code = "wrong_user"
 
 
-class ScopesMissing(ConnectError):  # noqa: N818
+class ScopesMissing(ConnectError):
     """The grant holds fewer scopes than the call demands."""
 
     default_code = "scopes_missing"
@@ -135,7 +135,7 @@ class ScopesMissing(ConnectError):  # noqa: N818
 # -- a person must act ---------------------------------------------------------------------------------------------
 
 
-class ReauthorizationRequired(ValetkeyError):  # noqa: N818
+class ReauthorizationRequired(ValetkeyError):
     """The grant is of no more use: a person must sign in again.
 
     Attributes:
@@ -168,7 +168,7 @@ class NotConnected(ReauthorizationRequired):
     default_code = "not_connected"
 
 
-class StepUpRequired(ValetkeyError):  # noqa: N818
+class StepUpRequired(ValetkeyError):
     """The API wants a stronger or fresher sign-in than the token stands for (RFC 9470).  Nothing was refreshed."""
 
     default_code = "step_up_required"
@@ -216,14 +216,14 @@ class ProviderError(ValetkeyError):
         self.retry_after = retry_after
 
 
-class ProviderUnavailable(ProviderError):  # noqa: N818
+class ProviderUnavailable(ProviderError):
     """The provider is down, slow, unreachable or asks for patience.  The grant is kept."""
 
     default_code = "provider_unavailable"
     default_retryable = True
 
 
-class ClientRejected(ProviderError):  # noqa: N818
+class ClientRejected(ProviderError):
     """The provider does not accept the *app*: wrong or expired client secret.  No connection is touched."""
 
     default_code = "client_rejected"
@@ -244,19 +244,19 @@ class StoreError(ValetkeyError):
     default_code = "store"
 
 
-class DecryptionFailed(StoreError):  # noqa: N818
+class DecryptionFailed(StoreError):
     """What is stored cannot be opened: missing key, wrong key, or a changed row.  It is kept as it is."""
 
     default_code = "decryption_failed"
 
 
-class StoreUnavailable(StoreError):  # noqa: N818
+class StoreUnavailable(StoreError):
     """The store does not answer: locked, full, read-only, or down."""
 
     default_code = "store_unavailable"
 
 
-class RefreshBusy(ValetkeyError):  # noqa: N818
+class RefreshBusy(ValetkeyError):
     """Another holder is refreshing and did not finish within the deadline.  Try again in a moment."""
 
     default_code = "refresh_busy"

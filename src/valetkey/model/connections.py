@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 from valetkey.model.credentials import EMPTY
 
-State = Literal[
-    "pending", "connected", "expires_soon", "refresh_failing", "needs_reauth", "app_error", "disconnected"
-]
+State = Literal["pending", "connected", "expires_soon", "refresh_failing", "needs_reauth", "app_error", "disconnected"]
 StoredState = Literal["pending", "connected", "refresh_failing", "needs_reauth", "disconnected"]
 """What a record holds.  ``expires_soon`` depends on the clock and ``app_error`` stands with the app: both are
 worked out when a status is told."""

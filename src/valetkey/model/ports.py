@@ -202,7 +202,13 @@ class Store(Protocol):
         ...
 
     def list_events(
-        self, *, env: str, connection_id: str | None = None, after: int = 0, limit: int = 100, newest_first: bool = False
+        self,
+        *,
+        env: str,
+        connection_id: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+        newest_first: bool = False,
     ) -> Sequence[Event]:
         """Return events with a number above `after`, oldest first unless `newest_first`."""
         ...
@@ -288,13 +294,13 @@ class TokenEndpoint(Protocol):
         ...
 
 
-class NotSent(Exception):  # noqa: N818 - a signal between endpoint and engine, not an error that people meet
+class NotSent(Exception):
     """The request certainly did not reach the server: DNS, connect, TLS, no free connection."""
 
 
-class InDoubt(Exception):  # noqa: N818
+class InDoubt(Exception):
     """The request may have reached the server; its connection is closed and no readable answer came."""
 
 
-class KeyRetired(Exception):  # noqa: N818
+class KeyRetired(Exception):
     """The data key of a sealing is gone from the store: seal again with the current one."""
