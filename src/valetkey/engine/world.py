@@ -40,7 +40,7 @@ class World:
     nonce: Callable[[], str]
     pulse: Pulse
     actor: str = "library"
-    changed: Callable[[Record], None] = field(default=lambda record: None)
+    changed: Callable[[Record], None] = field(default=lambda _record: None)
 
 
 def grant_label(key: ConnectionKey, connection_id: str, incarnation: int, version: int) -> Label:

@@ -129,8 +129,9 @@ class Store(Protocol):
         ...
 
     def note(self, connection_id: str, *, incarnation: int, changes: Mapping[str, Any]) -> bool:
-        """Change side facts (``tags``, ``last_used_at``, ``identity``, ``params``, ``cooldown_until``,
-        ``learnt_lifetime``) of that incarnation, whoever holds the claim.  False: that incarnation is gone.
+        """Change side facts of that incarnation, whoever holds the claim.  False: that incarnation is gone.
+
+        They are ``tags``, ``last_used_at``, ``identity``, ``params``, ``cooldown_until`` and ``learnt_lifetime``.
         """
         ...
 
