@@ -1,0 +1,229 @@
+"""Putting a fresh grant into the store: a new connection, or a new incarnation of an old one (rule R14)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from valetkey.engine.world import World, emit, grant_label
+from valetkey.errors import ConnectError, StoreError
+from valetkey.logs import get_logger
+from valetkey.model.connections import ConnectionKey, Expect, Identity, Record, Sealed, token_secret_id
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.model.ports import KeyRetired
+
+_log = get_logger("storing")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What `put_grant` did: the record as it is now, and the one whose place it took."""
+
+    record: Record
+    replaced: Record
+
+
+def store_grant(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    grant: Grant,
+    *,
+    requested: tuple[str, ...],
+    client_id: str,
+    before: Record | None,
+    identity: Identity | None = None,
+    params: Mapping[str, str] | None = None,
+) -> Record:
+    """Store a grant that was just got, as a new incarnation of its connection; returns the record.
+
+    `before` is the record as it was when getting the grant began, None where there was none.  Where it was refreshed
+    or reconnected meanwhile, the new grant takes its place all the same.  `params` None keeps those of the record.
+
+    Raises:
+        ConnectError: It was disconnected meanwhile (``disconnected_meanwhile``); the grant is not stored.
+        StoreUnavailable: The store does not answer; the grant is not stored.
+    """
+    stored = put_grant(
+        world,
+        credential,
+        key,
+        grant,
+        requested=requested,
+        client_id=client_id,
+        before=before,
+        identity=identity,
+        params=params,
+    )
+    return stored.record
+
+
+def put_grant(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    grant: Grant,
+    *,
+    requested: tuple[str, ...],
+    client_id: str,
+    before: Record | None,
+    identity: Identity | None = None,
+    params: Mapping[str, str] | None = None,
+    event: str = "connected",
+) -> Stored:
+    """Do what `store_grant` does, and tell which record the new one replaced."""
+    current = before or reserve(world, credential, key)
+    while True:
+        _refuse_disconnected(current, before)
+        facts = grant_facts(_connected(world, credential, current), grant, credential)
+        new = replace(
+            facts,
+            requested=requested,
+            client_id=client_id,
+            identity=identity,
+            params=facts.params if params is None else params,
+        )
+        stored = swap_sealed(world, new, grant, expect=Expect.of(current))
+        if stored is not None:
+            break
+        current = _reload(world, current)
+    world.changed(stored)
+    tell(world, event, stored, granted=list(stored.granted), reconnected=current.sealed is not None)
+    return Stored(stored, current)
+
+
+def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
+    """Return the record under `key`, created as ``pending`` where there was none.
+
+    A connect makes it before the code is spent, so that a disconnect meanwhile has a row to mark.
+    """
+    now = world.clock.now()
+    blank = Record(
+        id=new_connection_id(),
+        key=key,
+        secret_id=token_secret_id(credential.token_secret_id, key.owner, key.account),
+        created_at=now,
+    )
+    return world.store.load(key) or world.store.create(blank)
+
+
+def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> Record:
+    """Return `record` with everything that a new grant says in clear: its times, scopes and fingerprints.
+
+    The end of the refresh token is the provider's word, else counted from now where its lifetime is known.
+    """
+    refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
+    return replace(
+        record,
+        expires_at=grant.expires_at,
+        refresh_expires_at=_refresh_end(grant, credential),
+        obtained_at=grant.obtained_at,
+        granted=grant.scope,
+        refreshable=refreshable,
+        access_fp=grant.access_token.fingerprint(),
+        refresh_fp=grant.refresh_token.fingerprint() if grant.refresh_token else "",
+    )
+
+
+def sealed_for(world: World, record: Record, grant: Grant, *, incarnation: int, version: int) -> Sealed:
+    """Return the grant sealed for the place that `record` takes with that incarnation and version."""
+    return world.sealer.seal(grant.to_json(), grant_label(record.key, record.id, incarnation, version))
+
+
+def swap_sealed(world: World, new: Record, grant: Grant, *, expect: Expect) -> Record | None:
+    """Seal `grant` for `new` and swap it in; None when the row had moved on.
+
+    A data key that was retired between sealing and writing costs one more sealing.
+
+    Raises:
+        StoreError: The sealer keeps using a data key which the store no longer has.
+    """
+    for _ in range(2):
+        sealed = sealed_for(world, new, grant, incarnation=new.incarnation, version=new.version)
+        try:
+            return world.store.swap(replace(new, sealed=sealed), expect=expect)
+        except KeyRetired:
+            look_again = getattr(world.sealer, "refresh", None)
+            if callable(look_again):
+                look_again()
+    msg = "the data key in use was retired by another process, twice in a row"
+    raise StoreError(msg, code="key_retired", hint="try again; nothing was stored")
+
+
+def tell(world: World, kind: str, record: Record, **detail: Any) -> None:
+    """Append an event about something that is done already: the store's trouble with it is logged, not raised."""
+    try:
+        emit(world, kind, record, **detail)
+    except StoreError as error:
+        _log.warning("event %s of %s was not written: %s", kind, record.id, error)
+
+
+def new_connection_id() -> str:
+    """Return ``con_`` and 20 random characters: 100 bits."""
+    return "con_" + base64.b32encode(secrets.token_bytes(13)).decode().lower()[:20]
+
+
+def token_origin(credential: OAuth2Credential) -> str:
+    """Return the origin of the token endpoint: what a grant is bound to beside client and issuer (R12)."""
+    parts = urlsplit(credential.token_url)
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _connected(world: World, credential: OAuth2Credential, current: Record) -> Record:
+    """Return the next incarnation of `current`, connected and with nothing left of its old troubles."""
+    return replace(
+        current,
+        incarnation=current.incarnation + 1,
+        version=current.version + 1,
+        claim=None,
+        doubt=0,
+        state="connected",
+        reason="",
+        error="",
+        error_text="",
+        failures=0,
+        next_try_at=None,
+        cooldown_until=None,
+        issuer=credential.issuer,
+        token_origin=token_origin(credential),
+        secret_id=token_secret_id(credential.token_secret_id, current.key.owner, current.key.account),
+        connected_at=world.clock.now(),
+        last_refresh_at=None,
+    )
+
+
+def _refresh_end(grant: Grant, credential: OAuth2Credential) -> float | None:
+    if grant.refresh_token is None or grant.refresh_expires_at is not None:
+        return grant.refresh_expires_at
+    if credential.refresh_token_lifetime is None:
+        return None
+    return grant.obtained_at + credential.refresh_token_lifetime
+
+
+def _reload(world: World, record: Record) -> Record:
+    """Read the row again, by id, for it may have been renamed."""
+    current = world.store.find(record.id)
+    if current is None:
+        raise _disconnected_meanwhile(record.key)
+    return current
+
+
+def _refuse_disconnected(current: Record, before: Record | None) -> None:
+    """Refuse where `current` was disconnected after `before` was read."""
+    if current.state != "disconnected":
+        return
+    if before is None or (current.id, current.incarnation) != (before.id, before.incarnation):
+        raise _disconnected_meanwhile(current.key)
+
+
+def _disconnected_meanwhile(key: ConnectionKey) -> ConnectError:
+    msg = f"{key} was disconnected while it was being connected; the new access was dropped"
+    return ConnectError(msg, code="disconnected_meanwhile", hint="start again if it is meant to be connected")
