@@ -1,0 +1,165 @@
+"""What happens under a claim: the refresh token is spent once, and its successor is stored (R4, R6, R8, R9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from valetkey.engine.apps import app_accepted
+from valetkey.engine.disconnect import revoke_grant
+from valetkey.engine.storing import grant_facts, swap_sealed, tell
+from valetkey.engine.verdicts import refused, release, unanswered, unsent
+from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
+from valetkey.engine.world import World, open_grant
+from valetkey.errors import StoreUnavailable, ValetkeyError
+from valetkey.model.connections import Expect, Record
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.token_request import client_credentials_request, refresh_request
+from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.values import Request
+
+COMMIT_PAUSE = 1.0
+"""Seconds between tries to commit, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A grant in hand, with the record that it stands in."""
+
+    record: Record
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A record that this flight has claimed, the claim's holder, and since when (on the monotonic clock)."""
+
+    record: Record
+    holder: str
+    since: float
+
+
+def spend(
+    world: World, credential: OAuth2Credential, claimed: Claimed, app: AppCredentials, *, retry: bool
+) -> Held | None:
+    """Spend the refresh token under the claim and store what comes back.
+
+    Returns None when the record has to be looked at again: the row had moved on, the claim was too old to send, or
+    the answer was lost and the same token may be sent once more (`retry`).
+    """
+    try:
+        grant = open_grant(world, claimed.record)
+        request = _request(credential, app, claimed.record, grant)
+    except ValetkeyError:
+        release(world, claimed.record, claimed.holder)
+        raise
+    if world.clock.monotonic() > claimed.since + DEADLINE - SEND_MARGIN:
+        release(world, claimed.record, claimed.holder)
+        return None
+    answer = _send(world, credential, claimed, request, retry=retry)
+    if answer is None:
+        return None
+    if isinstance(answer, Refusal):
+        return refused(world, credential, claimed.record, claimed.holder, app, answer, retry=retry)
+    app_accepted(world, claimed.record.key.env, credential)
+    return _commit(world, credential, claimed, answer, grant)
+
+
+def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None) -> Request:
+    if credential.grant == "client_credentials":
+        return client_credentials_request(credential, app, scope=record.requested or credential.all_scopes)
+    if grant is None or grant.refresh_token is None:
+        msg = f"{record.key} holds no refresh token although its record says so"
+        raise ValetkeyError(msg, code="row_corrupt", hint="connect it again")
+    return refresh_request(credential, app, refresh_token=grant.refresh_token)
+
+
+def _send(
+    world: World, credential: OAuth2Credential, claimed: Claimed, request: Request, *, retry: bool
+) -> TokenSet | Refusal | None:
+    """Send it, renewing the claim while the answer is awaited; None where the same token may be tried once more."""
+    record, holder = claimed.record, claimed.holder
+
+    def renew() -> object:
+        return world.store.renew(record, holder=holder, life=CLAIM_LIFE)
+
+    try:
+        with world.pulse(CLAIM_LIFE / 3, renew):
+            response = world.endpoint.send(request, deadline=world.clock.monotonic() + LISTEN)
+    except NotSent as error:
+        raise unsent(world, credential, record, holder, str(error)) from error
+    except InDoubt as error:
+        return unanswered(world, credential, record, holder, str(error), retry=retry)
+    except BaseException:
+        # Anything else ends the flight as well, and whether the request left is not known.  The claim stays until it
+        # runs out: whoever takes it over counts the doubt.
+        raise
+    return parse_token_response(response, credential=credential, now=world.clock.now())
+
+
+def _commit(
+    world: World, credential: OAuth2Credential, claimed: Claimed, answer: TokenSet, before: Grant | None
+) -> Held | None:
+    """Store the new grant; the row decides whether it is still wanted (R6)."""
+    record = claimed.record
+    requested = record.requested or credential.all_scopes
+    grant = answer.grant(
+        now=world.clock.now(),
+        credential=credential,
+        requested=requested,
+        previous=before,
+        learnt_lifetime=record.learnt_lifetime,
+    )
+    new = _renewed(world, credential, record, grant)
+    rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
+    expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
+    stored = _store(world, new, grant, expect)
+    if stored is None:
+        return _not_wanted(world, credential, new, grant)
+    world.changed(stored)
+    tell(world, "refreshed", stored, rotated=rotated)
+    return Held(stored, grant)
+
+
+def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: Grant) -> Record:
+    now = world.clock.now()
+    return replace(
+        grant_facts(record, grant, credential),
+        version=record.version + 1,
+        state="connected",
+        reason="",
+        error="",
+        error_text="",
+        failures=0,
+        doubt=0,
+        next_try_at=None,
+        cooldown_until=None,
+        last_refresh_at=now,
+        connected_at=record.connected_at or now,
+        requested=record.requested or credential.all_scopes,
+    )
+
+
+def _store(world: World, new: Record, grant: Grant, expect: Expect) -> Record | None:
+    """Swap the new grant in, trying again while the store does not answer: this may be the only successor."""
+    give_up = world.clock.monotonic() + LISTEN
+    pause = 0.05
+    while True:
+        try:
+            return swap_sealed(world, new, grant, expect=expect)
+        except StoreUnavailable:
+            if world.clock.monotonic() + pause > give_up:
+                raise
+            world.clock.sleep(pause)
+            pause = min(pause * 2, COMMIT_PAUSE)
+
+
+def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
+    """The row moved on.  Ours is in it after all: fine.  Disconnected: revoke ours.  Else adopt, never revoke ours."""
+    current = world.store.find(new.id)
+    if current is not None and current.access_fp == new.access_fp and current.sealed is not None:
+        return Held(current, grant)
+    if current is None or current.state == "disconnected":
+        revoke_grant(world, credential, grant)
+    return None

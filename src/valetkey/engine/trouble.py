@@ -1,0 +1,61 @@
+"""The errors that say a person must act, worded once for every face."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from valetkey.errors import NotConnected, ReauthorizationRequired
+from valetkey.model.connections import Connection, ConnectionKey, Record
+from valetkey.model.credentials import OAuth2Credential
+
+WHY: Final[dict[str, str]] = {
+    "revoked": "access was withdrawn at {name}",
+    "idle_expired": "{name} ended it after a time without use",
+    "policy_changed": "a rule of {name} or of its administrator ended it",
+    "no_refresh_token": "its token ended and {name} gave no refresh token",
+    "lost_in_rotation": "{name}'s answer to a refresh was lost, and with it the only new token",
+    "reuse_detected": "{name} saw a refresh token twice and ended the grant",
+    "key_lost": "the key that its token was sealed with is lost",
+    "unknown": "{name} no longer accepts its refresh token",
+}
+"""Reason -> what happened, in words.  Every face prints these."""
+
+
+def why(reason: str, credential: OAuth2Credential) -> str:
+    """Return a reason in words."""
+    return WHY.get(reason, WHY["unknown"]).format(name=credential.display_name or credential.name)
+
+
+def connect_command(key: ConnectionKey) -> str:
+    """Return the command line that connects this account (again)."""
+    words = ["valetkey", "connect", key.credential]
+    if key.owner is not None:
+        words += ["--owner", key.owner]
+    if key.account:
+        words += ["--account", key.account]
+    if key.env != "default":
+        words += ["--env", key.env]
+    return shlex.join(words)
+
+
+def not_connected(key: ConnectionKey, credential: OAuth2Credential, record: Record | None) -> NotConnected:
+    """Say that nobody connected this account yet, or that it was disconnected."""
+    name = credential.display_name or credential.name
+    gone = record is not None and record.state == "disconnected"
+    return NotConnected(
+        f"{key} was disconnected from {name}" if gone else f"{key} is not connected to {name} yet",
+        connection=record.connection if record else Connection("", key.credential, key.owner, key.account, key.env),
+        reason="disconnected" if gone else "never_connected",
+        hint=f"run: {connect_command(key)}",
+    )
+
+
+def needs_person(record: Record, credential: OAuth2Credential) -> ReauthorizationRequired:
+    """Say that a person must sign in again, and why."""
+    return ReauthorizationRequired(
+        f"{record.key} needs to be connected again: {why(record.reason, credential)}",
+        connection=record.connection,
+        reason=record.reason or "unknown",
+        hint=f"run: {connect_command(record.key)}",
+    )

@@ -1,0 +1,224 @@
+"""What an answer that is no token means for the record (R7, R8, R9, R12)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from valetkey.engine.apps import app_rejected
+from valetkey.engine.storing import tell
+from valetkey.engine.trouble import needs_person
+from valetkey.engine.windows import backoff
+from valetkey.engine.world import World
+from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
+from valetkey.model.connections import Expect, Reason, Record
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import KeyRetired
+from valetkey.protocol.token_response import Refusal
+
+UNCLEAR_TRIES = 3
+"""An empty 400 counts as a refusal after so many tries over back-off (R12)."""
+
+_REASONS: Final[tuple[tuple[str, Reason], ...]] = (
+    (r"rapt|polic|admin|conditional.access|password|session control", "policy_changed"),
+    (r"already (been )?used|reuse|replay|rotated|one.time", "reuse_detected"),
+    (r"revok|withdrawn|withdrew|removed|uninstall|deauthori", "revoked"),
+    (r"expire|inactiv|idle|too old", "idle_expired"),
+)
+
+
+def release(world: World, record: Record, holder: str, *, doubt: int | None = None) -> None:
+    """Give the claim back, the grant untouched."""
+    same = replace(record, doubt=record.doubt if doubt is None else doubt)
+    swap_facts(world, same, expect=Expect.of(record, holder=holder))
+
+
+def swap_facts(world: World, new: Record, *, expect: Expect) -> Record | None:
+    """Swap in a record whose grant has not changed; None when the row had moved on.
+
+    Where the grant was sealed anew meanwhile, with another data key, that sealing is kept.
+    """
+    try:
+        return world.store.swap(new, expect=expect)
+    except KeyRetired:
+        current = world.store.find(new.id)
+        if current is None or (current.incarnation, current.version) != (expect.incarnation, expect.version):
+            return None
+        return world.store.swap(replace(new, sealed=current.sealed), expect=expect)
+
+
+def refused(
+    world: World,
+    credential: OAuth2Credential,
+    record: Record,
+    holder: str,
+    app: AppCredentials,
+    refusal: Refusal,
+    *,
+    retry: bool,
+) -> None:
+    """Act on a refusal.  Returns None where the record is to be looked at again, else raises."""
+    if refusal.kind == "doubt":
+        return unanswered(world, credential, record, holder, _words(refusal), retry=retry)
+    if refusal.kind == "client":
+        return _refused_app(world, credential, record, holder, app, refusal)
+    if refusal.kind == "grant" or (refusal.kind == "unclear" and _unclear_too_often(record)):
+        return _refused_grant(world, credential, record, holder, refusal)
+    raise _put_off(world, credential, record, holder, refusal)
+
+
+def unsent(world: World, credential: OAuth2Credential, record: Record, holder: str, why: str) -> ProviderUnavailable:
+    """R8: the request never left.  The claim goes back at once; an older doubt stays."""
+    name = credential.display_name or credential.name
+    wait = _failing(world, record, holder, error="unreachable", text=why, doubt=record.doubt)
+    return ProviderUnavailable(
+        f"{name} could not be reached: {why}", error="unreachable", retry_after=wait, hint=_retry_hint(record)
+    )
+
+
+def unanswered(
+    world: World, credential: OAuth2Credential, record: Record, holder: str, why: str, *, retry: bool
+) -> None:
+    """R9: sent, and no readable answer.  Once more with the same token, where the provider allows for it."""
+    doubt = record.doubt + 1
+    if retry and credential.retry_in_doubt:
+        release(world, record, holder, doubt=doubt)
+        return
+    name = credential.display_name or credential.name
+    wait = _failing(world, record, holder, error="no_answer", text=why, doubt=doubt)
+    msg = f"{name} gave no readable answer to the refresh: {why}"
+    raise ProviderUnavailable(msg, error="no_answer", retry_after=wait, hint=_retry_hint(record))
+
+
+def mark_dead(
+    world: World,
+    record: Record,
+    credential: OAuth2Credential,
+    *,
+    reason: Reason,
+    holder: str | None = None,
+    refusal: Refusal | None = None,
+) -> ReauthorizationRequired | None:
+    """Mark the record ``needs_reauth`` by compare-and-swap and return the error to raise.  Nothing is deleted.
+
+    None: the row had moved on meanwhile, nothing was marked, look again.
+    """
+    dead = replace(
+        record,
+        state="needs_reauth",
+        reason=reason,
+        error=refusal.error if refusal else reason,
+        error_text=refusal.description if refusal else "",
+        next_try_at=None,
+    )
+    stored = swap_facts(world, dead, expect=Expect.of(record, holder=holder))
+    if stored is None:
+        return None
+    world.changed(stored)
+    tell(world, "needs_reauth", stored, reason=reason, error=dead.error, description=dead.error_text)
+    return needs_person(stored, credential)
+
+
+def _refused_grant(world: World, credential: OAuth2Credential, record: Record, holder: str, refusal: Refusal) -> None:
+    """R7: read again from the primary; moved on: adopt; else mark, with a reason."""
+    current = world.store.load(record.key)
+    if current is None or (current.incarnation, current.version) != (record.incarnation, record.version):
+        return
+    if current.claim is None or current.claim.holder != holder:
+        return  # taken over meanwhile: whoever holds the claim now hears the provider's word too
+    reason: Reason = "lost_in_rotation" if record.doubt else reason_of(refusal)
+    error = mark_dead(world, current, credential, reason=reason, holder=holder, refusal=refusal)
+    if error is not None:
+        raise error
+
+
+def reason_of(refusal: Refusal) -> Reason:
+    """Tell from the provider's words why a grant ended; ``unknown`` where they do not say."""
+    words = f"{refusal.error} {refusal.description}".lower()
+    return next((reason for pattern, reason in _REASONS if re.search(pattern, words)), "unknown")
+
+
+def _refused_app(
+    world: World,
+    credential: OAuth2Credential,
+    record: Record,
+    holder: str,
+    app: AppCredentials,
+    refusal: Refusal,
+) -> None:
+    """R12: the app's fault.  The row stays as it was; a secret that was replaced meanwhile is tried at once."""
+    release(world, record, holder)
+    if world.app(credential).fingerprint() != app.fingerprint():
+        return
+    raise app_rejected(world, record.key.env, credential, app, refusal)
+
+
+def _unclear_too_often(record: Record) -> bool:
+    return record.error == "unclear" and record.failures + 1 >= UNCLEAR_TRIES
+
+
+def _put_off(
+    world: World, credential: OAuth2Credential, record: Record, holder: str, refusal: Refusal
+) -> ProviderError:
+    """Not now, or not like this: the grant is kept and tried again later."""
+    name = credential.display_name or credential.name
+    error = "unclear" if refusal.kind == "unclear" else refusal.error or f"http_{refusal.status}"
+    wait = _failing(
+        world,
+        record,
+        holder,
+        error=error,
+        text=refusal.description,
+        doubt=record.doubt,
+        at_least=refusal.retry_after or 0.0,
+    )
+    if refusal.kind in {"transient", "unclear"}:
+        return ProviderUnavailable(
+            f"{name} did not refresh the token: {_words(refusal)}",
+            error=refusal.error,
+            description=refusal.description,
+            status=refusal.status,
+            retry_after=wait,
+            hint=_retry_hint(record),
+        )
+    return ProviderError(
+        f"{name} refused the refresh request: {_words(refusal)}",
+        error=refusal.error,
+        description=refusal.description,
+        status=refusal.status,
+        retry_after=wait,
+        code="refresh_refused",
+        hint=f"the grant is kept; check the declaration of {credential.name!r} (scopes, parameters)",
+    )
+
+
+def _failing(
+    world: World, record: Record, holder: str, *, error: str, text: str, doubt: int, at_least: float = 0.0
+) -> float:
+    """Note a failure on the record, give the claim back, and return the seconds until the next try."""
+    failures = record.failures + 1
+    wait = max(backoff(failures), at_least)
+    failing = replace(
+        record,
+        state="refresh_failing" if record.sealed is not None else record.state,
+        error=error,
+        error_text=text,
+        failures=failures,
+        doubt=doubt,
+        next_try_at=world.clock.now() + wait,
+    )
+    stored = swap_facts(world, failing, expect=Expect.of(record, holder=holder))
+    if stored is not None:
+        world.changed(stored)
+        tell(world, "refresh_failed", stored, error=error, failures=failures, next_try_in=round(wait, 1))
+    return wait
+
+
+def _words(refusal: Refusal) -> str:
+    said = ": ".join(part for part in (refusal.error, refusal.description) if part)
+    return f"HTTP {refusal.status}" + (f", {said}" if said else "")
+
+
+def _retry_hint(record: Record) -> str:
+    return f"nothing to do: it is tried again; at once with: valetkey refresh {record.key.credential}"

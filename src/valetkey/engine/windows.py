@@ -1,0 +1,61 @@
+"""When a token counts as expired, when it is refreshed ahead, and how long to wait after a failure (R1, R12)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from valetkey.model.connections import Record
+from valetkey.model.credentials import OAuth2Credential
+
+CLAIM_LIFE = 30.0
+"""Seconds that a claim lives unless renewed."""
+DEADLINE = 15.0
+"""Seconds that a caller waits for a refresh, and within which a claim must be used: half the claim's life (R4)."""
+SEND_MARGIN = 1.0
+"""Seconds of the deadline that must be left when a refresh token is sent."""
+LISTEN = 60.0
+"""Seconds that a flight listens for an answer: it may carry the only successor (R4)."""
+STILL = 2.0
+"""Seconds that a run-out claim must be seen unchanged before it is taken over (R10)."""
+YOUNG = 60.0
+"""Seconds of a token's youth in which a 401 does not refresh it (R11)."""
+
+BUFFER = 60.0
+SOFT_WINDOW = 600.0
+LONGEST_BACKOFF = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The moments in a token's life, in Unix seconds; None: not known, so only a 401 will tell.
+
+    Attributes:
+        soft: From here on it is refreshed in the background while all go on with it.
+        due: From here on it counts as expired.
+        end: When it really ends.
+    """
+
+    soft: float | None
+    due: float | None
+    end: float | None
+
+
+def windows(record: Record, credential: OAuth2Credential) -> Windows:
+    """Work out the windows of the record's access token (R1)."""
+    end = record.expires_at
+    if end is None:
+        return Windows(None, None, None)
+    life = max(end - (record.obtained_at or end), 0.0)
+    buffer = min(BUFFER, 0.2 * life) if credential.buffer is None else credential.buffer
+    due = end - buffer
+    # The jitter is fixed per connection, so that a thousand tokens of one minute are not all refreshed in one second.
+    jitter = int(record.access_fp[:4] or "0", 16) / 0xFFFF
+    soft = due - min(SOFT_WINDOW, 0.1 * life) * (0.5 + 0.5 * jitter)
+    return Windows(soft, due, end)
+
+
+def backoff(failures: int) -> float:
+    """Return seconds to wait after that many failures in a row: doubling from 2, at most 5 minutes, with jitter."""
+    ceiling = min(2.0 ** min(failures, 16), LONGEST_BACKOFF)
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,158 @@
+"""Flights: the threads in which the engine runs, so that a refresh outlives whoever asked for it.
+
+They are not daemons: a flight goes on when its caller is cancelled, when `asyncio.run` ends, when a second event loop
+waits for it, on Ctrl-C; and the interpreter waits for it before it exits.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MAX_THREADS = 64
+
+
+class Flights:
+    """One flight per key at a time; who comes while it is under way waits for the same result.
+
+    After a fork the child starts with none: the parent's threads do not exist there.
+    """
+
+    def __init__(self, max_threads: int = MAX_THREADS) -> None:
+        self._max_threads = max_threads
+        self._reset()
+        _everywhere.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[Hashable, Future[Any]] = {}
+        self._executor: ThreadPoolExecutor | None = None
+        self.pulse = _Pulse()
+
+    def run(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
+        """Return the future of the flight under way for `key`, or start one that calls `function`."""
+        with self._lock:
+            future = self._under_way.get(key)
+            if future is None:
+                future = self._start(key, function)
+            return future
+
+    def _start(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
+        try:
+            future = self._executor.submit(self._fly, key, function)
+        except RuntimeError:  # the interpreter is on its way out and takes no new threads: fly in the caller's
+            return _here(function)
+        self._under_way[key] = future
+        return future
+
+    def _fly(self, key: Hashable, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        finally:
+            with self._lock:
+                self._under_way.pop(key, None)
+
+    def under_way(self) -> tuple[Future[Any], ...]:
+        """Return the futures of all flights under way."""
+        with self._lock:
+            return tuple(self._under_way.values())
+
+    def close(self) -> None:
+        """Wait for the flights under way and let the threads go.  A later `run` starts new ones."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True)
+        self.pulse.close()
+
+
+def _here(function: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    try:
+        future.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        future.set_exception(error)
+    return future
+
+
+class _Pulse:
+    """Calls functions every so many seconds, all from one thread that exists only while there is something to call."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Condition()
+        self._due: list[tuple[float, int, float, Callable[[], object]]] = []
+        self._live: set[int] = set()
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def __call__(self, every: float, beat: Callable[[], object]) -> Iterator[None]:
+        """Call `beat` every `every` seconds while the block runs; what it raises is dropped, it is tried again."""
+        number = next(self._numbers)
+        with self._wake:
+            self._live.add(number)
+            heapq.heappush(self._due, (monotonic() + every, number, every, beat))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="valetkey-pulse", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+        try:
+            yield
+        finally:
+            with self._wake:
+                self._live.discard(number)
+
+    def _run(self) -> None:
+        while (beat := self._next()) is not None:
+            with suppress(Exception):
+                beat()
+
+    def _next(self) -> Callable[[], object] | None:
+        """Wait for the next call that is due; None after a while with nothing to do, or when closed."""
+        with self._wake:
+            while True:
+                while self._due and self._due[0][1] not in self._live:
+                    heapq.heappop(self._due)
+                if not self._due:
+                    self._wake.wait(1.0)
+                    if not self._live:
+                        self._thread = None
+                        return None
+                    continue
+                at, number, every, beat = self._due[0]
+                if (left := at - monotonic()) <= 0:
+                    heapq.heapreplace(self._due, (monotonic() + every, number, every, beat))
+                    return beat
+                self._wake.wait(min(left, 1.0))
+
+    def close(self) -> None:
+        """End the thread, if nothing is alive any more, and wait for it."""
+        with self._wake:
+            thread = self._thread
+            self._wake.notify()
+        if thread is not None:
+            thread.join(2.0)
+
+
+_everywhere: weakref.WeakSet[Flights] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for flights in list(_everywhere):
+        flights._reset()  # noqa: SLF001 - same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,205 @@
+"""The one HTTP client of a valet: one TLS context, one pool; the token endpoint's road and the API's.
+
+`httpx2` is imported here on first use: a token that is valid needs none of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from valetkey.errors import clean
+from valetkey.model.ports import Clock, InDoubt, NotSent
+from valetkey.values import Request, Response
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
+    import httpx2
+
+BODY_LIMIT = 1 << 20
+"""Bytes of an authorization server's answer that are read at most."""
+CONNECT_TIMEOUT = 10.0
+API_TIMEOUT = 30.0
+USER_AGENT = "valetkey"
+
+
+class Http:
+    """Makes HTTP clients when they are first needed and shares them.
+
+    `given` is a client of the program's own: a sync one serves token endpoints and API calls, an async one API calls.
+    After a fork the child makes new clients; the inherited ones are kept, never closed: their sockets are the parent's.
+    """
+
+    def __init__(self, given: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
+        self._given_async = given if given is not None and hasattr(given, "aclose") else None
+        self._given: Any = None if self._given_async is not None else given
+        self._inherited: list[object] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew in a forked child."""
+        self._inherited.append(self.__dict__.copy())
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._client: httpx2.Client | None = self._given
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    @property
+    def client(self) -> httpx2.Client:
+        """The shared blocking client."""
+        return self._client or self._make_client()
+
+    def _make_client(self) -> httpx2.Client:
+        with self._lock:
+            if self._client is None:
+                import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
+
+                self._client = httpx2.Client(**self._options(refuse_hop))
+            return self._client
+
+    def client_of(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
+        """Return the async client of that event loop: connections do not move between loops, the TLS context does."""
+        if self._given_async is not None:
+            return self._given_async  # type: ignore[return-value]
+        client = self._by_loop.get(loop)
+        return client if client is not None else self._make_async_client(loop)
+
+    def _make_async_client(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
+        import httpx2  # noqa: PLC0415
+
+        async def hook(request: httpx2.Request) -> None:
+            refuse_hop(request)
+
+        with self._lock:
+            client = httpx2.AsyncClient(**self._options(hook))
+            return self._by_loop.setdefault(loop, client)
+
+    def _options(self, hook: Callable[[httpx2.Request], object]) -> dict[str, Any]:
+        import httpx2  # noqa: PLC0415
+
+        if self._context is None:
+            self._context = httpx2.create_ssl_context()
+        return {
+            "verify": self._context,
+            "timeout": httpx2.Timeout(API_TIMEOUT, connect=CONNECT_TIMEOUT),
+            "limits": httpx2.Limits(max_connections=200, max_keepalive_connections=50),
+            "headers": {"User-Agent": USER_AGENT},
+            "cookies": _no_cookies(),
+            "event_hooks": {"request": [hook]},
+        }
+
+    def close(self) -> None:
+        """Close the blocking client if it is ours; a later call makes a new one."""
+        with self._lock:
+            client, self._client = self._client, self._given
+        if client is not None and client is not self._given:
+            client.close()
+
+    async def aclose(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close the async client of that loop if it is ours."""
+        client = self._by_loop.pop(loop, None)
+        if client is not None:
+            await client.aclose()
+
+
+def _no_cookies() -> Any:
+    """Return a jar that keeps nothing: one client serves many people, and their cookies must not mix."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
+def refuse_hop(request: httpx2.Request) -> None:
+    """Refuse to carry a request body to a host that may not see this credential's traffic (called on every hop)."""
+    allowed = request.extensions.get("valetkey_allowed")
+    if allowed is not None and request.method not in {"GET", "HEAD"}:
+        allowed(str(request.url))
+
+
+class HttpEndpoint:
+    """Sends one request to an authorization server: no redirects, no cookies, bounded in size and time."""
+
+    def __init__(self, http: Http, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+
+    def send(self, request: Request, *, deadline: float) -> Response:
+        """Send and read the whole answer; `deadline` is on the clock's `monotonic`.
+
+        Raises:
+            NotSent: The request certainly did not reach the server.
+            InDoubt: It may have, and no readable answer came; the connection is closed.
+        """
+        import httpx2  # noqa: PLC0415
+
+        left = max(deadline - self._clock.monotonic(), 0.001)
+        client = self._http.client
+        try:
+            built = httpx2.Request(  # not client.build_request: nothing of the client's own defaults goes along
+                request.method,
+                request.url,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
+                content=request.body or None,
+                extensions={"timeout": _timeout(left)},
+            )
+            with _sent(client, built) as response:
+                return self._read(response, deadline)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+            raise NotSent(_why(error)) from error
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
+            raise NotSent(_why(error)) from error
+        except (httpx2.RequestError, zlib.error) as error:
+            raise InDoubt(_why(error)) from error
+
+    def _read(self, response: httpx2.Response, deadline: float) -> Response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = b""
+        for chunk in _decoded(response.iter_raw(), headers.get("content-encoding", "").lower()):
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                msg = "the answer is longer than 1 MiB"
+                raise InDoubt(msg)
+            if self._clock.monotonic() > deadline:
+                msg = "the answer did not end in time"
+                raise InDoubt(msg)
+        return Response(status=response.status_code, headers=headers, body=body)
+
+
+def _timeout(left: float) -> dict[str, float]:
+    soon = min(CONNECT_TIMEOUT, left)
+    return {"connect": soon, "pool": soon, "read": left, "write": left}
+
+
+def _sent(client: httpx2.Client, request: httpx2.Request) -> AbstractContextManager[httpx2.Response]:
+    # No auth of the client's own, and no redirects: what is in this request is for this server alone.
+    from contextlib import closing  # noqa: PLC0415
+
+    return closing(client.send(request, stream=True, auth=None, follow_redirects=False))
+
+
+def _decoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Undo gzip or deflate with bounded output: identity was asked for, but not every server listens."""
+    if encoding in {"", "identity"}:
+        yield from chunks
+        return
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        msg = f"the answer is encoded as {clean(encoding, 20)}, which was not asked for"
+        raise InDoubt(msg)
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    for chunk in chunks:
+        yield inflate.decompress(chunk, BODY_LIMIT + 1)
+        if inflate.unconsumed_tail:
+            msg = "the answer is longer than 1 MiB"
+            raise InDoubt(msg)
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {clean(error, 120)}" if str(error) else type(error).__name__
