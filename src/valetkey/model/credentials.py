@@ -16,6 +16,16 @@ GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
 Loopback = Literal["any_port", "fixed_port", "https_only"]
+LoopbackHost = Literal["127.0.0.1", "localhost"]
+TokenRequestFormat = Literal["form", "json"]
+UserinfoMethod = Literal["GET", "POST"]
+RevocationMethod = Literal["POST", "DELETE", "GET"]
+RevocationFormat = Literal["form", "json", "query", "none"]
+RevocationAuth = Literal[
+    "client", "client_secret_basic", "client_secret_post", "client_secret_bearer", "access_token", "none"
+]
+RevocationToken = Literal["any", "access_token", "refresh_token"]
+Source = Literal["code", "file", "command"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +60,21 @@ class OAuth2Credential:
         authorization_url: The authorization endpoint (RFC 6749 section 3.1).
         token_url: The token endpoint (RFC 6749 section 3.2).
         device_authorization_url: The device authorization endpoint (RFC 8628 section 3.1).
-        revocation_url: The revocation endpoint (RFC 7009).
+        revocation_url: The revocation endpoint (RFC 7009); ``{client_id}`` in its path stands for the app's client id.
+        revocation_method: The HTTP method of the revocation.
+        revocation_format: Where its parameters go: ``form`` as the RFC says, a ``json`` body, the ``query``, or
+            ``none``: no parameters at all (the token then stands in the header).
+        revocation_auth: What authenticates it: ``client`` (as `client_auth` says), ``client_secret_basic``,
+            ``client_secret_post`` (as members of the body), ``client_secret_bearer`` (the client secret as a bearer
+            token), ``access_token`` (the access token, which must be alive, as a bearer token), or ``none``.
+        revocation_token: Which token it takes: ``any`` (the refresh token where there is one, as the RFC says; with
+            a reach of ``token`` the access token as well), ``access_token`` only, or ``refresh_token`` only.
+        revocation_params: Its parameters, where they are not the RFC's ``token`` and ``token_type_hint``: name ->
+            template, with ``{token}``, ``{token_type_hint}``, ``{client_id}`` and the connection's params by name.
+        revocation_gone: Answers that mean "it was gone already": HTTP statuses (``"404"``) and error codes.
         userinfo_url: Where the identity of a connected account is read.
+        userinfo_method: ``GET``, or ``POST`` for the few that want it.
+        userinfo_body: The JSON text to send there, empty for none.
         issuer: The issuer identifier (RFC 8414), compared byte for byte with ``iss`` (RFC 9207).
         iss_advertised: Whether the server says that it always sends ``iss``: then its absence is refused.
         scopes: What is asked for.
@@ -66,11 +89,14 @@ class OAuth2Credential:
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
         accept: The ``Accept`` header of token requests.
         redirect_uri: The exact redirect URI to use; by default one is made from the face that connects.
-        loopback: Which redirect URIs on 127.0.0.1 the provider takes.
+        loopback: Which redirect URIs on the local machine the provider takes.
+        loopback_host: How the local machine is spelt in them.
         api_hosts: The hosts that may see the access token; ``*.example.com`` means any host below.
         api_base_url: What relative URLs of API calls are joined to.
+        api_headers: Headers that every call of this API needs, also for identity and revocation (a version, say).
         per_owner: Whether a call without an owner is an error.
         params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
+        kept_params: What is kept of a token answer as the connection's params: param name -> dotted path.
         identity: Where the identity stands in the userinfo answer: member name -> dotted path.
         buffer: Seconds before its end at which an access token counts as expired; None: as rule R1 says.
         access_token_lifetime: Seconds, used where the provider does not say (R13).
@@ -82,7 +108,8 @@ class OAuth2Credential:
         on_reuse: What the provider does when a spent refresh token comes back; None: not known.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
         revocation_reach: What a revocation ends: one token, the grant, or all of that user and client.
-        error_aliases: Provider error -> standard error (``bad_refresh_token`` -> ``invalid_grant``).
+        error_aliases: Provider error -> standard error (``bad_refresh_token`` -> ``invalid_grant``), for answers of
+            the token and device endpoints.
         preset: The preset it was made from.
         source: Who declared it: ``code``, ``file`` or ``command``.
     """
@@ -97,7 +124,15 @@ class OAuth2Credential:
     token_url: str = ""
     device_authorization_url: str = ""
     revocation_url: str = ""
+    revocation_method: RevocationMethod = "POST"
+    revocation_format: RevocationFormat = "form"
+    revocation_auth: RevocationAuth = "client"
+    revocation_token: RevocationToken = "any"  # noqa: S105 - which one, not its value
+    revocation_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    revocation_gone: tuple[str, ...] = ()
     userinfo_url: str = ""
+    userinfo_method: UserinfoMethod = "GET"
+    userinfo_body: str = ""
     issuer: str = ""
     iss_advertised: bool = False
     scopes: tuple[str, ...] = ()
@@ -113,10 +148,13 @@ class OAuth2Credential:
     accept: str = "application/json"
     redirect_uri: str = ""
     loopback: Loopback = "any_port"
+    loopback_host: LoopbackHost = "127.0.0.1"
     api_hosts: tuple[str, ...] = ()
     api_base_url: str = ""
+    api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    kept_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     identity: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     buffer: float | None = None
     access_token_lifetime: float | None = None
@@ -130,7 +168,7 @@ class OAuth2Credential:
     revocation_reach: Reach = "grant"
     error_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     preset: str = ""
-    source: Literal["code", "file", "command"] = "code"
+    source: Source = "code"
 
     @property
     def all_scopes(self) -> tuple[str, ...]:
