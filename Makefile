@@ -1,0 +1,94 @@
+# All work with this tree goes through these targets.  Each sets up what it needs: Python 3.11 or newer, make and npm
+# must be on the machine, all else is installed into the tree (.venv, tests/oidc/node_modules), in pinned versions.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+BIN := .venv/bin
+WORKERS ?= 2
+OTHER_PYTHONS := 3.12 3.13
+
+.PHONY: help
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## make the virtual environment .venv, or bring it up to date
+	@scripts/setup .venv dev
+
+.PHONY: demo
+demo: setup ## show the main job end to end, against the practice provider on loopback
+	@$(BIN)/python demo/run.py
+
+# -- tests -------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup ## run all tests and hold the coverage to its gate; ARGS="tests/engine -k claim" runs some of them
+	@scripts/setup-oidc
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
+
+.PHONY: test-all
+test-all: test $(OTHER_PYTHONS:%=test-%) ## run the tests, then the core tests on the other Pythons that are here
+
+.PHONY: $(OTHER_PYTHONS:%=test-%)
+$(OTHER_PYTHONS:%=test-%): test-%:
+	@if scripts/find-python $* >/dev/null; then $(MAKE) core PYTHON_VERSION=$*; \
+	else echo "**** Python $* is not here: the core tests did not run on it."; fi
+
+.PHONY: core
+core: # with PYTHON_VERSION: the core tests on that Python, in an environment of its own
+	@scripts/setup .venv-$(PYTHON_VERSION) test $(PYTHON_VERSION)
+	.venv-$(PYTHON_VERSION)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not oidc" $(ARGS)
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: lint types layers wheel check-docs ## check style, types, layers, sizes, the wheel and the documentation's code
+
+.PHONY: lint
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	@$(BIN)/python scripts/check_sizes.py
+
+.PHONY: types
+types: setup
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+.PHONY: layers
+layers: setup
+	$(BIN)/lint-imports
+
+.PHONY: wheel
+wheel: setup
+	@$(BIN)/python scripts/check_wheel.py
+
+.PHONY: check-docs
+check-docs: setup
+	@$(BIN)/python scripts/check_docs.py
+
+.PHONY: format
+format: setup ## put the code into shape
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+# -- figures and documentation -----------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: setup ## measure what the README promises
+	@$(BIN)/python bench/run.py
+
+.PHONY: docs
+docs: setup ## build the documentation into site/
+	$(BIN)/zensical build --clean
+
+.PHONY: clean
+clean: ## remove all that was made
+	rm -rf .venv .venv-* .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    .import_linter_cache dist site tests/oidc/node_modules
