@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError
@@ -16,9 +15,9 @@ from valetkey.model.connections import ConnectionKey, Expect, Identity, Record, 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import KeyRetired
+from valetkey.protocol.urls import origin
 
 _log = get_logger("storing")
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,10 @@ def put_grant(
     before: Record | None,
     identity: Identity | None = None,
     params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
     event: str = "connected",
 ) -> Stored:
-    """Do what `store_grant` does, and tell which record the new one replaced."""
+    """Do what `store_grant` does, and tell which record the new one replaced.  `tags` None keeps those that are."""
     current = before or reserve(world, credential, key)
     while True:
         _refuse_disconnected(current, before)
@@ -88,6 +88,7 @@ def put_grant(
             client_id=client_id,
             identity=identity,
             params=facts.params if params is None else params,
+            tags=facts.tags if tags is None else tags,
         )
         stored = swap_sealed(world, new, grant, expect=Expect.of(current))
         if stored is not None:
@@ -114,16 +115,13 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 
 
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> Record:
-    """Return `record` with everything that a new grant says in clear: its times, scopes and fingerprints.
-
-    The end of the refresh token is the provider's word, else counted from now where its lifetime is known.
-    """
+    """Return `record` with everything that a new grant says in clear: its times, scopes and fingerprints."""
     refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
     return replace(
         record,
         expires_at=grant.expires_at,
-        refresh_expires_at=_refresh_end(grant, credential),
-        obtained_at=grant.obtained_at,
+        refresh_expires_at=grant.refresh_expires_at,
+        obtained_at=grant.obtained_at or None,
         granted=grant.scope,
         refreshable=refreshable,
         access_fp=grant.access_token.fingerprint(),
@@ -171,10 +169,7 @@ def new_connection_id() -> str:
 
 def token_origin(credential: OAuth2Credential) -> str:
     """Return the origin of the token endpoint: what a grant is bound to beside client and issuer (R12)."""
-    parts = urlsplit(credential.token_url)
-    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}{port}"
+    return origin(credential.token_url)
 
 
 def _connected(world: World, credential: OAuth2Credential, current: Record) -> Record:
@@ -198,14 +193,6 @@ def _connected(world: World, credential: OAuth2Credential, current: Record) -> R
         connected_at=world.clock.now(),
         last_refresh_at=None,
     )
-
-
-def _refresh_end(grant: Grant, credential: OAuth2Credential) -> float | None:
-    if grant.refresh_token is None or grant.refresh_expires_at is not None:
-        return grant.refresh_expires_at
-    if credential.refresh_token_lifetime is None:
-        return None
-    return grant.obtained_at + credential.refresh_token_lifetime
 
 
 def _reload(world: World, record: Record) -> Record:
