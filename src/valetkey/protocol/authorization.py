@@ -1,0 +1,195 @@
+"""The authorization request and its callback.
+
+RFC 6749 section 4.1 (code), RFC 7636 (PKCE), RFC 9207 (``iss``), RFC 9700 (what to be afraid of).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from valetkey.errors import ConnectError, IssuerMismatch
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.client_authentication import client_id
+from valetkey.protocol.denials import CallbackParams, denied
+from valetkey.protocol.forms import merged
+from valetkey.protocol.texts import provider_text
+from valetkey.protocol.urls import require_https
+from valetkey.values import Secret
+
+__all__ = [
+    "CallbackParams",
+    "authorization_url",
+    "challenge",
+    "check_issuer",
+    "denied",
+    "new_verifier",
+    "parse_callback",
+]
+
+_VERIFIER_BYTES: Final = range(32, 97)
+_MAX_CALLBACK: Final = 64 * 1024
+_MAX_FIELDS: Final = 100
+_MAX_EXTRA: Final = 32
+_MAX_VALUE: Final = 2048
+_TOO_LONG: Final = "it is too long"
+_TOO_MANY: Final = "it has too many parameters"
+_FRAGMENT: Final = "it has a fragment, where nothing of ours belongs"
+_TWICE: Final = "it has one of code, state, iss and error twice"
+_ONCE: Final = frozenset({"code", "state", "iss", "error", "error_description"})
+_UNUSED: Final = frozenset({"error_uri"})
+
+
+# -- the request ---------------------------------------------------------------------------------------------------
+
+
+def new_verifier(random: bytes) -> Secret:
+    """Return a PKCE verifier made of `random`: 43 to 128 unreserved characters (RFC 7636 section 4.1).
+
+    Raises:
+        ValueError: `random` is not 32 to 96 bytes long.
+    """
+    if len(random) not in _VERIFIER_BYTES:
+        msg = "a PKCE verifier is made of 32 to 96 random bytes"
+        raise ValueError(msg)
+    return Secret(_base64url(random))
+
+
+def challenge(verifier: Secret) -> str:
+    """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
+    return _base64url(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
+
+
+def authorization_url(
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    *,
+    redirect_uri: str,
+    state: str,
+    challenge: str | None,
+    scopes: Sequence[str],
+    nonce: str | None,
+) -> str:
+    """Return the URL that a person's browser opens.  The endpoint's own query is kept (RFC 6749 section 3.1).
+
+    Args:
+        credential: Which integration.
+        app: Its app; only the client id is used.
+        redirect_uri: Where the answer shall go; none is sent when empty.
+        state: The fresh random value that the answer must bring back.
+        challenge: The S256 challenge, or None without PKCE.
+        scopes: What to ask for.
+        nonce: For OpenID Connect, or None.
+
+    Raises:
+        ConfigurationError: ``client_id_missing``, ``url_missing``, ``bad_url``, ``insecure_url``, or
+            ``parameter_reserved`` when the endpoint's query or ``additional_params`` set a parameter of the protocol to
+            another value.
+    """
+    require_https(credential.authorization_url, what="authorization_url", name=credential.name)
+    parts = urlsplit(credential.authorization_url)
+    asked = {
+        "response_type": "code",
+        "client_id": client_id(credential, app),
+        "redirect_uri": redirect_uri,
+        "scope": credential.scope_separator.join(scopes),
+        "state": state,
+        "code_challenge": challenge or "",
+        "code_challenge_method": "S256" if challenge else "",
+        "nonce": nonce or "",
+    }
+    params = merged(asked, credential.additional_params, what="additional_params", name=credential.name)
+    kept = parse_qsl(parts.query, keep_blank_values=True)
+    merged(asked, dict(kept), what="authorization_url", name=credential.name)
+    query = urlencode([*((key, value) for key, value in kept if key not in params), *params.items()], quote_via=quote)
+    return parts._replace(query=query, fragment="").geturl()
+
+
+# -- the answer ----------------------------------------------------------------------------------------------------
+
+
+def parse_callback(url_or_query: str) -> CallbackParams:
+    """Read a callback from its whole URL, or from its query or form body alone.
+
+    A parameter without a value counts as absent (RFC 6749 section 3.1).
+
+    Raises:
+        ConnectError: Code ``callback_malformed``: it is too long, has parameters in a fragment, or a parameter of the
+            protocol twice.  The text repeats nothing of it.
+    """
+    pairs = _pairs(url_or_query.strip())
+    seen: dict[str, str] = {}
+    for name, value in pairs:
+        if name in _ONCE and name in seen:
+            raise _malformed(_TWICE)
+        seen.setdefault(name, value)
+    code = seen.get("code")
+    return CallbackParams(
+        code=Secret(code) if code else None,
+        state=seen.get("state", ""),
+        iss=seen.get("iss", ""),
+        error=provider_text(seen.get("error"), 64),
+        description=provider_text(seen.get("error_description")),
+        extra=_extra(seen),
+    )
+
+
+def check_issuer(params: CallbackParams, *, credential: OAuth2Credential) -> None:
+    """Check who answered (RFC 9207 section 2.4), before anything else of the answer is used, errors included.
+
+    ``iss`` must equal the known issuer byte for byte; it must be there where the server says that it always sends it.
+    Where the issuer is not known, there is nothing to compare with.
+
+    Raises:
+        IssuerMismatch: The answer is from somebody else, or does not say from whom.
+    """
+    title = credential.display_name or credential.name
+    if not params.iss:
+        if credential.iss_advertised:
+            msg = f"the answer does not say which server it comes from, and {title} always does"
+            raise IssuerMismatch(msg, hint="do not continue; start again from the beginning")
+        return
+    if credential.issuer and params.iss != credential.issuer:
+        msg = f"the answer comes from a different server than {title} ({credential.issuer})"
+        raise IssuerMismatch(msg, hint=f"do not continue; check the issuer declared for {credential.name!r}")
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    if len(text) > _MAX_CALLBACK:
+        raise _malformed(_TOO_LONG)
+    whole, _, fragment = text.partition("#")
+    if fragment not in ("", "_=_"):  # Facebook's redirects end in "#_=_"
+        raise _malformed(_FRAGMENT)
+    try:
+        return parse_qsl(_query(whole), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise _malformed(_TOO_MANY) from None
+
+
+def _query(text: str) -> str:
+    head = text.partition("=")[0]
+    if "?" in head:
+        return text.partition("?")[2]
+    return "" if "://" in head or head.startswith("/") else text
+
+
+def _extra(seen: Mapping[str, str]) -> Mapping[str, str]:
+    extra = {
+        name: value
+        for name, value in seen.items()
+        if name not in _ONCE | _UNUSED and len(name) + len(value) <= _MAX_VALUE and (name + value).isprintable()
+    }
+    return MappingProxyType(dict(list(extra.items())[:_MAX_EXTRA]))
+
+
+def _malformed(why: str) -> ConnectError:
+    hint = "start again, and pass on the whole address that the browser ends on"
+    return ConnectError(f"this is no proper answer of a provider: {why}", code="callback_malformed", hint=hint)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,169 @@
+"""Lenient reading of what authorization servers send: JSON or forms, odd numbers, dates.
+
+RFC 6749 sections 5.1 and 5.2 ask for JSON objects; RFC 9110 sections 5.6.7 and 10.2.3 define the dates and
+``Retry-After``.  Nothing here raises for what a server sent, and nothing takes more than a bounded effort.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+Members = Mapping[str, object]
+"""The members of a body that was read: names, and whatever a server put there."""
+
+MAX_BODY: Final = 1 << 20
+"""Bytes; a longer answer is not read.  The transport has its own, lower or equal, bound."""
+LONGEST: Final = 100 * 365.25 * 86400.0
+"""Seconds; a longer life is taken for this one."""
+LONGEST_WAIT: Final = 3600.0
+"""Seconds; a ``Retry-After`` beyond it is taken for this one."""
+_FORM_NAMES: Final = frozenset({"access_token", "error", "device_code"})
+_MAX_FIELDS: Final = 200
+_MAX_DIGITS: Final = 20
+_MILLISECONDS: Final = 1e11
+
+
+def read_members(body: bytes) -> Members | None:
+    """Return the members of a JSON object or of a form-encoded text; None when the body is neither.
+
+    A byte order mark and raw control characters are tolerated.  Two members of one name make the whole body
+    unreadable: nobody can say which of them the server meant.
+    """
+    if len(body) > MAX_BODY:
+        return None
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    try:
+        return as_object(_read_form(text) if _may_be_form(text) else read_json(text))
+    except ValueError:
+        return None
+
+
+def as_object(value: object) -> Members | None:
+    """Return `value` if it is a JSON object, else None."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[object]:
+    """Return `value` if it is a JSON array, else an empty list."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def read_json(text: str) -> object:
+    """Return the JSON value of `text`; NaN and infinities become None.
+
+    Raises:
+        ValueError: It is not JSON, has two members of one name, or is nested too deeply.
+    """
+    try:
+        return cast("object", _DECODER.decode(text))
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
+
+
+def flaw(body: bytes) -> str:
+    """Say in a few words why `read_members` returned None for `body`."""
+    if len(body) > MAX_BODY:
+        return "an answer of more than a megabyte"
+    text = body[:64].decode("utf-8-sig", errors="replace").strip()
+    if not text:
+        return "an empty answer"
+    if text.startswith("<"):
+        return "HTML instead of JSON"
+    return "an answer that is no readable JSON object"
+
+
+def seconds(value: object) -> float | None:
+    """Return a lifetime in seconds from a number or a numeric string; None for what is absent, odd or not positive."""
+    number = _number(value)
+    return min(number, LONGEST) if number is not None and number > 0 else None
+
+
+def unix_time(value: object) -> float | None:
+    """Return Unix seconds from a number (of seconds or milliseconds), a numeric string or an ISO 8601 text."""
+    number = _number(value)
+    if number is None and isinstance(value, str):
+        try:
+            number = _as_utc(datetime.fromisoformat(value)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    if number is None or number <= 0:
+        return None
+    return number / 1000 if number > _MILLISECONDS else number
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """Return the server's own clock, from its ``Date`` header, as Unix seconds."""
+    return _http_date(headers.get("date", ""))
+
+
+def retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
+    """Return for how many seconds the server asks to be left alone, at most an hour; None when it does not say.
+
+    The header holds seconds or a date; a date counts from the server's own ``Date`` where that is there, else from
+    `now` (Unix seconds), so that a wrong clock does not stretch it.
+    """
+    text = headers.get("retry-after", "").strip()
+    wait = _number(text)
+    if wait is None:
+        until, since = _http_date(text), server_time(headers)
+        since = now if since is None else since
+        wait = None if until is None or since is None else max(0.0, until - since)
+    return min(wait, LONGEST_WAIT) if wait is not None and wait >= 0 else None
+
+
+def _may_be_form(text: str) -> bool:
+    return "=" in text and text[:1] not in ("{", "[", "<", '"')
+
+
+def _read_form(text: str) -> Members:
+    members = _unique(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    if _FORM_NAMES.isdisjoint(members):
+        msg = "some text with an equals sign"
+        raise ValueError(msg)
+    return members
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "two members of one name"
+        raise ValueError(msg)
+    return members
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_integer, parse_constant=lambda _: None, strict=False
+)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _http_date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and seldom needed
+
+    try:
+        return _as_utc(parsedate_to_datetime(text)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,0 +1,142 @@
+"""What came back through the browser, and what it means when that is an error (RFC 6749 section 4.1.2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from valetkey.errors import AuthorizationDenied, ConnectError, DeniedBy, ProviderUnavailable
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.values import Secret
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackParams:
+    """What the provider sent back through the browser.  Nothing of it is trusted before state and issuer are checked.
+
+    Attributes:
+        code: The authorization code.
+        state: As it came; empty when absent.
+        iss: The issuer identifier (RFC 9207), as it came; empty when absent.
+        error: The OAuth error code, cleaned; empty when there is none.
+        description: The provider's words, cleaned and capped.
+        extra: All other parameters (``realmId``, ``shop``, ``accounts-server``), capped in number and length.
+    """
+
+    code: Secret | None = None
+    state: str = field(default="", repr=False)
+    iss: str = ""
+    error: str = ""
+    description: str = ""
+    extra: Mapping[str, str] = field(default_factory=lambda: _NONE, repr=False)
+
+
+_ADMIN_ERRORS: Final = frozenset({"admin_policy_enforced", "org_internal", "consent_required"})
+_PERSON_ERRORS: Final = frozenset(
+    {"access_denied", "authorization_declined", "user_denied", "user_cancelled_login", "user_cancelled_authorize"}
+)
+_PENDING: Final = re.compile(
+    r"(?:approval|request)\w*\W+(?:is |still )*(?:pending|awaiting|waiting|sent|submitted)"
+    r"|(?:pending|await\w*|waiting for)\W+(?:an? |the |your )?(?:admin\w*|owner|workspace)?\W*(?:approval|review)"
+    r"|has been (?:sent|submitted) (?:to|for)",
+    re.IGNORECASE,
+)
+# Microsoft: 65001 consent not given (an administrator's, where users may not), 90094 and 900941 administrator's
+# consent needed, 50105 person not assigned to the app, 53003 conditional access.
+_BY_ADMIN: Final = re.compile(
+    r"AADSTS(?:65001|90094|900941|90008|50105|53003)\b|admin\w*\W+(?:consent|approv\w+|permission)"
+    r"|(?:consent|approv\w+|permission)\W+(?:of|by|from) (?:an? |the |your )?(?:\w+ )?admin"
+    r"|(?:blocked|restricted|disabled|not allowed) by (?:an? |the |your )?(?:\w+ )?(?:admin|organi[sz]ation|polic)",
+    re.IGNORECASE,
+)
+_ANYBODY: Final = re.compile(r"\bor (?:the )?(?:authori[sz]ation )?server\b", re.IGNORECASE)
+"""RFC 6749 section 4.1.2.1 defines access_denied as "the resource owner or authorization server denied the request"."""
+_HINTS: Final[dict[str, tuple[str, str]]] = {
+    "unauthorized_client": (
+        "this app may not use this way of signing in",
+        "enable the authorization code grant in the settings of the app at the provider",
+    ),
+    "invalid_client": (
+        "the provider does not know this app",
+        "compare the client id in the settings of the app at the provider, then: valetkey app add {name}",
+    ),
+    "invalid_scope": (
+        "the provider does not know, or does not give, one of the scopes",
+        "remove it from the scopes of {name}, or enable its API in the settings of the app at the provider",
+    ),
+    "redirect_uri_mismatch": (
+        "the redirect address does not match the one registered for the app",
+        "copy the redirect address that this program shows into the settings of the app at the provider",
+    ),
+    "invalid_request": (
+        "the provider does not understand the request",
+        "check authorization_url and additional_params of {name}",
+    ),
+    "unsupported_response_type": (
+        "the provider does not give authorization codes to this app",
+        "enable the authorization code grant in the settings of the app at the provider",
+    ),
+}
+_SAME: Final = {"unauthorized_scope_error": "invalid_scope", "invalid_redirect_uri": "redirect_uri_mismatch"}
+_LATER: Final = frozenset({"temporarily_unavailable", "server_error"})
+
+
+def denied(
+    params: CallbackParams, *, credential: OAuth2Credential | None = None
+) -> AuthorizationDenied | ConnectError | ProviderUnavailable:
+    """Return the error to raise for a callback that holds an OAuth error (RFC 6749 section 4.1.2.1).
+
+    Call it after `check_issuer`: of an answer from somebody else not even the error is shown.  With `credential`, its
+    error aliases count and the hints name it.
+    """
+    aliases = credential.error_aliases if credential else _NONE
+    error = aliases.get(params.error, params.error)
+    return refused_consent(error, params.description, name=credential.name if credential else "")
+
+
+def refused_consent(
+    error: str, description: str, *, name: str = ""
+) -> AuthorizationDenied | ConnectError | ProviderUnavailable:
+    """Return the error to raise for an OAuth error code and description that end a consent, by whatever road."""
+    error = _SAME.get(error, error)
+    quoted = f" ({description})" if description else ""
+    name = name or "this credential"
+    if error in _LATER:
+        msg = f"the provider is not answering properly: {error}{quoted}"
+        return ProviderUnavailable(msg, error=error, description=description, hint="try again in a few minutes")
+    why = _denied_by(error, description)
+    if why is not None:
+        return AuthorizationDenied(
+            f"access was not allowed{quoted}", why=why, hint=_DENIED_HINTS[why].format(name=name)
+        )
+    title, hint = _HINTS.get(error, ("the provider refused the request", "start again: valetkey connect {name}"))
+    return ConnectError(f"{title}: {error or 'no error code'}{quoted}", code=_code(error), hint=hint.format(name=name))
+
+
+_DENIED_HINTS: Final[dict[DeniedBy, str]] = {
+    "by_person": "try again and allow the access: valetkey connect {name}",
+    "by_admin": "ask an administrator of the account to allow this app, then try again: valetkey connect {name}",
+    "approval_pending": "wait until the request is approved, then: valetkey connect {name}",
+    "unknown": "try again and allow the access, or ask an administrator of the account: valetkey connect {name}",
+}
+
+
+def _denied_by(error: str, description: str) -> DeniedBy | None:
+    """Tell who denied; None when the error is no denial at all."""
+    if error not in _ADMIN_ERRORS | _PERSON_ERRORS and not _BY_ADMIN.search(description):
+        return None
+    if _PENDING.search(description):
+        return "approval_pending"
+    if error in _ADMIN_ERRORS or _BY_ADMIN.search(description):
+        return "by_admin"
+    return "unknown" if _ANYBODY.search(description) else "by_person"
+
+
+def _code(error: str) -> str:
+    """Return a stable code: the error's own name where it is one that we document."""
+    return error if error in _HINTS else "authorization_failed"

@@ -1,0 +1,55 @@
+"""Requests to the endpoints that an app calls itself: a POST with a form (RFC 6749 section 3.2) or, for a few, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.client_authentication import authenticate
+from valetkey.protocol.urls import require_https
+from valetkey.values import Request
+
+
+def post(
+    url: str,
+    params: Mapping[str, str],
+    *,
+    what: str,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+) -> Request:
+    """Return an authenticated POST to `url`, which is the credential's field `what`; its query is kept.
+
+    Parameters without a value are left out: RFC 6749 section 3.2 has them count as absent.
+
+    Raises:
+        ConfigurationError: The URL is missing (``url_missing``) or not https (``insecure_url``), or the app's secret
+            is missing (``client_secret_missing``).
+    """
+    require_https(url, what=what, name=credential.name)
+    filled = {name: value for name, value in params.items() if value}
+    authenticated, headers = authenticate(credential, app, filled, {"Accept": credential.accept})
+    if credential.token_request_format == "json":  # noqa: S105 - a format, not a password
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(authenticated)
+    else:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        body = urlencode(authenticated)
+    return Request(method="POST", url=url, headers=headers, body=body.encode())
+
+
+def merged(params: Mapping[str, str], extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str]:
+    """Return `params` with the declared `extra` parameters, each name once (RFC 6749 section 3.1).
+
+    Raises:
+        ConfigurationError: Code ``parameter_reserved``: `extra`, the field `what` of the credential `name`, sets a
+            parameter of the protocol to another value.
+    """
+    for key, value in extra.items():
+        if params.get(key) and params[key] != value:
+            msg = f"{name}: {what} sets {key!r}, which is a parameter of the protocol itself"
+            raise ConfigurationError(msg, code="parameter_reserved", hint=f"remove {key!r} from {what} of {name!r}")
+    return {**extra, **{key: value for key, value in params.items() if value}}

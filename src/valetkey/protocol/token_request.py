@@ -1,0 +1,92 @@
+"""Requests to the token endpoint: code, refresh token, client credentials (RFC 6749 sections 4.1.3, 4.4.2 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.forms import merged, post
+from valetkey.values import Request, Secret
+
+
+def code_request(
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    *,
+    code: Secret,
+    redirect_uri: str,
+    verifier: Secret | None,
+) -> Request:
+    """Return the request that redeems an authorization code.  It is sent once; a code is never used twice.
+
+    Args:
+        credential: Which integration.
+        app: Its app.
+        code: The code from the callback.
+        redirect_uri: The very redirect URI of the authorization request (section 4.1.3).
+        verifier: The PKCE verifier, where a challenge was sent (RFC 7636 section 4.5).
+
+    Raises:
+        ConfigurationError: See `forms.post` and `forms.merged`.
+    """
+    params = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier.reveal() if verifier else "",
+    }
+    return token_request(credential, app, params, extra=credential.token_params)
+
+
+def refresh_request(
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    *,
+    refresh_token: Secret,
+    scope: Sequence[str] = (),
+) -> Request:
+    """Return the request that spends a refresh token.
+
+    `scope` asks for less than was granted; empty asks for the same again, and sends no scope (section 6).
+
+    Raises:
+        ConfigurationError: See `forms.post` and `forms.merged`.
+    """
+    params = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token.reveal(),
+        "scope": credential.scope_separator.join(scope),
+    }
+    return token_request(credential, app, params, extra=credential.refresh_params, what="refresh_params")
+
+
+def client_credentials_request(credential: OAuth2Credential, app: AppCredentials, *, scope: Sequence[str]) -> Request:
+    """Return the request by which an app gets a token of its own; only a confidential client may (section 4.4).
+
+    Raises:
+        ConfigurationError: ``public_client`` when the credential's method is ``none``; see also `forms.post`.
+    """
+    if credential.client_auth == "none":
+        msg = f"{credential.name}: the client credentials grant is for apps with a secret, and client_auth is 'none'"
+        hint = f"declare {credential.name!r} with client_auth='client_secret_basic' or 'client_secret_post'"
+        raise ConfigurationError(msg, code="public_client", hint=hint)
+    params = {"grant_type": "client_credentials", "scope": credential.scope_separator.join(scope)}
+    return token_request(credential, app, params, extra=credential.token_params)
+
+
+def token_request(
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    params: Mapping[str, str],
+    *,
+    extra: Mapping[str, str],
+    what: str = "token_params",
+) -> Request:
+    """Return an authenticated request to the token endpoint with the parameters of a grant type and declared ones.
+
+    Raises:
+        ConfigurationError: See `forms.post` and `forms.merged`.
+    """
+    together = merged(params, extra, what=what, name=credential.name)
+    return post(credential.token_url, together, what="token_url", credential=credential, app=app)
