@@ -39,13 +39,17 @@ class Flights:
         self._executor: ThreadPoolExecutor | None = None
         self.pulse = _Pulse()
 
-    def run(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
-        """Return the future of the flight under way for `key`, or start one that calls `function`."""
+    def run(self, key: Hashable, function: Callable[[], T]) -> tuple[Future[T], bool]:
+        """Return the future of the flight under way for `key`, or start one that calls `function`; True: started."""
         with self._lock:
             future = self._under_way.get(key)
-            if future is None:
-                future = self._start(key, function)
-            return future
+            if future is not None:
+                return future, False
+            return self._start(key, function), True
+
+    def call(self, function: Callable[[], T]) -> Future[T]:
+        """Start a flight that nobody else can join."""
+        return self.run(object(), function)[0]
 
     def _start(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
         if self._executor is None:

@@ -12,7 +12,7 @@ from valetkey.engine.spending import Claimed, Held, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.trouble import needs_person, not_connected
 from valetkey.engine.verdicts import mark_dead
-from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, windows
+from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG, windows
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
 from valetkey.model.connections import ConnectionKey, Record
@@ -136,7 +136,7 @@ class _Attempt:
         return record.refreshable or self.credential.grant == "client_credentials"
 
     def _unrefreshable(self, record: Record) -> Held | None:
-        """A token without a refresh token serves to its very end, and then a person is needed."""
+        """Let a token without a refresh token serve to its very end; then a person is needed."""
         if self._lives(record):
             if self.want.manual:
                 raise needs_person(replace(record, reason="no_refresh_token"), self.credential)
@@ -235,7 +235,7 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
 
 
 def _unhealable(world: World, credential: OAuth2Credential, record: Record, *, explicit: bool) -> None:
-    """A refused token that nothing can renew: dead if the API said so in RFC 6750's word; else the 401 stands."""
+    """Mark a refused token that nothing can renew as dead, if the API said so in RFC 6750's word."""
     if not explicit:
         return
     error = mark_dead(world, record, credential, reason="revoked")

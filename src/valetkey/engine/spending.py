@@ -156,7 +156,7 @@ def _store(world: World, new: Record, grant: Grant, expect: Expect) -> Record | 
 
 
 def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
-    """The row moved on.  Ours is in it after all: fine.  Disconnected: revoke ours.  Else adopt, never revoke ours."""
+    """Find out why the row moved on: ours is in it after all; disconnected: revoke ours; else adopt, revoke nothing."""
     current = world.store.find(new.id)
     if current is not None and current.access_fp == new.access_fp and current.sealed is not None:
         return Held(current, grant)

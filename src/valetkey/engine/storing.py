@@ -199,7 +199,7 @@ def _reload(world: World, record: Record) -> Record:
     """Read the row again, by id, for it may have been renamed."""
     current = world.store.find(record.id)
     if current is None:
-        raise _disconnected_meanwhile(record.key)
+        raise disconnected_meanwhile(record.key)
     return current
 
 
@@ -208,9 +208,9 @@ def _refuse_disconnected(current: Record, before: Record | None) -> None:
     if current.state != "disconnected":
         return
     if before is None or (current.id, current.incarnation) != (before.id, before.incarnation):
-        raise _disconnected_meanwhile(current.key)
+        raise disconnected_meanwhile(current.key)
 
 
-def _disconnected_meanwhile(key: ConnectionKey) -> ConnectError:
+def disconnected_meanwhile(key: ConnectionKey) -> ConnectError:
     msg = f"{key} was disconnected while it was being connected; the new access was dropped"
     return ConnectError(msg, code="disconnected_meanwhile", hint="start again if it is meant to be connected")

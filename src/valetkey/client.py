@@ -1,0 +1,275 @@
+"""The clients: one connection, used.  `OAuth2Client` blocks, `AsyncOAuth2Client` awaits; otherwise they are twins."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from valetkey.core import Core
+from valetkey.model.connections import Status
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import SecretService, Store
+from valetkey.values import Secret
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from valetkey.auth import ConnectionAuth
+    from valetkey.engine.disconnect import Disconnected
+    from valetkey.source import TokenSource
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def like(twin: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a method the documentation of its twin."""
+
+    def decorate(method: F) -> F:
+        method.__doc__ = twin.__doc__
+        return method
+
+    return decorate
+
+
+class _Client:
+    """What both clients are: a connection's token source and the scopes that every use demands."""
+
+    __slots__ = ("_auth", "_core", "_scopes", "_source")
+
+    _auth: ConnectionAuth | None
+    _core: Core
+    _scopes: tuple[str, ...]
+    _source: TokenSource
+
+    def __init__(
+        self,
+        app_credentials: AppCredentials,
+        oauth_config: OAuth2Credential,
+        secret_service: SecretService | Store,
+        token_secret_id: str,
+    ) -> None:
+        """Own the token life cycle of the program's own connection.
+
+        Args:
+            app_credentials: The app as it is registered at the provider.
+            oauth_config: The declared credential.
+            secret_service: Where the token object is kept.  A plain service cannot claim: claims then live in the
+                embedded SQLite of this host, which makes one refresh per host.
+            token_secret_id: Under which id the token object is kept.
+        """
+        core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)
+        self._begin(core, core.own_source(oauth_config.name), ())
+
+    def _begin(self, core: Core, source: TokenSource, scopes: tuple[str, ...]) -> None:
+        self._core = core
+        self._source = source
+        self._scopes = scopes
+        self._auth = None
+
+    @classmethod
+    def of(cls, core: Core, source: TokenSource, scopes: Sequence[str] = ()) -> Self:
+        """Return a client over a valet's core.  For valets; programs call ``valet.client(...)``."""
+        client = cls.__new__(cls)
+        client._begin(core, source, tuple(scopes))
+        return client
+
+    @property
+    def auth(self) -> ConnectionAuth:
+        """An `httpx2.Auth` for clients of your own: ``httpx2.Client(auth=github.auth)``."""
+        if self._auth is None:
+            from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
+
+            self._auth = ConnectionAuth(self._source, scopes=self._scopes)
+        return self._auth
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._source.key)!r})"
+
+
+class OAuth2Client(_Client):
+    """Calls an API as one connection: the token is found, refreshed in time, and put on.
+
+    Get one from a valet, ``valet.client("github")``, or build one over a secret service of your own.  It costs next to
+    nothing, needs no closing, and may be shared by threads.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def get_access_token(self) -> Secret:
+        """Return a valid access token, refreshed if need be.
+
+        Raises:
+            NotConnected: Nobody has connected the account.
+            ReauthorizationRequired: A person must sign in again.
+            ProviderUnavailable: The provider does not answer, and the old token has ended.
+        """
+        token = self._source.get()
+        if self._scopes:
+            token.demand(self._scopes)
+        return token.secret
+
+    def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        """Send a request to the API and return its response.
+
+        Every keyword of `httpx2.Client.request` passes through, and its errors are httpx2's own.  A relative URL is
+        joined to the provider's API base.  A 401 that means the token is answered by one refresh and one retry.
+
+        Raises:
+            HostNotAllowed: The URL's host is not one that this token may be sent to.
+            ReauthorizationRequired: A person must sign in again.
+            StepUpRequired: The API asks for a stronger sign-in.
+        """
+        return self._core.http.client.request(method, self._address(method, url, options), auth=self.auth, **options)
+
+    @contextlib.contextmanager
+    def stream(self, method: str, url: str, **options: Any) -> Generator[httpx2.Response]:
+        """Send a request and give its response before the body is read; use it in a ``with`` block."""
+        address = self._address(method, url, options)
+        with self._core.http.client.stream(method, address, auth=self.auth, **options) as response:
+            yield response
+
+    def get(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a GET request."""
+        return self.request("GET", url, **options)
+
+    def options(self, url: str, **options: Any) -> httpx2.Response:
+        """Send an OPTIONS request."""
+        return self.request("OPTIONS", url, **options)
+
+    def head(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a HEAD request."""
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a POST request."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a PUT request."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a PATCH request."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a DELETE request."""
+        return self.request("DELETE", url, **options)
+
+    def status(self) -> Status:
+        """Return how the connection is.  Looking changes nothing, and a connection that is not well raises nothing."""
+        return self._core.status(self._source.key)
+
+    def refresh(self) -> Status:
+        """Refresh now, by hand; where somebody else refreshes at this moment, that counts.
+
+        Raises:
+            ReauthorizationRequired: A person must sign in again.
+            ProviderError: The provider did not give a new token; the old one is kept.
+        """
+        self._source.refresh()
+        return self.status()
+
+    def disconnect(self) -> Disconnected:
+        """Clear the stored tokens, revoke them where the provider can, and say truthfully what happened."""
+        return self._core.call(lambda: self._core.disconnect(self._source.key))
+
+    def _address(self, method: str, url: str, options: dict[str, Any]) -> str:
+        if _is_plain(method, url, options):
+            return url
+        return self._source.prepare(str(url), options, self._source.get())
+
+
+class AsyncOAuth2Client(_Client):
+    """Calls an API as one connection, in async programs: the token is found, refreshed in time, and put on.
+
+    Get one from a valet, ``valet.client("github")``.  It may be used from any task and any event loop; a cancelled
+    caller never costs the grant.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    @like(OAuth2Client.get_access_token)
+    async def get_access_token(self) -> Secret:
+        source = self._source
+        token = source.token
+        if token is None or source.now() >= token.until:
+            token = await source.aget()
+        if self._scopes:
+            token.demand(self._scopes)
+        return token.secret
+
+    @like(OAuth2Client.request)
+    async def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        address = await self._address(method, url, options)
+        return await self._core.async_client().request(method, address, auth=self.auth, **options)
+
+    @like(OAuth2Client.stream)
+    @contextlib.asynccontextmanager
+    async def stream(self, method: str, url: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
+        address = await self._address(method, url, options)
+        async with self._core.async_client().stream(method, address, auth=self.auth, **options) as response:
+            yield response
+
+    @like(OAuth2Client.get)
+    async def get(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("GET", url, **options)
+
+    @like(OAuth2Client.options)
+    async def options(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("OPTIONS", url, **options)
+
+    @like(OAuth2Client.head)
+    async def head(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("HEAD", url, **options)
+
+    @like(OAuth2Client.post)
+    async def post(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("POST", url, **options)
+
+    @like(OAuth2Client.put)
+    async def put(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("PUT", url, **options)
+
+    @like(OAuth2Client.patch)
+    async def patch(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("PATCH", url, **options)
+
+    @like(OAuth2Client.delete)
+    async def delete(self, url: str, **options: Any) -> httpx2.Response:
+        return await self.request("DELETE", url, **options)
+
+    @like(OAuth2Client.status)
+    async def status(self) -> Status:
+        return await self._core.in_flight(lambda: self._core.status(self._source.key))
+
+    @like(OAuth2Client.refresh)
+    async def refresh(self) -> Status:
+        await self._source.arefresh()
+        return await self.status()
+
+    @like(OAuth2Client.disconnect)
+    async def disconnect(self) -> Disconnected:
+        return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
+
+    async def _address(self, method: str, url: str, options: dict[str, Any]) -> str:
+        if _is_plain(method, url, options):
+            return url
+        return self._source.prepare(str(url), options, await self._source.aget())
+
+
+def _is_plain(method: str, url: str, options: dict[str, Any]) -> bool:
+    """Whether the URL is absolute, so that nothing has to be looked up to send the request.
+
+    Raises:
+        TypeError: The URL stands where the method belongs.
+    """
+    if "/" in method:
+        msg = f"the method comes first: request('GET', {method!r})"
+        raise TypeError(msg)
+    if options.get("follow_redirects"):
+        return False
+    return type(url) is str and url.startswith(("https://", "http://"))
+
+

@@ -1,0 +1,232 @@
+"""What the methods of both valets do, in blocking functions: arguments are checked here, at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from valetkey.core import Core
+from valetkey.engine.lifecycle import obtain
+from valetkey.errors import ConfigurationError
+from valetkey.model.connections import (
+    Connection,
+    ConnectionKey,
+    Event,
+    Page,
+    Query,
+    Record,
+    Status,
+    StoredState,
+    token_secret_id,
+)
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.ports import SecretService
+from valetkey.model.wiring import check_account, check_owner
+from valetkey.source import TokenSource
+from valetkey.values import Secret
+
+if TYPE_CHECKING:
+    from valetkey.engine.connect import AuthorizationStart
+    from valetkey.engine.disconnect import Disconnected
+    from valetkey.engine.transfer import ImportReport
+    from valetkey.interaction import Interaction
+
+How = Literal["browser", "device", "paste"]
+
+
+class Desk:
+    """Takes what callers ask for, checks it, and hands it to the engine."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def key(self, credential: str | Connection, owner: object, account: str) -> ConnectionKey:
+        """Return the key that the arguments name, checked."""
+        if isinstance(credential, Connection):
+            return credential.key
+        declared = self.core.wiring.get(credential)
+        return ConnectionKey(self.core.env, credential, check_owner(owner, declared), check_account(account))
+
+    def source(self, credential: str, owner: object, account: str) -> TokenSource:
+        """Return the token source that the arguments name."""
+        return self.core.source(self.key(credential, owner, account))
+
+    def secrets(self) -> SecretService:
+        """Return the secrets of this environment, token objects among them."""
+        from valetkey.engine.secrets import TokenSecrets  # noqa: PLC0415
+
+        names = {c.token_secret_id: c.name for c in self.core.credentials()}
+        return TokenSecrets(self.core.store, self.core.sealer, self.core.env, self.core.secrets, names.get)
+
+    # -- connecting
+
+    def connect(
+        self,
+        credential: str,
+        owner: object,
+        account: str,
+        scopes: Sequence[str],
+        how: How,
+        port: int | None,
+        *,
+        interaction: Interaction | None = None,
+        timeout: float = 300.0,
+    ) -> Status:
+        """Connect with the person at this machine."""
+        from valetkey import connecting  # noqa: PLC0415 - a person is slower than an import
+        from valetkey.interaction import TerminalInteraction  # noqa: PLC0415
+
+        declared, key = self._declared(credential, owner, account)
+        if declared.grant == "client_credentials":
+            return self._connect_service(key)
+        talk = interaction or TerminalInteraction()
+        wanted = _scopes(scopes)
+        world = self.core.world
+        if how == "browser":
+            record = connecting.connect_browser(
+                world, declared, key, scopes=wanted, port=port, interaction=talk, timeout=timeout
+            )
+        elif how == "device":
+            record = connecting.connect_device(world, declared, key, scopes=wanted, interaction=talk)
+        elif how == "paste":
+            record = connecting.connect_paste(world, declared, key, scopes=wanted, interaction=talk)
+        else:
+            msg = f"how={how!r} is no way to connect"
+            raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device" or "paste"')
+        return self._status(record)
+
+    def _connect_service(self, key: ConnectionKey) -> Status:
+        from valetkey.engine.storing import revive  # noqa: PLC0415
+
+        credential = self.core.credential(key.credential)
+        revive(self.core.world, credential, key)
+        return self._status(obtain(self.core.world, key).record)
+
+    def authorize(
+        self, credential: str, owner: object, account: str, scopes: Sequence[str], redirect_uri: str | None
+    ) -> AuthorizationStart:
+        """Begin a sign-in for a web application."""
+        from valetkey.engine.connect import start_authorization  # noqa: PLC0415
+
+        declared, key = self._declared(credential, owner, account)
+        uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
+        return start_authorization(self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri)
+
+    def _public_callback(self, credential: OAuth2Credential) -> str:
+        if not self.core.base_url:
+            raise ConfigurationError(
+                f"nobody said where the provider shall send the browser back to for {credential.name!r}",
+                code="redirect_uri_missing",
+                hint='pass redirect_uri="https://.../callback", or Valet(base_url="https://...")',
+            )
+        return f"{self.core.base_url.rstrip('/')}/callback/{credential.name}"
+
+    def finish(self, callback_url: str, binding: Secret | str, owner: object) -> Status:
+        """Finish a sign-in of a web application."""
+        from valetkey.engine.connect import UNSET, finish_authorization  # noqa: PLC0415
+
+        whose = UNSET if owner is None else check_owner(owner, None)
+        return self._status(finish_authorization(self.core.world, callback_url, binding=binding, owner=whose))
+
+    # -- looking
+
+    def connections(
+        self,
+        credential: str | None,
+        owner: object,
+        state: StoredState | None,
+        missing_scope: str | None,
+        search: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page:
+        """Return a page of connections."""
+        if not 1 <= limit <= 1000:  # noqa: PLR2004 - said in the message
+            msg = f"limit={limit} is out of range"
+            raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
+        query = Query(
+            env=self.core.env,
+            credential=credential,
+            owner=check_owner(owner, None),
+            state=state,
+            missing_scope=missing_scope,
+            search=search,
+        )
+        return self.core.statuses(query, cursor, limit)
+
+    def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
+        """Return events, oldest first."""
+        wanted = connection.id if isinstance(connection, Connection) else connection
+        return tuple(
+            self.core.store.list_events(env=self.core.env, connection_id=wanted, after=after, limit=limit)
+        )
+
+    # -- changing
+
+    def disconnect(self, credential: str | Connection, owner: object, account: str) -> Disconnected:
+        """Disconnect one connection."""
+        return self.core.disconnect(self._declared(credential, owner, account)[1])
+
+    def rename(self, credential: str | Connection, owner: object, account: str, to: str) -> Status:
+        """Give a connection another account label."""
+        declared, key = self._declared(credential, owner, account)
+        record = self.core.store.load(key)
+        if record is None:
+            msg = f"there is no connection {key}"
+            raise ConfigurationError(msg, code="no_such_connection", hint="see: valetkey connections")
+        new = ConnectionKey(key.env, key.credential, key.owner, check_account(to))
+        secret_id = token_secret_id(declared.token_secret_id, new.owner, new.account)
+        if new != key and not self.core.store.rename(record, new, secret_id):
+            msg = f"{key} cannot be renamed: {new} exists already"
+            raise ConfigurationError(msg, code="account_taken", hint="disconnect the other one first, or choose a label")
+        self.core.source(key).expire()
+        return self.core.status(new)
+
+    def forget(self, owner: object) -> tuple[Disconnected, ...]:
+        """Revoke and erase everything of an owner."""
+        from valetkey.engine.disconnect import forget  # noqa: PLC0415
+
+        whose = check_owner(owner, None)
+        if whose is None:
+            msg = "forget() needs an owner: the program's own connections are disconnected one by one"
+            raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
+        return tuple(forget(self.core.world, whose, self.core.env))
+
+    def import_grants(
+        self, rows: Iterable[Mapping[str, Any]], *, dry_run: bool, on_conflict: Literal["skip", "newer"]
+    ) -> ImportReport:
+        """Take over grants from elsewhere."""
+        from valetkey.engine.transfer import import_grants  # noqa: PLC0415
+
+        return import_grants(self.core.world, self.core.env, rows, dry_run=dry_run, on_conflict=on_conflict)
+
+    def export(self, credential: str | None, owner: object, *, include_tokens: bool) -> Iterator[dict[str, Any]]:
+        """Return connections as rows."""
+        from valetkey.engine.transfer import export_grants  # noqa: PLC0415
+
+        return export_grants(
+            self.core.world,
+            self.core.env,
+            credential=credential,
+            owner=check_owner(owner, None),
+            include_tokens=include_tokens,
+        )
+
+    def _declared(
+        self, credential: str | Connection, owner: object, account: str
+    ) -> tuple[OAuth2Credential, ConnectionKey]:
+        """Return the declaration and the key, with the declaration's own rules about owners checked."""
+        key = self.key(credential, owner, account)
+        declared = self.core.credential(key.credential)
+        check_owner(key.owner, declared)
+        return declared, key
+
+    def _status(self, record: Record) -> Status:
+        return self.core.status(record.key)
+
+
+def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(scopes, str):
+        msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
+        raise ConfigurationError(msg, code="scopes_invalid", hint=f"write scopes=[{scopes!r}]")
+    return tuple(scopes)

@@ -1,0 +1,85 @@
+"""What is told about a connection, from its record, its app's state and the clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from valetkey.engine.trouble import connect_command
+from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+
+SOON: Final = 7 * 86400.0
+"""Seconds before its end at which a connection that cannot renew itself counts as ``expires_soon``."""
+
+
+def app_is_rejected(app_body: object, app: AppCredentials | None) -> bool:
+    """Whether what is held against the app still speaks of the app credentials in use."""
+    if not isinstance(app_body, dict) or app is None:
+        return False
+    return app_body.get("fingerprint") == app.fingerprint()
+
+
+def status_of(
+    key: ConnectionKey, record: Record | None, credential: OAuth2Credential, *, now: float, app_error: str = ""
+) -> Status:
+    """Return the status of a connection; `app_error` is why its app cannot be used, empty when it can."""
+    if record is None:
+        blank = Connection("", key.credential, key.owner, key.account, key.env)
+        return Status(connection=blank, state="pending", hint=_hint("pending", key), requested=credential.all_scopes)
+    state = _state(record, now=now, app_error=app_error)
+    return Status(
+        connection=record.connection,
+        state=state,
+        reason=app_error if state == "app_error" else record.reason or (record.error if record.failures else ""),
+        hint=_hint(state, key),
+        expires_at=record.expires_at,
+        refresh_expires_at=record.refresh_expires_at,
+        granted=record.granted,
+        requested=record.requested or credential.all_scopes,
+        missing=missing_scopes(record),
+        identity=record.identity,
+        params=record.params,
+        last_refresh_at=record.last_refresh_at,
+        last_used_at=record.last_used_at,
+        next_try_at=record.next_try_at,
+        refreshable=record.refreshable,
+    )
+
+
+def missing_scopes(record: Record) -> tuple[str, ...]:
+    """Return what was asked for and not given; nothing while nothing is connected."""
+    if record.sealed is None or not record.granted:
+        return ()
+    return tuple(scope for scope in record.requested if scope not in record.granted)
+
+
+def _state(record: Record, *, now: float, app_error: str) -> State:
+    if record.state in {"pending", "disconnected", "needs_reauth"}:
+        return record.state
+    if app_error:
+        return "app_error"
+    if record.state == "refresh_failing":
+        return "refresh_failing"
+    return "expires_soon" if _ends_soon(record, now) else "connected"
+
+
+def _ends_soon(record: Record, now: float) -> bool:
+    """Whether it cannot renew itself and ends within a week, or its refresh token itself ends soon.
+
+    A refresh token that lives a week and is renewed by each use is no cause for alarm on its first day: only the last
+    fifth of its life counts.
+    """
+    if not record.refreshable:
+        return record.expires_at is not None and record.expires_at - now < SOON
+    if record.refresh_expires_at is None:
+        return False
+    life = record.refresh_expires_at - (record.obtained_at or record.refresh_expires_at)
+    return record.refresh_expires_at - now < min(SOON, life / 5)
+
+
+def _hint(state: State, key: ConnectionKey) -> str:
+    if state in {"pending", "needs_reauth", "disconnected", "expires_soon"}:
+        return f"run: {connect_command(key)}"
+    if state == "app_error":
+        return f"check the app's client id and secret, then run: valetkey app add {key.credential}"
+    return ""

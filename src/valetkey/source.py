@@ -1,0 +1,305 @@
+"""The hot path: a valid token is answered from memory, with no I/O, no lock and no coroutine (R0, R1).
+
+A `TokenSource` belongs to one connection of one valet; clients of the same connection share it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from valetkey.engine.lifecycle import Want, heal, obtain
+from valetkey.engine.windows import DEADLINE, windows
+from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
+from valetkey.model.connections import ConnectionKey
+from valetkey.protocol.urls import allowed_hosts, host_allowed, join
+
+
+if TYPE_CHECKING:
+    from valetkey.core import Core
+    from valetkey.engine.spending import Held
+
+LOOK_LOCAL = 0.25
+"""Seconds between looks at a store on this host (R0)."""
+LOOK_REMOTE = 5.0
+"""Seconds between looks at a store elsewhere (R0)."""
+USED_EVERY = 60.0
+"""Seconds between notes of the last use."""
+GRACE = 1.0
+"""Seconds for which an old token is served before the store that does not answer is asked again."""
+ROUNDS = 4
+"""How many flights of others a caller joins before it gives up on finding what it needs."""
+
+
+class Token:
+    """An access token as callers use it: immutable but for `until`, up to which nobody need look anywhere.
+
+    Attributes:
+        until: On the monotonic clock: before this the token is good and the store need not be looked at.
+        header: The value of the ``Authorization`` header.
+        secret: The access token.
+        fingerprint: Its fingerprint.
+        soft: Unix seconds from which it is refreshed in the background, or None.
+        due: Unix seconds from which it counts as expired, or None.
+        end: Unix seconds at which it ends, or None.
+        granted: The scopes granted.
+        hosts: The hosts that may see it.
+        base: What relative URLs are joined to; empty where nobody knows.
+        mark: The store's change mark before it was read.
+        refresh_on_403: Whether this provider says 403 where it means an invalid token.
+    """
+
+    __slots__ = (
+        "base",
+        "due",
+        "end",
+        "fingerprint",
+        "granted",
+        "header",
+        "hosts",
+        "mark",
+        "refresh_on_403",
+        "secret",
+        "soft",
+        "until",
+    )
+
+    def __init__(self, core: Core, held: Held, mark: object) -> None:
+        record, grant = held.record, held.grant
+        credential = core.credential(record.key.credential)
+        moments = windows(record, credential)
+        instance = record.params.get("instance_url", "")
+        self.until = 0.0
+        self.secret = grant.access_token
+        self.header = f"Bearer {grant.access_token.reveal()}"
+        self.fingerprint = record.access_fp
+        self.soft, self.due, self.end = moments.soft, moments.due, moments.end
+        self.granted = record.granted
+        self.hosts = (*allowed_hosts(credential), *([instance] if instance else []))
+        self.base = instance or credential.api_base_url
+        self.mark = mark
+        self.refresh_on_403 = credential.refresh_on_403
+
+    def demand(self, scopes: Sequence[str]) -> None:
+        """Check that these scopes were granted.
+
+        Raises:
+            ScopesMissing: Some were not.
+        """
+        missing = tuple(scope for scope in scopes if scope not in self.granted)
+        if missing:
+            raise ScopesMissing(
+                f"the account holder did not grant: {', '.join(missing)}",
+                granted=self.granted,
+                missing=missing,
+                hint="connect again and ask for them: valet.connect(..., scopes=[...])",
+            )
+
+    def __repr__(self) -> str:
+        return "Token(****)"
+
+
+class TokenSource:
+    """Where the clients of one connection get their token."""
+
+    __slots__ = ("__weakref__", "_core", "_noted_at", "key", "now", "token")
+
+    def __init__(self, core: Core, key: ConnectionKey) -> None:
+        self._core = core
+        self.now: Callable[[], float] = core.clock.monotonic
+        self._noted_at = 0.0
+        self.key = key
+        self.token: Token | None = None
+
+    # -- getting a token
+
+    def get(self) -> Token:
+        """Return a valid token; blocks while it is being refreshed."""
+        token = self.token
+        if token is not None and self.now() < token.until:
+            return token
+        return self._still_good() or self._landed(Want())
+
+    async def aget(self) -> Token:
+        """Do what `get` does without blocking the event loop."""
+        token = self.token
+        if token is not None and self.now() < token.until:
+            return token
+        return self._still_good() or await self._alanded(Want())
+
+    def heal(self, refused: str, *, explicit: bool) -> Token | None:
+        """Return the token to retry with after a 401, or None to let the 401 stand (R11)."""
+        return self._joined(self._heal_flight(refused, explicit=explicit))
+
+    async def aheal(self, refused: str, *, explicit: bool) -> Token | None:
+        """Do what `heal` does without blocking the event loop."""
+        return await self._ajoined(self._heal_flight(refused, explicit=explicit))
+
+    def refresh(self) -> Token:
+        """Refresh now, by hand, unless somebody else has just done so."""
+        return self._landed(self._by_hand())
+
+    async def arefresh(self) -> Token:
+        """Do what `refresh` does without blocking the event loop."""
+        return await self._alanded(await self._core.in_flight(self._by_hand))
+
+    def expire(self) -> None:
+        """Look at the store before the token is used again: this process has just changed it."""
+        if self.token is not None:
+            self.token.until = 0.0
+
+    def prepare(self, url: str, options: dict[str, Any], token: Token) -> str:
+        """Return the absolute URL, and have the host rule checked on each hop of a request that follows redirects.
+
+        Raises:
+            HostNotAllowed: The URL is relative and nobody knows to what.
+        """
+        if options.get("follow_redirects"):
+            hops = {"valetkey_allowed": lambda hop: self.ensure_allowed(hop, token)}
+            options["extensions"] = {**options.get("extensions", {}), **hops}
+        if url.startswith(("https://", "http://")):
+            return url
+        if not token.base:
+            self._refuse(url, f'write the whole URL, or declare api_base_url="https://..." for {self.key.credential!r}')
+        return join(token.base, url)
+
+    def ensure_allowed(self, url: str, token: Token) -> None:
+        """Check that the token may be sent to this URL.
+
+        Raises:
+            HostNotAllowed: It may not; the hint has the line to add.
+        """
+        if not host_allowed(url, token.hosts):
+            host = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
+            self._refuse(url, f"if it is meant: wire_oauth2_credential({self.key.credential!r}, api_hosts=[{host!r}])")
+
+    def _refuse(self, url: str, hint: str) -> NoReturn:
+        where = url.split("?", 1)[0][:120]
+        msg = f"the token of {self.key} may not be sent to {where!r}; nothing was sent"
+        raise HostNotAllowed(msg, hint=hint)
+
+    # -- the slower ways
+
+    def _still_good(self) -> Token | None:
+        """Return the token in memory if the store did not change and it is not due; look no more often than R0 says."""
+        token = self.token
+        if token is None or not self._core.unchanged(token.mark):
+            return None
+        now = self._core.clock.now()
+        if token.due is not None and now >= token.due:
+            return None
+        limit = token.due
+        if token.soft is not None and not self._core.one_shot:
+            if now >= token.soft:
+                self._refresh_ahead()
+            else:
+                limit = token.soft
+        self._prolong(token, None if limit is None else limit - now)
+        return token
+
+    def _prolong(self, token: Token, left: float | None) -> None:
+        look = LOOK_LOCAL if self._core.store.local else LOOK_REMOTE
+        now = self.now()
+        token.until = now + (look if left is None else min(look, left))
+        if now - self._noted_at > USED_EVERY:
+            self._noted_at = now
+            self._core.flights.run(("used", self.key), self._note_use)
+
+    def _refresh_ahead(self) -> None:
+        self._core.flights.run(self.key, lambda: self._fly(Want(ahead=True)))
+
+    def _fly(self, want: Want) -> Token:
+        """The flight: what runs in a thread of the valet."""
+        world = self._core.world
+        mark = world.store.change_mark()
+        return self._remember(obtain(world, self.key, want), mark)
+
+    def _remember(self, held: Held, mark: object) -> Token:
+        token = Token(self._core, held, mark)
+        now = self._core.clock.now()
+        limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
+        if limit is not None and limit <= now:  # an old token that serves while its successor is under way
+            limit = min(now + LOOK_LOCAL, token.end or now)
+        self._prolong(token, None if limit is None else limit - now)
+        self.token = token
+        return token
+
+    def _note_use(self) -> None:
+        record = self._core.store.load(self.key)
+        now = self._core.clock.now()
+        if record is not None and now - (record.last_used_at or 0.0) > USED_EVERY:
+            self._core.store.note(record.id, incarnation=record.incarnation, changes={"last_used_at": now})
+
+    def _by_hand(self) -> Want:
+        """What a refresh by hand wants: any token but the one that is stored as the person asks."""
+        record = self._core.store.load(self.key)
+        return Want(refused=record.access_fp if record is not None else "", manual=True)
+
+    def _heal_flight(self, refused: str, *, explicit: bool) -> Callable[[], Future[Token | None]]:
+        def fly() -> Token | None:
+            world = self._core.world
+            mark = world.store.change_mark()
+            held = heal(world, self.key, refused, explicit=explicit)
+            return None if held is None else self._remember(held, mark)
+
+        return lambda: self._core.flights.run(("heal", self.key, refused), fly)[0]
+
+    def _landed(self, want: Want) -> Token:
+        """Wait for a flight that brings what is wanted, own or another's."""
+        for _ in range(ROUNDS):
+            future, own = self._core.flights.run(self.key, lambda: self._fly(want))
+            token = self._joined(lambda: future)  # noqa: B023 - called at once
+            if token is not None and (own or not want.refused or token.fingerprint != want.refused):
+                return token
+        raise self._busy()
+
+    async def _alanded(self, want: Want) -> Token:
+        for _ in range(ROUNDS):
+            future, own = self._core.flights.run(self.key, lambda: self._fly(want))
+            token = await self._ajoined(lambda: future)  # noqa: B023 - called at once
+            if token is not None and (own or not want.refused or token.fingerprint != want.refused):
+                return token
+        raise self._busy()
+
+    def _joined(self, start: Callable[[], Future[Token | None]] | Callable[[], Future[Token]]) -> Token | None:
+        """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
+        try:
+            return start().result(DEADLINE)
+        except FutureTimeout:
+            return self._meanwhile(self._busy())
+        except StoreUnavailable as error:
+            return self._meanwhile(error)
+        except ValetkeyError as error:
+            raise self._core.told(self.key, error) from error
+
+    async def _ajoined(self, start: Callable[[], Future[Token | None]] | Callable[[], Future[Token]]) -> Token | None:
+        from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
+
+        from valetkey.bridge import landing  # noqa: PLC0415
+
+        try:
+            async with timeout(DEADLINE):
+                return await landing(start())
+        except TimeoutError:
+            return self._meanwhile(self._busy())
+        except StoreUnavailable as error:
+            return self._meanwhile(error)
+        except ValetkeyError as error:
+            raise await self._core.atold(self.key, error) from error
+
+    def _meanwhile(self, error: ValetkeyError) -> Token:
+        """Serve the old token until its true end while its successor or the store is not to be had (R5)."""
+        token = self.token
+        if token is None or (token.end is not None and self._core.clock.now() >= token.end):
+            raise copy.copy(error) from error
+        token.until = self.now() + GRACE
+        return token
+
+    def _busy(self) -> RefreshBusy:
+        msg = f"{self.key} is being refreshed and the provider has not answered within {DEADLINE:.0f} s"
+        return RefreshBusy(msg, hint="try again in a few seconds; the answer is still being waited for")
+
+
