@@ -238,5 +238,7 @@ def _reason(error: str, said: str, words: str, members: Members) -> Reason:
         *as_list(members.get("error_codes")),
     ]
     text = " ".join(str(hint) for hint in hints if isinstance(hint, (str, int)))
-    common: Reason = "revoked"
-    return next((reason for pattern, reason in _REASONS if pattern.search(text)), common)
+    for pattern, reason in _REASONS:
+        if pattern.search(text):
+            return reason
+    return "revoked"

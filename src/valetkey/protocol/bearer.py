@@ -1,0 +1,136 @@
+"""What an API's 401 or 403 asks for (RFC 6750 section 3, RFC 9470, RFC 9449 section 9; grammar: RFC 9110 section 11).
+
+A 401 is not always a case for a refresh, so its challenges are read before anything is done (rule R11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal
+
+from valetkey.errors import clean
+
+_MAX_TEXT: Final = 8192
+_MAX_CHALLENGES: Final = 16
+_MAX_PARAMS: Final = 32
+_MAX_VALUE: Final = 1024
+_MAX_AGE: Final = 10**9
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+
+_GAP: Final = re.compile(r"[\s,]*")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN68: Final = re.compile(r"[ \t]+[A-Za-z0-9\-._~+/]+=*(?=[ \t]*(?:,|$))")
+_VALUE: Final = re.compile(r'[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)\\?(?:"|$)|([^\s,"]*))', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+_NOT_ABOUT_THE_TOKEN: Final = frozenset({"invalid_request", "invalid_dpop_proof"})
+"""Registered errors of a 401 that a new token cannot mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge of a ``WWW-Authenticate`` header: its scheme and the names of its parameters in lower case."""
+
+    scheme: str
+    params: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to do after an API's answer.
+
+    Attributes:
+        kind: ``renew``: the token is refused, get a new one.  ``step_up``: the token is fine, the sign-in is too weak
+            or too old (RFC 9470).  ``dpop_nonce``: the same again with the server's nonce.  ``scope``: the grant
+            holds too little.  ``nothing``: the answer is for the caller.
+        acr_values: With ``step_up``: the authentication contexts that would do.
+        max_age: With ``step_up``: seconds that a sign-in may be old, or None.
+        scopes: With ``scope`` and ``step_up``: what the API asks for, where it says so.
+    """
+
+    kind: Literal["renew", "step_up", "dpop_nonce", "scope", "nothing"]
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    scopes: tuple[str, ...] = ()
+
+
+NOTHING: Final = Verdict(kind="nothing")
+RENEW: Final = Verdict(kind="renew")
+
+
+def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
+    """Return the challenges of all ``WWW-Authenticate`` headers of an answer.  Never raises.
+
+    One header may hold several challenges, separated by the same commas that separate their parameters.  Where a
+    parameter comes twice the first one counts; what is no challenge at all is skipped.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for value in values:
+        for name, param in _pieces(value[:_MAX_TEXT]):
+            if param is None:
+                found.append((name, {}))
+            elif found and len(found[-1][1]) < _MAX_PARAMS:
+                found[-1][1].setdefault(name, clean(param, _MAX_VALUE))
+    return tuple(Challenge(scheme, MappingProxyType(params)) for scheme, params in found[:_MAX_CHALLENGES])
+
+
+def judge(status: int, challenges: Sequence[Challenge], *, refresh_on_403: bool) -> Verdict:
+    """Tell what an API's answer asks for.
+
+    A 401 without a word asks for a new token, as ``invalid_token`` does.  A 403 does so only with `refresh_on_403`,
+    for the few providers that say it so, and never when it names another reason.
+    """
+    if status not in (_UNAUTHORIZED, _FORBIDDEN):
+        return NOTHING
+    errors = {challenge.params.get("error", "").lower(): challenge for challenge in reversed(challenges)}
+    if "insufficient_user_authentication" in errors:
+        return _step_up(errors["insufficient_user_authentication"].params)
+    if "use_dpop_nonce" in errors:
+        return Verdict(kind="dpop_nonce")
+    if "insufficient_scope" in errors:
+        scopes = errors["insufficient_scope"].params.get("scope", "")
+        return Verdict(kind="scope", scopes=tuple(scopes.split()))
+    about_the_token = not errors or not _NOT_ABOUT_THE_TOKEN.issuperset(errors)
+    return RENEW if about_the_token and (status == _UNAUTHORIZED or refresh_on_403) else NOTHING
+
+
+def _step_up(params: Mapping[str, str]) -> Verdict:
+    age = params.get("max_age", "")
+    return Verdict(
+        kind="step_up",
+        acr_values=tuple(params.get("acr_values", "").split()),
+        max_age=min(int(age), _MAX_AGE) if age.isascii() and age.isdecimal() else None,
+        scopes=tuple(params.get("scope", "").split()),
+    )
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield (scheme, None) for each scheme and (name, value) for each parameter, in the order of the header."""
+    at = 0
+    while at < len(text):
+        at = _end(_GAP.match(text, at), at)
+        name = _TOKEN.match(text, at)
+        if name is None:
+            at += 1
+            continue
+        value = _VALUE.match(text, name.end())
+        if value is not None:
+            yield name.group().lower(), _unquoted(value)
+            at = value.end()
+        else:
+            yield name.group().lower(), None
+            at = _end(_TOKEN68.match(text, name.end()), name.end())
+
+
+def _end(match: re.Match[str] | None, otherwise: int) -> int:
+    return match.end() if match else otherwise
+
+
+def _unquoted(value: re.Match[str]) -> str:
+    quoted, plain = value.groups()
+    return _ESCAPE.sub(r"\1", quoted) if quoted is not None else plain
