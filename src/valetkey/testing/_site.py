@@ -1,0 +1,72 @@
+"""What the endpoints of the practice provider share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from valetkey.testing._consents import Consents
+from valetkey.testing._faults import Faults
+from valetkey.testing._http import Call, Reply
+from valetkey.testing._ledger import AccessToken, Ledger, Refused
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """Where the endpoints are, what they remember, and who sits in front of the browser.
+
+    Attributes:
+        ledger: Clients, grants, tokens.
+        consents: Codes.
+        faults: The planned misbehaviour.
+        url: The origin, without a slash at its end.
+        issuer: The issuer identifier (RFC 8414).
+        login: Who consents unless somebody else is named.
+    """
+
+    ledger: Ledger
+    consents: Consents
+    faults: Faults
+    url: str = ""
+    issuer: str = ""
+    login: str = "ada"
+
+
+def refusal(refused: Refused) -> Reply:
+    """Write an OAuth error (RFC 6749 section 5.2)."""
+    body = {"error": refused.error} | ({"error_description": refused.why} if refused.why else {})
+    challenge = {"WWW_Authenticate": 'Basic realm="practice"'} if refused.status == HTTPStatus.UNAUTHORIZED else {}
+    return Reply.of_json(refused.status, body, **challenge)
+
+
+def bearer(site: Site, call: Call, scope: str = "") -> AccessToken | Reply:
+    """Return the access token of a request, or the challenge to answer with (RFC 6750 section 3)."""
+    scheme, _, value = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return _challenge(401)
+    token = site.ledger.bearer(value.strip())
+    if token is None:
+        return _challenge(401, "invalid_token", "the access token is unknown, expired or revoked")
+    if scope and scope not in token.scopes:
+        return _challenge(403, "insufficient_scope", "the access token does not reach that far", scope)
+    return token
+
+
+def _challenge(status: int, error: str = "", why: str = "", scope: str = "") -> Reply:
+    parts = {"realm": "practice", "error": error, "error_description": why, "scope": scope}
+    challenge = "Bearer " + ", ".join(f'{name}="{text}"' for name, text in parts.items() if text)
+    return Reply.of_json(status, {"error": error or "unauthorized"}, WWW_Authenticate=challenge)
+
+
+def claims(token: AccessToken) -> dict[str, str]:
+    """Return who a token stands for: a person, or the client itself."""
+    login = token.family.login
+    if not login:
+        return {"sub": token.family.client_id, "login": token.family.client_id, "name": token.family.client_id}
+    return {"sub": subject(login), "login": login, "name": login.capitalize(), "email": f"{login}@example.com"}
+
+
+def subject(login: str) -> str:
+    """Return the stable id of a person at this provider."""
+    return "user-" + hashlib.sha256(login.encode()).hexdigest()[:16]

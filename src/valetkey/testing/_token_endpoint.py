@@ -1,0 +1,165 @@
+"""The back channel of the practice provider: what clients call with their own credentials.
+
+Token endpoint (RFC 6749 section 3.2), device authorization (RFC 8628 section 3.1) and revocation (RFC 7009).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from valetkey.testing._http import Call, Reply
+from valetkey.testing._ledger import DEVICE_CODE, Client, Refused, only_once, within
+from valetkey.testing._site import Site, refusal
+
+Form = Mapping[str, str]
+
+
+def token(site: Site, call: Call) -> Reply:
+    """Answer a token request (RFC 6749 sections 4.1.3, 4.4.2 and 6; RFC 8628 section 3.4)."""
+    try:
+        form = _form(call)
+        client = authenticate(site, call, form)
+        grant_type = _allowed_grant_type(client, form)
+        members = _granted(site, client, grant_type, form)
+    except Refused as refused:
+        return refusal(refused)
+    note = "refreshed" if grant_type == "refresh_token" else "issued"
+    return site.faults.rendered("token", 200, members, note)
+
+
+def revoke(site: Site, call: Call) -> Reply:
+    """Revoke a token; 200 also for one that is unknown (RFC 7009 section 2.2)."""
+    try:
+        form = _form(call)
+        client = authenticate(site, call, form)
+        ended = site.ledger.revoke(client, _required(form, "token"))
+    except Refused as refused:
+        return refusal(refused)
+    site.ledger.tally.add("revocations")
+    return Reply(200, b"", {"Cache-Control": "no-store"}, "revoked" if ended else "")
+
+
+def device_authorization(site: Site, call: Call) -> Reply:
+    """Start a device flow (RFC 8628 section 3.2)."""
+    try:
+        form = _form(call)
+        client = authenticate(site, call, form)
+        _must_allow(client, DEVICE_CODE)
+        device_code, waiting = site.consents.start_device(client, within(form.get("scope", ""), client.scopes))
+    except Refused as refused:
+        return refusal(refused)
+    page = f"{site.issuer}/device"
+    members = {
+        "device_code": device_code,
+        "user_code": waiting.user_code,
+        "verification_uri": page,
+        "verification_uri_complete": f"{page}?user_code={waiting.user_code}",
+        "expires_in": int(site.ledger.rules.device_code_lifetime),
+        "interval": int(waiting.interval),
+    }
+    return site.faults.rendered("device_authorization", 200, members)
+
+
+def authenticate(site: Site, call: Call, form: Form) -> Client:
+    """Return the client that sent a request, by the one method that is registered for it (RFC 6749 section 2.3).
+
+    Raises:
+        Refused: More than one method was used, or the client did not prove itself.
+    """
+    header = call.headers.get("authorization", "")
+    if header and "client_secret" in form:
+        raise Refused(error="invalid_request", why="more than one client authentication method")
+    if header:
+        method, (client_id, secret) = "client_secret_basic", _basic(header)
+    else:
+        method = "client_secret_post" if "client_secret" in form else "none"
+        client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+    if form.get("client_id", client_id) != client_id:
+        raise Refused(error="invalid_request", why="two client ids")
+    client = site.ledger.clients.get(client_id)
+    if client is None or client.auth != method or not _same(secret, client.client_secret or ""):
+        raise Refused(error="invalid_client", why="client authentication failed", status=401)
+    return client
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """Read HTTP Basic, whose halves are form-encoded (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        scheme, client_id, colon, secret = "", "", "", ""
+    if scheme.lower() != "basic" or not colon:
+        raise Refused(error="invalid_client", why="unreadable Authorization header", status=401)
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _form(call: Call) -> Form:
+    if not call.is_form:
+        raise Refused(error="invalid_request", why="the body must be application/x-www-form-urlencoded")
+    return only_once(call.form_pairs())
+
+
+def _required(form: Form, name: str) -> str:
+    if name not in form:
+        raise Refused(error="invalid_request", why=f"{name} is missing")
+    return form[name]
+
+
+def _allowed_grant_type(client: Client, form: Form) -> str:
+    grant_type = _required(form, "grant_type")
+    if grant_type not in _GRANTS:
+        raise Refused(error="unsupported_grant_type", why="no such grant type here")
+    _must_allow(client, grant_type)
+    return grant_type
+
+
+def _must_allow(client: Client, grant_type: str) -> None:
+    if grant_type not in client.grant_types:
+        raise Refused(error="unauthorized_client", why="this client may not use this grant type")
+
+
+def _granted(site: Site, client: Client, grant_type: str, form: Form) -> dict[str, Any]:
+    return _GRANTS[grant_type](site, client, form)
+
+
+def _by_code(site: Site, client: Client, form: Form) -> dict[str, Any]:
+    return site.consents.exchange(
+        client,
+        code=_required(form, "code"),
+        redirect_uri=form.get("redirect_uri", ""),
+        verifier=form.get("code_verifier", ""),
+    )
+
+
+def _by_refresh_token(site: Site, client: Client, form: Form) -> dict[str, Any]:
+    return site.ledger.refresh(client, _required(form, "refresh_token"), form.get("scope", ""))
+
+
+def _by_client(site: Site, client: Client, form: Form) -> dict[str, Any]:
+    """Grant to the client itself: confidential ones only, and no refresh token (RFC 6749 section 4.4)."""
+    if client.auth == "none":
+        raise Refused(error="unauthorized_client", why="a public client cannot prove that it is itself")
+    family = site.ledger.open_family(client, "", within(form.get("scope", ""), client.scopes))
+    return site.ledger.issue(family, refresh=False)
+
+
+def _by_device_code(site: Site, client: Client, form: Form) -> dict[str, Any]:
+    return site.consents.poll_device(client, _required(form, "device_code"))
+
+
+_GRANTS = {
+    "authorization_code": _by_code,
+    "refresh_token": _by_refresh_token,
+    "client_credentials": _by_client,
+    DEVICE_CODE: _by_device_code,
+}
