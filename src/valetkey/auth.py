@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 import httpx2
 
 from valetkey.errors import StepUpRequired
-from valetkey.protocol.bearer import Verdict, judge, parse_challenges
+from valetkey.protocol.bearer import judge, parse_challenges
 from valetkey.source import Token, TokenSource
 
 
@@ -32,8 +32,8 @@ class ConnectionAuth(httpx2.Auth):
         token = self._source.get()
         self._put_on(request, token)
         response = yield request
-        if response.status_code in {401, 403} and (verdict := self._verdict(response, token)) is not None:
-            newer = self._source.heal(token.fingerprint, explicit=verdict.explicit)
+        if response.status_code in {401, 403} and (explicit := self._refused(response, token)) is not None:
+            newer = self._source.heal(token.fingerprint, explicit=explicit)
             if newer is not None and replayable(request):
                 self._put_on(request, newer)
                 yield request
@@ -43,8 +43,8 @@ class ConnectionAuth(httpx2.Auth):
         token = await self._source.aget()
         self._put_on(request, token)
         response = yield request
-        if response.status_code in {401, 403} and (verdict := self._verdict(response, token)) is not None:
-            newer = await self._source.aheal(token.fingerprint, explicit=verdict.explicit)
+        if response.status_code in {401, 403} and (explicit := self._refused(response, token)) is not None:
+            newer = await self._source.aheal(token.fingerprint, explicit=explicit)
             if newer is not None and replayable(request):
                 self._put_on(request, newer)
                 yield request
@@ -55,8 +55,11 @@ class ConnectionAuth(httpx2.Auth):
         self._source.ensure_allowed(str(request.url), token)
         request.headers["Authorization"] = token.header
 
-    def _verdict(self, response: httpx2.Response, token: Token) -> Verdict | None:
-        """Return what a 401 means if it means our token: the final hop must have carried it (R11)."""
+    def _refused(self, response: httpx2.Response, token: Token) -> bool | None:
+        """Whether a 401 speaks of our token: True in RFC 6750's word, False without a word, None: not of our token.
+
+        Only the final hop counts, and only if it carried our token (R11).
+        """
         if response.request.headers.get("Authorization") != token.header:
             return None
         challenges = parse_challenges(response.headers.get_list("WWW-Authenticate"))
@@ -68,7 +71,9 @@ class ConnectionAuth(httpx2.Auth):
                 max_age=verdict.max_age,
                 hint="let the person sign in again with these acr_values",
             )
-        return verdict if verdict.kind == "renew" else None
+        if verdict.kind != "renew":
+            return None
+        return any(challenge.params.get("error") == "invalid_token" for challenge in challenges)
 
 
 def replayable(request: httpx2.Request) -> bool:

@@ -271,5 +271,3 @@ def _is_plain(method: str, url: str, options: dict[str, Any]) -> bool:
     if options.get("follow_redirects"):
         return False
     return type(url) is str and url.startswith(("https://", "http://"))
-
-

@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from valetkey.clock import SystemClock
@@ -72,7 +71,7 @@ class Core:
         self._key_choice = key
         self._given_secrets = secrets
         self._wiring = wiring
-        self._explicit = wiring is not None
+        self._file: Wiring | None = None
         self._app_credentials = app_credentials
         self._on_reauthorize = on_reauthorize
         self._actor = actor
@@ -145,20 +144,26 @@ class Core:
 
     @property
     def wiring(self) -> Wiring:
-        """What is declared: the registry that was given, else the default one and ``valetkey.toml``."""
-        if self._wiring is None:
-            from valetkey.model.settings import find_wiring_file, load_wiring_file  # noqa: PLC0415
+        """What the program declares in code: the registry that was given, else the default one."""
+        return default_wiring() if self._wiring is None else self._wiring
 
-            with self._lock:
-                if self._wiring is None:
-                    path = find_wiring_file()
-                    file = load_wiring_file(path, env=self.env) if path else Wiring()
-                    self._wiring = default_wiring().over(file)
-        return self._wiring
+    @property
+    def file(self) -> Wiring:
+        """What ``valetkey.toml`` declares; nothing where the program brought a registry of its own."""
+        if self._file is None:
+            from valetkey.model.wiring_files import find_wiring_file, load_wiring_file  # noqa: PLC0415
+
+            path = find_wiring_file() if self._wiring is None else None
+            self._file = load_wiring_file(path, env=self.env) if path else Wiring()
+        return self._file
+
+    def _declared(self) -> dict[str, OAuth2Credential]:
+        """Return what code and file declare, by name: code goes before file."""
+        return {c.name: c for wiring in (self.file, self.wiring) for c in wiring.credentials()}
 
     def _record_declarations(self, store: Store) -> None:
         """Let the store know what the program declares, so that command and console do too."""
-        for credential in self.wiring.credentials():
+        for credential in self._declared().values():
             body = {"source": credential.source, "fields": to_declaration(credential)}
             known = store.get_document(DECLARATION, credential.name, env=self.env)
             if known is None or dict(known.body) != body:
@@ -172,8 +177,7 @@ class Core:
         Raises:
             ConfigurationError: Nobody declared it (``unknown_credential``); the nearest name is suggested.
         """
-        found = self.wiring.get(name) or self._stored.get(name)
-        return found or self._from_store(name)
+        return self.wiring.get(name) or self.file.get(name) or self._stored.get(name) or self._from_store(name)
 
     def _from_store(self, name: str) -> OAuth2Credential:
         store = self.store
@@ -186,7 +190,7 @@ class Core:
 
     def credentials(self) -> tuple[OAuth2Credential, ...]:
         """Return all declared credentials, by name."""
-        declared = {credential.name: credential for credential in self.wiring.credentials()}
+        declared = self._declared()
         for document in self.store.list_documents(DECLARATION, env=self.env):
             if document.id not in declared:
                 declared[document.id] = self._from_store(document.id)
@@ -197,7 +201,7 @@ class Core:
         self._stored.pop(name, None)
 
     @property
-    def secrets(self) -> SecretService:
+    def secret_service(self) -> SecretService:
         """Where app credentials and other secrets are: the service that was given, then the sealed store."""
         from valetkey.engine.secrets import ChainSecrets, StoreSecrets  # noqa: PLC0415
 
@@ -212,7 +216,7 @@ class Core:
             return self._app_credentials
         from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
 
-        return resolve_app(credential, services=(self.secrets,), environ=os.environ)
+        return resolve_app(credential, services=(self.secret_service,), environ=os.environ)
 
     # -- tokens
 
@@ -240,7 +244,7 @@ class Core:
         return seen == mark
 
     def _changed(self, record: Record) -> None:
-        """A connection was changed by this process: whoever holds its token looks again."""
+        """Have whoever holds the token of a connection that this process changed look again."""
         self._looked = (float("-inf"), None)
         source = self._sources.get(record.key)
         if source is not None:
@@ -307,7 +311,7 @@ class Core:
         return mine
 
     def _for_caller(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
-        """A copy: the flight's own error is raised in many threads.  Where accounts exist and none was named, say so."""
+        """Return a copy (a flight's own error is raised in many threads); say so where accounts exist and none was named."""
         mine = copy.copy(error)
         if isinstance(mine, NotConnected) and not key.account and (accounts := self._accounts(key)):
             named = ", ".join(repr(account) for account in accounts)
@@ -383,4 +387,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-

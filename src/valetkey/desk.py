@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from valetkey.core import Core
-from valetkey.engine.lifecycle import obtain
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import (
     Connection,
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from valetkey.interaction import Interaction
 
 How = Literal["browser", "device", "paste"]
+ANY = OAuth2Credential(name="any")
+"""Stands for whichever credential where an owner is checked without one."""
 
 
 class Desk:
@@ -44,7 +45,7 @@ class Desk:
         """Return the key that the arguments name, checked."""
         if isinstance(credential, Connection):
             return credential.key
-        declared = self.core.wiring.get(credential)
+        declared = self.core.wiring.get(credential) or OAuth2Credential(name=credential)
         return ConnectionKey(self.core.env, credential, check_owner(owner, declared), check_account(account))
 
     def source(self, credential: str, owner: object, account: str) -> TokenSource:
@@ -55,8 +56,11 @@ class Desk:
         """Return the secrets of this environment, token objects among them."""
         from valetkey.engine.secrets import TokenSecrets  # noqa: PLC0415
 
-        names = {c.token_secret_id: c.name for c in self.core.credentials()}
-        return TokenSecrets(self.core.store, self.core.sealer, self.core.env, self.core.secrets, names.get)
+        core = self.core
+        names = {c.token_secret_id: c.name for c in core.credentials()}
+        return TokenSecrets(
+            core.store, core.sealer, core.env, core.secret_service, credential_by_token_secret_id=names.get
+        )
 
     # -- connecting
 
@@ -74,11 +78,12 @@ class Desk:
     ) -> Status:
         """Connect with the person at this machine."""
         from valetkey import connecting  # noqa: PLC0415 - a person is slower than an import
+        from valetkey.engine.connect import connect_app  # noqa: PLC0415
         from valetkey.interaction import TerminalInteraction  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
         if declared.grant == "client_credentials":
-            return self._connect_service(key)
+            return self._status(connect_app(self.core.world, declared, key, scopes=_scopes(scopes)))
         talk = interaction or TerminalInteraction()
         wanted = _scopes(scopes)
         world = self.core.world
@@ -94,13 +99,6 @@ class Desk:
             msg = f"how={how!r} is no way to connect"
             raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device" or "paste"')
         return self._status(record)
-
-    def _connect_service(self, key: ConnectionKey) -> Status:
-        from valetkey.engine.storing import revive  # noqa: PLC0415
-
-        credential = self.core.credential(key.credential)
-        revive(self.core.world, credential, key)
-        return self._status(obtain(self.core.world, key).record)
 
     def authorize(
         self, credential: str, owner: object, account: str, scopes: Sequence[str], redirect_uri: str | None
@@ -125,7 +123,7 @@ class Desk:
         """Finish a sign-in of a web application."""
         from valetkey.engine.connect import UNSET, finish_authorization  # noqa: PLC0415
 
-        whose = UNSET if owner is None else check_owner(owner, None)
+        whose = UNSET if owner is None else check_owner(owner, ANY)
         return self._status(finish_authorization(self.core.world, callback_url, binding=binding, owner=whose))
 
     # -- looking
@@ -147,7 +145,7 @@ class Desk:
         query = Query(
             env=self.core.env,
             credential=credential,
-            owner=check_owner(owner, None),
+            owner=check_owner(owner, ANY),
             state=state,
             missing_scope=missing_scope,
             search=search,
@@ -157,9 +155,7 @@ class Desk:
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""
         wanted = connection.id if isinstance(connection, Connection) else connection
-        return tuple(
-            self.core.store.list_events(env=self.core.env, connection_id=wanted, after=after, limit=limit)
-        )
+        return tuple(self.core.store.list_events(env=self.core.env, connection_id=wanted, after=after, limit=limit))
 
     # -- changing
 
@@ -178,7 +174,9 @@ class Desk:
         secret_id = token_secret_id(declared.token_secret_id, new.owner, new.account)
         if new != key and not self.core.store.rename(record, new, secret_id):
             msg = f"{key} cannot be renamed: {new} exists already"
-            raise ConfigurationError(msg, code="account_taken", hint="disconnect the other one first, or choose a label")
+            raise ConfigurationError(
+                msg, code="account_taken", hint="disconnect the other one first, or choose a label"
+            )
         self.core.source(key).expire()
         return self.core.status(new)
 
@@ -186,7 +184,7 @@ class Desk:
         """Revoke and erase everything of an owner."""
         from valetkey.engine.disconnect import forget  # noqa: PLC0415
 
-        whose = check_owner(owner, None)
+        whose = check_owner(owner, ANY)
         if whose is None:
             msg = "forget() needs an owner: the program's own connections are disconnected one by one"
             raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
@@ -208,7 +206,7 @@ class Desk:
             self.core.world,
             self.core.env,
             credential=credential,
-            owner=check_owner(owner, None),
+            owner=check_owner(owner, ANY),
             include_tokens=include_tokens,
         )
 

@@ -17,7 +17,6 @@ from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUna
 from valetkey.model.connections import ConnectionKey
 from valetkey.protocol.urls import allowed_hosts, host_allowed, join
 
-
 if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.spending import Held
@@ -212,7 +211,7 @@ class TokenSource:
         self._core.flights.run(self.key, lambda: self._fly(Want(ahead=True)))
 
     def _fly(self, want: Want) -> Token:
-        """The flight: what runs in a thread of the valet."""
+        """Run as a flight, in a thread of the valet."""
         world = self._core.world
         mark = world.store.change_mark()
         return self._remember(obtain(world, self.key, want), mark)
@@ -234,7 +233,7 @@ class TokenSource:
             self._core.store.note(record.id, incarnation=record.incarnation, changes={"last_used_at": now})
 
     def _by_hand(self) -> Want:
-        """What a refresh by hand wants: any token but the one that is stored as the person asks."""
+        """Say what a refresh by hand wants: any token but the one that is stored as the person asks."""
         record = self._core.store.load(self.key)
         return Want(refused=record.access_fp if record is not None else "", manual=True)
 
@@ -264,7 +263,7 @@ class TokenSource:
                 return token
         raise self._busy()
 
-    def _joined(self, start: Callable[[], Future[Token | None]] | Callable[[], Future[Token]]) -> Token | None:
+    def _joined(self, start: Callable[[], Future[Token]] | Callable[[], Future[Token | None]]) -> Token | None:
         """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
         try:
             return start().result(DEADLINE)
@@ -275,14 +274,15 @@ class TokenSource:
         except ValetkeyError as error:
             raise self._core.told(self.key, error) from error
 
-    async def _ajoined(self, start: Callable[[], Future[Token | None]] | Callable[[], Future[Token]]) -> Token | None:
+    async def _ajoined(self, start: Callable[[], Future[Token]] | Callable[[], Future[Token | None]]) -> Token | None:
         from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
 
         from valetkey.bridge import landing  # noqa: PLC0415
 
         try:
             async with timeout(DEADLINE):
-                return await landing(start())
+                future: Future[Any] = start()
+                return await landing(future)
         except TimeoutError:
             return self._meanwhile(self._busy())
         except StoreUnavailable as error:
@@ -301,5 +301,3 @@ class TokenSource:
     def _busy(self) -> RefreshBusy:
         msg = f"{self.key} is being refreshed and the provider has not answered within {DEADLINE:.0f} s"
         return RefreshBusy(msg, hint="try again in a few seconds; the answer is still being waited for")
-
-

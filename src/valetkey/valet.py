@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from valetkey.client import AsyncOAuth2Client, OAuth2Client, like
 from valetkey.core import Core
-from valetkey.errors import ReauthorizationRequired
 from valetkey.desk import Desk
+from valetkey.errors import ReauthorizationRequired
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
 from valetkey.model.ports import Clock, KeyProvider, SecretService, Store
 from valetkey.model.wiring import Wiring

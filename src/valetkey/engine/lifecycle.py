@@ -17,6 +17,7 @@ from valetkey.engine.world import World, open_grant
 from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.names import check_owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     """Return a usable token of the connection, refreshing it if need be.
 
     Raises:
+        ConfigurationError: Nobody declared the credential, its app is missing, or it wants an owner.
         NotConnected: There is no grant.
         ReauthorizationRequired: The grant is dead: a person must sign in again.
         ClientRejected: The provider does not accept the app; the grant is kept.
@@ -48,6 +50,7 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     """
     want = want or Want()
     credential = world.credential(key.credential)
+    check_owner(key.owner, credential)
     attempt = _Attempt(world, credential, key, want)
     while True:
         held = attempt.step()
@@ -229,7 +232,8 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
         world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
         return None
     if not record.refreshable and credential.grant != "client_credentials":
-        return _unhealable(world, credential, record, explicit=explicit)
+        _unhealable(world, credential, record, explicit=explicit)
+        return None
     _learn_lifetime(world, record, now)
     return obtain(world, key, Want(refused=refused))
 

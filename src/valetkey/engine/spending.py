@@ -61,7 +61,8 @@ def spend(
     if answer is None:
         return None
     if isinstance(answer, Refusal):
-        return refused(world, credential, claimed.record, claimed.holder, app, answer, retry=retry)
+        refused(world, credential, claimed.record, claimed.holder, app, answer, retry=retry)
+        return None
     app_accepted(world, claimed.record.key.env, credential)
     return _commit(world, credential, claimed, answer, grant)
 
@@ -90,11 +91,10 @@ def _send(
     except NotSent as error:
         raise unsent(world, credential, record, holder, str(error)) from error
     except InDoubt as error:
-        return unanswered(world, credential, record, holder, str(error), retry=retry)
-    except BaseException:
-        # Anything else ends the flight as well, and whether the request left is not known.  The claim stays until it
-        # runs out: whoever takes it over counts the doubt.
-        raise
+        unanswered(world, credential, record, holder, str(error), retry=retry)
+        return None
+    # Anything else that is raised ends the flight, and whether the request left is not known.  The claim stays until
+    # it runs out: whoever takes it over counts the doubt.
     return parse_token_response(response, credential=credential, now=world.clock.now())
 
 

@@ -58,14 +58,15 @@ def refused(
     *,
     retry: bool,
 ) -> None:
-    """Act on a refusal.  Returns None where the record is to be looked at again, else raises."""
+    """Act on a refusal: raises, or returns where the record is to be looked at again."""
     if refusal.kind == "doubt":
-        return unanswered(world, credential, record, holder, _words(refusal), retry=retry)
-    if refusal.kind == "client":
-        return _refused_app(world, credential, record, holder, app, refusal)
-    if refusal.kind == "grant" or (refusal.kind == "unclear" and _unclear_too_often(record)):
-        return _refused_grant(world, credential, record, holder, refusal)
-    raise _put_off(world, credential, record, holder, refusal)
+        unanswered(world, credential, record, holder, _words(refusal), retry=retry)
+    elif refusal.kind == "client":
+        _refused_app(world, credential, record, holder, app, refusal)
+    elif refusal.kind == "grant" or (refusal.kind == "unclear" and _unclear_too_often(record)):
+        _refused_grant(world, credential, record, holder, refusal)
+    else:
+        raise _put_off(world, credential, record, holder, refusal)
 
 
 def unsent(world: World, credential: OAuth2Credential, record: Record, holder: str, why: str) -> ProviderUnavailable:
