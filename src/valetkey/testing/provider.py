@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -206,6 +207,15 @@ class PracticeProvider(Faults):
             scopes=tuple(scopes),
             loopback_any_port=loopback_any_port,
         )
+
+    def allow_redirect(self, uri: str, *, client_id: str = DEFAULT_CLIENT_ID) -> None:
+        """Register one more redirect URI for a client.
+
+        Raises:
+            KeyError: There is no such client.
+        """
+        client = self._ledger.clients[client_id]
+        self._ledger.clients[client_id] = replace(client, redirect_uris=(*client.redirect_uris, uri))
 
     # -- the person
 
