@@ -51,16 +51,17 @@ class Verdict:
         acr_values: With ``step_up``: the authentication contexts that would do.
         max_age: With ``step_up``: seconds that a sign-in may be old, or None.
         scopes: With ``scope`` and ``step_up``: what the API asks for, where it says so.
+        explicit: With ``renew``: whether the API said ``invalid_token`` in so many words.
     """
 
     kind: Literal["renew", "step_up", "dpop_nonce", "scope", "nothing"]
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     scopes: tuple[str, ...] = ()
+    explicit: bool = False
 
 
 NOTHING: Final = Verdict(kind="nothing")
-RENEW: Final = Verdict(kind="renew")
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
@@ -96,7 +97,9 @@ def judge(status: int, challenges: Sequence[Challenge], *, refresh_on_403: bool)
         scopes = errors["insufficient_scope"].params.get("scope", "")
         return Verdict(kind="scope", scopes=tuple(scopes.split()))
     about_the_token = not errors or not _NOT_ABOUT_THE_TOKEN.issuperset(errors)
-    return RENEW if about_the_token and (status == _UNAUTHORIZED or refresh_on_403) else NOTHING
+    if about_the_token and (status == _UNAUTHORIZED or refresh_on_403):
+        return Verdict(kind="renew", explicit="invalid_token" in errors)
+    return NOTHING
 
 
 def _step_up(params: Mapping[str, str]) -> Verdict:

@@ -25,6 +25,7 @@ LONGEST_WAIT: Final = 3600.0
 _FORM_NAMES: Final = frozenset({"access_token", "error", "device_code"})
 _MAX_FIELDS: Final = 200
 _MAX_DIGITS: Final = 20
+_MAX_DEPTH: Final = 8
 _MILLISECONDS: Final = 1e11
 
 
@@ -51,6 +52,18 @@ def as_object(value: object) -> Members | None:
 def as_list(value: object) -> list[object]:
     """Return `value` if it is a JSON array, else an empty list."""
     return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def dotted(members: Members, path: str) -> str:
+    """Return the text, number or truth value at a dotted path (``team.id``, ``emails.0.value``); else an empty text."""
+    value: object = members.get(path, members)
+    for step in path.split(".", _MAX_DEPTH) if value is members else ():
+        items = as_list(value)
+        here = items[int(step)] if step.isdecimal() and int(step) < len(items) else None
+        value = (as_object(value) or {}).get(step, here)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 def read_json(text: str) -> object:

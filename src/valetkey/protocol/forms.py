@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from valetkey.errors import ConfigurationError
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import AppCredentials, OAuth2Credential, TokenRequestFormat
 from valetkey.protocol.client_authentication import authenticate
 from valetkey.protocol.urls import require_https
 from valetkey.values import Request
@@ -32,13 +32,15 @@ def post(
     require_https(url, what=what, name=credential.name)
     filled = {name: value for name, value in params.items() if value}
     authenticated, headers = authenticate(credential, app, filled, {"Accept": credential.accept})
-    if credential.token_request_format == "json":  # noqa: S105 - a format, not a password
-        headers["Content-Type"] = "application/json"
-        body = json.dumps(authenticated)
-    else:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = urlencode(authenticated)
-    return Request(method="POST", url=url, headers=headers, body=body.encode())
+    content_type, body = encoded(authenticated, credential.token_request_format)
+    return Request(method="POST", url=url, headers={**headers, "Content-Type": content_type}, body=body)
+
+
+def encoded(params: Mapping[str, str], how: TokenRequestFormat) -> tuple[str, bytes]:
+    """Return the content type and the bytes of a body that holds `params`."""
+    if how == "json":
+        return "application/json", json.dumps(dict(params)).encode()
+    return "application/x-www-form-urlencoded", urlencode(params).encode()
 
 
 def merged(params: Mapping[str, str], extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str]:

@@ -146,8 +146,8 @@ _EMPTY: Final = flaw(b"")
 
 def refused(members: Members) -> bool:
     """Tell whether the body says no, whatever the HTTP status (GitHub: ``error``, Slack: ``"ok": false``)."""
-    error = members.get("error")
-    return members.get("ok") is False or bool(_spellings(error)) or error is True
+    unwell = members.get("ok") is False or members.get("success") is False or members.get("error") is True
+    return unwell or bool(error_words(members))
 
 
 def read_refusal(response: Response, *, credential: OAuth2Credential, now: float | None) -> Refusal:
@@ -170,7 +170,7 @@ def read_refusal(response: Response, *, credential: OAuth2Credential, now: float
 
 def error_of(members: Members, credential: OAuth2Credential) -> tuple[str, str]:
     """Return the error code by its standard name and as the provider spelled it; empty texts when there is none."""
-    said = _spellings(members.get("error"))
+    said = error_words(members)
     aliases = credential.error_aliases
     for word in said:
         standard = aliases.get(word) or aliases.get(word.lower()) or word.lower()
@@ -205,8 +205,9 @@ def _kind_by_status(status: int, error: str) -> Kind | None:
     return None
 
 
-def _spellings(error: object) -> list[str]:
-    """Return the codes: a text, a number, or members of an object (Facebook, Google)."""
+def error_words(members: Members) -> list[str]:
+    """Return the error codes as the provider spelled them: a text, a number, or members of an object (Facebook)."""
+    error = members.get("error")
     inner = as_object(error)
     places = [error] if inner is None else [inner.get(name) for name in ("error", "code", "status", "type")]
     words = [provider_text(str(place), 64) for place in places if isinstance(place, (str, int)) and place is not True]

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import quote, urlencode
 
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.protocol.bodies import read_members, retry_after
-from valetkey.protocol.forms import post
-from valetkey.protocol.refusals import error_of, refused
+from valetkey.protocol.client_authentication import authenticate, client_id, client_secret
+from valetkey.protocol.forms import encoded
+from valetkey.protocol.refusals import error_words, refused
 from valetkey.protocol.texts import provider_text
+from valetkey.protocol.urls import require_https
 from valetkey.values import Request, Response, Secret
 
-_DEAD_ALREADY: Final = frozenset({"invalid_token", "token_revoked"})
+Hint = Literal["refresh_token", "access_token"]
+
+_STANDARD: Final = {"token": "{token}", "token_type_hint": "{token_type_hint}"}
+_NAME: Final = re.compile(r"\{(\w+)\}")
+_GONE: Final = frozenset({"invalid_token", "token_revoked"})
 _SUCCESS: Final = range(200, 300)
-_CLIENT_ERROR: Final = range(400, 500)
+_SERVER_ERROR: Final = 500
 _UNKNOWN: Final = OAuth2Credential(name="")
 
 
@@ -42,17 +51,41 @@ def revocation_request(
     app: AppCredentials,
     *,
     token: Secret,
-    hint: Literal["refresh_token", "access_token"],
+    hint: Hint,
+    access_token: Secret | None = None,
+    params: Mapping[str, str] = EMPTY,
 ) -> Request:
-    """Return the request that revokes `token` (section 2.1), with the app's own authentication.
+    """Return the request that revokes `token` (section 2.1), in the dialect that the credential declares.
 
     Revoke the refresh token first: the server should then take its access tokens along.
 
+    Args:
+        credential: Which integration.
+        app: Its app.
+        token: What to revoke.
+        hint: What it is.
+        access_token: The access token of the grant, for providers that want it as proof; by default `token`.
+        params: The connection's params, for templates.
+
     Raises:
-        ConfigurationError: See `forms.post`.
+        ConfigurationError: ``url_missing``, ``bad_url``, ``insecure_url``, ``client_id_missing``,
+            ``client_secret_missing``, or ``revocation_param_missing`` when a template names an unknown param.
     """
-    params = {"token": token.reveal(), "token_type_hint": hint}
-    return post(credential.revocation_url, params, what="revocation_url", credential=credential, app=app)
+    known = {**params, "token": token.reveal(), "token_type_hint": hint, "client_id": client_id(credential, app)}
+    url = credential.revocation_url.replace("{client_id}", quote(known["client_id"], safe=""))
+    require_https(url, what="revocation_url", name=credential.name)
+    templates = credential.revocation_params or _STANDARD
+    wanted = {name: _filled(template, known, credential) for name, template in templates.items()}
+    proof, headers = _proof(credential, app, access_token or token)
+    members = {**wanted, **proof}
+    headers = {"Accept": credential.accept, **credential.api_headers, **headers}
+    method, how = credential.revocation_method, credential.revocation_format
+    if how == "none":
+        return Request(method=method, url=url, headers=headers)
+    if how == "query":
+        return Request(method=method, url=f"{url}{'&' if '?' in url else '?'}{urlencode(members)}", headers=headers)
+    content_type, body = encoded(members, how)
+    return Request(method=method, url=url, headers={**headers, "Content-Type": content_type}, body=body)
 
 
 def parse_revocation(
@@ -61,17 +94,47 @@ def parse_revocation(
     """Read the answer of the revocation endpoint (section 2.2); never raises.
 
     Any 2xx is a confirmation, also for a token that the server does not know, whatever the body holds; but for one
-    that says in so many words that it did not do it (Slack: ``"ok": false``).  `credential` brings its error
-    aliases; `now` (Unix seconds) is for a ``Retry-After`` date from a server without a clock of its own.
+    that says in so many words that it did not do it (Slack: ``"ok": false``).  `credential` names further answers
+    that mean "gone already"; `now` (Unix seconds) is for a ``Retry-After`` date from a server without a clock.
     """
     members = read_members(response.body) or {}
     if response.status in _SUCCESS and not refused(members):
         return Revoked()
-    error, _ = error_of(members, credential)
-    error = error or _as_code(members.get("message"))
-    if error in _DEAD_ALREADY and response.status in (*_SUCCESS, *_CLIENT_ERROR):
+    said = error_words(members)
+    gone = _GONE.union(credential.revocation_gone)
+    answer = [str(response.status), *said, _as_code(members.get("message"))]
+    if response.status < _SERVER_ERROR and not gone.isdisjoint(answer):
         return Revoked()
-    return StillLives(retry_after=retry_after(response.headers, now), error=error or f"http_{response.status}")
+    error = said[0] if said else f"http_{response.status}"
+    return StillLives(retry_after=retry_after(response.headers, now), error=error)
+
+
+def _proof(
+    credential: OAuth2Credential, app: AppCredentials, access_token: Secret
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the parameters and the headers that authenticate a revocation."""
+    match credential.revocation_auth:
+        case "none":
+            return {}, {}
+        case "access_token":
+            return {}, {"Authorization": f"Bearer {access_token.reveal()}"}
+        case "client_secret_bearer":
+            return {}, {"Authorization": f"Bearer {client_secret(credential, app).reveal()}"}
+        case "client":
+            return authenticate(credential, app, {}, {})
+        case method:
+            return authenticate(credential, app, {}, {}, method=method)
+
+
+def _filled(template: str, known: Mapping[str, str], credential: OAuth2Credential) -> str:
+    def value(name: re.Match[str]) -> str:
+        if name[1] not in known:
+            msg = f"{credential.name}: revocation_params name {name[0]}, which this connection does not have"
+            hint = f"declare it in kept_params or params of {credential.name!r}, and connect again"
+            raise ConfigurationError(msg, code="revocation_param_missing", hint=hint)
+        return known[name[1]]
+
+    return _NAME.sub(value, template)
 
 
 def _as_code(message: object) -> str:

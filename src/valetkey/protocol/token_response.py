@@ -21,8 +21,8 @@ from valetkey.protocol.bodies import (
     server_time,
     unix_time,
 )
+from valetkey.protocol.extras import harmless_members
 from valetkey.protocol.refusals import UNSUPPORTED_TOKEN_TYPE, Refusal, read_refusal, refused
-from valetkey.protocol.texts import looks_like_token, names_a_secret
 from valetkey.values import Response, Secret
 
 __all__ = ["Refusal", "TokenSet", "parse_token_response"]
@@ -36,11 +36,7 @@ _SLACK: Final = frozenset({"bot", "user"})
 """Slack's words for whose bearer token it is."""
 _REFRESH_LIVES: Final = ("refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in")
 _READ: Final = frozenset({"token_type", "expires_in", "expires_at", "scope", "scopes", "ok", "error", *_REFRESH_LIVES})
-_MAX_EXTRA: Final = 32
-_MAX_NAME: Final = 64
-_MAX_VALUE: Final = 512
 _MAX_SCOPES: Final = 500
-_MIN_SECRET: Final = 8
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)
 _JWT_PARTS: Final = 3
@@ -58,7 +54,8 @@ class TokenSet:
         refresh_expires_in: Seconds until the refresh token ends, where the provider says so.
         scope: What was granted; None when the answer does not say, which means: as asked.
         id_token: The id token, not validated.
-        extra: Other scalar members as texts (``instance_url``, ``bot_user_id``), few, short, and none token-like.
+        extra: Other scalar members as texts (``instance_url``, ``bot_user_id``), few, short, and none token-like; and
+            what ``credential.kept_params`` names, under its dotted path (``team.id``).
     """
 
     access_token: Secret
@@ -149,7 +146,7 @@ def parse_token_response(response: Response, *, credential: OAuth2Credential, no
         refresh_expires_in=min(filter(None, (seconds(members.get(name)) for name in _REFRESH_LIVES)), default=None),
         scope=_scope(members, credential),
         id_token=_secret(members, "id_token", _TOKEN),
-        extra=_extra(members),
+        extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
     )
 
 
@@ -204,26 +201,6 @@ def _split(text: str, credential: OAuth2Credential) -> Sequence[object]:
         if separator and not any(separator in scope for scope in credential.all_scopes):
             text = text.replace(separator, " ")
     return text.split()
-
-
-def _extra(members: Members) -> Mapping[str, str]:
-    values = [value for name, value in members.items() if names_a_secret(name)]
-    secrets = [value for value in values if isinstance(value, str) and len(value) >= _MIN_SECRET]
-    texts = {name: _scalar(value) for name, value in members.items() if name not in _READ and not names_a_secret(name)}
-    harmless = {name: text for name, text in texts.items() if text and _harmless(name, text, secrets)}
-    return MappingProxyType(dict(list(harmless.items())[:_MAX_EXTRA]))
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (str, int, float)) else ""
-
-
-def _harmless(name: str, text: str, secrets: Sequence[str]) -> bool:
-    if len(name) > _MAX_NAME or len(text) > _MAX_VALUE or not (name + text).isprintable():
-        return False
-    return not looks_like_token(text) and not any(secret in text for secret in secrets)
 
 
 def _jwt_exp(token: Secret) -> float | None:

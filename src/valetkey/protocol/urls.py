@@ -75,8 +75,8 @@ def host_allowed(url: str, hosts: Sequence[str]) -> bool:
     """Tell whether a token may be sent to `url`.
 
     An entry of `hosts` is a host (``api.example.com``: the scheme's own port), a host with a port
-    (``api.example.com:8443``), or ``*.example.com``, which is every host below, but not ``example.com`` itself.
-    Plain http is allowed to a listed loopback host only.
+    (``api.example.com:8443``), or ``*.example.com``, which is every host below, but not ``example.com`` itself; of a
+    URL (an ``instance_url``) host and port count.  Plain http is allowed to a listed loopback host only.
     """
     start = url.find("://") + 3
     end = url.find("/", start)
@@ -197,7 +197,8 @@ def _matches(entry: str, scheme: str, host: str, port: int) -> bool:
 
 
 def _split_entry(entry: str) -> tuple[str, int]:
-    """Split ``host:port``; port 0 stands for the scheme's own.  A bare IPv6 address has no port."""
+    """Split ``host:port``, also in a URL; port 0 stands for the scheme's own.  A bare IPv6 address has no port."""
+    entry = entry.partition("://")[2].partition("/")[0] if "://" in entry else entry
     host, colon, port = entry.rpartition(":")
     if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
         return host, int(port)

@@ -9,26 +9,34 @@ from valetkey.errors import clean
 from valetkey.model.connections import Identity
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.protocol.bodies import as_list, as_object, read_members
+from valetkey.protocol.bodies import dotted, read_members
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.urls import require_https
 from valetkey.values import Request, Response
 
 _OPENID: Final[Mapping[str, str]] = {"subject": "sub", "email": "email", "name": "name", "login": "preferred_username"}
 _MAX_TEXT: Final = 200
-_MAX_DEPTH: Final = 8
 _SUCCESS: Final = range(200, 300)
 
 
-def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request:
-    """Return the request for the identity behind `grant`.
+def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request | None:
+    """Return the request for the identity behind `grant`, or None where the credential has no userinfo URL.
 
     Raises:
         ConfigurationError: See `urls.require_https`.
     """
+    if not credential.userinfo_url:
+        return None
     require_https(credential.userinfo_url, what="userinfo_url", name=credential.name)
-    headers = {"Accept": "application/json", "Authorization": f"Bearer {grant.access_token.reveal()}"}
-    return Request(method="GET", url=credential.userinfo_url, headers=headers)
+    headers = {"Accept": "application/json", **credential.api_headers}
+    if credential.userinfo_body:
+        headers["Content-Type"] = "application/json"
+    return Request(
+        method=credential.userinfo_method,
+        url=credential.userinfo_url,
+        headers={**headers, "Authorization": f"Bearer {grant.access_token.reveal()}"},
+        body=credential.userinfo_body.encode(),
+    )
 
 
 def parse_userinfo(response: Response, *, credential: OAuth2Credential) -> Identity | None:
@@ -41,23 +49,6 @@ def parse_userinfo(response: Response, *, credential: OAuth2Credential) -> Ident
     if members is None or refused(members):
         return None
     paths = {**_OPENID, **credential.identity}
-    subject, email, name, login = (_at(members, paths[part]) for part in ("subject", "email", "name", "login"))
-    identity = Identity(subject=subject, email=email, name=name, login=login)
+    texts = {part: clean(dotted(members, paths[part]), _MAX_TEXT) for part in _OPENID}
+    identity = Identity(**texts)
     return identity if identity.title else None
-
-
-def _at(members: object, path: str) -> str:
-    """Return the text or number at a dotted path, cleaned and capped; empty when there is none."""
-    value = members
-    for step in path.split(".", _MAX_DEPTH) if path else ():
-        value = _member(value, step)
-    if not path or isinstance(value, bool) or not isinstance(value, (str, int)):
-        return ""
-    return clean(value, _MAX_TEXT)
-
-
-def _member(value: object, step: str) -> object:
-    items = as_list(value)
-    if step.isdecimal() and int(step) < len(items):
-        return items[int(step)]
-    return (as_object(value) or {}).get(step)
