@@ -57,9 +57,11 @@ lint: setup
 	@$(BIN)/python scripts/check_sizes.py
 
 .PHONY: types
-types: setup
-	$(BIN)/mypy
-	$(BIN)/pyright
+types: mypy pyright
+
+.PHONY: mypy pyright
+mypy pyright: setup
+	$(BIN)/$@
 
 .PHONY: layers
 layers: setup
