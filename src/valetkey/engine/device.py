@@ -1,0 +1,172 @@
+"""Connecting without a browser on this device: the device authorization grant (RFC 8628)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from valetkey.engine.connect import incarnation_of, keep, reserved, wanted_scopes
+from valetkey.engine.exchange import name_of, refusal_error
+from valetkey.engine.world import World
+from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable
+from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.device import (
+    DeviceAuthorization,
+    device_authorization_request,
+    device_token_request,
+    next_interval,
+    parse_device_authorization,
+)
+from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.values import Request, Response, Secret
+
+_SEND_SECONDS: Final = 15.0
+_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFlow:
+    """A sign-in that waits for a person to enter a code somewhere.
+
+    Attributes:
+        user_code: What the person enters; to be shown always.
+        verification_uri: Where.
+        verification_uri_complete: The same with the code in it; empty where the provider gives none.
+        expires_at: On `Clock.monotonic`: when the codes end.
+        expires_in: Seconds that the codes live, from the start.
+        interval: Seconds between two questions.
+        device_code: What is asked with; never shown.
+        incarnation: That of the record when it began.
+    """
+
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_at: float
+    expires_in: float
+    interval: float
+    device_code: Secret
+    incarnation: int = 0
+
+
+def start_device(
+    world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]
+) -> DeviceFlow:
+    """Ask the provider for a code to show.  `scopes` are asked for beside the credential's own.
+
+    Raises:
+        ConfigurationError: The credential has no device authorization endpoint (``no_device_flow``).
+        ProviderUnavailable: The provider did not answer; it can be started again.
+        ClientRejected: The provider does not accept the app.
+        ConnectError: It refused.
+    """
+    if not credential.device_authorization_url:
+        msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
+        hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
+        raise ConfigurationError(msg, code="no_device_flow", hint=hint)
+    app = world.app(credential)
+    incarnation = incarnation_of(world, key)
+    request = device_authorization_request(credential, app, scopes=wanted_scopes(credential, scopes))
+    began = world.clock.monotonic()
+    response = _send(world, credential, request)
+    answer = parse_device_authorization(response, credential=credential, now=world.clock.now())
+    if isinstance(answer, Refusal):
+        raise _unusable(credential, answer, response)
+    return _flow(answer, began, incarnation)
+
+
+def finish_device(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    flow: DeviceFlow,
+    *,
+    scopes: tuple[str, ...],
+    on_wait: Callable[[float], None] | None = None,
+) -> Record:
+    """Wait until the person has decided, asking as often as the provider allows, and store the grant.
+
+    `on_wait` is called before each wait with the seconds left.
+
+    Raises:
+        ConsentExpired: Nobody entered the code in time.
+        AuthorizationDenied: Access was not given.
+        ConnectError: Any other end; see `exchange.refusal_error` and `storing.store_grant`.
+    """
+    app = world.app(credential)
+    with reserved(world, credential, key, since=flow.incarnation) as before:
+        tokens = _poll(world, credential, app, flow, on_wait)
+        return keep(world, credential, app, tokens, before, requested=wanted_scopes(credential, scopes))
+
+
+def _poll(
+    world: World,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    flow: DeviceFlow,
+    on_wait: Callable[[float], None] | None,
+) -> TokenSet:
+    """Ask for the tokens until there is a final word (section 3.5): wait first, then ask."""
+    interval = flow.interval
+    while True:
+        left = flow.expires_at - world.clock.monotonic()
+        if left <= interval:
+            raise _expired(credential)
+        if on_wait is not None:
+            on_wait(left)
+        world.clock.sleep(interval)
+        # A client assertion or the like is good for one request only, so each question is built anew.
+        answer = _ask(world, credential, device_token_request(credential, app, device_code=flow.device_code))
+        if isinstance(answer, TokenSet):
+            return answer
+        if isinstance(answer, Refusal) and not answer.goes_on:
+            raise refusal_error(credential, answer)
+        interval = next_interval(interval, answer or "timeout")
+
+
+def _ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSet | Refusal | None:
+    """Ask once; None when no answer came, which is no reason to stop."""
+    try:
+        response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SEND_SECONDS)
+    except (NotSent, InDoubt):
+        return None
+    return parse_token_response(response, credential=credential, now=world.clock.now())
+
+
+def _send(world: World, credential: OAuth2Credential, request: Request) -> Response:
+    try:
+        return world.endpoint.send(request, deadline=world.clock.monotonic() + _SEND_SECONDS)
+    except (NotSent, InDoubt) as error:
+        msg = f"{name_of(credential)} could not be asked for a code: {error}"
+        raise ProviderUnavailable(msg, error="unreachable", hint="start again when it can be reached") from error
+
+
+def _unusable(credential: OAuth2Credential, refusal: Refusal, response: Response) -> Exception:
+    if refusal.kind not in {"doubt", "unclear"}:
+        return refusal_error(credential, refusal)
+    msg = f"{name_of(credential)} gave no usable code: {refusal.note or f'HTTP {response.status}'}"
+    if response.status >= _SERVER_ERROR:
+        return ProviderUnavailable(msg, status=response.status, hint="start again in a moment")
+    hint = f"check device_authorization_url of {credential.name!r}"
+    return ProviderProtocolError(msg, status=response.status, hint=hint)
+
+
+def _flow(answer: DeviceAuthorization, began: float, incarnation: int) -> DeviceFlow:
+    return DeviceFlow(
+        user_code=answer.user_code,
+        verification_uri=answer.verification_uri,
+        verification_uri_complete=answer.verification_uri_complete or "",
+        expires_at=began + answer.expires_in,
+        expires_in=answer.expires_in,
+        interval=answer.interval,
+        device_code=answer.device_code,
+        incarnation=incarnation,
+    )
+
+
+def _expired(credential: OAuth2Credential) -> ConsentExpired:
+    msg = f"nobody entered the code of {name_of(credential)} before it ran out"
+    return ConsentExpired(msg, hint="start again")

@@ -1,0 +1,154 @@
+"""Disconnecting: first here, for good, then at the provider, as far as it goes, and a true word about it (R14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from valetkey.engine.flows import delete_flows
+from valetkey.engine.revoking import Revocation, revoke, revoke_grant
+from valetkey.engine.storing import tell
+from valetkey.engine.world import World
+from valetkey.errors import ConfigurationError
+from valetkey.model.connections import ConnectionKey, Expect, Query, Record
+from valetkey.model.credentials import OAuth2Credential
+
+__all__ = ["Disconnected", "disconnect", "forget", "revoke_grant"]
+
+_PAGE: Final = 200
+_NOTHING: Final = "There was nothing to disconnect."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """What a disconnect did.
+
+    Attributes:
+        record: The record as it is now, without a grant; None where there was none.
+        revoked: What the provider confirmed as revoked: ``refresh_token``, ``access_token``.
+        may_live: Sentences about what may still live, and for how long.
+        told: One sentence for people.
+    """
+
+    record: Record | None
+    revoked: tuple[str, ...] = ()
+    may_live: tuple[str, ...] = ()
+    told: str = _NOTHING
+
+
+def disconnect(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Disconnected:
+    """End a connection: its grant is erased here at once, then revoked at the provider within its reach.
+
+    What the provider answers never brings the connection back.  A sign-in under way cannot finish afterwards.
+
+    Raises:
+        StoreUnavailable: The store does not answer; nothing was changed.
+    """
+    return _disconnect(world, credential, key)
+
+
+def forget(world: World, owner: str, env: str) -> list[Disconnected]:
+    """Disconnect all connections of an owner and erase their rows.
+
+    Raises:
+        ConfigurationError: `owner` is empty: the program's own connections are nobody's to forget.
+        StoreUnavailable: The store does not answer; what was done before stays done, and it can be called again.
+    """
+    if not owner:
+        msg = "forget() needs an owner"
+        raise ConfigurationError(msg, code="owner_empty", hint="pass the id of the user or tenant to forget")
+    delete_flows(world, lambda key: key.env == env and key.owner == owner)
+    done = [_forget_one(world, record) for record in _of_owner(world, owner, env)]
+    delete_flows(world, lambda key: key.env == env and key.owner == owner)
+    return done
+
+
+def _of_owner(world: World, owner: str, env: str) -> list[Record]:
+    return list(_pages(world, Query(env=env, owner=owner)))
+
+
+def _pages(world: World, query: Query) -> Iterator[Record]:
+    cursor: str | None = None
+    while True:
+        page = world.store.list(query, cursor=cursor, limit=_PAGE)
+        yield from page.items
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _forget_one(world: World, record: Record) -> Disconnected:
+    try:
+        credential: OAuth2Credential | None = world.credential(record.key.credential)
+    except ConfigurationError:
+        credential = None
+    done = _disconnect(world, credential, record.key)
+    while (current := world.store.find(record.id)) is not None:
+        if current.state != "disconnected":
+            done = _disconnect(world, credential, current.key)
+        elif world.store.delete(current):
+            break
+    return replace(done, record=None)
+
+
+def _disconnect(world: World, credential: OAuth2Credential | None, key: ConnectionKey) -> Disconnected:
+    """Disconnect; without a declared credential nothing can be revoked."""
+    old = _tombstone(world, key)
+    delete_flows(world, lambda other: other == key)
+    if old is None:
+        return Disconnected(record=world.store.load(key))
+    now = world.store.find(old.id) or replace(old, sealed=None)
+    world.changed(now)
+    tell(world, "disconnected", now)
+    result = revoke(world, credential, old)
+    tell(world, "revoked" if result.complete else "revocation_incomplete", now, revoked=list(result.revoked))
+    return _told(now, result)
+
+
+def _tombstone(world: World, key: ConnectionKey) -> Record | None:
+    """Mark the row as disconnected, whoever holds its claim, and return it as it was; None: there was no grant."""
+    while True:
+        record = world.store.load(key)
+        if record is None or record.state == "disconnected":
+            return None
+        if record.state == "pending" and record.sealed is None:
+            # A sign-in under way holds it.  It was never connected, so nothing is left to show.
+            if world.store.delete(record):
+                return None
+        elif world.store.swap(_dead(record), expect=Expect.of(record)) is not None:
+            return record
+
+
+def _dead(record: Record) -> Record:
+    return replace(
+        record,
+        incarnation=record.incarnation + 1,
+        version=record.version + 1,
+        claim=None,
+        doubt=0,
+        state="disconnected",
+        reason="",
+        error="",
+        error_text="",
+        failures=0,
+        next_try_at=None,
+        cooldown_until=None,
+        expires_at=None,
+        refresh_expires_at=None,
+        obtained_at=None,
+        granted=(),
+        refreshable=False,
+        access_fp="",
+        refresh_fp="",
+        sealed=None,
+    )
+
+
+def _told(record: Record, result: Revocation) -> Disconnected:
+    return Disconnected(
+        record=record,
+        revoked=result.revoked,
+        may_live=result.may_live,
+        told=f"Disconnected. {result.sentence}".strip(),
+    )

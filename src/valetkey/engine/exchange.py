@@ -1,0 +1,152 @@
+"""Buying a first grant: one request, sent once, and what its answer means; then who it is that connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from valetkey.engine.world import World
+from valetkey.errors import (
+    ClientRejected,
+    ConnectError,
+    ConsentExpired,
+    ProviderProtocolError,
+    ProviderUnavailable,
+    ValetkeyError,
+)
+from valetkey.logs import get_logger
+from valetkey.model.connections import ConnectionKey, Identity
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.denials import refused_consent
+from valetkey.protocol.refusals import Kind
+from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
+from valetkey.values import Request
+
+_log = get_logger("connect")
+EXCHANGE_SECONDS: Final = 30.0
+"""How long an answer is listened for: a code is good for one request, so hanging up early would waste it."""
+IDENTITY_SECONDS: Final = 10.0
+
+
+def name_of(credential: OAuth2Credential) -> str:
+    """Return the credential's name for people."""
+    return credential.display_name or credential.name
+
+
+def buy(world: World, credential: OAuth2Credential, request: Request) -> TokenSet:
+    """Send a request that buys a grant, once, and return what was bought.
+
+    A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.
+
+    Raises:
+        ConnectError: Lost answer (``exchange_failed``), refused code (``code_refused``), refused request
+            (by the error's own name, else ``authorization_failed``); denied or expired consent as their own classes.
+        ClientRejected: The provider does not accept the app.
+        ProviderUnavailable: It was not reached, or asked for patience.
+    """
+    answer = ask(world, credential, request)
+    if isinstance(answer, Refusal):
+        raise refusal_error(credential, answer)
+    return answer
+
+
+def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSet | Refusal:
+    """Send a request that buys a grant, once, and read the answer; raises where there is none."""
+    name = name_of(credential)
+    try:
+        response = world.endpoint.send(request, deadline=world.clock.monotonic() + EXCHANGE_SECONDS)
+    except NotSent as error:
+        msg = f"{name} could not be reached: {error}"
+        raise ProviderUnavailable(msg, error="unreachable", hint="start again when it can be reached") from error
+    except InDoubt as error:
+        msg = f"{name} gave no readable answer to the last step of connecting: {error}"
+        raise ConnectError(msg, code="exchange_failed", hint="start again") from error
+    return parse_token_response(response, credential=credential, now=world.clock.now())
+
+
+def refusal_error(credential: OAuth2Credential, refusal: Refusal) -> ValetkeyError:
+    """Return the error for a refusal of what was to buy a grant."""
+    build = _ERRORS.get(refusal.kind, _consent_error)
+    return build(credential, refusal)
+
+
+def read_identity(world: World, credential: OAuth2Credential, key: ConnectionKey, grant: Grant) -> Identity | None:
+    """Ask the provider who connected.  None when it does not say: that never fails a connect."""
+    try:
+        request = userinfo_request(credential, grant)
+        if request is None:
+            return None
+        response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)
+        return parse_userinfo(response, credential=credential)
+    except (NotSent, InDoubt, ValetkeyError) as error:
+        _log.info("the identity behind %s could not be read: %s", key, error)
+        return None
+
+
+def _code_refused(credential: OAuth2Credential, refusal: Refusal) -> ConnectError:
+    said = f"it took too long or was used twice ({_said(refusal)})"
+    msg = f"{name_of(credential)} did not accept the sign-in's answer: {said}"
+    return ConnectError(msg, code="code_refused", hint="start again; if it repeats, check this machine's clock")
+
+
+def _app_refused(credential: OAuth2Credential, refusal: Refusal) -> ClientRejected:
+    return ClientRejected(
+        f"{name_of(credential)} does not accept the app credentials of {credential.name!r} ({_said(refusal)})",
+        error=refusal.error,
+        description=refusal.description,
+        status=refusal.status,
+        hint=f"check the client id and secret, then: valetkey app add {credential.name}",
+    )
+
+
+def _not_now(credential: OAuth2Credential, refusal: Refusal) -> ProviderUnavailable:
+    return ProviderUnavailable(
+        f"{name_of(credential)} asks for patience ({_said(refusal)})",
+        error=refusal.error,
+        description=refusal.description,
+        status=refusal.status,
+        retry_after=refusal.retry_after,
+        hint="start again in a moment",
+    )
+
+
+def _unreadable(credential: OAuth2Credential, refusal: Refusal) -> ConnectError:
+    msg = f"{name_of(credential)} gave no readable answer to the last step of connecting ({_said(refusal)})"
+    return ConnectError(msg, code="exchange_failed", hint="start again")
+
+
+def _elsewhere(credential: OAuth2Credential, refusal: Refusal) -> ProviderProtocolError:
+    return ProviderProtocolError(
+        f"the token endpoint of {name_of(credential)} points elsewhere; nothing was sent there",
+        status=refusal.status,
+        hint=f"check token_url of {credential.name!r}",
+    )
+
+
+def _too_late(credential: OAuth2Credential, refusal: Refusal) -> ConsentExpired:
+    msg = f"the code of {name_of(credential)} ran out before anybody entered it ({_said(refusal)})"
+    return ConsentExpired(msg, hint="start again")
+
+
+def _consent_error(credential: OAuth2Credential, refusal: Refusal) -> ValetkeyError:
+    """Word a denial, or a request that the provider does not take, as it is worded in a callback."""
+    return refused_consent(refusal.error, refusal.description or refusal.note, name=credential.name)
+
+
+_ERRORS: Final[dict[Kind, Callable[[OAuth2Credential, Refusal], ValetkeyError]]] = {
+    "grant": _code_refused,
+    "client": _app_refused,
+    "transient": _not_now,
+    "doubt": _unreadable,
+    "unclear": _unreadable,
+    "redirect": _elsewhere,
+    "expired": _too_late,
+}
+
+
+def _said(refusal: Refusal) -> str:
+    words = ": ".join(part for part in (refusal.error, refusal.description or refusal.note) if part)
+    return words or f"HTTP {refusal.status}"

@@ -1,0 +1,184 @@
+"""Flows: sign-ins under way, kept in the store between the way out to the provider and the way back.
+
+A flow is found by the hash of its ``state``; its verifier is sealed; it is used once and lives ten minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from valetkey.engine.world import World
+from valetkey.errors import ConnectError, StateMismatch
+from valetkey.model.connections import ConnectionKey, Document
+from valetkey.model.ports import KeyRetired, Label
+from valetkey.values import Secret
+
+T = TypeVar("T")
+KIND: Final = "flow"
+FLOW_SECONDS: Final = 600.0
+"""How long a person has to sign in and consent."""
+_PAGE: Final = 500
+_STATELESS: Final = "the answer holds no state"
+_NO_FLOW: Final = "the answer belongs to no sign-in under way: it is unknown, was used already, or came too late"
+_AGAIN: Final = "start again, and finish in the same browser"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One sign-in under way.
+
+    Attributes:
+        key: What is being connected.
+        scopes: What was asked for.
+        redirect_uri: Where the answer is to come.
+        issuer: The credential's issuer when it began.
+        token_origin: The origin of its token endpoint.
+        client_id: The app's client id.
+        incarnation: That of the record when it began; 0 where nothing was connected yet.
+        verifier: The PKCE verifier.
+        nonce: For OpenID Connect.
+    """
+
+    key: ConnectionKey
+    scopes: tuple[str, ...]
+    redirect_uri: str
+    issuer: str
+    token_origin: str
+    client_id: str
+    incarnation: int = 0
+    verifier: Secret | None = field(default=None, repr=False)
+    nonce: str = field(default="", repr=False)
+
+
+def flow_id(state: str) -> str:
+    """Return the id under which the flow with that ``state`` is stored: nobody can make the state from it."""
+    return hashlib.sha256(b"valetkey:state:" + state.encode()).hexdigest()
+
+
+def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Document:
+    """Store a flow that begins now."""
+    document = Document(
+        kind=KIND,
+        id=flow_id(state),
+        body=_body(flow) | {"binding": _hash(binding), "created": world.clock.now()},
+        expires_at=world.store.now() + FLOW_SECONDS,
+    )
+    secret = {"verifier": flow.verifier.reveal() if flow.verifier else "", "nonce": flow.nonce}
+    plain = json.dumps(secret).encode()
+    return with_fresh_key(world, lambda: _put_sealed(world, document, plain))
+
+
+def take_flow(world: World, state: str, binding: Secret | str) -> Flow:
+    """Use up the flow of an answer.  Who lacks the binding does not use it up for the one who has it.
+
+    Raises:
+        StateMismatch: The state is unknown, used or expired (``state_mismatch``), or the answer came by another
+            browser than the one that began (``binding_mismatch``).
+    """
+    if not state:
+        raise _unknown(_STATELESS)
+    found = world.store.get_document(KIND, flow_id(state))
+    if found is None:
+        raise _unknown(_NO_FLOW)
+    given = binding if isinstance(binding, Secret) else Secret(binding)
+    if not given or not hmac.compare_digest(_hash(given), str(found.body["binding"])):
+        msg = "the answer came by another browser than the one that began the sign-in"
+        raise StateMismatch(msg, code="binding_mismatch", hint=_AGAIN)
+    taken = world.store.take_document(KIND, found.id)
+    if taken is None:
+        raise _unknown(_NO_FLOW)
+    return _flow(taken, _secret_part(world, taken))
+
+
+def delete_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
+    """Delete the flows of all keys that `wanted` says; returns how many."""
+    return sum(
+        world.store.delete_document(KIND, document.id)
+        for document in list(_flows(world))
+        if wanted(_key(document.body))
+    )
+
+
+def with_fresh_key(world: World, write: Callable[[], T]) -> T:
+    """Call `write`; once more where the data key that it sealed with was retired meanwhile."""
+    try:
+        return write()
+    except KeyRetired:
+        look_again = getattr(world.sealer, "refresh", None)
+        if callable(look_again):
+            look_again()
+        return write()
+
+
+def _put_sealed(world: World, document: Document, plain: bytes) -> Document:
+    sealed = world.sealer.seal(plain, _label(document))
+    stored = world.store.put_document(replace(document, sealed=sealed), expect=0)
+    if stored is None:
+        msg = "two sign-ins drew the same random state, which cannot be"
+        raise ConnectError(msg, hint="start again")
+    return stored
+
+
+def _label(document: Document) -> Label:
+    return Label("flow", document.env, document.id)
+
+
+def _body(flow: Flow) -> dict[str, Any]:
+    return {
+        "env": flow.key.env,
+        "credential": flow.key.credential,
+        "owner": flow.key.owner,
+        "account": flow.key.account,
+        "scopes": list(flow.scopes),
+        "redirect_uri": flow.redirect_uri,
+        "issuer": flow.issuer,
+        "token_origin": flow.token_origin,
+        "client_id": flow.client_id,
+        "incarnation": flow.incarnation,
+    }
+
+
+def _key(body: Mapping[str, Any]) -> ConnectionKey:
+    return ConnectionKey(body["env"], body["credential"], body["owner"], body["account"])
+
+
+def _secret_part(world: World, document: Document) -> Mapping[str, Any]:
+    if document.sealed is None:
+        return {}
+    part: Mapping[str, Any] = json.loads(world.sealer.open(document.sealed, _label(document)))
+    return part
+
+
+def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
+    body = document.body
+    return Flow(
+        key=_key(body),
+        scopes=tuple(body["scopes"]),
+        redirect_uri=body["redirect_uri"],
+        issuer=body["issuer"],
+        token_origin=body["token_origin"],
+        client_id=body["client_id"],
+        incarnation=body["incarnation"],
+        verifier=Secret(secret["verifier"]) if secret.get("verifier") else None,
+        nonce=secret.get("nonce", ""),
+    )
+
+
+def _flows(world: World) -> Iterator[Document]:
+    after = ""
+    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _hash(binding: Secret) -> str:
+    return hashlib.sha256(b"valetkey:binding:" + binding.reveal().encode()).hexdigest()
+
+
+def _unknown(message: str) -> StateMismatch:
+    return StateMismatch(message, hint=_AGAIN)

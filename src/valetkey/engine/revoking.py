@@ -1,0 +1,294 @@
+"""Giving grants back at the provider (RFC 7009), within the reach of its revocation, and a true word about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from valetkey.engine.apps import client_changed
+from valetkey.engine.world import World, open_grant
+from valetkey.errors import ConfigurationError, DecryptionFailed, StoreError
+from valetkey.logs import get_logger
+from valetkey.model.connections import Identity, Query, Record
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.revocation import Revoked, StillLives, parse_revocation, revocation_request
+from valetkey.values import Request, Secret
+
+_log = get_logger("revoking")
+REVOKE_SECONDS: Final = 10.0
+_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 5.0
+_PAGE: Final = 500
+
+Kind = Literal["refresh_token", "access_token"]
+_WORDS: Final[dict[Kind, str]] = {"refresh_token": "refresh token", "access_token": "access token"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """What a revocation came to.
+
+    Attributes:
+        revoked: What the provider confirmed.
+        may_live: Sentences about what may still live, and for how long.
+        sentence: All of it in a sentence for people.
+    """
+
+    revoked: tuple[Kind, ...] = ()
+    may_live: tuple[str, ...] = ()
+    sentence: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is known to live on."""
+        return not self.may_live
+
+
+def revoke(world: World, credential: OAuth2Credential | None, record: Record) -> Revocation:
+    """Revoke the grant of a record that was just disconnected; `record` is as it was before.  Never raises.
+
+    `credential` None: it is not declared any more.
+    """
+    if record.sealed is None:
+        return Revocation()
+    if credential is None:
+        name = record.key.credential
+        return _not_revoked(f"{name} is not declared any more, so nothing was revoked there", f"the app at {name}")
+    try:
+        grant = open_grant(world, record)
+    except (DecryptionFailed, ValueError):
+        why = "The stored token could not be opened, so nothing could be revoked"
+        return _not_revoked(why, _name(credential))
+    if grant is None:
+        return Revocation()
+    result = _revoke(world, credential, grant, record, record.identity)
+    if record.claim is not None and not record.claim.expired:
+        late = "A refresh was under way elsewhere; the token that it brings is revoked there when it arrives."
+        return Revocation(
+            revoked=result.revoked, may_live=(*result.may_live, late), sentence=f"{result.sentence} {late}".strip()
+        )
+    return result
+
+
+def revoke_grant(
+    world: World,
+    credential: OAuth2Credential,
+    grant: Grant,
+    *,
+    record: Record | None = None,
+    identity: Identity | None = None,
+) -> tuple[Kind, ...]:
+    """Revoke a grant that nobody wants any more and return what the provider confirmed.  Never raises.
+
+    `record` is the connection that it was meant for, `identity` whose it is, as far as known: both are needed to
+    tell whether a revocation with the reach of a user would hit another connection.
+    """
+    result = _revoke(world, credential, grant, record, identity or (record.identity if record else None))
+    if not result.complete:
+        _log.info("a grant of %s was not wholly revoked: %s", credential.name, " ".join(result.may_live))
+    return result.revoked
+
+
+def _revoke(
+    world: World, credential: OAuth2Credential, grant: Grant, record: Record | None, identity: Identity | None
+) -> Revocation:
+    name = _name(credential)
+    try:
+        obstacle = _obstacle(world, credential, record, identity)
+        if obstacle:
+            return _left_alone(world, credential, grant, obstacle)
+        answers = _tell_provider(world, credential, grant, record.params if record else credential.params)
+    except ConfigurationError as error:
+        return _left_alone(world, credential, grant, f"{name} could not be asked to revoke the token: {error}")
+    except StoreError as error:
+        return _left_alone(world, credential, grant, f"nothing was revoked at {name}, for the store failed: {error}")
+    return _summary(world, credential, grant, answers)
+
+
+def _obstacle(world: World, credential: OAuth2Credential, record: Record | None, identity: Identity | None) -> str:
+    """Return why nothing may be sent, or an empty text."""
+    name = _name(credential)
+    if not credential.revocation_url:
+        return f"{name} has no revocation endpoint"
+    wide = credential.revocation_reach == "user"
+    if record is None:
+        return f"a revocation at {name} might end other connections too" if wide else ""
+    app = world.app(credential)
+    difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
+    if difference:
+        return f"{credential.name!r} now has {difference} than the one that the token was given to"
+    other = _sibling(world, record, identity) if wide else None
+    return f"a revocation at {name} would also end {other.key}, so nothing was revoked there" if other else ""
+
+
+def _sibling(world: World, record: Record, identity: Identity | None) -> Record | None:
+    """Return a live connection that a revocation with the reach of a user would end too.
+
+    Where who it is at the provider is not known of both, the same owner counts as the same user.
+    """
+    for other in _connections(world, record):
+        if other.id == record.id or other.sealed is None or other.state == "disconnected":
+            continue
+        if record.client_id and other.client_id and record.client_id != other.client_id:
+            continue
+        if _same_user(record, identity, other):
+            return other
+    return None
+
+
+def _connections(world: World, record: Record) -> Iterator[Record]:
+    query = Query(env=record.key.env, credential=record.key.credential)
+    cursor: str | None = None
+    while True:
+        page = world.store.list(query, cursor=cursor, limit=_PAGE)
+        yield from page.items
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _same_user(record: Record, identity: Identity | None, other: Record) -> bool:
+    mine = identity.subject if identity else ""
+    theirs = other.identity.subject if other.identity else ""
+    return mine == theirs if mine and theirs else record.key.owner == other.key.owner
+
+
+def _tell_provider(
+    world: World, credential: OAuth2Credential, grant: Grant, params: Mapping[str, str]
+) -> dict[Kind, str]:
+    """Ask for the revocation of each token; returns kind -> what went wrong, empty where it was confirmed.
+
+    The refresh token goes first: with it go its access tokens (RFC 7009 section 2.1), unless the reach is one token,
+    or nobody vouches for the reach: then the access token is revoked as well, which does no harm.
+    """
+    answers: dict[Kind, str] = {}
+    app = world.app(credential)
+    for kind, token in _tokens(world, credential, grant):
+        if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):
+            continue
+        request = revocation_request(
+            credential, app, token=token, hint=kind, access_token=grant.access_token, params=params
+        )
+        answers[kind] = _ask(world, credential, request)
+    return answers
+
+
+def _goes_along(credential: OAuth2Credential) -> bool:
+    return credential.revocation_reach != "token" and bool(credential.preset)
+
+
+def _tokens(world: World, credential: OAuth2Credential, grant: Grant) -> Iterator[tuple[Kind, Secret]]:
+    """Yield the tokens that this provider takes back: the refresh token first, no access token that has ended."""
+    only = credential.revocation_token
+    if grant.refresh_token is not None and only != "access_token":
+        yield "refresh_token", grant.refresh_token
+    if only != "refresh_token" and not _over(world, grant.expires_at):
+        yield "access_token", grant.access_token
+
+
+def _ask(world: World, credential: OAuth2Credential, request: Request) -> str:
+    """Send a revocation, twice where it may help; returns what went wrong, or an empty text."""
+    trouble, pause = _try(world, credential, request)
+    if trouble and pause is not None:
+        world.clock.sleep(min(pause, _LONGEST_PAUSE))
+        trouble, _ = _try(world, credential, request)
+    return trouble
+
+
+def _try(world: World, credential: OAuth2Credential, request: Request) -> tuple[str, float | None]:
+    """Send it once; returns what went wrong, and after how many seconds another try makes sense."""
+    try:
+        response = world.endpoint.send(request, deadline=world.clock.monotonic() + REVOKE_SECONDS)
+    except (NotSent, InDoubt) as error:
+        return str(error) or type(error).__name__, _PAUSE
+    answer = parse_revocation(response, credential=credential, now=world.clock.now())
+    return ("", None) if isinstance(answer, Revoked) else (_shown(answer), _pause(answer))
+
+
+def _pause(answer: StillLives) -> float | None:
+    if answer.retry_after is not None:
+        return answer.retry_after
+    return _PAUSE if answer.error.startswith("http_5") or answer.error == "http_429" else None
+
+
+def _shown(answer: StillLives) -> str:
+    return answer.error.upper().replace("_", " ") if answer.error.startswith("http_") else answer.error
+
+
+# -- in words
+
+
+def _summary(world: World, credential: OAuth2Credential, grant: Grant, answers: dict[Kind, str]) -> Revocation:
+    name = _name(credential)
+    revoked: tuple[Kind, ...] = tuple(kind for kind, trouble in answers.items() if not trouble)
+    failed = "; ".join(trouble for trouble in answers.values() if trouble)
+    living = _living(world, credential, grant, revoked)
+    if failed:
+        what = f" of more than the {_WORDS[revoked[0]]}" if revoked else ""
+        said = f"{name} did not confirm the revocation{what} ({failed})"
+    elif revoked:
+        what = f"the {_WORDS[revoked[0]]}" if living else "the token"
+        said = f"{name} confirmed that {what} is revoked"
+    else:
+        said = f"{name} takes back no token that still lives"
+    return Revocation(revoked=revoked, may_live=living, sentence=_sentence(said, living))
+
+
+def _left_alone(world: World, credential: OAuth2Credential, grant: Grant, why: str) -> Revocation:
+    living = _living(world, credential, grant, ())
+    return Revocation(may_live=living, sentence=_sentence(_capital(why), living or ("Its tokens had ended already.",)))
+
+
+def _not_revoked(why: str, where: str) -> Revocation:
+    living = (f"The token may live on until the access is withdrawn at {where}.",)
+    return Revocation(may_live=living, sentence=_sentence(why, living))
+
+
+def _living(world: World, credential: OAuth2Credential, grant: Grant, revoked: tuple[Kind, ...]) -> tuple[str, ...]:
+    """Return a sentence for each token that nobody confirmed to be dead."""
+    where = f"until the access is withdrawn at {_name(credential)}"
+    ends = _unrevoked(world, credential, grant, revoked)
+    return tuple(
+        f"The {_WORDS[kind]} lives {where if end is None else f'until {moment(end)}'}." for kind, end in ends.items()
+    )
+
+
+def _unrevoked(
+    world: World, credential: OAuth2Credential, grant: Grant, revoked: tuple[Kind, ...]
+) -> dict[Kind, float | None]:
+    """Return the tokens that may live, with their ends."""
+    whole = bool(revoked) and credential.revocation_reach != "token"
+    left: dict[Kind, float | None] = {}
+    if grant.refresh_token is not None and "refresh_token" not in revoked and not whole:
+        left["refresh_token"] = grant.refresh_expires_at
+    if "access_token" not in revoked and not (whole and _goes_along(credential)):
+        left["access_token"] = grant.expires_at
+    return {kind: end for kind, end in left.items() if not _over(world, end)}
+
+
+def _sentence(said: str, living: tuple[str, ...]) -> str:
+    if not living:
+        return f"{said}."
+    first, *others = living
+    return " ".join((f"{said}; {first[:1].lower()}{first[1:]}", *others))
+
+
+def moment(when: float) -> str:
+    """Return Unix seconds as people read them, in UTC."""
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _over(world: World, end: float | None) -> bool:
+    return end is not None and end <= world.clock.now()
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _name(credential: OAuth2Credential) -> str:
+    return credential.display_name or credential.name
