@@ -15,7 +15,7 @@ from valetkey.engine.lifecycle import Want, heal, obtain
 from valetkey.engine.windows import DEADLINE, windows
 from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import ConnectionKey
-from valetkey.protocol.urls import allowed_hosts, host_allowed, join
+from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, join
 
 if TYPE_CHECKING:
     from valetkey.core import Core
@@ -77,7 +77,7 @@ class Token:
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted
-        self.hosts = (*allowed_hosts(credential), *([instance] if instance else []))
+        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
         self.base = instance or credential.api_base_url
         self.mark = mark
         self.refresh_on_403 = credential.refresh_on_403

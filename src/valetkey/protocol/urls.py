@@ -98,7 +98,7 @@ def allowed_hosts(credential: OAuth2Credential) -> tuple[str, ...]:
     """Return the hosts that may see the access token: the declared ones, else those of the credential's own URLs."""
     if credential.api_hosts:
         return credential.api_hosts
-    return _hosts_of(
+    return hosts_of(
         (
             credential.api_base_url,
             credential.userinfo_url,
@@ -136,7 +136,8 @@ def _url_allowed(url: str, hosts: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _hosts_of(urls: tuple[str, ...]) -> tuple[str, ...]:
+def hosts_of(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hosts of these URLs, as entries for `host_allowed`; what is no URL is left out."""
     found = [_entry(*parts) for parts in map(_parts, urls) if parts is not None]
     return tuple(dict.fromkeys(found))
 

@@ -162,7 +162,7 @@ class PracticeProvider(Faults):
             "userinfo_url": f"{self.issuer}/userinfo",
             "issuer": self.issuer,
             "iss_advertised": self.rules.sends_iss,
-            "api_hosts": ["127.0.0.1"],
+            "api_hosts": [self.url.removeprefix("http://")],
             "api_base_url": self.url,
             "identity": {"subject": "sub", "login": "login", "name": "name", "email": "email"},
         }
