@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from valetkey import wire_oauth2_credential
+
 CONFTEST = Path(__file__).with_name("conftest.py")
 
 
@@ -83,9 +85,7 @@ def test_each_test_has_a_data_folder_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("declared", [pytest.param(1, id="first"), pytest.param(2, id="second")])
 def test_what_a_test_declares_is_gone_in_the_next(declared: int) -> None:
-    valetkey = pytest.importorskip("valetkey.model.wiring")
-
-    valetkey.wire_oauth2_credential(
+    wire_oauth2_credential(  # the same name twice, differently, would be an error
         "left-over",
         authorization_url=f"https://login{declared}.example.com/authorize",
         token_url="https://login.example.com/token",
