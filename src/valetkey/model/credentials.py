@@ -144,7 +144,7 @@ class OAuth2Credential:
     refresh_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     client_auth: ClientAuth = "client_secret_basic"
     basic_raw: bool = False
-    token_request_format: Literal["form", "json"] = "form"  # noqa: S105 - a format, not a password
+    token_request_format: TokenRequestFormat = "form"  # noqa: S105 - a format, not a password
     accept: str = "application/json"
     redirect_uri: str = ""
     loopback: Loopback = "any_port"

@@ -1,0 +1,166 @@
+"""The names that callers give: credentials, owners, accounts, environments.  An empty one never slips through."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Final, cast
+
+from valetkey.errors import ConfigurationError, clean
+from valetkey.model.checks import has_control
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.places import Place, nearest
+
+LONGEST: Final = 200
+"""Characters of an owner, an account label, an environment."""
+DEFAULT_ENV: Final = "default"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: object, *, what: str = "credential") -> str:
+    """Return the name of a credential or secret: letters, digits, ``.``, ``_`` and ``-``, at most 100.
+
+    It becomes part of URLs, secret ids, environment variables and file tables.
+
+    Raises:
+        ConfigurationError: ``missing_name`` or ``invalid_name``.
+    """
+    if not isinstance(name, str) or not name.strip():
+        Place("declaration").refuse(
+            f"a {what} was declared without a name",
+            code="missing_name",
+            hint=f'give it a name as the first argument, such as "github"; it is what valet.client() takes ({what})',
+        )
+    if _NAME.fullmatch(name) is None:
+        suggestion = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("-._") or "github"
+        Place(f'{what} "{clean(name, 60)}"').refuse(
+            "the name holds a character that names may not have, or is too long",
+            code="invalid_name",
+            hint=f'name it "{suggestion}": letters, digits, ".", "_" and "-", a letter or digit first',
+        )
+    return name
+
+
+def variable_of(name: str) -> str:
+    """Return how a name is spelt in environment variables: ``my-app`` is ``MY_APP``."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
+    """Return whose grant is meant: None (the program's own) or the owner's id as text.
+
+    A non-empty string, an int and a UUID are ids.  An empty string is refused, for an empty session must never mean
+    the shared grant.
+
+    Raises:
+        ConfigurationError: ``owner_invalid``; or ``owner_required``, where the credential is declared `per_owner`.
+    """
+    place = Place(f'credential "{credential.name}"')
+    if owner is None:
+        if credential.per_owner:
+            place.refuse(
+                "it is declared per_owner, and no owner is given",
+                code="owner_required",
+                hint=f'pass the id of the person it is for: valet.client("{credential.name}", owner=user_id)',
+            )
+        return None
+    plain = _owner_text(owner)
+    if plain is None:
+        problem = f"is {type(owner).__name__}, which is no id"
+    else:
+        problem = "is empty" if not plain.strip() else _problem(plain)
+    if plain is None or problem:
+        own = "" if credential.per_owner else ", or leave it out for the program's own grant"
+        place.refuse(
+            f"the owner {problem}",
+            code="owner_invalid",
+            hint=f"pass a non-empty str, an int or a UUID as owner{own}",
+        )
+    return plain
+
+
+def _owner_text(owner: object) -> str | None:
+    if isinstance(owner, str):
+        return str.__str__(owner)  # of a str enum its value, not its name
+    if isinstance(owner, int) and not isinstance(owner, bool):
+        return str(int(owner))
+    import uuid  # noqa: PLC0415 - seldom needed
+
+    return str(owner) if isinstance(owner, uuid.UUID) else None
+
+
+def _problem(text: str) -> str:
+    if has_control(text):
+        return "holds control characters"
+    return f"has more than {LONGEST} characters" if len(text) > LONGEST else ""
+
+
+def _problem_of(name: object) -> str:
+    return _problem(name) if isinstance(name, str) else f"is {type(name).__name__}, not text"
+
+
+def check_account(account: object) -> str:
+    """Return the label of one of several connections; empty for the only one.
+
+    Raises:
+        ConfigurationError: ``account_invalid``.
+    """
+    problem = _problem_of(account)
+    if isinstance(account, str) and account and not account.strip():
+        problem = "is blank"
+    if problem:
+        Place("account").refuse(
+            f"the label {problem}",
+            code="account_invalid",
+            hint=f'pass a short text such as account="work" (at most {LONGEST} characters), or leave it out',
+        )
+    return str.__str__(cast("str", account))
+
+
+def check_env(env: object) -> str:
+    """Return the name of an environment.
+
+    Raises:
+        ConfigurationError: ``env_invalid``.
+    """
+    problem = _problem_of(env)
+    if isinstance(env, str) and not env.strip():
+        problem = "is empty"
+    if problem:
+        Place("environment").refuse(
+            f"the name {problem}",
+            code="env_invalid",
+            hint="set VALETKEY_ENV, --env or Valet(env=...) to a name such as dev, staging or prod, or leave it unset",
+        )
+    return str.__str__(cast("str", env))
+
+
+def current_env(env: str | None = None) -> str:
+    """Return the environment to work in: `env`, else ``VALETKEY_ENV``, else ``default``.
+
+    An empty ``VALETKEY_ENV`` counts as unset, as shells make no difference; an empty argument is an error.
+
+    Raises:
+        ConfigurationError: ``env_invalid``.
+    """
+    return check_env(env if env is not None else os.environ.get("VALETKEY_ENV") or DEFAULT_ENV)
+
+
+def find_credential(name: str, known: Iterable[str]) -> ConfigurationError:
+    """Return the error for a credential that nobody declared: it names the nearest one and how to declare it."""
+    declared = sorted(known)
+    near = nearest(str(name), declared)
+    shown = clean(name, 60)
+    if near:
+        about, hint = f'; did you mean "{near}"?', f'use "{near}", or declare it: '
+    else:
+        about, hint = (
+            (f"; declared are: {', '.join(declared[:10])}" if declared else "; none is declared"),
+            "declare it: ",
+        )
+    return ConfigurationError(
+        f'credential "{shown}" is not declared{about}',
+        code="unknown_credential",
+        hint=f'{hint}wire_oauth2_credential("{shown}", preset=...), or [credentials.{shown}] in valetkey.toml',
+    )

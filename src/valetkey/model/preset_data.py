@@ -1,0 +1,188 @@
+"""What stands in the file of a preset: its members, and the mistakes that can be made in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, cast
+
+from valetkey.errors import ConfigurationError
+from valetkey.model import settings
+from valetkey.model.checks import frozen
+from valetkey.model.credentials import EMPTY
+from valetkey.model.places import Place, did_you_mean
+from valetkey.model.templates import UrlParam
+
+Level = Literal["documented", "confirmed", "unverified"]
+LEVELS: Final[tuple[Level, ...]] = ("documented", "confirmed", "unverified")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirk:
+    """Something odd about a provider.
+
+    Attributes:
+        text: What.
+        source: Where it is said: a URL, or a repository and path.
+        seen_as: How it was seen there, where that is less than reading the provider's own words.
+    """
+
+    text: str
+    source: str
+    seen_as: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """How well the facts of a preset are checked.
+
+    Attributes:
+        level: ``documented`` (against the provider's own pages or repositories), ``confirmed`` (independent public
+            sources agree), ``unverified``.
+        date: When, as year and month: ``2026-11``.
+    """
+
+    level: Level = "unverified"
+    date: str = ""
+
+
+STANDARD_ERRORS: Final = frozenset(
+    {
+        # RFC 6749 sections 4.1.2.1 and 5.2
+        *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
+        *("invalid_scope", "access_denied", "server_error", "temporarily_unavailable"),
+        # RFC 8628 section 3.5, RFC 7009 section 2.2.1
+        *("authorization_pending", "slow_down", "expired_token", "unsupported_token_type"),
+    }
+)
+_TEXTS: Final = ("display_name", "register_url", "redirect_note", "docs_url", "scopes_doc_url")
+_TABLES: Final = ("register_labels", "well_known_scopes")
+_MEMBERS: Final = (*_TEXTS, *_TABLES, "category", "credential", "params", "quirks", "verified")
+_LABELS: Final = ("client_id", "client_secret", "redirect_uri")
+_OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
+_ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
+"""What no pattern of a URL parameter may let through: each could move the URL to another place."""
+_DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+
+
+def credential_fields(data: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return the fields that the preset gives to a credential."""
+    given = cast("Mapping[str, object]", data.get("credential", EMPTY))
+    values: dict[str, object] = {"display_name": data.get("display_name", ""), **given}
+    return {name: tuple(cast("list[str]", v)) if isinstance(v, list) else v for name, v in values.items()}
+
+
+def url_params(data: Mapping[str, Any]) -> Mapping[str, UrlParam]:
+    """Return the parameters of its URLs, by name."""
+    params = cast("Mapping[str, Mapping[str, Any]]", data.get("params", EMPTY))
+    return {name: UrlParam(name=name, **param) for name, param in params.items()}
+
+
+def preset_mistakes(data: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the data of a preset, one sentence each."""
+    shape = [*_shape(data)]
+    # the rest takes for granted that members are of the right type
+    return shape or [*_texts(data), *_url_params(data), *_quirks(data), *_credential(data)]
+
+
+def _shape(data: Mapping[str, Any]) -> Iterator[str]:
+    wanted: dict[str, Callable[[object], bool]] = {
+        **dict.fromkeys(_TEXTS, _is_text),
+        **dict.fromkeys(_TABLES, _is_table),
+        "category": lambda value: isinstance(value, list | tuple) and all(map(_is_text, cast("list[object]", value))),
+        "credential": lambda value: isinstance(value, Mapping),
+        "params": lambda value: _is_tables(value, UrlParam, without="name"),
+        "quirks": lambda value: isinstance(value, list | tuple) and all(map(_is_quirk, cast("list[object]", value))),
+        "verified": _is_table,
+    }
+    for name, value in data.items():
+        if name not in wanted:
+            yield f'there is no member "{name}"{did_you_mean(name, _MEMBERS)}'
+        elif not wanted[name](value):
+            yield f"{name} is not of the form that docs/presets.md describes"
+    if not data.get("display_name"):
+        yield "display_name is missing"
+    if "credential" not in data:
+        yield "the table [credential] is missing"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, cast("Mapping[str, object]", value).values()))
+
+
+def _is_tables(value: object, kind: type[Any], *, without: str) -> bool:
+    known = {f.name: f.type for f in fields(kind) if f.name != without}
+    if not isinstance(value, Mapping):
+        return False
+    for member in cast("Mapping[str, object]", value).values():
+        if not isinstance(member, Mapping):
+            return False
+        for name, one in cast("Mapping[str, object]", member).items():
+            if name not in known or not isinstance(one, bool if known[name] == "bool" else str):
+                return False
+    return True
+
+
+def _is_quirk(value: object) -> bool:
+    return _is_table(value) and set(cast("Mapping[str, str]", value)) <= {"text", "source", "seen_as"}
+
+
+def _texts(data: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("register_url", "docs_url", "scopes_doc_url"):
+        url = data.get(name, "")
+        if url and not url.startswith("https://"):
+            yield f"{name} does not start with https://"
+    for name in data.get("register_labels", ()):
+        if name not in _LABELS:
+            yield f'register_labels: there is no "{name}"{did_you_mean(name, _LABELS)}'
+    verified = data.get("verified", EMPTY)
+    if set(verified) - {"level", "date"} or verified.get("level", LEVELS[-1]) not in LEVELS:
+        yield f"verified: level is one of {', '.join(LEVELS)}"
+    if verified and not _DATE.fullmatch(verified.get("date", "")):
+        yield "verified: date is a year and a month, such as 2026-11"
+
+
+def _url_params(data: Mapping[str, Any]) -> Iterator[str]:
+    for name, rule in url_params(data).items():
+        try:
+            pattern = re.compile(rule.pattern or "[A-Za-z0-9.-]+")
+        except re.error:
+            yield f"params.{name}: the pattern is no regular expression"
+            continue
+        loose = [text for text in _ESCAPES if pattern.fullmatch(text) and not (rule.whole_host and text == "a:b")]
+        if loose:
+            yield f"params.{name}: the pattern lets {loose[0]!r} through"
+        for text in filter(None, (rule.default, rule.example)):
+            if not pattern.fullmatch(text):
+                yield f"params.{name}: {text!r} does not match the pattern"
+
+
+def _quirks(data: Mapping[str, Any]) -> Iterator[str]:
+    for number, quirk in enumerate(data.get("quirks", ()), 1):
+        if not quirk.get("text") or not quirk.get("source"):
+            yield f"quirk {number} has no text or no source"
+
+
+def _credential(data: Mapping[str, Any]) -> Iterator[str]:
+    given = cast("Mapping[str, object]", data["credential"])
+    for name in sorted(_OWN_TO_A_PROGRAM.intersection(given)):
+        yield f"credential: {name} is for the program to say"
+    rules = url_params(data)
+    examples = frozen({name: rule.example or rule.default or "example" for name, rule in rules.items()})
+    place = Place("credential")
+    try:
+        settings.known_fields(place, given)
+        made = settings.build("preset", {"params": examples}, place=place, base=credential_fields(data), rules=rules)
+    except ConfigurationError as error:
+        yield str(error)
+        return
+    if not made.api_hosts:
+        yield "credential: api_hosts is missing"
+    for ours, standard in made.error_aliases.items():
+        if standard not in STANDARD_ERRORS:
+            yield f'credential: error_aliases sends "{ours}" to "{standard}", which is no standard error'

@@ -1,0 +1,225 @@
+"""Presets: the facts about one provider, as data.
+
+A preset is a TOML file: what the provider is, where an app is registered, its quirks with their sources, and under
+``[credential]`` fields of `OAuth2Credential`.  ``docs/presets.md`` describes the format.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, NoReturn, cast
+from urllib.parse import urlsplit
+
+from valetkey.errors import ConfigurationError, ValetkeyError, clean
+from valetkey.logs import get_logger
+from valetkey.model import preset_data
+from valetkey.model.credentials import EMPTY
+from valetkey.model.places import Place, did_you_mean
+from valetkey.model.preset_data import Quirk, Verified, preset_mistakes
+from valetkey.model.templates import UrlParam
+
+BUILT_IN: Final = Path(__file__).resolve().parent.parent / "presets"
+GROUP: Final = "valetkey.presets"
+"""The entry point group: the name is the preset's id, the object is its data, or the path of its file."""
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_log = get_logger("presets")
+
+Origin = Literal["built in", "folder", "plugin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """The facts about one provider.
+
+    Attributes:
+        id: Its name, as in ``preset="github"``.
+        display_name: The provider's name.
+        category: What it is for: ``dev-tools``, ``storage``...
+        fields: Fields of `OAuth2Credential`; their URLs may hold ``{parameters}``.
+        url_params: The parameters of those URLs, by name.
+        register_url: The page where an app is registered.
+        register_labels: What that page calls ``client_id``, ``client_secret`` and ``redirect_uri``.
+        redirect_note: What to know about redirect URIs there.
+        docs_url: The provider's page about OAuth.
+        scopes_doc_url: The page that lists the scopes.
+        well_known_scopes: Some scopes and what they allow.
+        quirks: What is odd about it, each with its source.
+        verified: How well the facts are checked, and when.
+        origin: Where the preset came from.
+    """
+
+    id: str
+    display_name: str
+    category: tuple[str, ...] = ()
+    fields: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+    url_params: Mapping[str, UrlParam] = field(default_factory=lambda: EMPTY)
+    register_url: str = ""
+    register_labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    redirect_note: str = ""
+    docs_url: str = ""
+    scopes_doc_url: str = ""
+    well_known_scopes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    quirks: tuple[Quirk, ...] = ()
+    verified: Verified = field(default_factory=Verified)
+    origin: Origin = "built in"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of its URLs and API, parameters left as they are."""
+        urls = (str(self.fields.get(name, "")) for name in ("authorization_url", "token_url", "api_base_url"))
+        api = cast("tuple[str, ...]", self.fields.get("api_hosts", ()))
+        return tuple(dict.fromkeys((*(urlsplit(url).netloc for url in urls if url), *api)))
+
+
+def load_preset(preset_id: str) -> Preset:
+    """Return the preset with that id: built in, else of the user's folder, else of an installed package.
+
+    Only that one file is read, and entry points only where neither knows it.
+
+    Raises:
+        ConfigurationError: ``unknown_preset``, with the nearest one; ``preset_invalid``: its data is not in order.
+    """
+    found: Preset | None = None
+    if _ID.fullmatch(preset_id):
+        found = _built_in(preset_id) or _from_folder(preset_id) or _from_plugin(preset_id)
+    if found is not None:
+        return found
+    return _unknown(preset_id)
+
+
+def _unknown(preset_id: str) -> NoReturn:
+    Place(f'preset "{clean(preset_id, 60)}"').refuse(
+        f"there is none of that name{did_you_mean(preset_id, preset_ids())}",
+        code="unknown_preset",
+        hint="run `valetkey providers search` for those there are, or write authorization_url and token_url by hand",
+    )
+
+
+def preset_ids() -> tuple[str, ...]:
+    """Return the ids of all presets, sorted."""
+    folder = user_folder()
+    names = {path.stem for place in (BUILT_IN, folder) if place.is_dir() for path in place.glob("*.toml")}
+    names.update(plugin.name for plugin in _plugins())
+    return tuple(sorted(name for name in names if _ID.fullmatch(name)))
+
+
+def search_presets(text: str) -> list[Preset]:
+    """Return the presets whose id, name, host or category holds `text`, the best first; all for an empty text.
+
+    A preset of the user that cannot be read is passed over with a warning in the log.
+    """
+    wanted = text.strip().lower()
+    ranked = ((_rank(preset, wanted), preset) for preset in _all())
+    return [preset for rank, preset in sorted(ranked, key=lambda pair: (pair[0], pair[1].id)) if rank < _NOT_FOUND]
+
+
+_NOT_FOUND = 5
+
+
+def _rank(preset: Preset, wanted: str) -> int:
+    name = preset.display_name.lower()
+    places = (
+        wanted in {preset.id, name},
+        preset.id.startswith(wanted) or name.startswith(wanted),
+        wanted in preset.id or wanted in name,
+        any(wanted in host.lower() for host in preset.hosts),
+        any(wanted in category for category in preset.category),
+    )
+    return places.index(True) if True in places else _NOT_FOUND
+
+
+def _all() -> Iterator[Preset]:
+    for preset_id in preset_ids():
+        try:
+            yield load_preset(preset_id)
+        except ValetkeyError as error:
+            _log.warning("preset %s was passed over: %s", preset_id, error)
+
+
+def lint_preset(data: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the data of a preset, one sentence each; none when it is in order."""
+    return preset_mistakes(data)
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own presets: ``VALETKEY_PRESETS``, else ``presets`` in the config folder."""
+    given = os.environ.get("VALETKEY_PRESETS")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs  # noqa: PLC0415 - only where a preset is not built in
+
+    return Path(platformdirs.user_config_dir("valetkey", appauthor=False)) / "presets"
+
+
+# -- the three places --------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _built_in(preset_id: str) -> Preset | None:
+    return _read(BUILT_IN / f"{preset_id}.toml", preset_id, "built in")
+
+
+def _from_folder(preset_id: str) -> Preset | None:
+    return _read(user_folder() / f"{preset_id}.toml", preset_id, "folder")
+
+
+def _from_plugin(preset_id: str) -> Preset | None:
+    for plugin in _plugins():
+        if plugin.name == preset_id:
+            loaded = plugin.load()
+            if isinstance(loaded, Mapping):
+                return _preset(cast("Mapping[str, Any]", loaded), preset_id, "plugin", f"the package of {plugin.value}")
+            return _read(Path(loaded), preset_id, "plugin")
+    return None
+
+
+def _plugins() -> Any:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only where a preset is not built in
+
+    return entry_points(group=GROUP)
+
+
+def _read(path: Path, preset_id: str, origin: Origin) -> Preset | None:
+    import tomllib  # noqa: PLC0415 - only for those who use presets
+
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _invalid(preset_id, str(path), [clean(error)]) from None
+    return _preset(data, preset_id, origin, str(path))
+
+
+def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str) -> Preset:
+    # Those built in are linted by the tests of this project; others by whoever loads them, each time.
+    mistakes = [] if origin == "built in" else preset_mistakes(data)
+    if mistakes:
+        raise _invalid(preset_id, where, mistakes)
+    return Preset(
+        id=preset_id,
+        display_name=data["display_name"],
+        category=tuple(data.get("category", ())),
+        fields=preset_data.credential_fields(data),
+        url_params=preset_data.url_params(data),
+        register_url=data.get("register_url", ""),
+        register_labels=MappingProxyType(dict(data.get("register_labels", EMPTY))),
+        redirect_note=data.get("redirect_note", ""),
+        docs_url=data.get("docs_url", ""),
+        scopes_doc_url=data.get("scopes_doc_url", ""),
+        well_known_scopes=MappingProxyType(dict(data.get("well_known_scopes", EMPTY))),
+        quirks=tuple(Quirk(**quirk) for quirk in data.get("quirks", ())),
+        verified=Verified(**data.get("verified", EMPTY)),
+        origin=origin,
+    )
+
+
+def _invalid(preset_id: str, where: str, mistakes: list[str]) -> ConfigurationError:
+    place = Place(f'preset "{preset_id}"', where)
+    return place.error("; ".join(mistakes), code="preset_invalid", hint=f"mend or remove {where}")

@@ -1,0 +1,218 @@
+"""The registry of declarations, and how one is made from what a program or a file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import AppCredentials, OAuth2Credential, Source
+from valetkey.model.names import check_name, find_credential, variable_of
+from valetkey.model.places import Place
+from valetkey.model.presets import load_preset
+from valetkey.model.secrets import SecretDeclaration
+from valetkey.model.settings import build, known_fields, to_declaration
+
+_RANK: Final[Mapping[Source, int]] = {"code": 2, "file": 1, "command": 0}
+
+
+def declare(
+    name: object, given: Mapping[str, object], *, source: Source = "code", where: str = "", toml: bool = False
+) -> OAuth2Credential:
+    """Make a credential from the fields of a declaration, without registering it anywhere.
+
+    A missing name is that of the preset.  `where` (a file and table) and `toml` are for messages and hints.
+
+    Raises:
+        ConfigurationError: Anything is wrong with it; the message names the declaration, the hint the edit.
+    """
+    preset_id = given.get("preset")
+    checked = check_name(preset_id if name is None and preset_id else name)
+    place = Place(f'credential "{checked}"', where, toml)
+    known_fields(place, given)
+    if preset_id is None or preset_id == "":
+        return build(checked, given, place=place, source=source)
+    if not isinstance(preset_id, str):
+        place.refuse("preset is not text", code="field_type", hint=f"write {place.line('preset', 'github')}")
+    try:
+        preset = load_preset(preset_id)
+    except ConfigurationError as error:
+        place.refuse(str(error), code=error.code, hint=error.hint)
+    return build(checked, given, place=place, source=source, base=preset.fields, rules=preset.url_params)
+
+
+class Wiring:
+    """A registry of declared credentials and secrets, in the order of their declaration.
+
+    Safe for threads and for forked children without a lock: each entry is put in by one atomic `dict.setdefault`, and
+    what it may clash with is looked at after that, so of two that clash at least one sees the other.
+    """
+
+    def __init__(self) -> None:
+        self._credentials: dict[str, OAuth2Credential] = {}
+        self._secrets: dict[str, SecretDeclaration] = {}
+
+    def __repr__(self) -> str:
+        return f"<Wiring of {len(self._credentials)} credentials, {len(self._secrets)} secrets>"
+
+    def oauth2_credential(self, name: str | None = None, **fields: Any) -> OAuth2Credential:
+        """Declare a credential; the keywords are those of `wire_oauth2_credential`.
+
+        Declaring the same again changes nothing.
+
+        Raises:
+            ConfigurationError: A field is wrong, or the name is taken (``duplicate_credential``).
+        """
+        return self.add(declare(name, fields))
+
+    def add(self, credential: OAuth2Credential) -> OAuth2Credential:
+        """Register a credential that is made already.
+
+        Raises:
+            ConfigurationError: ``duplicate_credential``, ``duplicate_secret_id``, or ``name_collision``.
+        """
+        known = self._credentials.setdefault(credential.name, credential)
+        if known != credential:
+            raise _duplicate(known, credential)
+        if known is credential:
+            others = [other for other in list(self._credentials.values()) if other is not credential]
+            clash = next(filter(None, (_clash(credential, other) for other in others)), None)
+            if clash is not None:
+                self._credentials.pop(credential.name, None)
+                raise clash
+        return known
+
+    def secret(
+        self,
+        name: str,
+        *,
+        display_name: str = "",
+        description: str = "",
+        schema: type[Any] | None = None,
+        secret_id: str | None = None,
+    ) -> SecretDeclaration:
+        """Declare a secret; see `wire_secret`.
+
+        Raises:
+            ConfigurationError: A field is wrong, or (``duplicate_secret``) name or id are taken.
+        """
+        declared = _secret(name, display_name, description, schema, name if secret_id is None else secret_id)
+        known = self._secrets.setdefault(declared.name, declared)
+        twin = self.secret_for(declared.secret_id)
+        if known != declared or (twin is not None and twin != declared):
+            if known is declared:
+                self._secrets.pop(declared.name, None)
+            Place(f'secret "{declared.name}"').refuse(
+                f'the name or the id "{declared.secret_id}" is declared already, otherwise',
+                code="duplicate_secret",
+                hint="remove one of the two wire_secret() calls, or give one another name and secret_id",
+            )
+        return known
+
+    def get(self, name: str) -> OAuth2Credential | None:
+        """Return the declared credential, or None."""
+        return self._credentials.get(name)
+
+    def credential(self, name: str) -> OAuth2Credential:
+        """Return the declared credential.
+
+        Raises:
+            ConfigurationError: ``unknown_credential``, with the nearest name.
+        """
+        found = self._credentials.get(name)
+        if found is None:
+            raise find_credential(name, list(self._credentials))
+        return found
+
+    def credentials(self) -> tuple[OAuth2Credential, ...]:
+        """Return the declared credentials, in order."""
+        return tuple(self._credentials.values())
+
+    def secrets(self) -> tuple[SecretDeclaration, ...]:
+        """Return the declared secrets, in order."""
+        return tuple(self._secrets.values())
+
+    def secret_for(self, secret_id: str) -> SecretDeclaration | None:
+        """Return what was declared about the secret kept under that id, or None."""
+        return next((secret for secret in self.secrets() if secret.secret_id == secret_id), None)
+
+    def app_secret(self, credential: OAuth2Credential) -> SecretDeclaration:
+        """Return what the app credentials of `credential` are checked against: its own declaration, or the usual."""
+        return self.secret_for(credential.secret_id) or SecretDeclaration(
+            name=credential.secret_id,
+            display_name=f"{credential.display_name} app",
+            schema=AppCredentials,
+            secret_id=credential.secret_id,
+        )
+
+    def merge(self, other: Wiring) -> None:
+        """Take over what `other` declares.  Where both declare a name, code goes before file, file before command.
+
+        Raises:
+            ConfigurationError: ``duplicate_credential`` or ``duplicate_secret``: both of the same rank, and different.
+        """
+        for credential in other.credentials():
+            known = self._credentials.get(credential.name)
+            if known is None or _RANK[known.source] == _RANK[credential.source]:
+                self.add(credential)
+            elif _RANK[known.source] < _RANK[credential.source]:
+                self._credentials[credential.name] = credential
+        for s in other.secrets():
+            self.secret(
+                s.name, display_name=s.display_name, description=s.description, schema=s.schema, secret_id=s.secret_id
+            )
+
+
+def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationError:
+    before, after = to_declaration(known), to_declaration(new)
+    differ = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return ConfigurationError(
+        f'credential "{new.name}" is declared twice, and differs in {", ".join(differ)}',
+        code="duplicate_credential",
+        hint="remove one of the two declarations, or give one another name",
+    )
+
+
+def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError | None:
+    """Look for two credentials that would use one environment variable, or write one secret."""
+    place = Place(f'credential "{new.name}"')
+    if variable_of(new.name) == variable_of(other.name):
+        return place.error(
+            f'it shares the environment variables VALETKEY_{variable_of(new.name)}_... with "{other.name}"',
+            code="name_collision",
+            hint="give one of the two a name that differs in more than case, dots and dashes",
+        )
+    ours, theirs = f"{new.token_secret_id}/", f"{other.token_secret_id}/"
+    if ours.startswith(theirs) or theirs.startswith(ours) or new.token_secret_id == other.secret_id:
+        return place.error(
+            f'its token_secret_id "{new.token_secret_id}" is in use by credential "{other.name}"',
+            code="duplicate_secret_id",
+            hint=f"write {place.line('token_secret_id', f'{new.name}-oauth-token')}, or leave it out",
+        )
+    return None
+
+
+def _secret(
+    name: object, display_name: str, description: str, schema: type[Any] | None, secret_id: str
+) -> SecretDeclaration:
+    checked = check_name(name, what="secret")
+    place = Place(f'secret "{checked}"')
+    if not secret_id.strip():
+        place.refuse(
+            "secret_id is empty",
+            code="missing_secret_id",
+            hint=f"write {place.line('secret_id', checked)}, or leave it out: that is its default",
+        )
+    if schema is not None and not (hasattr(schema, "__dataclass_fields__") or hasattr(schema, "model_validate")):
+        place.refuse(
+            "schema is neither a dataclass nor a pydantic model",
+            code="field_type",
+            hint="pass a dataclass, such as schema=AppCredentials, or leave it out for plain text",
+        )
+    return SecretDeclaration(
+        name=checked,
+        display_name=display_name or checked,
+        description=description,
+        schema=schema,
+        secret_id=secret_id,
+    )

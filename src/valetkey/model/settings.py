@@ -1,0 +1,290 @@
+"""From what a program, a file or a record says to an `OAuth2Credential`: every field checked, and their agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any, Final, cast, get_args
+
+from valetkey.model import checks, credentials, templates
+from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
+from valetkey.model.places import Place, did_you_mean
+from valetkey.model.templates import UrlParam
+
+_FIELDS: Final[Mapping[str, Field[Any]]] = {f.name: f for f in fields(OAuth2Credential)}
+SETTINGS: Final[tuple[str, ...]] = tuple(name for name in _FIELDS if name not in {"name", "source"})
+"""What a declaration may set: every field of `OAuth2Credential` but its name and who declared it."""
+URLS: Final = (
+    "authorization_url",
+    "token_url",
+    "device_authorization_url",
+    "revocation_url",
+    "userinfo_url",
+    "issuer",
+    "api_base_url",
+)
+_IDENTITY: Final = ("subject", "email", "name", "login")
+_POSITIVE: Final = ("access_token_lifetime", "refresh_token_lifetime")
+_OWN = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
+RESERVED: Final[Mapping[str, frozenset[str]]] = {
+    "additional_params": _OWN
+    | {
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "response_type",
+        "scope",
+        "state",
+    },
+    "token_params": _OWN | {"code", "code_verifier", "grant_type", "redirect_uri"},
+    "refresh_params": _OWN | {"grant_type", "refresh_token"},
+}
+"""What the protocol sets itself: RFC 6749 sections 4.1.1, 4.1.3 and 6, RFC 7636 section 4.3, RFC 9101."""
+
+
+def unknown_field(place: Place, name: str) -> Exception:
+    """Return the error for a field that no declaration has."""
+    if name in {"client_id", "client_secret"}:
+        return place.error(
+            f"{name} is not part of a declaration: app credentials are kept as a secret",
+            code="unknown_field",
+            hint="run `valetkey app add` for this credential, or set VALETKEY_<NAME>_CLIENT_ID and _CLIENT_SECRET",
+        )
+    near = did_you_mean(name, SETTINGS)
+    return place.error(
+        f'there is no field "{name:.60}"{near}',
+        code="unknown_field",
+        hint=f"rename it as suggested, or remove {name:.60}" if near else f"remove {name:.60}",
+    )
+
+
+def known_fields(place: Place, given: Iterable[str]) -> None:
+    """Check that every given field exists.
+
+    Raises:
+        ConfigurationError: ``unknown_field``, with the nearest field.
+    """
+    for name in given:
+        if name not in SETTINGS:
+            raise unknown_field(place, str(name))
+
+
+def build(
+    name: str,
+    given: Mapping[str, object],
+    *,
+    place: Place,
+    source: Source = "code",
+    base: Mapping[str, object] = EMPTY,
+    rules: Mapping[str, UrlParam] = EMPTY,
+) -> OAuth2Credential:
+    """Make the credential from what is `given`, on the `base` of a preset, whose URL parameters obey `rules`.
+
+    None means "not given".  Tables are merged with those of the base, name by name; an empty value removes one.
+    Everything else that is given replaces what the base says.
+
+    Raises:
+        ConfigurationError: Anything is wrong with it.
+    """
+    known_fields(place, given)
+    values = {field: typed(place, field, value) for field, value in base.items()}
+    for field, value in given.items():
+        if value is not None:
+            values[field] = _merged(field, values, typed(place, field, value))
+    _fill_urls(place, values, rules)
+    values.setdefault("secret_id", f"{name}-app-credentials")
+    values.setdefault("token_secret_id", f"{name}-oauth-token")
+    values["display_name"] = values.get("display_name") or name
+    return checked(OAuth2Credential(name=name, source=source, **values), place)
+
+
+def typed(place: Place, field: str, value: object) -> Any:
+    """Return `value` as the field's annotation wants it."""
+    kind = str(_FIELDS[field].type)
+    check = _TYPES.get(kind)
+    if check is not None:
+        return check(place, field, value)
+    return checks.choice(place, field, value, choices(field))
+
+
+def choices(field: str) -> tuple[str, ...]:
+    """Return the words that a field with a closed set of words takes."""
+    return cast("tuple[str, ...]", get_args(getattr(credentials, str(_FIELDS[field].type))))
+
+
+_TYPES: Final[Mapping[str, Callable[[Place, str, object], Any]]] = {
+    "str": checks.text,
+    "bool": checks.flag,
+    "bool | None": checks.flag,
+    "float | None": checks.seconds,
+    "tuple[str, ...]": checks.words,
+    "Mapping[str, str]": checks.table,
+    "OnReuse | None": lambda place, field, value: checks.choice(place, field, value, get_args(credentials.OnReuse)),
+}
+
+
+def _merged(field: str, values: Mapping[str, Any], value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    both = {**values.get(field, EMPTY), **cast("Mapping[str, str]", value)}
+    return checks.frozen({name: member for name, member in both.items() if member})
+
+
+def _fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam]) -> None:
+    params: Mapping[str, str] = values.get("params", EMPTY)
+    wanted = {hole for name in URLS for hole in templates.holes(values.get(name, ""))}
+    wanted |= {hole for host in values.get("api_hosts", ()) for hole in templates.holes(host)}
+    templates.unused(place, params, frozenset(wanted | set(rules)))
+    defaults = {name: rule.default for name, rule in rules.items() if rule.default}
+    for name in URLS:
+        if name in values:
+            values[name] = templates.fill(place, values[name], params, rules)
+    if "api_hosts" in values:
+        hosts = (templates.fill(place, host, params, rules).lower() for host in values["api_hosts"])
+        values["api_hosts"] = tuple(dict.fromkeys(hosts))
+    if defaults or params:
+        values["params"] = checks.frozen({**defaults, **params})
+
+
+def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
+    """Return the credential if its fields mean something and agree with each other.
+
+    Raises:
+        ConfigurationError: They do not.
+    """
+    _check_urls(credential, place)
+    _check_secrets(credential, place)
+    _check_flow(credential, place)
+    _check_scopes(credential, place)
+    _check_tables(credential, place)
+    _check_numbers(credential, place)
+    return credential
+
+
+def _check_urls(credential: OAuth2Credential, place: Place) -> None:
+    for field in URLS:
+        value: str = getattr(credential, field)
+        if value:
+            checks.placeholders(place, field, value, ("client_id",) if field == "revocation_url" else ())
+            check = checks.identifier_url if field in {"issuer", "api_base_url"} else checks.url
+            check(place, field, value)
+    if credential.redirect_uri:
+        checks.redirect_uri(place, "redirect_uri", credential.redirect_uri)
+    checks.hosts(place, "api_hosts", credential.api_hosts)
+
+
+def _check_secrets(credential: OAuth2Credential, place: Place) -> None:
+    for field in ("secret_id", "token_secret_id"):
+        if not getattr(credential, field).strip():
+            default = f"{credential.name}-{'app-credentials' if field == 'secret_id' else 'oauth-token'}"
+            place.refuse(
+                f"{field} is empty",
+                code="missing_secret_id",
+                hint=f"write {place.line(field, default)}, or leave {field} out: that is its default",
+            )
+    if credential.secret_id == credential.token_secret_id:
+        place.refuse(
+            "secret_id and token_secret_id are the same: the token would overwrite the app credentials",
+            code="duplicate_secret_id",
+            hint=f"write {place.line('token_secret_id', f'{credential.name}-oauth-token')}",
+        )
+
+
+def _check_flow(credential: OAuth2Credential, place: Place) -> None:
+    if not credential.token_url:
+        raise _missing(place, "token_url", "token")
+    if credential.grant == "authorization_code":
+        if not credential.authorization_url and not credential.device_authorization_url:
+            raise _missing(place, "authorization_url", "authorize")
+        if credential.client_auth == "none" and not credential.pkce:
+            place.refuse(
+                "a public client (client_auth none) without PKCE could have its codes stolen",
+                code="public_client",
+                hint=f"write {place.line('pkce', True)} (RFC 9700 section 2.1.1)",
+            )
+    elif credential.client_auth == "none":
+        place.refuse(
+            "the client credentials grant needs a client that can prove itself, and client_auth is none",
+            code="public_client",
+            hint=f"write {place.line('client_auth', 'client_secret_basic')} (RFC 6749 section 4.4)",
+        )
+
+
+def _missing(place: Place, field: str, path: str) -> Exception:
+    return place.error(
+        f"{field} is missing",
+        code="missing_url",
+        hint=f"write {place.line(field, f'https://auth.example.com/{path}')}, "
+        f"or {place.line('preset', '...')} if `valetkey providers search` knows the provider",
+    )
+
+
+def _check_scopes(credential: OAuth2Credential, place: Place) -> None:
+    if not credential.scope_separator:
+        place.refuse(
+            "scope_separator is empty",
+            code="invalid_text",
+            hint=f"write {place.line('scope_separator', ' ')}, or leave it out",
+        )
+    for field in ("scopes", "forced_scopes"):
+        checks.scopes(place, field, getattr(credential, field), credential.scope_separator)
+
+
+def _check_tables(credential: OAuth2Credential, place: Place) -> None:
+    for field, reserved in RESERVED.items():
+        checks.without(place, field, getattr(credential, field), reserved)
+    checks.headers(place, "api_headers", credential.api_headers)
+    for name in credential.identity:
+        checks.choice(place, "identity", name, _IDENTITY)
+
+
+def _check_numbers(credential: OAuth2Credential, place: Place) -> None:
+    for field in _POSITIVE:
+        if getattr(credential, field) == 0:
+            place.refuse(
+                f"{field} is 0, so nothing would ever be valid",
+                code="invalid_number",
+                hint=f"write {place.line(field, 3600)}, or leave {field} out",
+            )
+
+
+# -- as a record in the store -----------------------------------------------------------------------------------------
+
+
+def to_declaration(credential: OAuth2Credential) -> dict[str, Any]:
+    """Return the declaration as JSON values: fields that differ from their defaults, without the name."""
+    return {
+        name: _plain(value)
+        for name, field in _FIELDS.items()
+        if name != "name" and (value := getattr(credential, name)) != _default(field)
+    }
+
+
+def from_declaration(name: str, declaration: Mapping[str, Any], *, source: Source | None = None) -> OAuth2Credential:
+    """Read what `to_declaration` wrote, perhaps in a newer version: fields unknown here are passed over.
+
+    Presets were taken in when it was declared: they are not looked at again.
+
+    Raises:
+        ConfigurationError: Its fields do not pass the checks.
+    """
+    place = Place(f'credential "{name}"', "the record of it in the store")
+    values = {
+        field: typed(place, field, declaration[field]) for field in SETTINGS if declaration.get(field) is not None
+    }
+    recorded = declaration.get("source", "code")
+    who = source or (recorded if recorded in choices("source") else "command")
+    return checked(OAuth2Credential(name=name, source=cast("Source", who), **values), place)
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(cast("tuple[str, ...]", value))
+    return dict(cast("Mapping[str, str]", value)) if isinstance(value, Mapping) else value
