@@ -1,0 +1,21 @@
+"""Names around secrets: the variables that may hold them, and the error of places that are only read."""
+
+from __future__ import annotations
+
+import re
+
+from valetkey.errors import ConfigurationError
+
+
+def variable_name(secret_id: str, prefix: str = "") -> str:
+    """Return the variable that holds a secret: upper case, everything but letters and digits as ``_``.
+
+    >>> variable_name("github-app/credentials")
+    'GITHUB_APP_CREDENTIALS'
+    """
+    return prefix + re.sub(r"[^A-Za-z0-9]", "_", secret_id).upper()
+
+
+def read_only(secret_id: str, where: str, hint: str) -> ConfigurationError:
+    """Return the error for a write to a place that is only read."""
+    return ConfigurationError(f"{where} is only read: {secret_id!r} cannot be changed", code="read_only", hint=hint)
