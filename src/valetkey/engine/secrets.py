@@ -1,0 +1,249 @@
+"""Secrets of the program: kept sealed in the store, chained, and read as app credentials or as token objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote
+
+from valetkey.engine.schemas import decode_secret, encode_secret
+from valetkey.engine.world import grant_label
+from valetkey.errors import ConfigurationError
+from valetkey.model.connections import ConnectionKey, Document, Record, token_secret_id
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import Sealer, SecretService, Store
+from valetkey.model.sealing import document_label, write_sealed
+from valetkey.model.secret_names import read_only, variable_name
+from valetkey.values import Secret
+
+__all__ = [
+    "ChainSecrets",
+    "StoreSecrets",
+    "TokenSecrets",
+    "app_variables",
+    "decode_secret",
+    "encode_secret",
+    "resolve_app",
+]
+
+KIND: Final = "secret"
+LONGEST_ID: Final = 512
+
+
+class StoreSecrets:
+    """Keeps secrets in the store, sealed, one document each.  Implements `SecretService`.
+
+    Args:
+        store: Where.
+        sealer: What seals them.
+        env: The environment they belong to: others have their own under the same ids.
+    """
+
+    def __init__(self, store: Store, sealer: Sealer, env: str) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._env = env
+
+    def get(self, secret_id: str) -> str | None:
+        """Return the value, or None when there is none.
+
+        Raises:
+            DecryptionFailed: It is there and cannot be opened.
+        """
+        document = self._store.get_document(KIND, secret_id, env=self._env)
+        if document is None or document.sealed is None:
+            return None
+        return self._sealer.open(document.sealed, document_label(document)).decode()
+
+    def set(self, secret_id: str, value: str) -> None:
+        """Store the value, replacing any other."""
+        if not 0 < len(secret_id) <= LONGEST_ID:
+            msg = f"a secret id has 1 to {LONGEST_ID} characters, not {len(secret_id)}"
+            raise ConfigurationError(msg, code="secret_id_invalid", hint="choose a shorter secret_id")
+        label = document_label(Document(kind=KIND, env=self._env, id=secret_id))
+        write_sealed(
+            self._sealer,
+            value.encode(),
+            label,
+            lambda sealed: self._store.put_document(Document(kind=KIND, env=self._env, id=secret_id, sealed=sealed)),
+        )
+
+    def delete(self, secret_id: str) -> None:
+        """Remove the value; no error when there was none."""
+        self._store.delete_document(KIND, secret_id, env=self._env)
+
+    def ids(self) -> Iterable[str]:
+        """Return the ids of all secrets in this environment, in order."""
+        after = ""
+        while page := self._store.list_documents(KIND, env=self._env, after=after):
+            yield from (document.id for document in page)
+            after = page[-1].id
+
+
+class ChainSecrets:
+    """Several secret services as one: the first that has a value answers, the first that can be written is written."""
+
+    def __init__(self, *services: SecretService) -> None:
+        self._services = services
+
+    def get(self, secret_id: str) -> str | None:
+        """Return the value of the first service that has one, or None."""
+        for service in self._services:
+            value = service.get(secret_id)
+            if value is not None:
+                return value
+        return None
+
+    def set(self, secret_id: str, value: str) -> None:
+        """Store the value in the first service that can be written."""
+        self._write(secret_id, lambda service: service.set(secret_id, value))
+
+    def delete(self, secret_id: str) -> None:
+        """Remove the value from the first service that can be written."""
+        self._write(secret_id, lambda service: service.delete(secret_id))
+
+    def _write(self, secret_id: str, write: Callable[[SecretService], None]) -> None:
+        refusal: ConfigurationError | None = None
+        for service in self._services:
+            try:
+                write(service)
+            except ConfigurationError as error:
+                if error.code != "read_only":
+                    raise
+                refusal = refusal or error
+            else:
+                return
+        raise refusal or read_only(secret_id, "this program", "give the valet a secret service")
+
+
+class TokenSecrets:
+    """The secrets of a valet, where ``get(token_secret_id)`` returns a connection's token object as JSON.
+
+    Connections are looked up by the id itself: ``base``, ``base/owner``, ``base//account``, ``base/owner/account``,
+    owner and account percent-encoded.  All other ids go to the secret service behind.
+
+    Args:
+        store: Where the connections are.
+        sealer: What opens them.
+        env: Their environment.
+        fallback: The secret service behind.
+        credential_by_token_secret_id: Returns the name of the credential with that `token_secret_id`, or None.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        env: str,
+        fallback: SecretService,
+        *,
+        credential_by_token_secret_id: Callable[[str], str | None],
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._env = env
+        self._fallback = fallback
+        self._credential = credential_by_token_secret_id
+
+    def get(self, secret_id: str) -> str | None:
+        """Return the token object of the connection with that id, None where it was disconnected; else the secret.
+
+        Raises:
+            DecryptionFailed: It is there and cannot be opened.
+        """
+        record = self._record(secret_id)
+        if record is None:
+            return self._fallback.get(secret_id)
+        if record.sealed is None:
+            return None
+        label = grant_label(record.key, record.id, record.incarnation, record.version)
+        return self._sealer.open(record.sealed, label).decode()
+
+    def set(self, secret_id: str, value: str) -> None:
+        """Store a secret; the token object of a connection is only written by connecting (``read_only``)."""
+        self._refuse_token(secret_id)
+        self._fallback.set(secret_id, value)
+
+    def delete(self, secret_id: str) -> None:
+        """Remove a secret; the token object of a connection only goes by disconnecting (``read_only``)."""
+        self._refuse_token(secret_id)
+        self._fallback.delete(secret_id)
+
+    def _refuse_token(self, secret_id: str) -> None:
+        record = self._record(secret_id)
+        if record is not None:
+            hint = f"valetkey connect {record.key.credential}, or: valetkey disconnect {record.key.credential}"
+            raise read_only(secret_id, f"the token object of {record.key}", hint)
+
+    def _record(self, secret_id: str) -> Record | None:
+        for base, owner, account in _readings(secret_id):
+            name = self._credential(base)
+            record = None if name is None else self._store.load(ConnectionKey(self._env, name, owner, account))
+            if record is not None and record.secret_id in {"", secret_id}:
+                return record
+        return None
+
+
+def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:
+    """Return what an id may mean, as (base, owner, account): the base may hold slashes of its own."""
+    parts = secret_id.split("/")
+    for taken in range(min(3, len(parts))):
+        split = len(parts) - taken
+        base = "/".join(parts[:split])
+        owner, account = [*(unquote(part) for part in parts[split:]), "", ""][:2]
+        if base and token_secret_id(base, owner or None, account) == secret_id:
+            yield base, owner or None, account
+
+
+def app_variables(credential_name: str) -> tuple[str, str]:
+    """Return the variables that may hold client id and client secret of a credential's app.
+
+    >>> app_variables("google-drive")
+    ('VALETKEY_GOOGLE_DRIVE_CLIENT_ID', 'VALETKEY_GOOGLE_DRIVE_CLIENT_SECRET')
+    """
+    stem = variable_name(credential_name, "VALETKEY_")
+    return f"{stem}_CLIENT_ID", f"{stem}_CLIENT_SECRET"
+
+
+def resolve_app(
+    credential: OAuth2Credential, *, services: Sequence[SecretService], environ: Mapping[str, str]
+) -> AppCredentials:
+    """Return the app credentials of a credential: from the environment, else from the secret ``secret_id``.
+
+    Of the two variables each may stand alone: a client id for a public app, or one whose secret is kept under
+    ``secret_id`` together with the same client id; a client secret for an app whose id is kept there.
+
+    Args:
+        credential: Whose app.
+        services: Where to look for the secret; the first that has it answers.
+        environ: The environment variables.
+
+    Raises:
+        ConfigurationError: They are nowhere (``app_missing``), or what is kept does not fit (``secret_invalid``).
+    """
+    id_variable, secret_variable = app_variables(credential.name)
+    client_id = environ.get(id_variable, "").strip()
+    client_secret = environ.get(secret_variable, "").strip()
+    if client_id and (client_secret or credential.client_auth == "none"):
+        return AppCredentials(client_id=client_id, client_secret=Secret(client_secret) if client_secret else None)
+    kept = _kept_app(credential, services)
+    client_id = client_id or (kept.client_id if kept else "")
+    if not client_id:
+        raise _app_missing(credential, id_variable)
+    if client_secret:
+        return AppCredentials(client_id=client_id, client_secret=Secret(client_secret))
+    return kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
+
+
+def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -> AppCredentials | None:
+    text = ChainSecrets(*services).get(credential.secret_id) if credential.secret_id else None
+    if text is None:
+        return None
+    app: AppCredentials = decode_secret(AppCredentials, text, name=credential.secret_id)
+    return app if app.client_secret else AppCredentials(client_id=app.client_id)
+
+
+def _app_missing(credential: OAuth2Credential, variable: str) -> ConfigurationError:
+    kept = f", and there is no secret {credential.secret_id!r}" if credential.secret_id else ""
+    msg = f"there are no app credentials for {credential.name!r}: {variable} is not set{kept}"
+    return ConfigurationError(msg, code="app_missing", hint=f"valetkey app add {credential.name}")
