@@ -1,0 +1,282 @@
+"""Rotating the keys of a store while everybody goes on reading and writing.
+
+What happens, in this order; every step is a compare-and-swap or can be done twice, so a rotation that died is simply
+started again, and two that run at once help each other:
+
+1. The new master key is put beside the old ones (or is there already: ``VALETKEY_KEY_FILE_OLD`` beside the new file).
+2. All data keys are wrapped with it.
+3. A new data key is stored, and the note names it as current and the others as retiring: whoever seals from now on
+   and has seen the note uses it.
+4. Page by page, what is sealed with a retiring key is sealed anew.  A row that moves meanwhile was sealed by its
+   writer, and is looked at again if that was still done with the old key.
+5. When nothing is left, and a moment later still nothing, the store drops the retiring key.  Writers that still hold
+   it get `KeyRetired`, and seal again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Final
+
+from valetkey.engine.key_status import KeyStatus, KeyUse, key_status
+from valetkey.engine.world import grant_label
+from valetkey.errors import DecryptionFailed, StoreError
+from valetkey.model.ciphers import new_master_key
+from valetkey.model.connections import Document, Record, Sealed
+from valetkey.model.data_keys import (
+    KeyNote,
+    data_key_documents,
+    discard,
+    load_ring,
+    master_of,
+    new_data_key,
+    read_note,
+    rewrap,
+    write_note,
+)
+from valetkey.model.ports import KeyProvider, KeyRetired, MasterKey, Sealer, Store
+from valetkey.model.sealing import Vault, document_label
+
+__all__ = ["KeyStatus", "KeyUse", "Rotation", "key_status", "rotate"]
+
+PAGE: Final = 100
+GRACE: Final = 2.0
+"""Seconds between the last sealing with an old key and its end: who read a row just before has opened it by then."""
+_TRIES: Final = 100
+_PATIENCE: Final = 10
+"""How often writers that go on with an old key are given the grace; then it ends as soon as nothing needs it."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """What a rotation did.
+
+    Attributes:
+        sealed: How many records and documents were sealed anew.
+        master: The id of the master key that wraps everything now; empty where nothing was ever sealed.
+        data_key: The id of the data key that seals from now on.
+        retired: The data keys that are gone.
+        unreadable: What could not be opened and was left as it is, as ``connection con_...`` or ``secret github-app``;
+            then the data key that it needs is kept.
+        old_masters: Master keys that open nothing in this store any more and still stand where keys are kept.
+        resumed: Whether this was the end of a rotation that somebody else began.
+    """
+
+    sealed: int = 0
+    master: str = ""
+    data_key: str = ""
+    retired: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    old_masters: tuple[str, ...] = ()
+    resumed: bool = False
+
+
+def rotate(
+    store: Store,
+    vault: Vault,
+    keys: KeyProvider,
+    *,
+    progress: Progress | None = None,
+    retire_master: bool = False,
+    grace: float = GRACE,
+) -> Rotation:
+    """Rotate master key and data key of `store`, or finish a rotation that was begun.
+
+    Where the provider shows a new current master key already, that one is used, else one is made and added.
+
+    Args:
+        store: Whose keys.
+        vault: What seals for this store.
+        keys: Where its master keys are.
+        progress: Called after each page with the number of things sealed anew so far.
+        retire_master: Also remove the old master keys from their place.  By default they stay, for backups of the
+            store need them, and so do other stores that share the place.
+        grace: Seconds, see `GRACE`.
+
+    Raises:
+        DecryptionFailed: A data key cannot be opened with the keys at hand; nothing was changed.
+        ConfigurationError: Keys cannot be added where they are (``read_only``, ``key_unwritable``).
+        StoreError: Too many others changed the keys at the same time.
+    """
+    note = read_note(store)
+    if note is None:
+        return Rotation()
+    work = _Work(store, vault, progress, grace)
+    resumed = bool(note.retiring)
+    if resumed:
+        _require_open(store, keys, note)
+        note = work.finish(note)
+    if not resumed or not work.did_something or keys.keys()[0].id != note.master:
+        note, resumed = work.finish(_switch(store, keys)), False
+    vault.refresh()
+    old = _old_masters(store, keys, note)
+    for master in old if retire_master else ():
+        keys.retire(master)
+    return Rotation(
+        sealed=work.sealed,
+        master=note.master,
+        data_key=note.data_key,
+        retired=tuple(work.retired),
+        unreadable=tuple(sorted(work.unreadable)),
+        old_masters=() if retire_master else old,
+        resumed=resumed,
+    )
+
+
+@dataclass(slots=True)
+class _Work:
+    """One rotation under way: where, and what was done so far."""
+
+    store: Store
+    vault: Vault
+    progress: Progress | None
+    grace: float
+    sealed: int = 0
+    retired: list[str] = field(default_factory=list[str])
+    unreadable: set[str] = field(default_factory=set[str])
+
+    @property
+    def did_something(self) -> bool:
+        """Whether there was anything to finish: not where only what cannot be opened keeps an old key in place."""
+        return bool(self.sealed or self.retired)
+
+    def finish(self, note: KeyNote) -> KeyNote:
+        """Seal anew all that retiring keys seal, let the store drop them, and note that it is done."""
+        self.vault.refresh()
+        ended = [key_id for key_id in note.retiring if self._end(key_id)]
+        for _ in range(_TRIES):
+            left = tuple(key_id for key_id in note.retiring if key_id not in ended)
+            done = replace(note, retiring=left)
+            if write_note(self.store, done):
+                return replace(done, version=note.version + 1)
+            note = read_note(self.store) or note
+        raise _too_busy()
+
+    def _end(self, key_id: str) -> bool:
+        """Empty a data key and drop it; False where something that cannot be opened still needs it."""
+        for attempt in count():
+            if not self._empty(key_id):
+                break
+            if attempt < _PATIENCE:
+                self.vault.clock.sleep(self.grace)
+            if self.store.retire_key(key_id) or not _is_there(self.store, key_id):
+                self.retired.append(key_id)
+                return True
+        return False
+
+    def _empty(self, key_id: str) -> bool:
+        """Seal anew, page by page, until nothing is left; False where only what cannot be opened is left."""
+        broken: set[str] = set()
+        while True:
+            records, documents = self.store.sealed_with(key_id, limit=PAGE + len(broken))
+            found: list[Record | Document] = [*records, *documents]
+            names = {_name(thing) for thing in found}
+            if names <= broken:
+                self.unreadable |= names
+                return not names
+            for thing in found:
+                if _name(thing) not in broken and not self._reseal(thing):
+                    broken.add(_name(thing))
+            if self.progress is not None:
+                self.progress(self.sealed)
+
+    def _reseal(self, thing: Record | Document) -> bool:
+        """Seal one record or document anew, unless it moves meanwhile; False where it cannot be opened."""
+        if thing.sealed is None:  # a damaged row, of which the store shows what it can read
+            return False
+        try:
+            self.sealed += _sealed_anew(self.store, self.vault, thing, thing.sealed)
+        except KeyRetired:  # another rotation is ahead of us
+            self.vault.refresh()
+        except DecryptionFailed as error:
+            if error.code != "sealed_broken":
+                raise
+            return False
+        return True
+
+
+def _sealed_anew(store: Store, sealer: Sealer, thing: Record | Document, old: Sealed) -> bool:
+    """Seal one thing with the current key; False where it moved on meanwhile."""
+    if isinstance(thing, Record):
+        label = grant_label(thing.key, thing.id, thing.incarnation, thing.version)
+        return store.rekey(thing, sealer.seal(sealer.open(old, label), label))
+    label = document_label(thing)
+    sealed = sealer.seal(sealer.open(old, label), label)
+    return store.put_document(replace(thing, sealed=sealed), expect=thing.version) is not None
+
+
+def _switch(store: Store, keys: KeyProvider) -> KeyNote:
+    """Make a new data key the current one, under the new master key, and return the note that says so."""
+    for _ in range(_TRIES):
+        note = read_note(store)
+        if note is None:
+            break
+        _require_open(store, keys, note)
+        master = _next_master(keys, note)
+        _rewrap_all(store, keys, master)
+        made = new_data_key(store, master)
+        retiring = tuple(document.id for document in data_key_documents(store) if document.id != made.id)
+        new = KeyNote(data_key=made.id, master=master.id, place=keys.place, retiring=retiring, version=note.version)
+        if write_note(store, new):
+            return replace(new, version=note.version + 1)
+        discard(store, made.id)
+        current = read_note(store)
+        if current is not None and current.retiring:
+            return current  # another rotation was faster: help it
+    raise _too_busy()
+
+
+def _next_master(keys: KeyProvider, note: KeyNote) -> MasterKey:
+    """Return the master key to wrap with: the provider's current one if it is new to the store, else a new one."""
+    current = keys.keys()[0]
+    if current.id != note.master:
+        return current
+    keys.add(new_master_key())
+    return keys.keys()[0]
+
+
+def _rewrap_all(store: Store, keys: KeyProvider, master: MasterKey) -> None:
+    for _ in range(_TRIES):
+        open_here = load_ring(store, keys).boxes
+        others = [d for d in data_key_documents(store) if d.id in open_here and master_of(d) != master.id]
+        masters = {key.id: key for key in keys.keys()}  # noqa: SIM118 - not a mapping
+        missed = [d for d in others if master_of(d) not in masters or not rewrap(store, d, masters, master)]
+        if not missed:
+            return
+    raise _too_busy()
+
+
+def _require_open(store: Store, keys: KeyProvider, note: KeyNote) -> None:
+    """Change nothing where a data key that is needed cannot be opened.
+
+    Raises:
+        DecryptionFailed: One cannot be opened.
+    """
+    for key_id, why in load_ring(store, keys).shut.items():
+        if key_id == note.data_key or any(store.sealed_with(key_id, limit=1)):
+            raise why.error()
+
+
+def _old_masters(store: Store, keys: KeyProvider, note: KeyNote) -> tuple[str, ...]:
+    """Return the master keys after the current one that wrap nothing in this store."""
+    used = {master_of(document) for document in data_key_documents(store)} | {note.master}
+    found = [key.id for key in keys.keys()]  # noqa: SIM118 - not a mapping
+    after = found.index(note.master) + 1 if note.master in found else len(found)
+    return tuple(key_id for key_id in found[after:] if key_id not in used)
+
+
+def _is_there(store: Store, key_id: str) -> bool:
+    return any(document.id == key_id for document in data_key_documents(store))
+
+
+def _name(thing: Record | Document) -> str:
+    return f"connection {thing.id}" if isinstance(thing, Record) else f"{thing.kind} {thing.id}"
+
+
+def _too_busy() -> StoreError:
+    msg = "others keep changing the keys of this store at the same time"
+    return StoreError(msg, code="rotation_busy", hint="run it again: it goes on where it stopped")
