@@ -85,6 +85,11 @@ class LoopbackListener:
         """The one-time address that sets the cookie and goes on to the provider.  Whoever has it is the browser."""
         return f"http://{self._host}{self._start_path}"
 
+    @property
+    def started(self) -> bool:
+        """Whether a browser has come to the start address."""
+        return self._started
+
     def begin(self, authorization_url: str) -> str:
         """Let the start address lead to `authorization_url`, whose ``state`` the answer must have; returns it."""
         states = parse_qs(urlsplit(authorization_url).query).get("state", [""])
