@@ -19,7 +19,6 @@ from valetkey.errors import (
     AuthorizationDenied,
     ConfigurationError,
     ConnectError,
-    ConsentExpired,
     StoreError,
     ValetkeyError,
 )
@@ -224,13 +223,9 @@ def _answer(
 
 def _wait(ear: LoopbackListener, interaction: Interaction, timeout: float) -> str:
     """Wait for the answer; where no browser showed up for a while, say what can be done."""
-    first = min(timeout, _SHOW_UP)
-    try:
-        return ear.wait(first)
-    except ConsentExpired:
-        if not ear.started:
-            interaction.waiting("If no page has opened, stop with Ctrl-C and connect with --paste or --device.")
-        return ear.wait(timeout - first)
+    if not ear.answered(within=min(timeout, _SHOW_UP)) and not ear.started:
+        interaction.waiting("If no page has opened, stop with Ctrl-C and connect with --paste or --device.")
+    return ear.wait(timeout)
 
 
 def _told(

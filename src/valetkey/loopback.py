@@ -97,6 +97,11 @@ class LoopbackListener:
             self._authorization_url, self._state = authorization_url, states[0]
         return self.start_url
 
+    def answered(self, *, within: float) -> bool:
+        """Tell whether the answer has come, waiting for it up to `within` seconds."""
+        self._wait_until(lambda: self._callback is not None or self._closed, within)
+        return self._callback is not None
+
     def wait(self, timeout: float) -> str:
         """Return the address that the provider sent the browser back to.
 
@@ -104,7 +109,7 @@ class LoopbackListener:
             ConsentExpired: Nobody answered within `timeout` seconds.
             ConnectError: The listener was closed meanwhile (``cancelled``).
         """
-        self._wait_until(lambda: self._callback is not None or self._closed, timeout)
+        self.answered(within=timeout)
         if self._callback is not None:
             return self._callback
         if self._closed:
