@@ -10,15 +10,14 @@ import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from valetkey.engine.world import World
 from valetkey.errors import ConnectError, StateMismatch
-from valetkey.model.connections import ConnectionKey, Document
-from valetkey.model.ports import KeyRetired, Label
+from valetkey.model.connections import ConnectionKey, Document, Sealed
+from valetkey.model.sealing import document_label, write_sealed
 from valetkey.values import Secret
 
-T = TypeVar("T")
 KIND: Final = "flow"
 FLOW_SECONDS: Final = 600.0
 """How long a person has to sign in and consent."""
@@ -70,7 +69,15 @@ def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Docume
     )
     secret = {"verifier": flow.verifier.reveal() if flow.verifier else "", "nonce": flow.nonce}
     plain = json.dumps(secret).encode()
-    return with_fresh_key(world, lambda: _put_sealed(world, document, plain))
+
+    def put(sealed: Sealed) -> Document | None:
+        return world.store.put_document(replace(document, sealed=sealed), expect=0)
+
+    stored = write_sealed(world.sealer, plain, document_label(document), put)
+    if stored is None:
+        msg = "two sign-ins drew the same random state, which cannot be"
+        raise ConnectError(msg, hint="start again")
+    return stored
 
 
 def take_flow(world: World, state: str, binding: Secret | str) -> Flow:
@@ -104,30 +111,6 @@ def delete_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     )
 
 
-def with_fresh_key(world: World, write: Callable[[], T]) -> T:
-    """Call `write`; once more where the data key that it sealed with was retired meanwhile."""
-    try:
-        return write()
-    except KeyRetired:
-        look_again = getattr(world.sealer, "refresh", None)
-        if callable(look_again):
-            look_again()
-        return write()
-
-
-def _put_sealed(world: World, document: Document, plain: bytes) -> Document:
-    sealed = world.sealer.seal(plain, _label(document))
-    stored = world.store.put_document(replace(document, sealed=sealed), expect=0)
-    if stored is None:
-        msg = "two sign-ins drew the same random state, which cannot be"
-        raise ConnectError(msg, hint="start again")
-    return stored
-
-
-def _label(document: Document) -> Label:
-    return Label("flow", document.env, document.id)
-
-
 def _body(flow: Flow) -> dict[str, Any]:
     return {
         "env": flow.key.env,
@@ -150,7 +133,7 @@ def _key(body: Mapping[str, Any]) -> ConnectionKey:
 def _secret_part(world: World, document: Document) -> Mapping[str, Any]:
     if document.sealed is None:
         return {}
-    part: Mapping[str, Any] = json.loads(world.sealer.open(document.sealed, _label(document)))
+    part: Mapping[str, Any] = json.loads(world.sealer.open(document.sealed, document_label(document)))
     return part
 
 

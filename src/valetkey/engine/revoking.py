@@ -130,7 +130,7 @@ def _sibling(world: World, record: Record, identity: Identity | None) -> Record 
 
     Where who it is at the provider is not known of both, the same owner counts as the same user.
     """
-    for other in _connections(world, record):
+    for other in _candidates(world, record, identity):
         if other.id == record.id or other.sealed is None or other.state == "disconnected":
             continue
         if record.client_id and other.client_id and record.client_id != other.client_id:
@@ -140,8 +140,16 @@ def _sibling(world: World, record: Record, identity: Identity | None) -> Record 
     return None
 
 
-def _connections(world: World, record: Record) -> Iterator[Record]:
-    query = Query(env=record.key.env, credential=record.key.credential)
+def _candidates(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
+    """Yield the connections of the same owner, and those that name the same person."""
+    key = record.key
+    same = Query(env=key.env, credential=key.credential, owner=key.owner, own=key.owner is None)
+    yield from _listed(world, same)
+    if identity and identity.subject:
+        yield from _listed(world, Query(env=key.env, credential=key.credential, search=identity.subject))
+
+
+def _listed(world: World, query: Query) -> Iterator[Record]:
     cursor: str | None = None
     while True:
         page = world.store.list(query, cursor=cursor, limit=_PAGE)

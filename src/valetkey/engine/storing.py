@@ -14,7 +14,7 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Expect, Identity, Record, Sealed, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import KeyRetired
+from valetkey.model.sealing import write_sealed
 from valetkey.protocol.urls import origin
 
 _log = get_logger("storing")
@@ -129,11 +129,6 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> R
     )
 
 
-def sealed_for(world: World, record: Record, grant: Grant, *, incarnation: int, version: int) -> Sealed:
-    """Return the grant sealed for the place that `record` takes with that incarnation and version."""
-    return world.sealer.seal(grant.to_json(), grant_label(record.key, record.id, incarnation, version))
-
-
 def swap_sealed(world: World, new: Record, grant: Grant, *, expect: Expect) -> Record | None:
     """Seal `grant` for `new` and swap it in; None when the row had moved on.
 
@@ -142,16 +137,12 @@ def swap_sealed(world: World, new: Record, grant: Grant, *, expect: Expect) -> R
     Raises:
         StoreError: The sealer keeps using a data key which the store no longer has.
     """
-    for _ in range(2):
-        sealed = sealed_for(world, new, grant, incarnation=new.incarnation, version=new.version)
-        try:
-            return world.store.swap(replace(new, sealed=sealed), expect=expect)
-        except KeyRetired:
-            look_again = getattr(world.sealer, "refresh", None)
-            if callable(look_again):
-                look_again()
-    msg = "the data key in use was retired by another process, twice in a row"
-    raise StoreError(msg, code="key_retired", hint="try again; nothing was stored")
+
+    def swap(sealed: Sealed) -> Record | None:
+        return world.store.swap(replace(new, sealed=sealed), expect=expect)
+
+    label = grant_label(new.key, new.id, new.incarnation, new.version)
+    return write_sealed(world.sealer, grant.to_json(), label, swap)
 
 
 def tell(world: World, kind: str, record: Record, **detail: Any) -> None:
@@ -212,5 +203,6 @@ def _refuse_disconnected(current: Record, before: Record | None) -> None:
 
 
 def disconnected_meanwhile(key: ConnectionKey) -> ConnectError:
+    """Return the error for a sign-in that a disconnect overtook."""
     msg = f"{key} was disconnected while it was being connected; the new access was dropped"
     return ConnectError(msg, code="disconnected_meanwhile", hint="start again if it is meant to be connected")
