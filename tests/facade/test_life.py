@@ -1,0 +1,341 @@
+"""The life of a connection, over both facades: connect, call, expire, refresh, be refused, be withdrawn, end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from valetkey import (
+    AmbiguousAccount,
+    ConfigurationError,
+    HostNotAllowed,
+    NotConnected,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    ScopesMissing,
+    Secret,
+    ValetkeyError,
+)
+
+HOUR = 3600
+
+
+def test_a_connected_account_calls_the_api(face: Any) -> None:
+    face.practice.connect("notes")
+
+    answer = face.client().get("/me")
+
+    assert (answer.status_code, answer.json()["login"]) == (200, "ada")
+
+
+def test_a_call_before_connecting_says_what_to_run_and_writes_nothing(face: Any) -> None:
+    with pytest.raises(NotConnected, match="not connected") as caught:
+        face.client(owner="ada", account="work").get("/me")
+
+    assert caught.value.hint == "run: valetkey connect notes --owner ada --account work --env test"
+    assert caught.value.connection.owner == "ada"
+    assert len(face.valet.connections()) == 0
+
+
+def test_an_expired_token_is_refreshed_once_and_the_refresh_token_rotates(face: Any) -> None:
+    face.practice.connect("notes")
+    for _ in range(3):
+        face.practice.clock.advance(HOUR + 1)
+        assert face.client().get("/me").status_code == 200
+
+    assert (face.practice.provider.refreshes, face.practice.provider.reuses) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "refreshes"),
+    [
+        pytest.param(HOUR - 61, 0, id="before the buffer"),
+        pytest.param(HOUR - 59, 1, id="inside the buffer"),
+    ],
+)
+def test_the_buffer_is_sixty_seconds(face: Any, age: int, refreshes: int) -> None:
+    face.practice.connect("notes")
+    # A one-shot valet has no soft window; this one refreshes ahead, so what is asked here is who had to wait.
+    face.raw._core.one_shot = True
+    face.practice.clock.advance(age)
+
+    assert face.client().get("/me").status_code == 200
+    assert face.practice.provider.refreshes == refreshes
+
+
+def test_in_the_soft_window_the_old_token_serves_while_one_flight_refreshes(face: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client()
+    before = client.get_access_token()
+    face.practice.clock.advance(HOUR - 60 - 1)
+
+    with face.practice.provider.hold("token") as held:
+        assert client.get_access_token() == before
+        assert held.arrived.wait(10)
+        assert client.get_access_token() == before
+    for future in face.raw._core.flights.under_way():
+        future.result(10)
+
+    assert client.get_access_token() != before
+    assert face.practice.provider.refreshes == 1
+
+
+def test_a_401_is_healed_by_one_refresh_and_one_retry(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(120)
+    face.practice.provider.expire_access_tokens()
+
+    assert face.client().get("/me").status_code == 200
+    assert face.practice.provider.refreshes == 1
+
+
+def test_a_body_that_cannot_be_replayed_is_not_sent_twice(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(120)
+    face.practice.provider.expire_access_tokens()
+    sent: list[bytes] = []
+
+    def pieces() -> Any:
+        sent.append(b"x")
+        yield b'{"text": "once"}'
+
+    async def apieces() -> Any:
+        for piece in pieces():
+            yield piece
+
+    body = pieces() if face.colour == "sync" else apieces()
+    answer = face.client().post("/notes", content=body)
+
+    assert (answer.status_code, len(sent)) == (401, 1)
+    assert face.client().post("/notes", json={"text": "twice"}).status_code == 201
+
+
+def test_a_late_401_for_an_old_token_refreshes_nothing(face: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client()
+    old = client.get_access_token()
+    face.practice.clock.advance(HOUR + 1)
+    client.get("/me")
+
+    healed = face.raw._core.source(face.client().target._source.key).heal(old.fingerprint(), explicit=True)
+
+    assert healed.secret == client.get_access_token()
+    assert face.practice.provider.refreshes == 1
+
+
+def test_a_token_younger_than_a_minute_that_is_refused_is_not_refreshed(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(30)
+    face.practice.provider.expire_access_tokens()
+
+    assert face.client().get("/me").status_code == 401
+    face.practice.clock.advance(45)
+    assert face.client().get("/me").status_code == 401, "the cool-down is stored"
+    assert face.practice.provider.refreshes == 0
+    face.practice.clock.advance(60)
+    assert face.client().get("/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "state"),
+    [
+        pytest.param(400, "invalid_grant", "needs_reauth", id="the account holder took the grant back"),
+        pytest.param(503, None, "refresh_failing", id="the provider is down: keep the grant"),
+        pytest.param(429, "slow_down", "refresh_failing", id="the provider asks for patience: keep the grant"),
+        pytest.param(401, "invalid_client", "app_error", id="the app's secret is wrong: keep the grant"),
+        pytest.param(400, "invalid_scope", "refresh_failing", id="our request is wrong: keep the grant"),
+    ],
+)
+def test_only_a_dead_grant_asks_the_person_again(face: Any, status: int, error: str | None, state: str) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.fail_next(status=status, error=error)
+
+    with pytest.raises(ValetkeyError):
+        face.client().get("/me")
+
+    assert face.client().status().state == state
+
+
+def test_while_the_provider_is_down_the_old_token_serves_to_its_true_end(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR - 30)
+    face.practice.provider.fail_next(status=503, times=100)
+
+    assert face.client().get("/me").status_code == 200
+    face.practice.clock.advance(31)
+    with pytest.raises(ProviderUnavailable) as caught:
+        face.client().get("/me")
+
+    assert caught.value.retryable
+    assert face.client().status().state == "refresh_failing"
+
+
+def test_a_withdrawn_grant_is_asked_about_once_and_never_again(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.revoke("ada")
+
+    for _ in range(3):
+        with pytest.raises(ReauthorizationRequired) as caught:
+            face.client().get("/me")
+
+    assert caught.value.reason == "revoked"
+    assert caught.value.hint == "run: valetkey connect notes --env test"
+    assert face.practice.provider.refresh_requests == 1
+
+
+def test_connecting_again_heals_and_keeps_the_id(face: Any) -> None:
+    first = face.practice.connect("notes").connection_id
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.revoke("ada")
+    with pytest.raises(ReauthorizationRequired):
+        face.client().get("/me")
+
+    again = face.practice.connect("notes")
+
+    assert (again.connection_id, again.state) == (first, "connected")
+    assert face.client().get("/me").status_code == 200
+
+
+def test_disconnect_revokes_erases_and_says_so(face: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client()
+    client.get("/me")
+
+    done = client.disconnect()
+
+    assert "refresh_token" in done.revoked
+    assert "confirmed" in done.told
+    assert face.practice.provider.live_grants == 0
+    assert client.status().state == "disconnected"
+    with pytest.raises(NotConnected):
+        client.get("/me")
+
+
+def test_the_token_goes_to_the_credentials_hosts_only(face: Any) -> None:
+    face.practice.connect("notes")
+
+    with pytest.raises(HostNotAllowed) as caught:
+        face.client().get("https://evil.example/steal?x=1")
+
+    assert "api_hosts=['evil.example']" in caught.value.hint
+    assert "x=1" not in str(caught.value)
+
+
+def test_a_refresh_by_hand_brings_a_new_token(face: Any) -> None:
+    face.practice.connect("notes")
+    before = face.client().get_access_token()
+
+    status = face.client().refresh()
+
+    assert status.state == "connected"
+    assert status.last_refresh_at == face.practice.clock.now()
+    assert face.client().get_access_token() != before
+
+
+def test_a_refresh_by_hand_that_fails_says_so_and_keeps_the_old_token(face: Any) -> None:
+    face.practice.connect("notes")
+    before = face.client().get_access_token()
+    face.practice.provider.fail_next(status=503)
+
+    with pytest.raises(ProviderUnavailable):
+        face.client().refresh()
+
+    assert face.client().get_access_token() == before
+
+
+def test_the_token_is_a_secret(face: Any) -> None:
+    face.practice.connect("notes")
+
+    token = face.client().get_access_token()
+
+    assert isinstance(token, Secret)
+    assert face.practice.provider.is_live(token.reveal())
+
+
+def test_scopes_that_were_not_granted_are_missing(face: Any) -> None:
+    face.practice.connect("notes", scopes=["notes.read"])
+
+    with pytest.raises(ScopesMissing) as caught:
+        face.client(scopes=["notes.read", "notes.admin"]).get("/me")
+
+    assert caught.value.missing == ("notes.admin",)
+    assert face.client(scopes=["notes.read"]).get("/me").status_code == 200
+
+
+def test_several_accounts_and_none_named_is_ambiguous(face: Any) -> None:
+    face.practice.connect("notes", owner="ada", account="work")
+    face.practice.connect("notes", owner="ada", account="home")
+
+    with pytest.raises(AmbiguousAccount) as caught:
+        face.client(owner="ada").get("/me")
+
+    assert set(caught.value.accounts) == {"work", "home"}
+    assert face.client(owner="ada", account="home").get("/me").status_code == 200
+
+
+def test_owners_do_not_see_each_others_grants(face: Any) -> None:
+    face.practice.connect("notes", owner="ada", login="ada")
+    face.practice.connect("notes", owner="ben", login="ben")
+
+    assert face.client(owner="ada").get("/me").json()["login"] == "ada"
+    assert face.client(owner="ben").get("/me").json()["login"] == "ben"
+    with pytest.raises(NotConnected):
+        face.client().get("/me")
+
+
+def test_an_empty_owner_never_means_the_shared_grant(face: Any) -> None:
+    face.practice.connect("notes")
+
+    with pytest.raises(ConfigurationError) as caught:
+        face.client(owner="")
+
+    assert caught.value.code == "owner_invalid"
+
+
+def test_renaming_keeps_id_and_grant(face: Any) -> None:
+    before = face.practice.connect("notes", account="old").connection_id
+
+    status = face.valet.rename("notes", account="old", to="new")
+
+    assert status.connection_id == before
+    assert face.client(account="new").get("/me").status_code == 200
+
+
+def test_on_reauthorize_is_called_once_for_one_change(face: Any) -> None:
+    told: list[str] = []
+    face.raw._core._on_reauthorize = lambda error: told.append(error.reason)
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.revoke("ada")
+
+    for _ in range(3):
+        with pytest.raises(ReauthorizationRequired):
+            face.client().get("/me")
+
+    assert told == ["revoked"]
+
+
+def test_the_url_in_the_place_of_the_method_is_a_type_error(face: Any) -> None:
+    with pytest.raises(TypeError, match="method comes first"):
+        face.client().request("https://api.example.com/me", "GET")
+
+
+def test_streams_carry_the_token(face: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client().target
+
+    if face.colour == "sync":
+        with client.stream("GET", "/stream") as answer:
+            body = answer.read()
+    else:
+
+        async def read() -> bytes:
+            async with client.stream("GET", "/stream") as answer:
+                return await answer.aread()
+
+        body = face.run(read())
+
+    assert body
