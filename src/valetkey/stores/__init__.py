@@ -1,1 +1,146 @@
-"""Layer 4: stores."""
+"""Layer 4: stores.  `open_store` finds the one that is meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote, urlsplit
+
+from valetkey.errors import ConfigurationError, clean
+from valetkey.model.ports import Clock, SecretService, Store
+
+if TYPE_CHECKING:
+    from valetkey.stores.sqlite import SQLiteStore
+
+HOME: Final = "VALETKEY_HOME"
+FILE_NAME: Final = "valetkey.db"
+PLUGINS: Final = "valetkey.stores"
+"""The entry point group of stores by URL scheme: ``postgresql = "package:open"``, called as
+``open(url, clock=clock)``.
+"""
+
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]+):(//.*)?", re.IGNORECASE | re.DOTALL)
+"""A scheme of two letters or more, and nothing after it but ``//...``: a path may hold a colon too."""
+
+
+def open_store(
+    where: str | os.PathLike[str] | Store | SecretService | None = None, *, clock: Clock | None = None
+) -> Store:
+    """Return the store that `where` names.  Costs no connection; the store is opened when it is first used.
+
+    ``None`` is the embedded SQLite file in the user's data folder (`default_path`).  A string is a path, or a URL:
+    ``sqlite:///home/ada/valetkey.db``, ``memory:``, or one whose scheme an installed package serves (entry point
+    group ``valetkey.stores``).  A store is taken as it is.  A plain `SecretService` keeps the token objects, while
+    claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
+
+    Raises:
+        ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
+            (``unknown_store``), or it is none of all that (``store_argument``).
+    """
+    if where is None:
+        return _embedded(clock)
+    if isinstance(where, (str, os.PathLike)):
+        return _named(os.fspath(where), clock)
+    if isinstance(where, Store):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
+        return where
+    if isinstance(where, SecretService):  # pyright: ignore[reportUnnecessaryIsInstance]
+        from valetkey.stores.over_secrets import SecretServiceStore  # noqa: PLC0415 - imported where it is used
+
+        return SecretServiceStore(where, _embedded(clock), clock=clock)
+    raise _no_store(where)
+
+
+def default_path() -> Path:
+    """Return where the embedded store is: in ``VALETKEY_HOME``, else in the data folder of this user.
+
+    Raises:
+        ConfigurationError: No home folder can be found (``no_home``).
+    """
+    if home := os.environ.get(HOME):
+        folder = Path(os.path.expanduser(home))  # noqa: PTH111 - Path.expanduser raises where there is no home
+    else:
+        import platformdirs  # noqa: PLC0415 - not needed by those who pass a path
+
+        folder = Path(platformdirs.user_data_dir("valetkey", appauthor=False))
+    if str(folder).startswith("~") or not (home or folder.is_absolute()):
+        raise no_home("this user has none")
+    return folder.absolute() / FILE_NAME
+
+
+def no_home(reason: str) -> ConfigurationError:
+    """Return the error for a program that runs without a home folder."""
+    return ConfigurationError(
+        f"There is no folder to keep the store in: {clean(reason)}.",
+        code="no_home",
+        hint=f"Set {HOME} to a folder that this user may write, or pass a path: Valet('/srv/app/valetkey.db')",
+    )
+
+
+def _embedded(clock: Clock | None) -> SQLiteStore:
+    from valetkey.stores._sqlite_file import make_folder  # noqa: PLC0415 - sqlite3 is imported where it is used
+    from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+    path = default_path()
+    try:
+        make_folder(path.parent)
+    except OSError as error:
+        reason = f"{path.parent} cannot be made ({error.strerror or type(error).__name__})"
+        raise no_home(reason) from error
+    return SQLiteStore(path, clock=clock)
+
+
+def _named(name: str, clock: Clock | None) -> Store:
+    url = _URL.fullmatch(name)
+    scheme = url[1].lower() if url else ""
+    if scheme == "memory" or name == ":memory:":
+        from valetkey.stores.memory import MemoryStore  # noqa: PLC0415
+
+        return MemoryStore(clock=clock)
+    if not name.strip():
+        raise _no_store(name)
+    if scheme in {"", "sqlite"}:
+        from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+        return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
+    return _plugged(name, scheme, clock)
+
+
+def _path_of(url: str) -> str:
+    """Return the path of a ``sqlite:`` URL.  It is absolute, as in the URL of any file (RFC 8089 section 2)."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or not path.strip("/"):
+        raise ConfigurationError(
+            f"{clean(url)!r} names no file.",
+            code="store_path",
+            hint="Write sqlite:// and the absolute path, sqlite:///srv/app/valetkey.db; or just pass a path.",
+        )
+    return "/" + path.lstrip("/")
+
+
+def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 20 ms that only plugged-in stores pay
+
+    found = {point.name: point for point in entry_points(group=PLUGINS)}
+    if scheme not in found:
+        known = ", ".join(sorted({"memory", "sqlite", *found}))
+        raise ConfigurationError(
+            f"No store serves URLs that begin with {scheme}: (known: {known}).",
+            code="unknown_store",
+            hint=f"Install the package whose entry point in the group {PLUGINS!r} is named {scheme!r}, or pass a path.",
+        )
+    make = cast("Callable[..., Any]", found[scheme].load())
+    store: Store = make(url, clock=clock)
+    return store
+
+
+def _no_store(where: object) -> ConfigurationError:
+    what = "an empty string" if isinstance(where, str) else f"a value of type {type(where).__name__}"
+    return ConfigurationError(
+        f"There is no store in {what}.",
+        code="store_argument",
+        hint="Pass nothing, a path, a URL, a store, or an object with get, set and delete (a SecretService).",
+    )

@@ -1,0 +1,41 @@
+"""The cursor of a page: where the page ended, as an opaque text."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from valetkey.errors import ConfigurationError
+
+Position = tuple[str, str, str]
+"""Credential, owner as stored, account: the order of connections within an environment."""
+
+
+def encode(position: Position) -> str:
+    """Return the cursor of the page after `position`."""
+    text = json.dumps(position, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(cursor: str) -> Position:
+    """Return the position that `encode` wrote.
+
+    Raises:
+        ConfigurationError: It is not a cursor (``bad_cursor``).
+    """
+    try:
+        position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        credential, owner, account = position
+    except (ValueError, TypeError) as error:
+        raise _bad() from error
+    if not all(isinstance(part, str) for part in (credential, owner, account)):
+        raise _bad()
+    return credential, owner, account
+
+
+def _bad() -> ConfigurationError:
+    return ConfigurationError(
+        "This is not a cursor of a list of connections.",
+        code="bad_cursor",
+        hint="Start again without a cursor, and pass on the `cursor` of each page as it is.",
+    )

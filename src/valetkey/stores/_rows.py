@@ -1,0 +1,247 @@
+"""Records, documents and events as rows of the SQLite store, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
+from valetkey.model.ports import Clock
+from valetkey.stores._rules import owner_of, search_text, stored_owner
+
+PLAIN: Final = (
+    "id",
+    "incarnation",
+    "version",
+    "doubt",
+    "state",
+    "reason",
+    "error",
+    "error_text",
+    "failures",
+    "next_try_at",
+    "cooldown_until",
+    "expires_at",
+    "refresh_expires_at",
+    "obtained_at",
+    "learnt_lifetime",
+    "client_id",
+    "issuer",
+    "token_origin",
+    "access_fp",
+    "refresh_fp",
+    "secret_id",
+    "created_at",
+    "connected_at",
+    "last_refresh_at",
+    "last_used_at",
+)
+"""The members of a record that are columns as they are."""
+
+_KEY: Final = ("env", "credential", "owner", "account")
+CLAIM: Final = ("claim_holder", "claim_until", "claim_boot", "claim_spending")
+_TEXTS: Final = ("granted", "requested", "identity", "params", "tags")
+_DERIVED: Final = ("refreshable", "search", "key_id", "sealed")
+
+COLUMNS: Final = (*PLAIN, *_KEY, *CLAIM, *_TEXTS, "refreshable", "key_id", "sealed")
+"""The columns of a record, in the order in which `record_of` takes them."""
+
+WRITTEN: Final = (*PLAIN, *_KEY, *_TEXTS, *_DERIVED)
+"""The columns that `record_values` gives: all but the claim."""
+
+_AFTER_PLAIN: Final = len(PLAIN)
+
+
+class CorruptRow(Exception):
+    """A column does not hold what it should."""
+
+
+# -- records -------------------------------------------------------------------------------------------------------
+
+
+def record_values(record: Record) -> dict[str, Any]:
+    """Return the columns of a record, all but those of its claim."""
+    key = record.key
+    values = {name: getattr(record, name) for name in PLAIN}
+    values.update(
+        env=key.env,
+        credential=key.credential,
+        owner=stored_owner(key.owner),
+        account=key.account,
+        granted=to_json(list(record.granted)),
+        requested=to_json(list(record.requested)),
+        identity=identity_text(record.identity),
+        params=to_json(dict(record.params)),
+        tags=to_json(dict(record.tags)),
+        refreshable=int(record.refreshable),
+        search=search_text(record),
+        key_id=record.sealed.key_id if record.sealed else None,
+        sealed=record.sealed.blob if record.sealed else None,
+    )
+    return values
+
+
+def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
+    """Return the record that a row (`COLUMNS`) holds.
+
+    Raises:
+        CorruptRow: One of its JSON columns is broken.
+    """
+    record = readable_part(row, clock)
+    granted, requested, identity, params, tags = row[_AFTER_PLAIN + 8 : _AFTER_PLAIN + 13]
+    return replace(
+        record,
+        granted=tuple(_strings(granted, "granted")),
+        requested=tuple(_strings(requested, "requested")),
+        identity=_identity(identity),
+        params=_mapping(params, "params"),
+        tags=_mapping(tags, "tags"),
+    )
+
+
+def readable_part(row: tuple[Any, ...], clock: Clock) -> Record:
+    """Return a record of everything but the JSON columns."""
+    plain = dict(zip(PLAIN, row, strict=False))
+    env, credential, owner, account, holder, until, boot, spending = row[_AFTER_PLAIN : _AFTER_PLAIN + 8]
+    refreshable, key_id, sealed = row[_AFTER_PLAIN + 13 :]
+    return Record(
+        **plain,
+        key=ConnectionKey(env, credential, owner_of(owner), account),
+        claim=None if holder is None else _claim(holder, until, boot, spending, clock),
+        refreshable=bool(refreshable),
+        sealed=None if sealed is None else Sealed(sealed, key_id),
+    )
+
+
+def _claim(holder: str, until: float, boot: str, spending: str, clock: Clock) -> Claim:
+    # Measured from the boot of the machine (R10): a claim of another boot has run out, for its holder is gone.
+    expired = clock.monotonic() >= until or boot != clock.boot_id()
+    return Claim(holder=holder, until=until, spending=spending, expired=expired)
+
+
+def identity_text(identity: Identity | None) -> str | None:
+    """Return an identity as JSON, None for none."""
+    if identity is None:
+        return None
+    return to_json({name: getattr(identity, name) for name in ("subject", "email", "name", "login")})
+
+
+def _identity(text: str | None) -> Identity | None:
+    if text is None:
+        return None
+    known = _mapping(text, "identity")
+    return Identity(**{name: str(known.get(name, "")) for name in ("subject", "email", "name", "login")})
+
+
+# -- documents and events ------------------------------------------------------------------------------------------
+
+DOCUMENT: Final = "kind, env, id, version, expires_at, key_id, body, sealed"
+"""The columns that `document_of` takes."""
+
+EVENT: Final = "seq, env, connection_id, kind, at, credential, owner, account, actor, detail"
+"""The columns that `event_of` takes."""
+
+
+def document_values(document: Document) -> tuple[Any, ...]:
+    """Return the columns of a document (`DOCUMENT`)."""
+    sealed = document.sealed
+    return (
+        document.kind,
+        document.env,
+        document.id,
+        document.version,
+        document.expires_at,
+        sealed.key_id if sealed else None,
+        to_json(dict(document.body)),
+        sealed.blob if sealed else None,
+    )
+
+
+def document_of(row: tuple[Any, ...]) -> Document:
+    """Return the document that a row (`DOCUMENT`) holds.
+
+    Raises:
+        CorruptRow: Its body is broken.
+    """
+    kind, env, document_id, version, expires_at, key_id, body, sealed = row
+    return Document(
+        kind=kind,
+        env=env,
+        id=document_id,
+        version=version,
+        expires_at=expires_at,
+        body=_mapping(body, "body"),
+        sealed=None if sealed is None else Sealed(sealed, key_id),
+    )
+
+
+def event_values(event: Event) -> tuple[Any, ...]:
+    """Return the columns of an event (`EVENT`) without its number."""
+    owner, detail = stored_owner(event.owner), to_json(dict(event.detail))
+    return (
+        event.env,
+        event.connection_id,
+        event.kind,
+        event.at,
+        event.credential,
+        owner,
+        event.account,
+        event.actor,
+        detail,
+    )
+
+
+def event_of(row: tuple[Any, ...]) -> Event:
+    """Return the event that a row (`EVENT`) holds; one whose detail is broken tells so there."""
+    seq, env, connection_id, kind, at, credential, owner, account, actor, text = row
+    try:
+        detail = _mapping(text, "detail")
+    except CorruptRow as error:
+        detail = {"unreadable": str(error)}
+    return Event(
+        seq=seq,
+        env=env,
+        connection_id=connection_id,
+        kind=kind,
+        at=at,
+        credential=credential,
+        owner=owner_of(owner),
+        account=account,
+        actor=actor,
+        detail=detail,
+    )
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def to_json(value: object) -> str:
+    """Return the JSON text of plain values."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _load(text: Any, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError):
+        msg = f"{name} is not JSON"
+        raise CorruptRow(msg) from None
+
+
+def _mapping(text: Any, name: str) -> Mapping[str, Any]:
+    value = _load(text, name)
+    if not isinstance(value, dict):
+        msg = f"{name} is not a JSON object"
+        raise CorruptRow(msg)
+    return cast("dict[str, Any]", value)
+
+
+def _strings(text: Any, name: str) -> list[str]:
+    value = _load(text, name)
+    items = cast("list[Any]", value) if isinstance(value, list) else [None]
+    if not all(isinstance(item, str) for item in items):
+        msg = f"{name} is not a JSON array of strings"
+        raise CorruptRow(msg)
+    return items

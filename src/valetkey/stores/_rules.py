@@ -1,0 +1,172 @@
+"""The rules of a store on plain values: what may be claimed, swapped and noted, and what a query matches.
+
+Every store reads the row, asks here, and writes what it is told, all within one atomic step of its own.  So the
+decisions of DESIGN section 6 (R3, R6) stand in one place, and stores differ only in how they make a step atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Query, Record, Sealed
+
+NOTABLE: Final = frozenset({"tags", "last_used_at", "identity", "params", "cooldown_until", "learnt_lifetime"})
+"""The side facts that `Store.note` may change."""
+
+DATA_KEY: Final = "data_key"
+"""The kind of the documents that hold wrapped data keys; their id is the key id."""
+
+
+# -- claims and writes ---------------------------------------------------------------------------------------------
+
+
+def claimed(
+    row: Record | None, record: Record, *, holder: str, until: float, spending: str, over: str | None
+) -> Record | None:
+    """Return `row` with the claim of `holder`, or None where it may not be claimed (R3).
+
+    `row` is what the store holds now, with `Claim.expired` worked out now; `record` is what the caller has seen.
+    """
+    if row is None or not _same_grant(row, record) or not _free(row.claim, over):
+        return None
+    doubt = row.doubt + _in_doubt(row.claim, holder, spending)
+    return replace(row, claim=Claim(holder=holder, until=until, spending=spending), doubt=doubt)
+
+
+def _same_grant(row: Record, record: Record) -> bool:
+    return (row.incarnation, row.version) == (record.incarnation, record.version)
+
+
+def _free(claim: Claim | None, over: str | None) -> bool:
+    return claim is None or (claim.expired and claim.holder == over)
+
+
+def _in_doubt(claim: Claim | None, holder: str, spending: str) -> bool:
+    return claim is not None and claim.holder != holder and bool(spending) and claim.spending == spending
+
+
+def renewed(row: Record | None, record: Record, *, holder: str, until: float) -> Record | None:
+    """Return `row` with the claim of `holder` prolonged, or None where that holder does not hold it."""
+    if row is None or row.incarnation != record.incarnation or row.claim is None or row.claim.holder != holder:
+        return None
+    return replace(row, claim=replace(row.claim, until=until, expired=False))
+
+
+def as_expected(row: Record | None, expect: Expect) -> bool:
+    """Tell whether `row` still is what the writer has seen (see `Expect`)."""
+    if row is None or (row.incarnation, row.version) != (expect.incarnation, expect.version):
+        return False
+    if expect.holder is None and expect.spent is None:
+        return True
+    held = expect.holder is not None and row.claim is not None and row.claim.holder == expect.holder
+    return held or (expect.spent is not None and row.refresh_fp == expect.spent)
+
+
+def swapped(row: Record, new: Record) -> Record:
+    """Return what is stored when `new` takes the place of `row`.
+
+    The key stays that of the row, for only `rename` changes it: a refresh that was under way during a rename must
+    neither undo it nor fail for it.
+    """
+    if new.key == row.key:
+        return replace(new, claim=None)
+    return replace(new, claim=None, key=row.key, secret_id=row.secret_id)
+
+
+def noted(row: Record, changes: Mapping[str, Any]) -> Record:
+    """Return `row` with side facts changed.
+
+    Raises:
+        ValueError: A change is not one of the side facts.
+    """
+    if wrong := sorted(set(changes) - NOTABLE):
+        msg = f"note() changes {', '.join(sorted(NOTABLE))}; not {', '.join(wrong)}"
+        raise ValueError(msg)
+    return replace(row, **changes)
+
+
+def same_row(one: Record, other: Record) -> bool:
+    """Tell whether two readings show the same row: that a claim has run out meanwhile is no change of the row."""
+    return _timeless(one) == _timeless(other)
+
+
+def _timeless(record: Record) -> Record:
+    claim = record.claim
+    return replace(record, claim=replace(claim, expired=False)) if claim and claim.expired else record
+
+
+# -- documents -----------------------------------------------------------------------------------------------------
+
+
+def alive(document: Document | None, now: float) -> Document | None:
+    """Return the document, unless its time is over."""
+    over = document is not None and document.expires_at is not None and now >= document.expires_at
+    return None if over else document
+
+
+def put(current: Document | None, document: Document, *, expect: int | None, now: float) -> Document | None:
+    """Return `document` with the version it is stored under, or None where another version than expected is there.
+
+    The count goes on over one that has expired but is still kept, so that the version of a lease that ran out does
+    not come back.
+    """
+    there = alive(current, now)
+    if expect is not None and (there.version if there else 0) != expect:
+        return None
+    return replace(document, version=(current.version if current else 0) + 1)
+
+
+def data_key_of(sealed: Sealed | None, kind: str = "") -> str:
+    """Return the id of the data key that must exist for `sealed` to be of use; empty when none is needed.
+
+    Data keys themselves are wrapped by a master key, which the store does not hold.
+    """
+    return "" if sealed is None or kind == DATA_KEY else sealed.key_id
+
+
+# -- listing -------------------------------------------------------------------------------------------------------
+
+
+def sort_key(key: ConnectionKey) -> tuple[str, str, str]:
+    """Return what connections of one environment are ordered by: those without owner come first."""
+    return key.credential, stored_owner(key.owner), key.account
+
+
+def stored_owner(owner: str | None) -> str:
+    """Return an owner as text that is never null, so that two "no owner" collide: ``""``, or ``"=ada"``."""
+    return "" if owner is None else f"={owner}"
+
+
+def owner_of(stored: str) -> str | None:
+    """Return the owner that `stored_owner` wrote."""
+    return stored[1:] if stored else None
+
+
+def search_text(record: Record) -> str:
+    """Return the text in which a search looks: credential, owner, account and identity, without case."""
+    key, who = record.key, record.identity
+    parts = [key.credential, key.owner or "", key.account]
+    if who is not None:
+        parts += [who.subject, who.email, who.name, who.login]
+    return "\n".join(parts).casefold()
+
+
+def matches(record: Record, query: Query) -> bool:
+    """Tell whether a record is one of those that the query asks for."""
+    key = record.key
+    return (
+        key.env == query.env
+        and query.credential in {None, key.credential}
+        and query.owner in {None, key.owner}
+        and (not query.own or key.owner is None)
+        and query.state in {None, record.state}
+        and (query.missing_scope is None or query.missing_scope in missing(record))
+        and (query.search is None or query.search.casefold() in search_text(record))
+    )
+
+
+def missing(record: Record) -> tuple[str, ...]:
+    """Return the scopes that were asked for and not given, each once."""
+    return tuple(scope for scope in dict.fromkeys(record.requested) if scope not in record.granted)

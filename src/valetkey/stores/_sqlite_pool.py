@@ -1,0 +1,189 @@
+"""Connections to a SQLite store, shared by the threads of a process and closed before it forks."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from valetkey.errors import StoreUnavailable
+from valetkey.stores import _forks
+from valetkey.stores._sqlite_errors import BUSY, locked, primary_code, translated
+from valetkey.stores._sqlite_file import DatabaseFile
+
+_serials: Final = itertools.count(1)
+_stranded: Final[list[Handle]] = []
+"""Handles that a forked child inherited open.  They are kept, so that nothing ever closes them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Handle:
+    """An open connection, which file it is of, and a number that no other connection of this process has."""
+
+    db: sqlite3.Connection
+    file: tuple[int, int] | None
+    serial: int
+
+
+class Pool:
+    """At most `limit` connections, lent to one user at a time; further users queue.
+
+    A pool of one is a lock as well: all writes of a process go through such a pool, one after the other, instead of
+    waking each other up at the file's lock.
+    """
+
+    def __init__(self, file: DatabaseFile, *, limit: int) -> None:
+        self._file = file
+        self._limit = limit
+        self._patience = file.busy_timeout
+        self._state = threading.Condition()
+        self._idle: list[Handle] = []
+        self._lent: dict[int, Handle | None] = {}  # by thread; None while it is being opened
+        self._epoch = 0
+        self._resting = False
+        self._stranded = False
+        _forks.register(self)
+
+    @contextmanager
+    def lend(self) -> Generator[Handle]:
+        """Lend a connection; errors of SQLite in the block come out as those of valetkey.
+
+        Raises:
+            StoreUnavailable: None became free in time, or none can be opened.
+        """
+        handle, epoch = self._take()
+        healthy = False
+        try:
+            with translated(self._file.path):
+                try:
+                    yield handle
+                except sqlite3.Error as error:
+                    healthy = primary_code(error) in BUSY
+                    raise
+                except BaseException:
+                    healthy = True
+                    raise
+            healthy = True
+        finally:
+            self._give(handle, epoch, healthy=healthy)
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """Run the block in one transaction that holds the file's write lock from its start; commit at its end."""
+        with self.lend() as handle:
+            handle.db.execute("BEGIN IMMEDIATE")
+            yield handle.db
+            handle.db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connections; those that are lent are closed when they come back."""
+        with self._state:
+            self._epoch += 1
+            idle, self._idle = self._idle, []
+        for handle in idle:
+            handle.db.close()
+
+    # -- lending
+
+    def _take(self) -> tuple[Handle, int]:
+        me = threading.get_ident()
+        with self._state:
+            self._reclaim(me)
+            if not self._state.wait_for(self._free, self._patience):
+                raise locked(self._file.path)
+            if self._stranded:
+                raise self._inherited()
+            epoch = self._epoch
+            self._lent[me] = handle = self._reusable()
+        return handle or self._open(me), epoch
+
+    def _reclaim(self, me: int) -> None:
+        """Take back what this thread has already: no thread borrows twice, so an interrupt kept it from giving back."""
+        if me in self._lent:
+            lost = self._lent.pop(me)
+            if lost is not None:
+                lost.db.close()
+
+    def _free(self) -> bool:
+        return not self._resting and len(self._lent) < self._limit
+
+    def _reusable(self) -> Handle | None:
+        """Return an idle connection, unless another file lies at the path now: a restored backup, say."""
+        if not self._idle:
+            return None
+        now = self._file.identity()
+        while self._idle:
+            handle = self._idle.pop()
+            if handle.file == now:
+                return handle
+            handle.db.close()
+        return None
+
+    def _open(self, me: int) -> Handle:
+        try:
+            db = self._file.open()
+        except BaseException:
+            with self._state:
+                self._lent.pop(me, None)
+                self._state.notify_all()
+            raise
+        self._lent[me] = handle = Handle(db, self._file.identity(), next(_serials))
+        return handle
+
+    def _give(self, handle: Handle, epoch: int, *, healthy: bool) -> None:
+        keep = healthy and self._at_rest(handle)
+        with self._state:
+            self._lent.pop(threading.get_ident(), None)
+            if keep and epoch == self._epoch and not self._resting:
+                self._idle.append(handle)
+            else:
+                handle.db.close()
+            self._state.notify_all()
+
+    @staticmethod
+    def _at_rest(handle: Handle) -> bool:
+        """End what an error or an interrupt left open; False where even that fails."""
+        if not handle.db.in_transaction:
+            return True
+        try:
+            handle.db.rollback()
+        except sqlite3.Error:
+            return False
+        return True
+
+    # -- forking
+
+    def before_fork(self) -> None:
+        """Wait until nothing is lent, and close what is idle (see `_forks`)."""
+        self._state.acquire()
+        self._resting = True
+        self._reclaim(threading.get_ident())
+        self._state.wait_for(lambda: not self._lent, 2 * self._patience)
+        while self._idle:
+            self._idle.pop().db.close()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on; the child with nothing of its parent's."""
+        if in_child:
+            self._start_anew()
+            return
+        self._resting = False
+        self._state.notify_all()
+        self._state.release()
+
+    def _start_anew(self) -> None:
+        self._stranded = self._stranded or bool(self._lent)
+        _stranded.extend(handle for handle in self._lent.values() if handle is not None)
+        self._state = threading.Condition()
+        self._lent, self._resting = {}, False
+
+    def _inherited(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"This process was forked while its parent was at work in {self._file.path}; it could lose data there.",
+            code="store_forked",
+            hint="Fork before the store is in use, or start the process anew instead of forking it.",
+        )

@@ -1,0 +1,217 @@
+"""The embedded store: one SQLite file, for all processes of one host."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from valetkey.errors import StoreError
+from valetkey.model.connections import ConnectionKey, Document, Expect, Query, Record, RecordPage, Sealed
+from valetkey.stores import _cursor, _rows, _rules
+from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, record_values
+from valetkey.stores._sqlite_documents import SQLiteDocuments
+from valetkey.stores._sqlite_errors import row_corrupt
+from valetkey.stores._sqlite_lists import page_statement
+
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - all statements are made of names of ours
+_BY_ID: Final = f"{_SELECT} WHERE id = ?"
+_BY_KEY: Final = f"{_SELECT} WHERE env = ? AND credential = ? AND owner = ? AND account = ?"
+_BY_DATA_KEY: Final = f"{_SELECT} WHERE key_id = ? ORDER BY id LIMIT ?"
+_PLACES: Final = ", ".join(f":{name}" for name in WRITTEN)
+_INSERT: Final = f"INSERT INTO connection ({', '.join(WRITTEN)}) VALUES ({_PLACES})"  # noqa: S608
+_SET_CLAIM: Final = ", ".join(f"{name} = ?" for name in (*CLAIM, "doubt"))
+_CLAIMED: Final = f"UPDATE connection SET {_SET_CLAIM} WHERE id = ?"  # noqa: S608
+_NO_CLAIM: Final = ", ".join(f"{name} = NULL" for name in CLAIM)
+
+
+class SQLiteStore(SQLiteDocuments):
+    """A store in one SQLite file: write-ahead log, every commit synced to disk, readable by its user alone.
+
+    Making one costs no I/O: the file and its folder are made when the store is first used.  It may be used by all
+    threads, by many processes of one host at once, and in a forked child.  Not on a network file system.
+
+    Claims are measured by `Clock.monotonic`, so that setting the wall clock neither frees nor prolongs them, and
+    bound to the boot of the machine (R10).
+
+    Args:
+        path: The file.
+        clock: Time; the system's clock by default.
+        busy_timeout: Seconds to wait while another process writes, before `StoreUnavailable` (``store_locked``).
+    """
+
+    # -- reading
+
+    def load(self, key: ConnectionKey) -> Record | None:
+        """Return the record under `key`, read freshly, or None."""
+        values = (key.env, *_rules.sort_key(key))
+        rows = self._read(_BY_KEY, values)
+        return self._record(rows[0]) if rows else None
+
+    def find(self, connection_id: str) -> Record | None:
+        """Return the record with that id, or None."""
+        rows = self._read(_BY_ID, (connection_id,))
+        return self._record(rows[0]) if rows else None
+
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+        """Return one page, in the order of (credential, owner, account, id).
+
+        A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
+        """
+        after = None if cursor is None else _cursor.decode(cursor)
+        rows = self._read(*page_statement(query, after, limit + 1))
+        items = tuple(self._listed(row) for row in rows[:limit])
+        more = len(rows) > limit and items
+        return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+
+    def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
+        """Return up to `limit` records and documents sealed with that data key."""
+        records = tuple(self._listed(row) for row in self._read(_BY_DATA_KEY, (key_id, limit)))
+        return records, self._documents_sealed_with(key_id, limit)
+
+    def wait_for_change(self, record: Record, timeout: float) -> bool:
+        """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""
+        seen: object = None
+
+        def changed() -> bool:
+            nonlocal seen
+            mark = self.change_mark()  # taken before the row is read: a commit in between is seen next time
+            if mark == seen:
+                return False
+            seen = mark
+            row = self.find(record.id)
+            return row is None or not _rules.same_row(row, record)
+
+        return self._bell.wait_until(changed, timeout)
+
+    # -- writing
+
+    def create(self, record: Record) -> Record:
+        """Store a new record; where its key is taken already, return the one that is there, unchanged."""
+        with self._writing() as db:
+            values = (record.key.env, *_rules.sort_key(record.key))
+            rows = db.execute(_BY_KEY, values).fetchall()
+            if rows:
+                return self._record(rows[0])
+            if db.execute("SELECT 1 FROM connection WHERE id = ?", (record.id,)).fetchall():
+                msg = f"There is a connection with the id {record.id} already, under another key."
+                raise StoreError(msg, code="id_taken", hint="Give each connection a new random id.")
+            self._demand_key(db, record.sealed)
+            db.execute(_INSERT, record_values(record))
+        return replace(record, claim=None)
+
+    def claim(
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+    ) -> Record | None:
+        """Claim the right to spend the grant of `record`, in one transaction (R3); see `Store.claim`."""
+        with self._writing() as db:
+            row = self._locked(db, record.id)
+            until = self._clock.monotonic() + life
+            new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over)
+            if new is not None:
+                self._put_claim(db, new)
+        return new
+
+    def renew(self, record: Record, *, holder: str, life: float) -> bool:
+        """Prolong the claim of `holder` on the record's incarnation to `life` seconds from now.  False: not held."""
+        with self._writing() as db:
+            row = self._locked(db, record.id)
+            new = _rules.renewed(row, record, holder=holder, until=self._clock.monotonic() + life)
+            if new is not None:
+                self._put_claim(db, new)
+        return new is not None
+
+    def swap(self, new: Record, *, expect: Expect) -> Record | None:
+        """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim.
+
+        The key stays the row's own: a rename that happened meanwhile is kept.
+
+        Raises:
+            KeyRetired: `new.sealed` names a data key that the store no longer has.
+        """
+        with self._writing() as db:
+            row = self._locked(db, new.id)
+            if row is None or not _rules.as_expected(row, expect):
+                return None
+            self._demand_key(db, new.sealed)
+            stored = _rules.swapped(row, new)
+            self._update(db, stored, WRITTEN, _NO_CLAIM)
+        return stored
+
+    def note(self, connection_id: str, *, incarnation: int, changes: Mapping[str, Any]) -> bool:
+        """Change side facts of that incarnation, whoever holds the claim.  False: that incarnation is gone.
+
+        Raises:
+            ValueError: Something else than a side fact is to be changed.
+        """
+        with self._writing() as db:
+            row = self._locked(db, connection_id)
+            if row is None or row.incarnation != incarnation:
+                return False
+            self._update(db, _rules.noted(row, changes), (*changes, "search"))
+        return True
+
+    def rekey(self, record: Record, sealed: Sealed) -> bool:
+        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
+        old = record.sealed
+        if old is None:
+            return False
+        statement = (
+            "UPDATE connection SET sealed = ?, key_id = ?"
+            " WHERE id = ? AND incarnation = ? AND version = ? AND sealed = ? AND key_id = ?"
+        )
+        seen = (record.id, record.incarnation, record.version, old.blob, old.key_id)
+        with self._writing() as db:
+            self._demand_key(db, sealed)
+            changed = db.execute(statement, (sealed.blob, sealed.key_id, *seen)).rowcount
+        return changed > 0
+
+    def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
+        """Give the connection another key.  False: the other key is taken, or the row is gone."""
+        with self._writing() as db:
+            row = self._locked(db, record.id)
+            taken = db.execute(_BY_KEY, (key.env, *_rules.sort_key(key))).fetchall()
+            if row is None or (taken and row.key != key):
+                return False
+            self._update(db, replace(row, key=key, secret_id=secret_id), WRITTEN)
+        return True
+
+    def delete(self, record: Record) -> bool:
+        """Erase the row with that id and incarnation.  Works for a damaged one too."""
+        with self._writing() as db:
+            statement = "DELETE FROM connection WHERE id = ? AND incarnation = ?"
+            erased = db.execute(statement, (record.id, record.incarnation)).rowcount
+        return erased > 0
+
+    # -- rows
+
+    def _locked(self, db: sqlite3.Connection, connection_id: str) -> Record | None:
+        """Return the row as it is now, within a transaction that nobody else writes in."""
+        rows = db.execute(_BY_ID, (connection_id,)).fetchall()
+        return self._record(rows[0]) if rows else None
+
+    def _put_claim(self, db: sqlite3.Connection, new: Record) -> None:
+        claim = new.claim
+        assert claim is not None  # noqa: S101 - for the type checker: the rules just made it
+        db.execute(_CLAIMED, (claim.holder, claim.until, self._clock.boot_id(), claim.spending, new.doubt, new.id))
+
+    @staticmethod
+    def _update(db: sqlite3.Connection, record: Record, names: tuple[str, ...], more: str = "") -> None:
+        values = record_values(record)
+        changes = ", ".join([f"{name} = :{name}" for name in names] + [more] * bool(more))
+        statement = f"UPDATE connection SET {changes} WHERE id = :id"  # noqa: S608
+        db.execute(statement, {name: values[name] for name in (*names, "id")})
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        try:
+            return _rows.record_of(row, self._clock)
+        except CorruptRow as error:
+            raise row_corrupt(self.path, f"Connection {row[0]}", str(error), "connection", id=row[0]) from None
+
+    def _listed(self, row: tuple[Any, ...]) -> Record:
+        try:
+            return _rows.record_of(row, self._clock)
+        except CorruptRow as error:
+            part = _rows.readable_part(row, self._clock)
+            return replace(part, error="row_corrupt", error_text=str(error))
