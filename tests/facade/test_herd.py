@@ -1,0 +1,242 @@
+"""Many callers, one expired rotating grant: one refresh, no failure, whatever happens to the callers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from valetkey import Valet, Wiring
+from valetkey.clock import SystemClock
+from valetkey.secret_services.memory import MemorySecrets
+from valetkey.testing import Practice, PracticeProvider
+from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
+
+HOUR = 3600
+PROGRAM = Path(__file__).parent / "programs" / "caller.py"
+
+
+def test_a_hundred_threads_refresh_once(practice: Practice) -> None:
+    practice.connect("notes")
+    practice.clock.advance(HOUR + 1)
+    client = practice.client()
+    together = threading.Barrier(100)
+
+    def call(_: int) -> int:
+        together.wait()
+        return client.get("/me").status_code
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(call, range(100)))
+
+    assert answers == [200] * 100
+    assert (practice.provider.refreshes, practice.provider.refresh_requests, practice.provider.reuses) == (1, 1, 0)
+
+
+def test_a_hundred_tasks_refresh_once(practice: Practice) -> None:
+    practice.connect("notes")
+    practice.clock.advance(HOUR + 1)
+
+    async def herd() -> list[int]:
+        async with practice.async_valet as valet:
+            client = valet.client("notes")
+            answers = await asyncio.gather(*(client.get("/me") for _ in range(100)))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(herd()) == [200] * 100
+    assert (practice.provider.refreshes, practice.provider.refresh_requests, practice.provider.reuses) == (1, 1, 0)
+
+
+def test_a_hundred_401s_at_once_refresh_once(practice: Practice) -> None:
+    practice.connect("notes")
+    practice.clock.advance(120)
+    client = practice.client()
+    client.get("/me")
+    practice.provider.expire_access_tokens()
+    together = threading.Barrier(100)
+
+    def call(_: int) -> int:
+        together.wait()
+        return client.get("/me").status_code
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(call, range(100)))
+
+    assert answers == [200] * 100
+    assert (practice.provider.refreshes, practice.provider.reuses) == (1, 0)
+
+
+def test_a_cancelled_caller_costs_nothing(practice: Practice) -> None:
+    practice.connect("notes")
+    practice.clock.advance(HOUR + 1)
+
+    async def cancelled() -> None:
+        async with practice.async_valet as valet:
+            client = valet.client("notes")
+            with practice.provider.hold("token") as held:
+                task = asyncio.create_task(client.get("/me"))
+                await asyncio.to_thread(held.arrived.wait, 10)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert (await client.get("/me")).status_code == 200
+
+    asyncio.run(cancelled())
+    assert (practice.provider.refreshes, practice.provider.refresh_requests, practice.provider.reuses) == (1, 1, 0)
+
+
+def test_a_loop_that_ends_during_the_refresh_costs_nothing(practice: Practice) -> None:
+    practice.connect("notes")
+    practice.clock.advance(HOUR + 1)
+    client = practice.async_valet.client("notes")
+    held = practice.provider.hold("token")
+
+    async def leave() -> None:
+        asyncio.create_task(client.get("/me"))  # noqa: RUF006 - it is meant to be lost
+        await asyncio.to_thread(held.arrived.wait, 10)
+
+    asyncio.run(leave())
+    held.release()
+
+    async def again() -> int:
+        async with practice.async_valet:
+            return (await client.get("/me")).status_code
+
+    assert asyncio.run(again()) == 200
+    assert (practice.provider.refreshes, practice.provider.refresh_requests, practice.provider.reuses) == (1, 1, 0)
+
+
+# -- processes
+
+
+class Family:
+    """A parent that has connected an account on the real clock, and programs of their own that use it."""
+
+    def __init__(self, provider: PracticeProvider, folder: Path) -> None:
+        self.provider = provider
+        self.folder = folder
+        app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
+        credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
+        paths = {"store": str(folder / "valetkey.db"), "key": str(folder / "key"), "env": "test"}
+        self.settings = folder / "settings.json"
+        self.settings.write_text(json.dumps({"credential": credential, "app": app, **paths}))
+        wiring = Wiring()
+        wiring.oauth2_credential("notes", **credential)
+        secrets = MemorySecrets()
+        secrets.set("notes-app-credentials", json.dumps(app))
+        self.valet = Valet(
+            paths["store"], key=folder / "key", env="test", wiring=wiring, secrets=secrets, clock=SystemClock()
+        )
+        provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
+        start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
+        self.valet.finish(provider.approve(start.url), binding=start.binding)
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, mode: str, count: int = 1) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(PROGRAM), str(self.settings), mode, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.running.append(process)
+        return process
+
+    def go(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    def result(self, process: subprocess.Popen[str]) -> list[str]:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        outcome: list[str] = json.loads(out)
+        return outcome
+
+    def close(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self.valet.close()
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Family]:
+    with PracticeProvider() as provider:
+        family = Family(provider, tmp_path)
+        yield family
+        provider.reset_faults()
+        family.close()
+
+
+def refreshed_once(provider: PracticeProvider) -> bool:
+    counted = (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants)
+    return counted == (1, 1, 0, 1)
+
+
+@pytest.mark.parametrize("mode", ["threads", "tasks"])
+def test_four_processes_of_twenty_five_refresh_once(family: Family, mode: str) -> None:
+    processes = [family.start(mode, 25) for _ in range(4)]
+    for process in processes:
+        family.go(process)
+
+    answers = [answer for process in processes for answer in family.result(process)]
+
+    assert answers == ["200"] * 100
+    assert refreshed_once(family.provider)
+
+
+def test_ctrl_c_during_the_refresh_costs_nothing(family: Family) -> None:
+    held = family.provider.hold("token")
+    process = family.start("interrupted")
+    family.go(process)
+    assert held.arrived.wait(30)
+
+    process.send_signal(signal.SIGINT)
+    held.release()
+    _, err = process.communicate(timeout=60)
+
+    assert "KeyboardInterrupt" in err
+    assert refreshed_once(family.provider)
+    again = family.start("threads", 1)
+    family.go(again)
+    assert family.result(again) == ["200"]
+    assert refreshed_once(family.provider), "the successor was stored, so nothing was refreshed a second time"
+
+
+def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Family) -> None:
+    held = family.provider.hold("token")
+    process = family.start("loop_ended")
+    family.go(process)
+    assert held.arrived.wait(30)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "loop ends\n"
+    held.release()
+
+    assert family.result(process) == ["200"]
+    assert refreshed_once(family.provider)
+
+
+def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Family) -> None:
+    held = family.provider.hold("token")
+    process = family.start("forked")
+    family.go(process)
+    assert held.arrived.wait(30)
+    family.go(process)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "forked\n"
+    held.release()
+
+    assert family.result(process) == ["200", "200"]
+    assert refreshed_once(family.provider)
