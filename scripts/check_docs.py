@@ -81,7 +81,7 @@ def main() -> int:
     types = 0
     if count:
         pyright = Path(sys.executable).with_name("pyright")
-        types = subprocess.run([pyright, "--project", MODULES], check=False).returncode
+        types = subprocess.run([pyright, "--pythonpath", sys.executable, "--project", MODULES], check=False).returncode
     print(f"docs: {len(pages())} pages, {count} with Python, {len(links)} broken links")
     return 1 if links or types else 0
 
