@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import TEXT_LIMIT, ConfigurationError, clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,22 @@ def source_text(value: object, *, toml: bool = False) -> str:
     if isinstance(value, bool):
         return str(value).lower() if toml else str(value)
     if isinstance(value, str):
-        return '"' + clean(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+        shown = "".join(c for c in value[:TEXT_LIMIT] if c.isprintable())
+        return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, Mapping):
         sign = " = " if toml else ": "
-        key = str if toml else source_text
+        key = _toml_key if toml else source_text
         members = cast("Mapping[object, object]", value).items()
         inner = ", ".join(f"{key(str(name))}{sign}{source_text(member, toml=toml)}" for name, member in members)
         return f"{{ {inner} }}" if toml else f"{{{inner}}}"
     if isinstance(value, Iterable):
         return "[" + ", ".join(source_text(item, toml=toml) for item in cast("Iterable[object]", value)) + "]"
     return clean(value)
+
+
+def _toml_key(name: str) -> str:
+    bare = name.replace("-", "").replace("_", "")
+    return name if bare.isascii() and bare.isalnum() else source_text(name)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

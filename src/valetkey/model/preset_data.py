@@ -82,8 +82,10 @@ def url_params(data: Mapping[str, Any]) -> Mapping[str, UrlParam]:
 def preset_mistakes(data: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the data of a preset, one sentence each."""
     shape = [*_shape(data)]
-    # the rest takes for granted that members are of the right type
-    return shape or [*_texts(data), *_url_params(data), *_quirks(data), *_credential(data)]
+    if shape:  # what follows takes for granted that members are of the right type
+        return shape
+    params = [*_url_params(data)]
+    return [*_texts(data), *params, *_quirks(data), *(() if params else _credential(data))]
 
 
 def _shape(data: Mapping[str, Any]) -> Iterator[str]:
@@ -149,8 +151,10 @@ def _texts(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _url_params(data: Mapping[str, Any]) -> Iterator[str]:
     for name, rule in url_params(data).items():
+        if not rule.pattern:
+            continue
         try:
-            pattern = re.compile(rule.pattern or "[A-Za-z0-9.-]+")
+            pattern = re.compile(rule.pattern)
         except re.error:
             yield f"params.{name}: the pattern is no regular expression"
             continue

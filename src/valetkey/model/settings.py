@@ -130,7 +130,8 @@ def _merged(field: str, values: Mapping[str, Any], value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     both = {**values.get(field, EMPTY), **cast("Mapping[str, str]", value)}
-    return checks.frozen({name: member for name, member in both.items() if member})
+    keep_empty = field == "identity"  # there an empty path leaves a part out
+    return checks.frozen({name: member for name, member in both.items() if member or keep_empty})
 
 
 def _fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam]) -> None:
