@@ -134,6 +134,26 @@ def test_the_loopback_rule_knows_version_6_addresses_and_no_other_hosts(app: Any
     assert app.ask(client_id="six", redirect_uri="https://app.example:444/cb").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://app.example/cb/",
+        "https://app.example/CB",
+        "https://App.example/cb",
+        "https://app.example:443/cb",
+        "https://app.example/x/../cb",
+        "https://app.example/cb?",
+        "https://app.example/cb#",
+        "http://localhost:9/cb",
+    ],
+)
+def test_redirect_uris_are_compared_byte_for_byte(app: Any, provider: PracticeProvider, uri: str) -> None:
+    provider.register_client("web", "s", redirect_uris=["https://app.example/cb", "http://localhost/cb"])
+
+    assert "code" in app.answer_of(app.ask(client_id="web", redirect_uri="https://app.example/cb"))
+    assert app.ask(client_id="web", redirect_uri=uri).status_code == 400
+
+
 def test_pkce_may_be_made_optional(app: Any, provider: PracticeProvider) -> None:
     provider.rules.requires_pkce = False
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from valetkey.testing import PracticeProvider
-from valetkey.testing._faults import OMIT
+from valetkey.testing.provider import OMIT
 
 # -- instead of an answer
 

@@ -12,7 +12,7 @@ from valetkey.model.ports import Clock
 from valetkey.testing import _authorization_server as front
 from valetkey.testing import _token_endpoint as back
 from valetkey.testing._consents import Consents
-from valetkey.testing._faults import Faults
+from valetkey.testing._faults import OMIT, Faults
 from valetkey.testing._http import Call, LoopbackServer, Reply
 from valetkey.testing._ledger import ALL_GRANT_TYPES, NOTES_SCOPES, Client, ClientAuth, Ledger, OnReuse, Rules
 from valetkey.testing._notes_api import NotesApi, echoed
@@ -28,6 +28,8 @@ DEFAULT_REDIRECT_URIS: Final = (
     "http://127.0.0.1/callback/notes",
     "http://127.0.0.1/callback/practice",
 )
+
+__all__ = ["DEFAULT_CLIENT_ID", "DEFAULT_CLIENT_SECRET", "DEFAULT_REDIRECT_URIS", "OMIT", "PracticeProvider"]
 
 Route = tuple[str, tuple[str, ...], Callable[[Call], Reply]]
 
