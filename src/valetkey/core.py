@@ -12,8 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from valetkey.clock import SystemClock
-from valetkey.engine.apps import app_state
-from valetkey.engine.status import status_of
 from valetkey.engine.world import World
 from valetkey.errors import AmbiguousAccount, ConfigurationError, NotConnected, ReauthorizationRequired, ValetkeyError
 from valetkey.flights import Flights
@@ -272,6 +270,8 @@ class Core:
         return Page(tuple(self._status(record.key, record) for record in page.items), page.cursor)
 
     def _status(self, key: ConnectionKey, record: Record | None) -> Status:
+        from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
+
         credential = self.credential(key.credential)
         return status_of(key, record, credential, now=self.clock.now(), app_error=self._app_error(credential))
 
@@ -281,6 +281,8 @@ class Core:
             app = self.app(credential)
         except ConfigurationError as error:
             return error.code
+        from valetkey.engine.apps import app_state  # noqa: PLC0415
+
         state = app_state(self.world, self.env, credential)
         if state is None or state.body.get("fingerprint") != app.fingerprint():
             return ""

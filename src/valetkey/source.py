@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from valetkey.engine.lifecycle import Want, heal, obtain
+from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.windows import DEADLINE, windows
 from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import ConnectionKey
@@ -19,7 +19,7 @@ from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, join
 
 if TYPE_CHECKING:
     from valetkey.core import Core
-    from valetkey.engine.spending import Held
+    from valetkey.engine.lifecycle import Held
 
 LOOK_LOCAL = 0.25
 """Seconds between looks at a store on this host (R0)."""
@@ -239,6 +239,8 @@ class TokenSource:
 
     def _heal_flight(self, refused: str, *, explicit: bool) -> Callable[[], Future[Token | None]]:
         def fly() -> Token | None:
+            from valetkey.engine.renewal import heal  # noqa: PLC0415 - a valid token needs none of it
+
             world = self._core.world
             mark = world.store.change_mark()
             held = heal(world, self.key, refused, explicit=explicit)

@@ -1,23 +1,27 @@
-"""The refresh protocol: from "give me a usable token" to exactly one refresh, whoever else asks (R0-R5, R11).
+"""From "give me a usable token" to one: the valid token is only read; the rest is `renewal`'s (R0, R1).
 
-`obtain` runs in a flight; callers only wait for it.  What happens to a claim once it is held is in `spending`.
+`obtain` runs in a flight; callers only wait for it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from valetkey.engine.apps import client_changed, ensure_accepted
-from valetkey.engine.spending import Claimed, Held, spend
-from valetkey.engine.storing import reserve
-from valetkey.engine.trouble import needs_person, not_connected
-from valetkey.engine.verdicts import mark_dead
-from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG, windows
+from valetkey.engine.trouble import not_connected
+from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
 from valetkey.model.connections import ConnectionKey, Record
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.grants import Grant
 from valetkey.model.names import check_owner
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A grant in hand, with the record that it stands in."""
+
+    record: Record
+    grant: Grant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,204 +55,43 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     want = want or Want()
     credential = world.credential(key.credential)
     check_owner(key.owner, credential)
-    attempt = _Attempt(world, credential, key, want)
-    while True:
-        held = attempt.step()
-        if held is not None:
-            return held
+    record = look(world, credential, key)
+    if usable(world, credential, record, want):
+        return opened(world, record)
+    from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
+
+    return renew(world, credential, key, want)
 
 
-class _Attempt:
-    """One caller's way to a usable token: each step reads the record again and acts on what it finds."""
-
-    def __init__(self, world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> None:
-        self.world = world
-        self.credential = credential
-        self.key = key
-        self.want = want
-        self.give_up_at = world.clock.monotonic() + DEADLINE
-        self.doubts = 0
-
-    def step(self) -> Held | None:
-        """Return the token, or None when the record has to be looked at again."""
-        record = self._load()
-        if self._usable(record):
-            return self._held(record)
-        try:
-            return self._renewed(record)
-        except (ProviderError, ConfigurationError) as error:
-            return self._old(self._load(), error)
-
-    def _renewed(self, record: Record) -> Held | None:
-        """Spend the refresh token, or watch somebody else do it."""
-        if not self._refreshable(record):
-            return self._unrefreshable(record)
-        app = self._app(record)
-        claimed = self._claim(record)
-        if claimed is None:
-            return self._wait(record)
-        outcome = spend(self.world, self.credential, claimed, app, retry=self.doubts == 0)
-        if outcome is None:
-            self.doubts += 1
-        return outcome
-
-    def _load(self) -> Record:
-        record = self.world.store.load(self.key)
-        if record is None and self.credential.grant == "client_credentials":
-            record = reserve(self.world, self.credential, self.key)
-        if record is None or record.state == "disconnected":
-            raise not_connected(self.key, self.credential, record)
-        if record.sealed is None and not self._first_of_service(record):
-            raise not_connected(self.key, self.credential, record)
-        return record
-
-    def _first_of_service(self, record: Record) -> bool:
-        return self.credential.grant == "client_credentials" and record.state != "disconnected"
-
-    def _usable(self, record: Record) -> bool:
-        """Whether the token at hand will do: not refused, and not yet due."""
-        if record.sealed is None or record.state == "needs_reauth":
-            return False
-        if self.want.refused and record.access_fp == self.want.refused:
-            return False
-        moments = windows(record, self.credential)
-        limit = moments.soft if self.want.ahead else moments.due
-        return limit is None or self.world.clock.now() < limit
-
-    def _lives(self, record: Record) -> bool:
-        """Whether the old token may still be handed out while its successor is not there."""
-        if record.sealed is None or record.state == "needs_reauth" or record.access_fp == self.want.refused:
-            return False
-        return record.expires_at is None or self.world.clock.now() < record.expires_at
-
-    def _held(self, record: Record) -> Held:
-        grant = open_grant(self.world, record)
-        if grant is None:
-            raise not_connected(self.key, self.credential, record)
-        return Held(record, grant)
-
-    def _old(self, record: Record, error: Exception) -> Held:
-        """Serve the old token while it lives, else raise (R5, R12)."""
-        if not self.want.manual and self._lives(record):
-            return self._held(record)
-        raise error
-
-    def _refreshable(self, record: Record) -> bool:
-        if record.state == "needs_reauth":
-            raise needs_person(record, self.credential)
-        return record.refreshable or self.credential.grant == "client_credentials"
-
-    def _unrefreshable(self, record: Record) -> Held | None:
-        """Let a token without a refresh token serve to its very end; then a person is needed."""
-        if self._lives(record):
-            if self.want.manual:
-                raise needs_person(replace(record, reason="no_refresh_token"), self.credential)
-            return self._held(record)
-        error = mark_dead(self.world, record, self.credential, reason="no_refresh_token")
-        if error is not None:
-            raise error
-        return None
-
-    def _app(self, record: Record) -> AppCredentials:
-        """Return the app that may spend this grant now, or raise."""
-        app = self.world.app(self.credential)
-        belongs_to = record.client_id, record.issuer, record.token_origin
-        if difference := client_changed(self.credential, *belongs_to, app.client_id):
-            raise _another_app(self.credential, difference)
-        ensure_accepted(self.world, self.key.env, self.credential, app)
-        return app
-
-    def _claim(self, record: Record) -> Claimed | None:
-        """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""
-        self._respect_backoff(record)
-        over = None
-        if record.claim is not None:
-            if not record.claim.expired:
-                return None
-            if self.world.store.wait_for_change(record, STILL):
-                return None
-            over = record.claim.holder
-        holder = self.world.nonce()
-        since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
-        claimed = self.world.store.claim(record, holder=holder, life=CLAIM_LIFE, spending=record.refresh_fp, over=over)
-        return None if claimed is None else Claimed(claimed, holder, since)
-
-    def _respect_backoff(self, record: Record) -> None:
-        wait = (record.next_try_at or 0.0) - self.world.clock.now()
-        if wait > 0 and not self.want.manual and self.doubts == 0:
-            raise _patience(self.credential, record, wait)
-
-    def _wait(self, record: Record) -> Held | None:
-        """Watch the record while another holder works; meanwhile the old token serves (R5)."""
-        if not self.want.manual and self._lives(record):
-            return self._held(record)
-        left = self.give_up_at - self.world.clock.monotonic()
-        if left <= 0:
-            msg = f"{self.key} is being refreshed by another process, which has not finished yet"
-            raise RefreshBusy(msg, hint="try again in a few seconds")
-        self.world.store.wait_for_change(record, min(left, STILL))
-        return None
-
-
-def _patience(credential: OAuth2Credential, record: Record, wait: float) -> ProviderUnavailable:
-    name = credential.display_name or credential.name
-    return ProviderUnavailable(
-        f"{name} could not be asked for a new token ({record.error or 'no answer'}); the next try is in {wait:.0f} s",
-        error=record.error,
-        description=record.error_text,
-        retry_after=wait,
-        hint=f"nothing to do: it is tried again; at once with: valetkey refresh {record.key.credential}",
-    )
-
-
-def _another_app(credential: OAuth2Credential, difference: str) -> ClientRejected:
-    return ClientRejected(
-        f"credential {credential.name!r} now has {difference} than the one its grant was given to; nothing was sent",
-        code="client_changed",
-        hint=f"put the old one back, or sign in anew with: valetkey connect {credential.name}",
-    )
-
-
-def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> Held | None:
-    """Answer to a 401 that says the token is invalid: the token to retry with, or None to let the 401 stand (R11).
-
-    `refused` is the fingerprint of the access token that was sent; `explicit` tells whether the challenge said
-    ``invalid_token`` in so many words.
+def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
+    """Read the record of a connection that has a grant, or can get one by itself.
 
     Raises:
-        ReauthorizationRequired: The token is dead and nothing can renew it.
-        ValetkeyError: As `obtain` does.
+        NotConnected: Nobody connected it yet, or it was disconnected.
     """
-    credential = world.credential(key.credential)
     record = world.store.load(key)
-    if record is None or record.sealed is None:
-        return None
-    if record.access_fp != refused:
-        return obtain(world, key, Want(refused=refused))
-    now = world.clock.now()
-    if (record.cooldown_until or 0.0) > now:
-        return None
-    if now - (record.obtained_at or 0.0) < YOUNG:
-        world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
-        return None
-    if not record.refreshable and credential.grant != "client_credentials":
-        _unhealable(world, credential, record, explicit=explicit)
-        return None
-    _learn_lifetime(world, record, now)
-    return obtain(world, key, Want(refused=refused))
+    by_itself = credential.grant == "client_credentials"
+    if record is None and by_itself:
+        return Record(id="", key=key)
+    if record is None or record.state == "disconnected" or (record.sealed is None and not by_itself):
+        raise not_connected(key, credential, record)
+    return record
 
 
-def _unhealable(world: World, credential: OAuth2Credential, record: Record, *, explicit: bool) -> None:
-    """Mark a refused token that nothing can renew as dead, if the API said so in RFC 6750's word."""
-    if not explicit:
-        return
-    error = mark_dead(world, record, credential, reason="revoked")
-    if error is not None:
-        raise error
+def usable(world: World, credential: OAuth2Credential, record: Record, want: Want) -> bool:
+    """Whether the token at hand will do: not refused, and not yet due."""
+    if record.sealed is None or record.state == "needs_reauth":
+        return False
+    if want.refused and record.access_fp == want.refused:
+        return False
+    moments = windows(record, credential)
+    limit = moments.soft if want.ahead else moments.due
+    return limit is None or world.clock.now() < limit
 
 
-def _learn_lifetime(world: World, record: Record, now: float) -> None:
-    """Remember how long a token of unknown life lived: the first 401 told (R13)."""
-    if record.expires_at is None and record.obtained_at is not None and record.learnt_lifetime is None:
-        lived = now - record.obtained_at
-        world.store.note(record.id, incarnation=record.incarnation, changes={"learnt_lifetime": lived})
+def opened(world: World, record: Record) -> Held:
+    """Open the grant of a record that holds one."""
+    grant = open_grant(world, record)
+    if grant is None:
+        raise not_connected(record.key, world.credential(record.key.credential), record)
+    return Held(record, grant)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from valetkey.engine.apps import app_accepted
 from valetkey.engine.disconnect import revoke_grant
+from valetkey.engine.lifecycle import Held
 from valetkey.engine.storing import grant_facts, swap_sealed, tell
 from valetkey.engine.verdicts import refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
@@ -21,14 +22,6 @@ from valetkey.values import Request
 
 COMMIT_PAUSE = 1.0
 """Seconds between tries to commit, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A grant in hand, with the record that it stands in."""
-
-    record: Record
-    grant: Grant
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,200 @@
+"""Renewing a grant: who may spend the refresh token, who waits, and what a 401 means (R2-R5, R10, R11).
+
+It is loaded when a token has to be refreshed for the first time: a valid one needs none of it.  What happens to a
+claim once it is held is in `spending`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from valetkey.engine.apps import client_changed, ensure_accepted
+from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
+from valetkey.engine.spending import Claimed, spend
+from valetkey.engine.storing import reserve
+from valetkey.engine.trouble import needs_person
+from valetkey.engine.verdicts import mark_dead
+from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
+from valetkey.engine.world import World
+from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
+from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+
+
+def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
+    """Return a usable token where the one at hand is not: refresh it, or wait for whoever does."""
+    attempt = _Attempt(world, credential, key, want)
+    while True:
+        held = attempt.step()
+        if held is not None:
+            return held
+
+
+class _Attempt:
+    """One caller's way to a usable token: each step reads the record again and acts on what it finds."""
+
+    def __init__(self, world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> None:
+        self.world = world
+        self.credential = credential
+        self.key = key
+        self.want = want
+        self.give_up_at = world.clock.monotonic() + DEADLINE
+        self.doubts = 0
+
+    def step(self) -> Held | None:
+        """Return the token, or None when the record has to be looked at again."""
+        record = look(self.world, self.credential, self.key)
+        if usable(self.world, self.credential, record, self.want):
+            return opened(self.world, record)
+        try:
+            return self._renewed(record)
+        except (ProviderError, ConfigurationError) as error:
+            return self._old(look(self.world, self.credential, self.key), error)
+
+    def _renewed(self, record: Record) -> Held | None:
+        """Spend the refresh token, or watch somebody else do it."""
+        if not self._refreshable(record):
+            return self._unrefreshable(record)
+        app = self._app(record)
+        if record.id == "":
+            reserve(self.world, self.credential, self.key)
+            return None
+        claimed = self._claim(record)
+        if claimed is None:
+            return self._wait(record)
+        outcome = spend(self.world, self.credential, claimed, app, retry=self.doubts == 0)
+        if outcome is None:
+            self.doubts += 1
+        return outcome
+
+    def _lives(self, record: Record) -> bool:
+        """Whether the old token may still be handed out while its successor is not there."""
+        if record.sealed is None or record.state == "needs_reauth" or record.access_fp == self.want.refused:
+            return False
+        return record.expires_at is None or self.world.clock.now() < record.expires_at
+
+    def _old(self, record: Record, error: Exception) -> Held:
+        """Serve the old token while it lives, else raise (R5, R12)."""
+        if not self.want.manual and self._lives(record):
+            return opened(self.world, record)
+        raise error
+
+    def _refreshable(self, record: Record) -> bool:
+        if record.state == "needs_reauth":
+            raise needs_person(record, self.credential)
+        return record.refreshable or self.credential.grant == "client_credentials"
+
+    def _unrefreshable(self, record: Record) -> Held | None:
+        """Let a token without a refresh token serve to its very end; then a person is needed."""
+        if self._lives(record):
+            if self.want.manual:
+                raise needs_person(replace(record, reason="no_refresh_token"), self.credential)
+            return opened(self.world, record)
+        error = mark_dead(self.world, record, self.credential, reason="no_refresh_token")
+        if error is not None:
+            raise error
+        return None
+
+    def _app(self, record: Record) -> AppCredentials:
+        """Return the app that may spend this grant now, or raise."""
+        app = self.world.app(self.credential)
+        belongs_to = record.client_id, record.issuer, record.token_origin
+        if difference := client_changed(self.credential, *belongs_to, app.client_id):
+            raise _another_app(self.credential, difference)
+        ensure_accepted(self.world, self.key.env, self.credential, app)
+        return app
+
+    def _claim(self, record: Record) -> Claimed | None:
+        """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""
+        self._respect_backoff(record)
+        over = None
+        if record.claim is not None:
+            if not record.claim.expired:
+                return None
+            if self.world.store.wait_for_change(record, STILL):
+                return None
+            over = record.claim.holder
+        holder = self.world.nonce()
+        since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
+        claimed = self.world.store.claim(record, holder=holder, life=CLAIM_LIFE, spending=record.refresh_fp, over=over)
+        return None if claimed is None else Claimed(claimed, holder, since)
+
+    def _respect_backoff(self, record: Record) -> None:
+        wait = (record.next_try_at or 0.0) - self.world.clock.now()
+        if wait > 0 and not self.want.manual and self.doubts == 0:
+            raise _patience(self.credential, record, wait)
+
+    def _wait(self, record: Record) -> Held | None:
+        """Watch the record while another holder works; meanwhile the old token serves (R5)."""
+        if not self.want.manual and self._lives(record):
+            return opened(self.world, record)
+        left = self.give_up_at - self.world.clock.monotonic()
+        if left <= 0:
+            msg = f"{self.key} is being refreshed by another process, which has not finished yet"
+            raise RefreshBusy(msg, hint="try again in a few seconds")
+        self.world.store.wait_for_change(record, min(left, STILL))
+        return None
+
+
+def _patience(credential: OAuth2Credential, record: Record, wait: float) -> ProviderUnavailable:
+    name = credential.display_name or credential.name
+    return ProviderUnavailable(
+        f"{name} could not be asked for a new token ({record.error or 'no answer'}); the next try is in {wait:.0f} s",
+        error=record.error,
+        description=record.error_text,
+        retry_after=wait,
+        hint=f"nothing to do: it is tried again; at once with: valetkey refresh {record.key.credential}",
+    )
+
+
+def _another_app(credential: OAuth2Credential, difference: str) -> ClientRejected:
+    return ClientRejected(
+        f"credential {credential.name!r} now has {difference} than the one its grant was given to; nothing was sent",
+        code="client_changed",
+        hint=f"put the old one back, or sign in anew with: valetkey connect {credential.name}",
+    )
+
+
+def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> Held | None:
+    """Answer to a 401 that says the token is invalid: the token to retry with, or None to let the 401 stand (R11).
+
+    `refused` is the fingerprint of the access token that was sent; `explicit` tells whether the challenge said
+    ``invalid_token`` in so many words.
+
+    Raises:
+        ReauthorizationRequired: The token is dead and nothing can renew it.
+        ValetkeyError: As `obtain` does.
+    """
+    credential = world.credential(key.credential)
+    record = world.store.load(key)
+    if record is None or record.sealed is None:
+        return None
+    if record.access_fp != refused:
+        return obtain(world, key, Want(refused=refused))
+    now = world.clock.now()
+    if (record.cooldown_until or 0.0) > now:
+        return None
+    if now - (record.obtained_at or 0.0) < YOUNG:
+        world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
+        return None
+    if not record.refreshable and credential.grant != "client_credentials":
+        _unhealable(world, credential, record, explicit=explicit)
+        return None
+    _learn_lifetime(world, record, now)
+    return obtain(world, key, Want(refused=refused))
+
+
+def _unhealable(world: World, credential: OAuth2Credential, record: Record, *, explicit: bool) -> None:
+    """Mark a refused token that nothing can renew as dead, if the API said so in RFC 6750's word."""
+    if not explicit:
+        return
+    error = mark_dead(world, record, credential, reason="revoked")
+    if error is not None:
+        raise error
+
+
+def _learn_lifetime(world: World, record: Record, now: float) -> None:
+    """Remember how long a token of unknown life lived: the first 401 told (R13)."""
+    if record.expires_at is None and record.obtained_at is not None and record.learnt_lifetime is None:
+        lived = now - record.obtained_at
+        world.store.note(record.id, incarnation=record.incarnation, changes={"learnt_lifetime": lived})
