@@ -41,8 +41,8 @@ _PERSON_ERRORS: Final = frozenset(
     {"access_denied", "authorization_declined", "user_denied", "user_cancelled_login", "user_cancelled_authorize"}
 )
 _PENDING: Final = re.compile(
-    r"(?:approval|request)\w*\W+(?:is |still )*(?:pending|awaiting|waiting|sent|submitted)"
-    r"|(?:pending|await\w*|waiting for)\W+(?:an? |the |your )?(?:admin\w*|owner|workspace)?\W*(?:approval|review)"
+    r"(?:approval|request)\W+(?:is\W+|still\W+)*(?:pending|awaiting|waiting|sent|submitted)"
+    r"|(?:pending|await\w*|waiting for)\W+(?:\w+\W+){0,3}(?:approval|review)"
     r"|has been (?:sent|submitted) (?:to|for)",
     re.IGNORECASE,
 )

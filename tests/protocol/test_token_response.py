@@ -1,0 +1,555 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.protocol.bodies import LONGEST, MAX_BODY
+from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.values import Response, Secret
+
+NOW = 1_800_000_000.0
+SITE = OAuth2Credential(name="site", token_url="https://as.example/token", scopes=("read", "write"))
+DATE = {"date": "Fri, 15 Jan 2027 08:00:00 GMT"}  # NOW
+
+
+def answer(
+    body: bytes | str | object,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    credential: OAuth2Credential = SITE,
+) -> TokenSet | Refusal:
+    if isinstance(body, str):
+        body = body.encode()
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = Response(status=status, headers=headers or {}, body=data)
+    return parse_token_response(response, credential=credential, now=NOW)
+
+
+def tokens(
+    members: Mapping[str, Any] | str | bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    credential: OAuth2Credential = SITE,
+) -> TokenSet:
+    body = {"access_token": "at", "token_type": "bearer", **members} if isinstance(members, Mapping) else members
+    found = answer(body, headers=headers, credential=credential)
+    assert isinstance(found, TokenSet)
+    return found
+
+
+def refusal(
+    body: bytes | str | object,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    credential: OAuth2Credential = SITE,
+) -> Refusal:
+    found = answer(body, status=status, headers=headers, credential=credential)
+    assert isinstance(found, Refusal)
+    return found
+
+
+def jwt(claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJhbGciOiJub25lIn0.{payload}.c2ln"
+
+
+# -- what is taken --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_answer_is_read_in_full() -> None:
+    found = tokens(
+        {
+            "access_token": "at",
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "refresh_token": "rt",
+            "refresh_expires_in": 86400,
+            "scope": "read write",
+            "id_token": "a.b.c",
+            "instance_url": "https://eu1.example.com",
+        }
+    )
+
+    assert found == TokenSet(
+        access_token=Secret("at"),
+        token_type="Bearer",
+        refresh_token=Secret("rt"),
+        expires_in=3600.0,
+        refresh_expires_in=86400.0,
+        scope=("read", "write"),
+        id_token=Secret("a.b.c"),
+        extra={"instance_url": "https://eu1.example.com"},
+    )
+    assert "at" not in repr(found).replace("access_token", "").replace("instance_url", "").split("'")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        pytest.param("3600", 3600.0, id="a string"),
+        pytest.param(" 3600 ", 3600.0, id="a string with spaces"),
+        pytest.param(3600.0, 3600.0, id="a float"),
+        pytest.param("3600.5", 3600.5, id="a fraction in a string"),
+        pytest.param(10**15, LONGEST, id="huge: taken for a hundred years"),
+        pytest.param(10**400, None, id="beyond any number"),
+        pytest.param("9" * 5000, None, id="a string beyond any number"),
+        pytest.param(0, None, id="zero"),
+        pytest.param("0", None, id="zero as a string"),
+        pytest.param(-1, None, id="negative"),
+        pytest.param(None, None, id="null"),
+        pytest.param(True, None, id="true"),
+        pytest.param("abc", None, id="a word"),
+        pytest.param("", None, id="an empty string"),
+        pytest.param("inf", None, id="infinite as a string"),
+        pytest.param([3600], None, id="a list"),
+    ],
+)
+def test_an_odd_expires_in_never_means_for_ever(value: object, seconds: float | None) -> None:
+    assert tokens({"expires_in": value}).expires_in == seconds
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_know_cost_no_tokens(word: str) -> None:
+    found = tokens('{"access_token": "at", "refresh_token": "rt", "expires_in": ' + word + "}")
+
+    assert (found.expires_in, found.refresh_token) == (None, Secret("rt"))
+
+
+def test_an_absent_expires_in_is_not_known() -> None:
+    assert tokens({}).expires_in is None
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "seconds"),
+    [
+        pytest.param(NOW + 21600, {}, 21600.0, id="Unix seconds (Strava)"),
+        pytest.param((NOW + 60) * 1000, {}, 60.0, id="Unix milliseconds"),
+        pytest.param(str(int(NOW) + 60), {}, 60.0, id="Unix seconds in a string"),
+        pytest.param("2027-01-15T09:00:00Z", {}, 3600.0, id="ISO 8601 (Square)"),
+        pytest.param("2027-01-15T09:00:00", {}, 3600.0, id="ISO 8601 without a zone is UTC"),
+        pytest.param("2027-01-15T09:00:00+01:00", DATE, None, id="over already"),
+        pytest.param(NOW + 900, {"date": "Fri, 15 Jan 2027 08:05:00 GMT"}, 600.0, id="by the server's own clock"),
+        pytest.param("soon", {}, None, id="a word"),
+        pytest.param("0001-01-01T00:00:00+14:00", {}, None, id="before all times"),
+        pytest.param(-5, {}, None, id="negative"),
+    ],
+)
+def test_an_absolute_end_is_read_where_no_life_is_given(
+    value: object, headers: Mapping[str, str], seconds: float | None
+) -> None:
+    assert tokens({"expires_at": value}, headers=headers).expires_in == seconds
+
+
+def test_a_life_counts_before_an_absolute_end() -> None:
+    assert tokens({"expires_in": 60, "expires_at": NOW + 3600}).expires_in == 60.0
+
+
+@pytest.mark.parametrize(
+    ("members", "scope"),
+    [
+        pytest.param({"scope": "read"}, ("read",), id="narrower"),
+        pytest.param({"scope": "read write admin"}, ("read", "write", "admin"), id="broader"),
+        pytest.param({"scope": "write read"}, ("write", "read"), id="another order"),
+        pytest.param({"scope": "repo,gist"}, ("repo", "gist"), id="commas (GitHub)"),
+        pytest.param({"scope": "a, b"}, ("a", "b"), id="commas and spaces"),
+        pytest.param({"scope": ["chat:read", "chat:edit"]}, ("chat:read", "chat:edit"), id="a list (Twitch)"),
+        pytest.param({"scope": ["a", 7, None, "", "b"]}, ("a", "b"), id="a list with other things in it"),
+        pytest.param({"scopes": "account email"}, ("account", "email"), id="named scopes (Bitbucket)"),
+        pytest.param({"scope": "read  read"}, ("read",), id="twice the same"),
+        pytest.param({"scope": ""}, None, id="empty counts as absent"),
+        pytest.param({"scope": []}, None, id="an empty list counts as absent"),
+        pytest.param({"scope": None}, None, id="null (Mailchimp)"),
+        pytest.param({"scope": 7}, None, id="a number"),
+        pytest.param({}, None, id="absent: as asked"),
+        pytest.param({"scope": "Read"}, ("Read",), id="case counts"),
+        pytest.param({"scope": "a \u001b[31mb c"}, ("a", "c"), id="a scope with a terminal escape is dropped"),
+    ],
+)
+def test_scopes_come_in_many_forms(members: Mapping[str, Any], scope: tuple[str, ...] | None) -> None:
+    assert tokens(members).scope == scope
+
+
+@pytest.mark.parametrize(
+    ("credential", "text", "scope"),
+    [
+        pytest.param(
+            replace(SITE, scopes=("session:role:a,b",)), "session:role:a,b c", ("session:role:a,b", "c"), id="a comma"
+        ),
+        pytest.param(replace(SITE, scope_separator=";"), "a;b", ("a", "b"), id="a separator of the provider's own"),
+        pytest.param(replace(SITE, scope_separator=""), "a,b", ("a", "b"), id="no separator at all"),
+    ],
+)
+def test_what_separates_scopes_depends_on_the_declaration(
+    credential: OAuth2Credential, text: str, scope: tuple[str, ...]
+) -> None:
+    assert tokens({"scope": text}, credential=credential).scope == scope
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        pytest.param("bearer", "bearer", id="lower case"),
+        pytest.param("Bearer", "Bearer", id="capital"),
+        pytest.param("bEARER", "bEARER", id="inverted case"),
+        pytest.param("bot", "bearer", id="Slack's bot token"),
+        pytest.param("user", "bearer", id="Slack's user token"),
+        pytest.param(None, "bearer", id="null"),
+        pytest.param("", "bearer", id="empty"),
+    ],
+)
+def test_a_bearer_token_has_many_names(given: str | None, taken: str) -> None:
+    assert tokens({"token_type": given}).token_type == taken
+
+
+def test_an_absent_token_type_is_bearer() -> None:
+    assert tokens('{"access_token": "at"}').token_type == "bearer"
+
+
+@pytest.mark.parametrize("token_type", ["mac", "DPoP", "dpop", "N_A", "bearer ", 7, ["bearer"], {}])
+def test_a_token_of_an_unknown_type_is_never_used_and_its_successor_kept_aside(token_type: object) -> None:
+    found = refusal({"access_token": "at", "token_type": token_type, "refresh_token": "rt2"})
+
+    assert (found.kind, found.error) == ("request", "unsupported_token_type")
+    assert found.quarantined == Secret("rt2")
+    assert "rt2" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("x" * 65536, id="64 KB"),
+        pytest.param("a b".replace(" ", "/+="), id="base64"),
+        pytest.param("42.user-token|$", id="odd but visible"),
+    ],
+)
+def test_any_visible_token_is_taken_whatever_its_size(token: str) -> None:
+    assert tokens({"access_token": token}).access_token.reveal() == token
+
+
+@pytest.mark.parametrize(
+    ("members", "note"),
+    [
+        pytest.param({}, "no access token", id="missing"),
+        pytest.param({"access_token": None}, "no access token", id="null"),
+        pytest.param({"access_token": ""}, "no access token", id="empty"),
+        pytest.param({"access_token": 42}, "an access token that no header can carry", id="a number"),
+        pytest.param({"access_token": ["at"]}, "an access token that no header can carry", id="a list"),
+        pytest.param({"access_token": "a b"}, "an access token that no header can carry", id="with a space"),
+        pytest.param({"access_token": "a\r\nX: y"}, "an access token that no header can carry", id="header injection"),
+        pytest.param({"access_token": "t\u00f6ken"}, "an access token that no header can carry", id="not ASCII"),
+        pytest.param({"access_token": "\ud800"}, "an access token that no header can carry", id="half a character"),
+    ],
+)
+def test_a_success_without_a_usable_access_token_leaves_us_in_doubt(members: Mapping[str, Any], note: str) -> None:
+    found = refusal({"token_type": "bearer", "refresh_token": "rt2", **members})
+
+    assert (found.kind, found.in_doubt, found.note) == ("doubt", True, note)
+    assert found.quarantined == Secret("rt2")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param("rt 2", Secret("rt 2"), id="with a space"),
+        pytest.param("", None, id="empty counts as absent"),
+        pytest.param(None, None, id="null"),
+        pytest.param(42, None, id="a number"),
+        pytest.param("rt\n", None, id="with a line end"),
+        pytest.param("\ud800", None, id="half a character"),
+    ],
+)
+def test_an_odd_refresh_token_is_no_refresh_token(value: object, kept: Secret | None) -> None:
+    assert tokens({"refresh_token": value}).refresh_token == kept
+
+
+@pytest.mark.parametrize("name", ["refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in"])
+def test_the_life_of_a_refresh_token_has_several_names(name: str) -> None:
+    assert tokens({name: "8640000"}).refresh_expires_in == 8640000.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\xef\xbb\xbf" + b'{"access_token": "at"}', id="byte order mark"),
+        pytest.param(b'\n\n {"access_token": "at"} \n', id="blank lines around"),
+        pytest.param(b'{"access_token": "at", "note": "a\nb"}', id="a raw line end inside a string"),
+        pytest.param(b'{"access_token": "at", "note": "caf\xe9"}', id="Latin-1 in a description"),
+        pytest.param(b'{"access_token": "at", "unknown": {"deep": [1, 2, {}]}}', id="unknown members"),
+        pytest.param(b'{"access_token": "at", "error": ""}', id="an empty error"),
+        pytest.param(b'{"access_token": "at", "error": null, "ok": true}', id="no error and ok"),
+        pytest.param(b'{"access_token": "at", "error": 0, "success": true}', id="error zero"),
+        pytest.param(b'{"access_token": "at", "error": {"code": "ok", "message": ""}}', id="an error that says ok"),
+        pytest.param(b"access_token=at&token_type=bearer", id="form-encoded (GitHub without Accept)"),
+        pytest.param(b"\xef\xbb\xbfaccess_token=at&expires=5183999\n", id="form-encoded with mark and line end"),
+        pytest.param(b"&access_token=at&scope=&", id="form-encoded with empty fields"),
+    ],
+)
+def test_an_answer_that_can_be_read_is_read(body: bytes) -> None:
+    assert tokens(body).access_token == Secret("at")
+
+
+def test_a_form_encoded_answer_is_decoded() -> None:
+    found = tokens(b"access_token=a%2Bt&scope=repo%2Cgist&expires_in=28800&refresh_token=r+t")
+
+    assert found.access_token == Secret("a+t")
+    assert found.scope == ("repo", "gist")
+    assert (found.expires_in, found.refresh_token) == (28800.0, Secret("r t"))
+
+
+# -- what is told beside --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "extra"),
+    [
+        pytest.param(
+            {"instance_url": "https://x.my.example.com"}, {"instance_url": "https://x.my.example.com"}, id="url"
+        ),
+        pytest.param({"bot_user_id": "U0KRQLJ9H"}, {"bot_user_id": "U0KRQLJ9H"}, id="id"),
+        pytest.param(
+            {"stripe_user_id": "acct_1032D82eZvKYlo2C"}, {"stripe_user_id": "acct_1032D82eZvKYlo2C"}, id="acct"
+        ),
+        pytest.param(
+            {"created_at": 1607635748, "live": True}, {"created_at": "1607635748", "live": "true"}, id="numbers"
+        ),
+        pytest.param({"test": False, "ratio": 0.5}, {"test": "false", "ratio": "0.5"}, id="truth and fractions"),
+        pytest.param(
+            {"workspace_id": "6b29fc40-ca47-1067-b31d-00dd010662da"},
+            {"workspace_id": "6b29fc40-ca47-1067-b31d-00dd010662da"},
+            id="UUID",
+        ),
+        pytest.param(
+            {"instance_url": "https://orgfarm-1a2b3c4d5e6f7a8b9c-dev-ed.develop.my.example.com"},
+            {"instance_url": "https://orgfarm-1a2b3c4d5e6f7a8b9c-dev-ed.develop.my.example.com"},
+            id="a long host",
+        ),
+        pytest.param({"id_token": "a.b.c", "access_token": "at2"}, {}, id="tokens of ours"),
+        pytest.param(
+            {"client_secret": "s", "session_id": "s", "device_code": "c", "api_key": "k"}, {}, id="secret names"
+        ),
+        pytest.param({"other": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ"}, {}, id="looks like a token"),
+        pytest.param({"url": "https://x.example/cb#eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ"}, {}, id="token in a URL"),
+        pytest.param({"refresh_token": "refreshme", "link": "https://x.example/?t=refreshme"}, {}, id="holds a token"),
+        pytest.param({"note": "a\u001b[31m"}, {}, id="terminal escape"),
+        pytest.param({"no\u202ete": "a"}, {}, id="a name that turns the text around"),
+        pytest.param({"note": "x" * 513}, {}, id="too long"),
+        pytest.param({"n" * 65: "x"}, {}, id="a name too long"),
+        pytest.param({"team": {"id": "T1"}, "list": [1]}, {}, id="no scalar"),
+        pytest.param({"empty": "", "null": None}, {}, id="nothing"),
+        pytest.param({"ok": True, "expires_in": 5, "scope": "a", "error": ""}, {}, id="what was read already"),
+    ],
+)
+def test_only_harmless_members_are_kept_in_clear(members: Mapping[str, Any], extra: Mapping[str, str]) -> None:
+    assert dict(tokens(members).extra) == extra
+
+
+def test_the_number_of_other_members_is_bounded() -> None:
+    assert len(tokens({f"m{n}": n for n in range(1000)}).extra) == 32
+
+
+def test_members_that_the_credential_names_are_found_at_their_paths() -> None:
+    credential = replace(SITE, kept_params={"team": "team.id", "first": "sites.0.url", "gone": "a.b", "flag": "is.it"})
+    members = {"team": {"id": "T1", "token": "xoxb"}, "sites": [{"url": "https://s.example"}], "is": {"it": True}}
+
+    found = tokens(members, credential=credential).extra
+
+    assert dict(found) == {"team.id": "T1", "sites.0.url": "https://s.example", "is.it": "true"}
+
+
+# -- the grant ------------------------------------------------------------------------------------------------------
+
+
+def grant(
+    found: TokenSet,
+    *,
+    credential: OAuth2Credential = SITE,
+    previous: Grant | None = None,
+    learnt: float | None = None,
+) -> Grant:
+    return found.grant(
+        now=NOW, credential=credential, requested=("read", "write"), previous=previous, learnt_lifetime=learnt
+    )
+
+
+OLD = Grant(
+    access_token=Secret("at0"),
+    refresh_token=Secret("rt0"),
+    expires_at=NOW - 5,
+    refresh_expires_at=NOW + 500,
+    scope=("read",),
+    id_token=Secret("i.d.0"),
+    obtained_at=NOW - 3600,
+)
+JWT = jwt({"exp": NOW + 1200})
+
+
+@pytest.mark.parametrize(
+    ("members", "credential", "learnt", "expires_at"),
+    [
+        pytest.param({"expires_in": 60}, replace(SITE, access_token_lifetime=900), 300, NOW + 60, id="1. the answer"),
+        pytest.param({"access_token": JWT}, replace(SITE, access_token_lifetime=900), 300, NOW + 1200, id="2. JWT exp"),
+        pytest.param({"access_token": JWT, "expires_in": 60}, SITE, None, NOW + 60, id="JWT exp changes no answer"),
+        pytest.param({}, replace(SITE, access_token_lifetime=900), 300, NOW + 900, id="3. the preset"),
+        pytest.param({}, SITE, 300, NOW + 300, id="4. what was learnt"),
+        pytest.param({}, SITE, None, None, id="5. unknown"),
+        pytest.param({"expires_in": 0}, SITE, 300, NOW + 300, id="zero is no life"),
+        pytest.param({"expires_in": -1}, replace(SITE, access_token_lifetime=900), None, NOW + 900, id="nor is less"),
+        pytest.param({"expires_in": 0}, replace(SITE, never_expires=True), 300, None, id="zero that means never"),
+        pytest.param(
+            {"access_token": JWT}, replace(SITE, never_expires=True), None, None, id="absence that means never"
+        ),
+        pytest.param({"expires_in": 60}, replace(SITE, never_expires=True), None, NOW + 60, id="never, but it says so"),
+        pytest.param({"access_token": jwt({"exp": NOW - 1})}, SITE, 300, NOW + 300, id="a JWT that is over: clock off"),
+        pytest.param({"access_token": jwt({"exp": "soon"})}, SITE, 300, NOW + 300, id="a JWT with odd exp"),
+        pytest.param({"access_token": jwt([NOW + 5])}, SITE, 300, NOW + 300, id="a JWT that is a list"),
+        pytest.param({"access_token": "a.!!!.c"}, SITE, None, None, id="three parts and no JWT"),
+        pytest.param({"access_token": "a.b3Bh.c"}, SITE, None, None, id="three parts of base64"),
+        pytest.param({"access_token": "a.b.c.d.e"}, SITE, None, None, id="five parts: encrypted"),
+        pytest.param({}, SITE, -300, None, id="nonsense learnt"),
+    ],
+)
+def test_the_life_of_a_token_follows_r13(
+    members: Mapping[str, Any], credential: OAuth2Credential, learnt: float | None, expires_at: float | None
+) -> None:
+    assert grant(tokens(members), credential=credential, learnt=learnt).expires_at == expires_at
+
+
+@pytest.mark.parametrize(
+    ("members", "refresh_token"),
+    [
+        pytest.param({}, "rt0", id="none came: the old one stays (Google)"),
+        pytest.param({"refresh_token": "rt1"}, "rt1", id="a new one came: it replaces the old"),
+        pytest.param({"refresh_token": "rt0"}, "rt0", id="the same came again"),
+        pytest.param({"refresh_token": None}, "rt0", id="null came"),
+        pytest.param({"refresh_token": ""}, "rt0", id="an empty one came"),
+    ],
+)
+def test_the_refresh_token_after_a_refresh(members: Mapping[str, Any], refresh_token: str) -> None:
+    assert grant(tokens(members), previous=OLD).refresh_token == Secret(refresh_token)
+
+
+@pytest.mark.parametrize(
+    ("members", "credential", "previous", "end"),
+    [
+        pytest.param({"refresh_token": "rt1", "refresh_expires_in": 9}, SITE, OLD, NOW + 9, id="the answer says"),
+        pytest.param({"refresh_expires_in": 9}, SITE, OLD, NOW + 9, id="the answer says it of the old one"),
+        pytest.param({}, SITE, OLD, NOW + 500, id="the old token keeps its end"),
+        pytest.param({"refresh_token": "rt0"}, SITE, OLD, NOW + 500, id="the same token keeps its end"),
+        pytest.param({"refresh_token": "rt1"}, SITE, OLD, None, id="a new token has no known end"),
+        pytest.param({}, replace(SITE, refresh_token_lifetime=70), OLD, NOW + 70, id="use moves an idle end"),
+        pytest.param(
+            {"refresh_token": "rt1"}, replace(SITE, refresh_token_lifetime=70), None, NOW + 70, id="first use"
+        ),
+        pytest.param({"refresh_expires_in": 9}, SITE, None, None, id="no refresh token, no end"),
+    ],
+)
+def test_the_end_of_the_refresh_token(
+    members: Mapping[str, Any], credential: OAuth2Credential, previous: Grant | None, end: float | None
+) -> None:
+    assert grant(tokens(members), credential=credential, previous=previous).refresh_expires_at == end
+
+
+@pytest.mark.parametrize(
+    ("members", "previous", "scope"),
+    [
+        pytest.param({}, None, ("read", "write"), id="absent: as asked"),
+        pytest.param({}, OLD, ("read",), id="absent at a refresh: as before, not as asked"),
+        pytest.param({"scope": "read"}, None, ("read",), id="less than asked"),
+        pytest.param({"scope": "read write admin"}, OLD, ("read", "write", "admin"), id="more than before"),
+    ],
+)
+def test_the_granted_scopes_are_what_the_answer_says(
+    members: Mapping[str, Any], previous: Grant | None, scope: tuple[str, ...]
+) -> None:
+    assert grant(tokens(members), previous=previous).scope == scope
+
+
+def test_what_a_refresh_does_not_renew_stays() -> None:
+    old = replace(OLD, quarantined=Secret("q"))
+
+    new = grant(tokens({}), previous=old)
+
+    assert (new.id_token, new.quarantined, new.obtained_at) == (Secret("i.d.0"), Secret("q"), NOW)
+    assert grant(tokens({"id_token": "i.d.1"}), previous=old).id_token == Secret("i.d.1")
+    assert grant(tokens({})).id_token is None
+
+
+def test_client_credentials_keep_no_refresh_token_and_nothing_of_before() -> None:
+    credential = replace(SITE, grant="client_credentials")
+
+    new = grant(tokens({"refresh_token": "stray"}), credential=credential, previous=OLD)
+
+    assert (new.refresh_token, new.refresh_expires_at, new.scope) == (None, None, ("read", "write"))
+
+
+# -- never raises ---------------------------------------------------------------------------------------------------
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+names = st.sampled_from(
+    [
+        *("access_token", "refresh_token", "id_token", "token_type", "expires_in", "expires_at", "scope", "scopes"),
+        *("error", "error_description", "error_codes", "suberror", "interval", "ok", "success", "message", "team"),
+        *("refresh_expires_in", "refresh_token_expires_in", "instance_url"),
+    ]
+)
+headers = st.dictionaries(st.sampled_from(["date", "retry-after"]), st.text(max_size=40), max_size=2)
+
+
+def settle(found: TokenSet | Refusal) -> None:
+    """Take all the roads that an engine takes with an answer."""
+    if isinstance(found, TokenSet):
+        made = grant(found, previous=OLD, learnt=60.0)
+        assert Grant.from_json(made.to_json()).access_token == found.access_token
+        assert made.expires_at is None or made.expires_at > NOW
+        found.access_token.reveal().encode("ascii")
+    else:
+        assert len(found.description) <= 300
+        assert (found.error + found.description).isprintable()
+        assert found.retry_after is None or 0 <= found.retry_after <= 3600
+    assert isinstance(repr(found), str)
+
+
+@given(status=st.integers(0, 700), body=st.binary(max_size=200), headers=headers)
+@example(status=200, body=b"[" * 100_000, headers={})
+@example(status=200, body=b'{"a":' * 50_000, headers={})
+@example(status=400, body=b'{"error":' * 50_000, headers={})
+@example(status=200, body=b"a=1&" * 5_000, headers={})
+@example(status=200, body=b'{"access_token": "at", "n": ' + b"9" * 10_000 + b"}", headers={})
+@example(status=200, body=b'{"access_token": "at", "expires_in": 1E400}', headers={})
+@example(status=503, body=b"", headers={"retry-after": "Fri, 31 Dec 99999 23:59:60 GMT"})
+@example(status=503, body=b"", headers={"retry-after": "Mon, 00 Jan 0000 00:00:00 -9999"})
+def test_no_bytes_raise(status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    settle(answer(body, status=status, headers=headers))
+
+
+@given(status=st.integers(200, 599), members=st.dictionaries(names | st.text(max_size=5), json_values), headers=headers)
+def test_no_json_object_raises(status: int, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    settle(answer(members, status=status, headers=headers))
+
+
+@given(members=st.dictionaries(names, json_values))
+def test_no_success_with_a_token_raises(members: Mapping[str, Any]) -> None:
+    settle(answer({**members, "access_token": "at"}))
+
+
+def test_a_body_beyond_the_bound_is_not_read() -> None:
+    body = b'{"access_token": "at"' + b" " * MAX_BODY + b"}"
+
+    found = refusal(body)
+
+    assert (found.kind, found.note) == ("doubt", "an answer of more than a megabyte")
