@@ -234,3 +234,10 @@ def test_a_file_of_somebody_else_is_not_read_by_itself(tmp_path: Path, monkeypat
     with pytest.raises(ConfigurationError, match="belongs to another user") as caught:
         find_wiring_file()
     assert caught.value.code == "file_untrusted"
+
+
+def test_without_user_ids_the_file_here_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "valetkey.toml").touch()
+    monkeypatch.delattr(os, "geteuid")
+    assert find_wiring_file() == Path("valetkey.toml")

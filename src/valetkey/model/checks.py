@@ -20,7 +20,6 @@ _LOOPBACK = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """RFC 6749 section 3.3: scope-token."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PLACEHOLDER = re.compile(r"\{[a-z_][a-z0-9_]*\}")
 
 
 def has_control(text: str) -> bool:
@@ -182,7 +181,7 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
         parts.port  # noqa: B018 - looking at it checks it
     except ValueError:
         raise _no_url(place, field) from None
-    if any(c.isspace() or c in '\\"<>' for c in value):
+    if any(c.isspace() or c in '\\"<>{}' for c in value):
         raise _no_url(place, field)
     if "@" in parts.netloc:
         # never shown: a password may stand in it
@@ -277,15 +276,4 @@ def without(place: Place, field: str, value: Mapping[str, str], reserved: frozen
                 f'{field} may not set "{name}": it is set for each request anew',
                 code="reserved_parameter",
                 hint=f'remove "{name}" from {field}',
-            )
-
-
-def placeholders(place: Place, field: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Check that `value` holds no ``{placeholder}`` but the `allowed` ones."""
-    for found in _PLACEHOLDER.findall(value):
-        if found[1:-1] not in allowed:
-            place.refuse(
-                f"{field} holds {found}, and nothing says what to put there",
-                code="missing_param",
-                hint=f"add {place.line('params', {found[1:-1]: '...'})}",
             )

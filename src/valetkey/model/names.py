@@ -42,11 +42,6 @@ def check_name(name: object, *, what: str = "credential") -> str:
     return name
 
 
-def variable_of(name: str) -> str:
-    """Return how a name is spelt in environment variables: ``my-app`` is ``MY_APP``."""
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
 def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
     """Return whose grant is meant: None (the program's own) or the owner's id as text.
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential, Source
-from valetkey.model.names import check_name, find_credential, variable_of
+from valetkey.model.names import check_name, find_credential
 from valetkey.model.places import Place
 from valetkey.model.presets import load_preset
+from valetkey.model.secret_names import variable_name
 from valetkey.model.secrets import SecretDeclaration
 from valetkey.model.settings import build, known_fields, to_declaration
 
@@ -176,9 +177,9 @@ def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationE
 def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError | None:
     """Look for two credentials that would use one environment variable, or write one secret."""
     place = Place(f'credential "{new.name}"')
-    if variable_of(new.name) == variable_of(other.name):
+    if variable_name(new.name) == variable_name(other.name):
         return place.error(
-            f'it shares the environment variables VALETKEY_{variable_of(new.name)}_... with "{other.name}"',
+            f'it shares the environment variables VALETKEY_{variable_name(new.name)}_... with "{other.name}"',
             code="name_collision",
             hint="give one of the two a name that differs in more than case, dots and dashes",
         )

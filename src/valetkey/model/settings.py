@@ -169,9 +169,9 @@ def _check_urls(credential: OAuth2Credential, place: Place) -> None:
     for field in URLS:
         value: str = getattr(credential, field)
         if value:
-            checks.placeholders(place, field, value, ("client_id",) if field == "revocation_url" else ())
             check = checks.identifier_url if field in {"issuer", "api_base_url"} else checks.url
-            check(place, field, value)
+            known_later = "{client_id}" if field == "revocation_url" else ""
+            check(place, field, value.replace(known_later, "client_id") if known_later else value)
     if credential.redirect_uri:
         checks.redirect_uri(place, "redirect_uri", credential.redirect_uri)
     checks.hosts(place, "api_hosts", credential.api_hosts)

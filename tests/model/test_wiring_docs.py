@@ -1,0 +1,76 @@
+"""What the documentation shows works, and what it lists is what there is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from valetkey.model import presets
+from valetkey.model.presets import BUILT_IN, lint_preset, load_preset
+from valetkey.model.wiring import reset_default_wiring
+from valetkey.model.wiring_files import load_wiring_file
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODEL = BUILT_IN.parent / "model"
+OURS = ("checks", "names", "preset_data", "presets", "registry", "settings", "templates", "wiring", "wiring_files")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.mark.parametrize("page", ["declaring.md", "presets.md"])
+def test_the_python_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = blocks(page, "python")
+    names: dict[str, object] = {}
+    for number, code in enumerate(found):
+        exec(compile(code, f"{page}:{number}", "exec", dont_inherit=True), names)  # noqa: S102
+    assert len(found) >= 2
+    assert capsys.readouterr().err == ""
+    reset_default_wiring()
+
+
+def test_the_file_on_the_page_loads(tmp_path: Path) -> None:
+    (shown,) = blocks("declaring.md", "toml")
+    file = tmp_path / "valetkey.toml"
+    file.write_text(shown, encoding="utf-8")
+    assert [c.name for c in load_wiring_file(file).credentials()] == ["github", "crm"]
+    assert load_wiring_file(file, env="dev").credential("crm").token_url.startswith("http://127.0.0.1")
+
+
+def test_the_preset_on_the_page_is_in_order() -> None:
+    (shown,) = blocks("presets.md", "toml")
+    assert lint_preset(tomllib.loads(shown)) == []
+
+
+def test_every_code_is_in_the_table() -> None:
+    source = "".join((MODEL / f"{name}.py").read_text(encoding="utf-8") for name in OURS)
+    raised = set(re.findall(r'code(?:=| = )"([a-z_]+)"', source))
+    raised |= {"scopes_not_a_list", "unknown_table"}  # said by a condition
+    page = (DOCS / "declaring.md").read_text(encoding="utf-8")
+    table = page.partition("| code | what is wrong |")[2]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    listed = {code for cell in cells for code in re.findall("`([a-z_]+)`", cell)}
+    assert listed == raised
+
+
+def test_every_preset_is_in_the_table() -> None:
+    page = (DOCS / "presets.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|.*\|.*\|$", page, re.MULTILINE)
+    assert listed == sorted(path.stem for path in BUILT_IN.glob("*.toml"))
+    for name in listed:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert ("no endpoint" in row) is ("revocation_url" not in load_preset(name).fields), name
+
+
+def test_every_member_of_a_preset_is_described() -> None:
+    page = (DOCS / "presets.md").read_text(encoding="utf-8")
+    described = re.findall(
+        r"`\[*([a-z_]+)(?:\.NAME)?\]*`", page.partition("| member |")[2].partition("A preset that")[0]
+    )
+    assert set(presets.preset_data._MEMBERS) <= set(described)
