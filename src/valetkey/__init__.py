@@ -106,7 +106,7 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import import_module
+    from importlib import import_module  # noqa: PLC0415 - not at import time: see above
 
     value: object = getattr(import_module(f"valetkey.{_HOME.get(name, 'errors')}"), name)
     globals()[name] = value

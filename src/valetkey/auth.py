@@ -52,7 +52,11 @@ class ConnectionAuth(httpx2.Auth):
     def _put_on(self, request: httpx2.Request, token: Token) -> None:
         if self._scopes:
             token.demand(self._scopes)
-        self._source.ensure_allowed(str(request.url), token)
+        url = request.url
+        place = (url.scheme, url.host, url.port)
+        if place not in token.places:  # known from an earlier request: a look-up instead of a parser
+            self._source.ensure_allowed(str(url), token)
+            token.places.add(place)
         request.headers["Authorization"] = token.header
 
     def _refused(self, response: httpx2.Response, token: Token) -> bool | None:

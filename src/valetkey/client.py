@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from valetkey.core import Core
 from valetkey.model.connections import Status
@@ -67,13 +67,6 @@ class _Client:
         self._scopes = scopes
         self._auth = None
 
-    @classmethod
-    def of(cls, core: Core, source: TokenSource, scopes: Sequence[str] = ()) -> Self:
-        """Return a client over a valet's core.  For valets; programs call ``valet.client(...)``."""
-        client = cls.__new__(cls)
-        client._begin(core, source, tuple(scopes))
-        return client
-
     @property
     def auth(self) -> ConnectionAuth:
         """An `httpx2.Auth` for clients of your own: ``httpx2.Client(auth=github.auth)``."""
@@ -85,6 +78,16 @@ class _Client:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._source.key)!r})"
+
+
+C = TypeVar("C", bound=_Client)
+
+
+def client_of(cls: type[C], core: Core, source: TokenSource, scopes: Sequence[str] = ()) -> C:
+    """Return a client over a valet's core: what ``valet.client(...)`` does, at the cost of one object."""
+    client = cls.__new__(cls)
+    client._begin(core, source, tuple(scopes))  # noqa: SLF001 - another way to construct, of the same module
+    return client
 
 
 class OAuth2Client(_Client):
@@ -104,7 +107,10 @@ class OAuth2Client(_Client):
             ReauthorizationRequired: A person must sign in again.
             ProviderUnavailable: The provider does not answer, and the old token has ended.
         """
-        token = self._source.get()
+        source = self._source
+        token = source.token
+        if token is None or source.now() >= token.until:
+            token = source.get()
         if self._scopes:
             token.demand(self._scopes)
         return token.secret

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import secrets as random
 import threading
 import weakref
 from collections.abc import Callable
@@ -133,7 +132,7 @@ class Core:
                 clock=self.clock,
                 credential=self.credential,
                 app=self.app,
-                nonce=lambda: random.token_hex(16),
+                nonce=lambda: os.urandom(16).hex(),
                 pulse=self.flights.pulse,
                 actor=self._actor,
                 changed=self._changed,
@@ -313,7 +312,7 @@ class Core:
         return mine
 
     def _for_caller(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
-        """Return a copy (a flight's own error is raised in many threads); say so where accounts exist and none was named."""
+        """Return a copy (the flight's own is raised in many threads); say so if accounts exist and none was named."""
         mine = copy.copy(error)
         if isinstance(mine, NotConnected) and not key.account and (accounts := self._accounts(key)):
             named = ", ".join(repr(account) for account in accounts)

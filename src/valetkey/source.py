@@ -47,6 +47,7 @@ class Token:
         granted: The scopes granted.
         hosts: The hosts that may see it.
         base: What relative URLs are joined to; empty where nobody knows.
+        places: Scheme, host and port of requests that were found allowed.
         mark: The store's change mark before it was read.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
     """
@@ -60,6 +61,7 @@ class Token:
         "header",
         "hosts",
         "mark",
+        "places",
         "refresh_on_403",
         "secret",
         "soft",
@@ -80,6 +82,7 @@ class Token:
         self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
         self.base = instance or credential.api_base_url
         self.mark = mark
+        self.places: set[tuple[str, str, int | None]] = set()
         self.refresh_on_403 = credential.refresh_on_403
 
     def demand(self, scopes: Sequence[str]) -> None:
@@ -108,7 +111,7 @@ class TokenSource:
 
     def __init__(self, core: Core, key: ConnectionKey) -> None:
         self._core = core
-        self.now: Callable[[], float] = core.clock.monotonic
+        self.now: Callable[[], float] = getattr(core.clock, "ticks", core.clock.monotonic)
         self._noted_at = 0.0
         self.key = key
         self.token: Token | None = None

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from valetkey.client import AsyncOAuth2Client, OAuth2Client, like
+from valetkey.client import AsyncOAuth2Client, OAuth2Client, client_of, like
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import ReauthorizationRequired
@@ -110,7 +110,7 @@ class Valet(_Valet):
         Raises:
             ConfigurationError: The owner is empty or of a wrong type, or one is required.
         """
-        return OAuth2Client.of(self._core, self._desk.source(credential, owner, account), scopes)
+        return client_of(OAuth2Client, self._core, self._desk.source(credential, owner, account), scopes)
 
     def connect(
         self,
@@ -238,7 +238,7 @@ class AsyncValet(_Valet):
     def client(
         self, credential: str, *, owner: Owner = None, account: str = "", scopes: Sequence[str] = ()
     ) -> AsyncOAuth2Client:
-        return AsyncOAuth2Client.of(self._core, self._desk.source(credential, owner, account), scopes)
+        return client_of(AsyncOAuth2Client, self._core, self._desk.source(credential, owner, account), scopes)
 
     @like(Valet.connect)
     async def connect(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -44,7 +42,9 @@ class Secret:
 
         Only for values with enough entropy of their own, such as tokens.
         """
-        return hashlib.sha256(b"valetkey:fingerprint:" + self._value.encode()).hexdigest()[:32]
+        from hashlib import sha256  # noqa: PLC0415 - it loads OpenSSL, and a token that is only read needs none
+
+        return sha256(b"valetkey:fingerprint:" + self._value.encode()).hexdigest()[:32]
 
     def __repr__(self) -> str:
         return "Secret(****)"
@@ -57,7 +57,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        from hmac import compare_digest  # noqa: PLC0415
+
+        return compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 from valetkey.errors import NotConnected, ReauthorizationRequired
@@ -29,6 +28,8 @@ def why(reason: str, credential: OAuth2Credential) -> str:
 
 def connect_command(key: ConnectionKey) -> str:
     """Return the command line that connects this account (again)."""
+    import shlex  # noqa: PLC0415 - troubles are rare
+
     words = ["valetkey", "connect", key.credential]
     if key.owner is not None:
         words += ["--owner", key.owner]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 from valetkey.model.connections import Record
@@ -57,5 +56,7 @@ def windows(record: Record, credential: OAuth2Credential) -> Windows:
 
 def backoff(failures: int) -> float:
     """Return seconds to wait after that many failures in a row: doubling from 2, at most 5 minutes, with jitter."""
+    import random  # noqa: PLC0415 - failures are rare
+
     ceiling = min(2.0 ** min(failures, 16), LONGEST_BACKOFF)
     return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
