@@ -314,6 +314,21 @@ def test_parameters_serve_urls_written_by_hand_too() -> None:
     assert made.token_url == "https://eu.auth.example/a.b~c/token?v=a.b~c"
 
 
+@pytest.mark.parametrize("value", ["..", ".", "...", "a/b", "a?b", "a@b", "a%2fb"])
+def test_the_general_rule_holds_in_paths_written_by_hand(value: str) -> None:
+    url = "https://auth.example/{tenant}/token"
+    with pytest.raises(ConfigurationError) as caught:
+        Wiring().oauth2_credential("own", authorization_url=url, token_url=url, params={"tenant": value})
+    assert caught.value.code == "invalid_param"
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_pattern_of_a_preset_narrows_the_general_rule() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Wiring().oauth2_credential("s", preset="shop", params={"shop": "ACME"})
+    assert caught.value.code == "invalid_param"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -160,6 +160,8 @@ def test_a_mistake_is_told_with_its_place_and_its_cure(
     assert str(error).startswith('credential "crm": ')
     assert message in str(error)
     assert hint in error.hint
+    # what led to it may show the value
+    assert error.__cause__ is None
     assert error.__suppress_context__ or error.__context__ is None
 
 
