@@ -202,6 +202,7 @@ def test_its_api_is_on_a_host_that_may_see_the_token(name: str) -> None:
         pytest.param("spotify", "rotates_refresh_token", None, id="spotify perhaps"),
         pytest.param("google", "revocation_reach", "user", id="google reach"),
         pytest.param("dropbox", "revocation_reach", "grant", id="dropbox reach"),
+        pytest.param("linear", "revocation_reach", "user", id="linear reach"),
         pytest.param("github", "revocation_method", "DELETE", id="github deletes"),
         pytest.param("microsoft", "loopback_host", "localhost", id="microsoft localhost"),
         pytest.param("spotify", "loopback_host", "127.0.0.1", id="spotify address"),
