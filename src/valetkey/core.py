@@ -36,6 +36,7 @@ T = TypeVar("T")
 DECLARATION = "declaration"
 KEPT = 1024
 """How many token sources stay in memory although no client holds them."""
+Where = str | os.PathLike[str] | Store | SecretService | None
 OnReauthorize = Callable[[ReauthorizationRequired], Any]
 
 
@@ -44,7 +45,7 @@ class Core:
 
     def __init__(
         self,
-        store: object = None,
+        store: Where = None,
         *,
         env: str | None = None,
         secrets: SecretService | None = None,

@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from time import monotonic
@@ -30,10 +30,11 @@ class Flights:
 
     def __init__(self, max_threads: int = MAX_THREADS) -> None:
         self._max_threads = max_threads
-        self._reset()
+        self.reset()
         _everywhere.add(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Start with no flights and no threads, as in a forked child."""
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Any]] = {}
         self._executor: ThreadPoolExecutor | None = None
@@ -102,7 +103,7 @@ class _Pulse:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def __call__(self, every: float, beat: Callable[[], object]) -> Iterator[None]:
+    def __call__(self, every: float, beat: Callable[[], object]) -> Generator[None]:
         """Call `beat` every `every` seconds while the block runs; what it raises is dropped, it is tried again."""
         number = next(self._numbers)
         with self._wake:
@@ -155,7 +156,7 @@ _everywhere: weakref.WeakSet[Flights] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for flights in list(_everywhere):
-        flights._reset()  # noqa: SLF001 - same module
+        flights.reset()
 
 
 if hasattr(os, "register_at_fork"):

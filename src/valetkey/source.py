@@ -160,8 +160,11 @@ class TokenSource:
             HostNotAllowed: The URL is relative and nobody knows to what.
         """
         if options.get("follow_redirects"):
-            hops = {"valetkey_allowed": lambda hop: self.ensure_allowed(hop, token)}
-            options["extensions"] = {**options.get("extensions", {}), **hops}
+
+            def check(hop: str) -> None:
+                self.ensure_allowed(hop, token)
+
+            options["extensions"] = {**options.get("extensions", {}), "valetkey_allowed": check}
         if url.startswith(("https://", "http://")):
             return url
         if not token.base:

@@ -6,17 +6,10 @@ from typing import Final
 
 from valetkey.engine.trouble import connect_command
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 
 SOON: Final = 7 * 86400.0
 """Seconds before its end at which a connection that cannot renew itself counts as ``expires_soon``."""
-
-
-def app_is_rejected(app_body: object, app: AppCredentials | None) -> bool:
-    """Whether what is held against the app still speaks of the app credentials in use."""
-    if not isinstance(app_body, dict) or app is None:
-        return False
-    return app_body.get("fingerprint") == app.fingerprint()
 
 
 def status_of(

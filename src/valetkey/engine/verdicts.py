@@ -137,7 +137,10 @@ def _refused_grant(world: World, credential: OAuth2Credential, record: Record, h
 def reason_of(refusal: Refusal) -> Reason:
     """Tell from the provider's words why a grant ended; ``unknown`` where they do not say."""
     words = f"{refusal.error} {refusal.description}".lower()
-    return next((reason for pattern, reason in _REASONS if re.search(pattern, words)), "unknown")
+    for pattern, reason in _REASONS:
+        if re.search(pattern, words):
+            return reason
+    return "unknown"
 
 
 def _refused_app(

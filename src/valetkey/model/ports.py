@@ -55,7 +55,7 @@ class Clock(Protocol):
         """Return seconds that never go back and run on while the machine sleeps (``CLOCK_BOOTTIME``)."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Wait."""
         ...
 

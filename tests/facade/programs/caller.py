@@ -85,8 +85,8 @@ def loop_ended(settings: dict[str, Any], _count: int) -> list[str]:
 
     async def leave() -> None:
         task = asyncio.create_task(client.get("/me"))
-        while not valet._core.flights.under_way():
-            await asyncio.sleep(0)  # noqa: ASYNC110 - what is waited for is in another thread
+        while not valet._core.flights.under_way():  # noqa: ASYNC110 - it is a thread that starts it
+            await asyncio.sleep(0)
         del task
         signal_parent("loop ends")
 
