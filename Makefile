@@ -28,7 +28,7 @@ demo: setup ## show the main job end to end, against the practice provider on lo
 test: setup ## run all tests and hold the coverage to its gate; ARGS="tests/engine -k claim" runs some of them
 	@scripts/setup-oidc
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
@@ -88,7 +88,8 @@ bench: setup ## measure what the README promises
 
 .PHONY: docs
 docs: setup ## build the documentation into site/
-	$(BIN)/zensical build --clean
+	@rm -rf site
+	$(BIN)/zensical build --strict
 
 .PHONY: clean
 clean: ## remove all that was made
