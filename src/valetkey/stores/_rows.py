@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, cast
 
 from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
@@ -51,7 +50,9 @@ COLUMNS: Final = (*PLAIN, *_KEY, *CLAIM, *_TEXTS, "refreshable", "key_id", "seal
 WRITTEN: Final = (*PLAIN, *_KEY, *_TEXTS, *_DERIVED)
 """The columns that `record_values` gives: all but the claim."""
 
-_AFTER_PLAIN: Final = len(PLAIN)
+_KEY_AT: Final = len(PLAIN)
+_TEXTS_AT: Final = _KEY_AT + len(_KEY) + len(CLAIM)
+_REST_AT: Final = _TEXTS_AT + len(_TEXTS)
 
 
 class CorruptRow(Exception):
@@ -89,12 +90,11 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
     Raises:
         CorruptRow: One of its JSON columns is broken.
     """
-    record = readable_part(row, clock)
-    granted, requested, identity, params, tags = row[_AFTER_PLAIN + 8 : _AFTER_PLAIN + 13]
-    return replace(
-        record,
-        granted=tuple(_strings(granted, "granted")),
-        requested=tuple(_strings(requested, "requested")),
+    granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
+    return Record(
+        **_clear_part(row, clock),
+        granted=_strings(granted, "granted"),
+        requested=_strings(requested, "requested"),
         identity=_identity(identity),
         params=_mapping(params, "params"),
         tags=_mapping(tags, "tags"),
@@ -103,16 +103,18 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
 
 def readable_part(row: tuple[Any, ...], clock: Clock) -> Record:
     """Return a record of everything but the JSON columns."""
-    plain = dict(zip(PLAIN, row, strict=False))
-    env, credential, owner, account, holder, until, boot, spending = row[_AFTER_PLAIN : _AFTER_PLAIN + 8]
-    refreshable, key_id, sealed = row[_AFTER_PLAIN + 13 :]
-    return Record(
-        **plain,
-        key=ConnectionKey(env, credential, owner_of(owner), account),
-        claim=None if holder is None else _claim(holder, until, boot, spending, clock),
-        refreshable=bool(refreshable),
-        sealed=None if sealed is None else Sealed(sealed, key_id),
-    )
+    return Record(**_clear_part(row, clock))
+
+
+def _clear_part(row: tuple[Any, ...], clock: Clock) -> dict[str, Any]:
+    members = dict(zip(PLAIN, row, strict=False))
+    env, credential, owner, account, holder, until, boot, spending = row[_KEY_AT:_TEXTS_AT]
+    refreshable, key_id, sealed = row[_REST_AT:]
+    members["key"] = ConnectionKey(env, credential, owner_of(owner), account)
+    members["claim"] = None if holder is None else _claim(holder, until, boot, spending, clock)
+    members["refreshable"] = bool(refreshable)
+    members["sealed"] = None if sealed is None else Sealed(sealed, key_id)
+    return members
 
 
 def _claim(holder: str, until: float, boot: str, spending: str, clock: Clock) -> Claim:
@@ -231,17 +233,19 @@ def _load(text: Any, name: str) -> Any:
 
 
 def _mapping(text: Any, name: str) -> Mapping[str, Any]:
-    value = _load(text, name)
+    value = {} if text == "{}" else _load(text, name)
     if not isinstance(value, dict):
         msg = f"{name} is not a JSON object"
         raise CorruptRow(msg)
     return cast("dict[str, Any]", value)
 
 
-def _strings(text: Any, name: str) -> list[str]:
+def _strings(text: Any, name: str) -> tuple[str, ...]:
+    if text == "[]":
+        return ()
     value = _load(text, name)
-    items = cast("list[Any]", value) if isinstance(value, list) else [None]
+    items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType]
     if not all(isinstance(item, str) for item in items):
         msg = f"{name} is not a JSON array of strings"
         raise CorruptRow(msg)
-    return items
+    return tuple(items)

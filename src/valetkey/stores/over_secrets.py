@@ -14,6 +14,7 @@ from valetkey.model.connections import ConnectionKey, Document, Expect, Query, R
 from valetkey.model.ports import Clock, SecretService, Store
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
+from valetkey.stores._queues import Queues
 
 LOOK_AGAIN: Final = 5.0
 """Seconds after which `change_mark` differs in any case: a plain service tells nobody of its changes (R0)."""
@@ -61,6 +62,7 @@ class SecretServiceStore(LedgerPart):
         self.service: SecretService = service
         self.url: str = f"secrets:{type(service).__name__}+{ledger.url}"
         self._clock = clock or SystemClock()
+        self._queues = Queues()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.service).__name__}, {self.ledger!r})"
@@ -286,15 +288,17 @@ class SecretServiceStore(LedgerPart):
         Raises:
             StoreUnavailable: The turn does not come, and it is `needed`.
         """
-        lease = self._take_turn(secret_id, _TURN + _PATIENCE if needed else _PATIENCE)
-        if lease is None and needed:
-            msg = f"Another process of this host is writing the secret {secret_id!r} and does not finish."
-            raise StoreUnavailable(msg, code="store_locked", hint="Try again in a few seconds.")
-        try:
-            yield
-        finally:
-            if lease is not None:
-                self._end_turn(lease)
+        patience = _TURN + _PATIENCE if needed else _PATIENCE
+        with self._queues.wait(secret_id, patience):
+            lease = self._take_turn(secret_id, patience)
+            if lease is None and needed:
+                msg = f"Another process of this host is writing the secret {secret_id!r} and does not finish."
+                raise StoreUnavailable(msg, code="store_locked", hint="Try again in a few seconds.")
+            try:
+                yield
+            finally:
+                if lease is not None:
+                    self._end_turn(lease)
 
     def _take_turn(self, secret_id: str, patience: float) -> Document | None:
         give_up = self._clock.monotonic() + patience
