@@ -135,7 +135,6 @@ class Stage:
         object.__setattr__(self.world, "app", _no_app)
 
     def close(self) -> None:
-        self.flights.close()
         self.http.close()
 
 
