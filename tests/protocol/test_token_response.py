@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.protocol.bodies import LONGEST, MAX_BODY
+from valetkey.protocol.bodies import MAX_BODY
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Response, Secret
 
@@ -101,7 +101,8 @@ def test_a_full_answer_is_read_in_full() -> None:
         pytest.param(" 3600 ", 3600.0, id="a string with spaces"),
         pytest.param(3600.0, 3600.0, id="a float"),
         pytest.param("3600.5", 3600.5, id="a fraction in a string"),
-        pytest.param(10**15, LONGEST, id="huge: taken for a hundred years"),
+        pytest.param(10**15, 3_155_760_000.0, id="huge: taken for a hundred years"),
+        pytest.param(10**19 + 1, 3_155_760_000.0, id="of twenty digits"),
         pytest.param(10**400, None, id="beyond any number"),
         pytest.param("9" * 5000, None, id="a string beyond any number"),
         pytest.param(0, None, id="zero"),
@@ -178,6 +179,10 @@ def test_a_life_counts_before_an_absolute_end() -> None:
 )
 def test_scopes_come_in_many_forms(members: Mapping[str, Any], scope: tuple[str, ...] | None) -> None:
     assert tokens(members).scope == scope
+
+
+def test_the_number_of_scopes_is_bounded() -> None:
+    assert len(tokens({"scope": [f"s{n}" for n in range(1000)]}).scope or ()) == 500
 
 
 @pytest.mark.parametrize(
@@ -343,11 +348,21 @@ def test_a_form_encoded_answer_is_decoded() -> None:
         pytest.param({"refresh_token": "refreshme", "link": "https://x.example/?t=refreshme"}, {}, id="holds a token"),
         pytest.param({"note": "a\u001b[31m"}, {}, id="terminal escape"),
         pytest.param({"no\u202ete": "a"}, {}, id="a name that turns the text around"),
+        pytest.param({"note": "x" * 512}, {"note": "x" * 512}, id="as long as can be"),
         pytest.param({"note": "x" * 513}, {}, id="too long"),
+        pytest.param({"n" * 64: "x"}, {"n" * 64: "x"}, id="a name as long as can be"),
         pytest.param({"n" * 65: "x"}, {}, id="a name too long"),
+        pytest.param({"refresh_token": "8letters", "link": "to-8letters"}, {}, id="holds a short token"),
+        pytest.param(
+            {"refresh_token": "7letter", "link": "to-7letter"}, {"link": "to-7letter"}, id="too short to tell"
+        ),
         pytest.param({"team": {"id": "T1"}, "list": [1]}, {}, id="no scalar"),
         pytest.param({"empty": "", "null": None}, {}, id="nothing"),
-        pytest.param({"ok": True, "expires_in": 5, "scope": "a", "error": ""}, {}, id="what was read already"),
+        pytest.param(
+            {"ok": True, "expires_in": 5, "expires_at": NOW + 9, "scope": "a", "scopes": "b", "error": 0},
+            {},
+            id="what was read already",
+        ),
     ],
 )
 def test_only_harmless_members_are_kept_in_clear(members: Mapping[str, Any], extra: Mapping[str, str]) -> None:
@@ -410,6 +425,7 @@ JWT = jwt({"exp": NOW + 1200})
             {"access_token": JWT}, replace(SITE, never_expires=True), None, None, id="absence that means never"
         ),
         pytest.param({"expires_in": 60}, replace(SITE, never_expires=True), None, NOW + 60, id="never, but it says so"),
+        pytest.param({"access_token": jwt({"exp": NOW})}, SITE, 300, NOW + 300, id="a JWT that ends right now"),
         pytest.param({"access_token": jwt({"exp": NOW - 1})}, SITE, 300, NOW + 300, id="a JWT that is over: clock off"),
         pytest.param({"access_token": jwt({"exp": "soon"})}, SITE, 300, NOW + 300, id="a JWT with odd exp"),
         pytest.param({"access_token": jwt([NOW + 5])}, SITE, 300, NOW + 300, id="a JWT that is a list"),
@@ -548,8 +564,9 @@ def test_no_success_with_a_token_raises(members: Mapping[str, Any]) -> None:
 
 
 def test_a_body_beyond_the_bound_is_not_read() -> None:
-    body = b'{"access_token": "at"' + b" " * MAX_BODY + b"}"
+    body = b'{"access_token": "at"}'
 
-    found = refusal(body)
+    assert tokens(body.ljust(MAX_BODY)).access_token == Secret("at")
+    found = refusal(body.ljust(MAX_BODY + 1))
 
     assert (found.kind, found.note) == ("doubt", "an answer of more than a megabyte")

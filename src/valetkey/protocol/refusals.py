@@ -41,6 +41,8 @@ _KINDS: Final[dict[str, Kind]] = {
     "consent_required": "grant",
     "invalid_client": "client",
     "unauthorized_client": "client",
+    "deleted_client": "client",  # Google
+    "disabled_client": "client",
     "temporarily_unavailable": "transient",
     "server_error": "transient",
     "authorization_pending": "pending",
@@ -50,6 +52,9 @@ _KINDS: Final[dict[str, Kind]] = {
     "authorization_declined": "denied",  # Microsoft's word for access_denied in the device flow
 }
 
+_DEAD_REFRESH_TOKEN: Final = re.compile(
+    r"(?i)refresh[_ ]token (?:is |was |has |has been )?(?:invalid|not valid|no longer valid|expired|revoked|unknown)"
+)
 _NO_ERROR: Final = frozenset({"", "0", "false", "none", "ok", "success"})
 """What some servers write into ``error`` when there is none (TikTok: ``{"error": {"code": "ok"}}``)."""
 _NOT_NOW: Final = frozenset({408, 425, 429, 503})
@@ -169,8 +174,14 @@ def read_refusal(response: Response, *, credential: OAuth2Credential, now: float
 
 
 def error_of(members: Members, credential: OAuth2Credential) -> tuple[str, str]:
-    """Return the error code by its standard name and as the provider spelled it; empty texts when there is none."""
+    """Return the error code by its standard name and as the provider spelled it; empty texts when there is none.
+
+    ``unauthorized_client`` that speaks of a bad refresh token is about the grant (Atlassian): taken at its word it
+    would stop all connections of the app for the sake of one.
+    """
     said = error_words(members)
+    if said == ["unauthorized_client"] and _DEAD_REFRESH_TOKEN.search(_description(members)):
+        return "invalid_grant", said[0]
     aliases = credential.error_aliases
     for word in said:
         standard = aliases.get(word) or aliases.get(word.lower()) or word.lower()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -110,6 +109,13 @@ def allowed_hosts(credential: OAuth2Credential) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=256)
+def hosts_of(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hosts of these URLs, as entries for `host_allowed`; what is no URL is left out."""
+    found = [_entry(*parts) for parts in map(_parts, urls) if parts is not None]
+    return tuple(dict.fromkeys(found))
+
+
 def join(base: str, url: str) -> str:
     """Return an absolute `url` unchanged, and a relative one below `base`: its path is added to the base's path.
 
@@ -133,13 +139,6 @@ def join(base: str, url: str) -> str:
 def _url_allowed(url: str, hosts: tuple[str, ...]) -> bool:
     parts = _parts(url)
     return parts is not None and allows(*parts, hosts)
-
-
-@lru_cache(maxsize=256)
-def hosts_of(urls: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the hosts of these URLs, as entries for `host_allowed`; what is no URL is left out."""
-    found = [_entry(*parts) for parts in map(_parts, urls) if parts is not None]
-    return tuple(dict.fromkeys(found))
 
 
 def _parts(url: str) -> tuple[str, str, int] | None:
@@ -169,6 +168,8 @@ def _normal_host(host: str) -> str | None:
 
 def _ascii_host(host: str) -> str:
     """Return the ASCII form of an internationalised host, or an empty text where the two IDNA standards differ."""
+    import unicodedata  # noqa: PLC0415 - seldom needed
+
     plain = unicodedata.normalize("NFKC", host) == host and _DEVIANT.isdisjoint(host)
     if not plain or not all(c in ".-" or unicodedata.category(c)[0] in "LMN" for c in host):
         return ""
