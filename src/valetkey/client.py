@@ -59,10 +59,9 @@ class _Client:
             token_secret_id: Under which id the token object is kept.
         """
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)
-        self.begin(core, core.own_source(oauth_config.name), ())
+        self._begin(core, core.own_source(oauth_config.name), ())
 
-    def begin(self, core: Core, source: TokenSource, scopes: tuple[str, ...]) -> None:
-        """Set the client up over a core; the constructors call it."""
+    def _begin(self, core: Core, source: TokenSource, scopes: tuple[str, ...]) -> None:
         self._core = core
         self._source = source
         self._scopes = scopes
@@ -87,7 +86,7 @@ C = TypeVar("C", bound=_Client)
 def client_of(cls: type[C], core: Core, source: TokenSource, scopes: Sequence[str] = ()) -> C:
     """Return a client over a valet's core: what ``valet.client(...)`` does, at the cost of one object."""
     client = cls.__new__(cls)
-    client.begin(core, source, tuple(scopes))
+    client._begin(core, source, tuple(scopes))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - a constructor
     return client
 
 
