@@ -1,0 +1,253 @@
+"""``valetkey app add``: take the client id and secret that a provider gave, and declare what is not declared yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from valetkey.cli.commands import command, credential_argument, pass_session
+from valetkey.cli.completion import complete_presets
+from valetkey.cli.exits import Stop
+from valetkey.cli.output import emit
+from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
+from valetkey.cli.session import Session
+from valetkey.cli.terminal import out, say, warn
+from valetkey.errors import ConfigurationError, clean
+from valetkey.model.connections import Document
+from valetkey.model.credentials import AppCredentials
+from valetkey.model.wiring import declare, to_declaration
+
+if TYPE_CHECKING:
+    from valetkey.model.credentials import OAuth2Credential
+    from valetkey.model.presets import Preset
+
+_BY_HAND: Final = ("--authorization-url and --token-url", "for a provider without a preset")
+
+
+def _pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    pairs = {name: text for name, _, text in (value.partition("=") for value in values)}
+    if not all(name and text for name, text in pairs.items()):
+        msg = "write NAME=VALUE, such as tenant=contoso.com"
+        raise click.BadParameter(msg)
+    return pairs
+
+
+_FIELDS: Final = (
+    click.option(
+        "--preset", metavar="PROVIDER", shell_complete=complete_presets, help="Take the provider's facts from here."
+    ),
+    click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this; may be given again."),
+    click.option(
+        "--param", "params", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="For the URLs: tenant, shop..."
+    ),
+    click.option("--redirect-uri", metavar="URL", help="Use exactly this redirect URI."),
+    click.option("--authorization-url", metavar="URL", help="Without a preset: the authorization endpoint."),
+    click.option("--token-url", metavar="URL", help="Without a preset: the token endpoint."),
+    click.option("--device-authorization-url", metavar="URL", help="The device authorization endpoint."),
+    click.option("--revocation-url", metavar="URL", help="The revocation endpoint."),
+    click.option("--userinfo-url", metavar="URL", help="Where it says who connected."),
+    click.option("--issuer", metavar="URL", help="The issuer identifier."),
+    click.option("--api-base-url", metavar="URL", help="What relative URLs of calls are joined to."),
+    click.option("--api-host", "api_hosts", metavar="HOST", multiple=True, help="A host that may see the token."),
+    click.option(
+        "--client-auth",
+        type=click.Choice(("client_secret_basic", "client_secret_post", "none")),
+        help="How the app proves itself.",
+    ),
+    click.option(
+        "--grant", type=click.Choice(("authorization_code", "client_credentials")), help="How tokens are got."
+    ),
+    click.option("--per-owner", is_flag=True, default=None, help="Every call has to name an owner."),
+)
+
+
+def _with_fields(function: Any) -> Any:
+    for option in reversed(_FIELDS):
+        function = option(function)
+    return function
+
+
+@command(
+    "add",
+    json=True,
+    examples=(
+        "valetkey app add github",
+        "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < secret.txt",
+        "valetkey app add work --preset microsoft --param tenant=contoso.com --scope User.Read",
+        "valetkey app add intern --authorization-url https://login.example.com/authorize \\",
+        "    --token-url https://login.example.com/token --api-host api.example.com",
+    ),
+)
+@credential_argument
+@click.option("--client-id", metavar="ID", help="The client id; asked for otherwise.")
+@click.option("--secret-stdin", is_flag=True, help="Read the client secret from stdin.")
+@click.option("--public", is_flag=True, help="There is no client secret.")
+@_with_fields
+@pass_session
+def add(
+    session: Session, /, *, name: str, client_id: str | None, secret_stdin: bool, public: bool, **fields: Any
+) -> None:
+    """Add the app that you registered at a provider, under the credential NAME.
+
+    It says where to register it and with which redirect URI, and asks for client id and secret, which are stored
+    sealed.  A NAME that nobody declared is declared here, from the preset of the same name or from what you give.
+    """
+    if secret_stdin and public:
+        msg = "--secret-stdin and --public: there is a client secret, or there is none."
+        raise click.UsageError(msg)
+    given = {field: value for field, value in fields.items() if value not in (None, (), {})}
+    credential, preset = _declared(session, name, given)
+    _say_where(credential, preset)
+    labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
+    app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=public)
+    _store(session, credential, app, declares=credential.source == "command")
+    if session.json:
+        emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
+        return
+    out(f'Stored, sealed, as secret "{credential.secret_id}".')
+    say(f"  -> valetkey {'token' if credential.grant == 'client_credentials' else 'connect'} {credential.name}")
+
+
+# -- the declaration ---------------------------------------------------------------------------------------------------
+
+
+def _declared(session: Session, name: str, given: Mapping[str, Any]) -> tuple[OAuth2Credential, Preset | None]:
+    """Return the credential, as it is declared or as it is declared now, and its preset."""
+    known = _known(session, name)
+    if known is not None and known.source != "command":
+        if given:
+            options = ", ".join(f"--{field.replace('_', '-')}" for field in given)
+            where = "valetkey.toml" if known.source == "file" else "the program"
+            msg = f"{name} is declared in {where}, which {options} cannot change"
+            raise Stop(msg, code="declared_elsewhere", hint=f"change it in {where}, or leave the options away")
+        return known, _preset(known.preset)
+    before = to_declaration(known) if known is not None else {}
+    return _made(name, before, given)
+
+
+def _known(session: Session, name: str) -> OAuth2Credential | None:
+    try:
+        return session.core.credential(name)
+    except ConfigurationError as error:
+        if error.code != "unknown_credential":
+            raise
+        return None
+
+
+def _made(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[OAuth2Credential, Preset | None]:
+    """Declare `name` from what is given, else from what was declared before, else from the preset of that name."""
+    by_hand = "authorization_url" in given or "token_url" in given
+    anew = "preset" in given or by_hand
+    base: Mapping[str, Any] = {} if anew else before
+    preset_id: str = given.get("preset") or base.get("preset") or ("" if by_hand or base else _same_name(name))
+    preset = _preset(preset_id)
+    fields: dict[str, Any] = {**base, **given, "preset": preset_id or None}
+    if preset is not None and not base:
+        fields["params"] = _asked_params(preset, fields.get("params", {}))
+    return declare(name, fields, source="command"), preset
+
+
+def _same_name(name: str) -> str:
+    """Return the preset of the same name.
+
+    Raises:
+        Stop: There is none, so nobody knows this provider.
+    """
+    from valetkey.model.places import did_you_mean  # noqa: PLC0415
+    from valetkey.model.presets import preset_ids  # noqa: PLC0415
+
+    known = preset_ids()
+    if name in known:
+        return name
+    msg = f'nobody declared "{clean(name, 60)}", and there is no provider of that name{did_you_mean(name, known)}'
+    options, when = _BY_HAND
+    hint = f"add --preset PROVIDER (valetkey providers list), or {options} {when}"
+    raise Stop(msg, code="unknown_credential", hint=hint)
+
+
+def _preset(preset_id: str) -> Preset | None:
+    from valetkey.model.presets import load_preset  # noqa: PLC0415
+
+    return load_preset(preset_id) if preset_id else None
+
+
+def _asked_params(preset: Preset, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of the preset's URLs; what is missing is asked for where somebody is at hand."""
+    params = dict(given)
+    for name, rule in preset.url_params.items():
+        if name not in params and not rule.default and at_hand():
+            example = f", such as {rule.example}" if rule.example else ""
+            params[name] = ask(f"{rule.description or name}{example}", otherwise=f"--param {name}=...")
+    return params
+
+
+# -- the app -----------------------------------------------------------------------------------------------------------
+
+
+def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
+    """Say where an app is registered, and with which redirect URI: the very one that connecting uses."""
+    from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
+
+    where = f" at {preset.register_url}" if preset is not None and preset.register_url else ""
+    uri = redirect_uri_of(credential)
+    if uri:
+        say(f"Register an OAuth app{where} with this redirect URI: {uri}")
+    elif where:
+        say(f"Register an OAuth app{where}.")
+    if preset is not None and preset.redirect_note and credential.grant != "client_credentials":
+        say(f"  {preset.redirect_note}")
+    if not uri and credential.grant != "client_credentials":
+        hint = "add --redirect-uri https://... as registered there, and connect with --paste"
+        warn(f"{clean(credential.display_name)} takes no redirect URI on this machine", hint)
+
+
+def _app(
+    credential: OAuth2Credential,
+    labels: Mapping[str, str],
+    *,
+    client_id: str | None,
+    secret_stdin: bool,
+    public: bool,
+) -> AppCredentials:
+    """Return client id and secret, asking for what was not given."""
+    from valetkey.values import Secret  # noqa: PLC0415
+
+    label = labels.get("client_id", "Client ID")
+    found = client_id.strip() if client_id else ask(label, otherwise="--client-id")
+    if public or credential.client_auth == "none":
+        return AppCredentials(client_id=found)
+    secret = _secret(labels.get("client_secret", "Client secret"), secret_stdin=secret_stdin)
+    return AppCredentials(client_id=found, client_secret=Secret(secret) if secret else None)
+
+
+def _secret(label: str, *, secret_stdin: bool) -> str:
+    if secret_stdin:
+        return read_stdin().strip()
+    if not at_hand():
+        msg = f"{label} is needed, and there is nobody to ask"
+        hint = "pipe it in and add --secret-stdin; or add --public if there is none"
+        raise Stop(msg, code="nobody_to_ask", hint=hint)
+    return ask_hidden(f"{label} (hidden; empty for a public client)")
+
+
+def _store(session: Session, credential: OAuth2Credential, app: AppCredentials, *, declares: bool) -> None:
+    """Store the app, then the declaration: what is declared has its app."""
+    from valetkey.core import DECLARATION  # noqa: PLC0415
+    from valetkey.engine.secrets import app_variables, encode_secret  # noqa: PLC0415
+
+    core = session.core
+    declared = session.declared_secret(credential.secret_id)
+    schema = declared.schema if declared is not None and declared.schema is not None else AppCredentials
+    members = {"client_id": app.client_id, "client_secret": app.client_secret and app.client_secret.reveal()}
+    given = {member: value for member, value in members.items() if value is not None}
+    core.secret_service.set(credential.secret_id, encode_secret(schema, given, name=credential.secret_id))
+    if declares:
+        body = {"source": "command", "fields": to_declaration(credential)}
+        core.store.put_document(Document(kind=DECLARATION, env=core.env, id=credential.name, body=body))
+        core.forget_declaration(credential.name)
+    set_outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    if set_outside:
+        warn(f"{' and '.join(set_outside)} in the environment goes before what was stored now")

@@ -1,0 +1,209 @@
+"""``valetkey app``: the apps that were registered at providers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from valetkey.cli.adding import add
+from valetkey.cli.commands import credential_argument, group, pass_session
+from valetkey.cli.output import Column, Table, count, emit, facts
+from valetkey.cli.prompts import confirm
+from valetkey.cli.session import Session
+from valetkey.cli.terminal import out, say
+from valetkey.errors import ConfigurationError, clean
+from valetkey.model.connections import Query
+
+if TYPE_CHECKING:
+    from valetkey.model.credentials import AppCredentials, OAuth2Credential
+
+_COUNTED: Final = 1000
+_FROM: Final = {"code": "the program", "file": "valetkey.toml", "command": "this command"}
+
+
+@group("app")
+def app() -> None:
+    """Add, list, show and remove the apps that you registered at providers.
+
+    An app is a client id, and mostly a client secret, that a provider gave you.  Without one nobody can connect.
+    """
+
+
+app.add_command(add)
+
+
+@app.command(
+    "list", json=True, examples=("valetkey app list", "valetkey app list --env prod --json | jq '.apps[].name'")
+)
+@pass_session
+def list_(session: Session) -> None:
+    """List all declared credentials with their apps."""
+    declared = session.core.credentials()
+    if session.json:
+        emit({"apps": [_members(session, credential) for credential in declared]})
+        return
+    if not declared:
+        say("Nothing is declared yet.")
+        say("  -> valetkey app add github, or valetkey providers list")
+        return
+    columns = (
+        Column("NAME"),
+        Column("PROVIDER", shrinks=True),
+        Column("DECLARED IN"),
+        Column("CLIENT ID", shrinks=True),
+        Column("SECRET"),
+        Column("CONNECTIONS"),
+    )
+    table = Table(columns)
+    for credential in declared:
+        members = _members(session, credential)
+        table.add(
+            credential.name,
+            clean(credential.display_name),
+            _FROM[credential.source],
+            members["client_id"] or f"none: {members['error']}",
+            members["secret"] or "",
+            members["connections"],
+        )
+    table.write()
+
+
+@app.command("show", json=True, examples=("valetkey app show github",))
+@credential_argument
+@pass_session
+def show(session: Session, *, name: str) -> None:
+    """Show a credential: its endpoints, its app, and the redirect URI to register.
+
+    The client secret is never shown: only a fingerprint, by which to see whether two are the same.
+    """
+    credential = session.credential(name)
+    members = _members(session, credential)
+    if session.json:
+        emit({"app": members})
+        return
+    out(f"{credential.name}: {clean(credential.display_name)}")
+    if credential.description:
+        out(clean(credential.description))
+    facts(
+        {
+            "declared in": _FROM[credential.source],
+            "preset": credential.preset,
+            "client id": members["client_id"] or "none: run valetkey app add " + credential.name,
+            "client secret": members["secret"] or ("none: a public client" if members["client_id"] else ""),
+            "from": members["from"],
+            "redirect URI": members["redirect_uri"],
+            "authorization": credential.authorization_url,
+            "token": credential.token_url,
+            "device": credential.device_authorization_url,
+            "revocation": credential.revocation_url,
+            "scopes": " ".join(credential.all_scopes),
+            "API": credential.api_base_url,
+            "API hosts": " ".join(members["api_hosts"]),
+            "connections": members["connections"],
+        }
+    )
+
+
+@app.command("remove", json=True, examples=("valetkey app remove github",))
+@credential_argument
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_session
+def remove(session: Session, *, name: str, yes: bool) -> None:
+    """Remove an app's client id and secret from the store.
+
+    Its declaration goes too, once nothing is connected under it, unless it stands in valetkey.toml.  Connections stay:
+    without their app they cannot be refreshed, so disconnect them first.
+    """
+    credential = session.credential(name)
+    number, used = used_by(session, credential.name)
+    question = f"Remove the app of {credential.name}?"
+    if number:
+        verb = "uses" if number == 1 else "use"
+        question = f"{used} {verb} it and could not be refreshed any more. Remove the app of {credential.name}?"
+    confirm(question, yes=yes)
+    session.core.secret_service.delete(credential.secret_id)
+    kept = any(wiring.get(name) is not None for wiring in (session.core.wiring, session.core.file))
+    forgotten = not kept and not number and _forget(session, credential.name)
+    if session.json:
+        emit({"removed": credential.secret_id, "declaration_removed": forgotten, "connections": number})
+        return
+    out(f'Removed the secret "{credential.secret_id}"' + (" and the declaration." if forgotten else "."))
+    if kept:
+        say(f"{credential.name} is still declared in {_FROM[credential.source]}.")
+
+
+def _forget(session: Session, name: str) -> bool:
+    from valetkey.core import DECLARATION  # noqa: PLC0415
+
+    session.core.forget_declaration(name)
+    return session.core.store.delete_document(DECLARATION, name, env=session.core.env)
+
+
+def _members(session: Session, credential: OAuth2Credential) -> dict[str, Any]:
+    """Return what is told of a credential and its app: no secret among it."""
+    from valetkey.protocol.urls import allowed_hosts  # noqa: PLC0415
+
+    app, error = _app_of(session, credential)
+    secret = app.client_secret if app is not None else None
+    return {
+        "name": credential.name,
+        "display_name": credential.display_name,
+        "preset": credential.preset or None,
+        "source": credential.source,
+        "secret_id": credential.secret_id,
+        "client_id": app.client_id if app is not None else None,
+        "secret": session.core.vault.fingerprint(secret.reveal()) if secret else None,
+        "from": _place_of(credential, app),
+        "error": error or None,
+        "redirect_uri": redirect_uri_of(credential),
+        "authorization_url": credential.authorization_url or None,
+        "token_url": credential.token_url,
+        "scopes": list(credential.all_scopes),
+        "api_hosts": list(allowed_hosts(credential)),
+        "per_owner": credential.per_owner,
+        "connections": used_by(session, credential.name)[1].split(" ")[0],
+    }
+
+
+def _app_of(session: Session, credential: OAuth2Credential) -> tuple[AppCredentials | None, str]:
+    try:
+        return session.core.app(credential), ""
+    except ConfigurationError as error:
+        return None, "no app yet" if error.code == "app_missing" else str(error)
+
+
+def _place_of(credential: OAuth2Credential, app: AppCredentials | None) -> str:
+    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
+
+    if app is None:
+        return ""
+    variables = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    return " and ".join(f"the variable {name}" for name in variables) or f'the secret "{credential.secret_id}"'
+
+
+def redirect_uri_of(credential: OAuth2Credential) -> str:
+    """Return the redirect URI that connecting on this machine uses; empty where there is none."""
+    from valetkey.connecting import DEFAULT_PORT, loopback_place  # noqa: PLC0415
+    from valetkey.errors import ConnectError  # noqa: PLC0415
+
+    if credential.grant == "client_credentials":
+        return ""
+    try:
+        return credential.redirect_uri or loopback_place(credential, None).uri(DEFAULT_PORT)
+    except ConnectError:
+        return ""
+
+
+def used_by(session: Session, name: str) -> tuple[int, str]:
+    """Return how many connections hold tokens under a credential, as a number and in words; it counts to 1,000."""
+    found, cursor, seen = 0, None, 0
+    while seen < _COUNTED:
+        page = session.core.store.list(Query(env=session.core.env, credential=name), cursor=cursor, limit=200)
+        found += sum(record.sealed is not None for record in page.items)
+        seen += len(page.items)
+        cursor = page.cursor
+        if cursor is None:
+            return found, count(found, "connection")
+    return found, f"{found}+ connections"

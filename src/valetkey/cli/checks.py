@@ -1,0 +1,237 @@
+"""What `valetkey doctor` looks at: one function for each, yielding findings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote, urlsplit
+
+from valetkey.cli.output import ago, count, span
+from valetkey.cli.session import Session
+from valetkey.errors import ConfigurationError, clean
+from valetkey.model.connections import ConnectionKey, Query, Status
+
+if TYPE_CHECKING:
+    from valetkey.model.credentials import OAuth2Credential
+
+Level = Literal["ok", "warn", "fail"]
+_PAGE: Final = 200
+_LOOKED_AT: Final = 2000
+"""Connections that are looked at one by one."""
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_SKEW_WARN, _SKEW_FAIL = 30.0, 300.0
+"""Seconds by which clocks may differ: tokens count as expired 60 s before their end."""
+_LEVELS: Final[dict[str, Level]] = {
+    "needs_reauth": "fail",
+    "app_error": "fail",
+    "refresh_failing": "warn",
+    "expires_soon": "warn",
+}
+_PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+_TRUST: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: how bad, about what, in words, and what to do."""
+
+    level: Level
+    what: str
+    text: str
+    hint: str = ""
+
+    def members(self) -> dict[str, str]:
+        """Return it as members of a JSON object."""
+        return asdict(self)
+
+
+def store(session: Session) -> Iterator[Finding]:
+    """Look at the store: whether it can be read, whether it is whole, and whether others may read it."""
+    core = session.core
+    found = core.store.list(Query(env=core.env), limit=1000)
+    number = f"{len(found.items)}+" if found.cursor else str(len(found.items))
+    where = getattr(core.store, "path", None)
+    if not isinstance(where, Path):
+        yield Finding("ok", "store", f"{clean(core.store.url)}, {number} connections")
+        return
+    mode = stat.S_IMODE(where.stat().st_mode)
+    schema, damage = _sqlite_facts(where)
+    about = f"SQLite, {mode:04o}, {count(int(number), 'connection') if number.isdigit() else f'{number} connections'}"
+    yield Finding("ok", "store", f"{about}, schema {schema}, environment {core.env}, {where}")
+    if mode & _OTHERS:
+        yield Finding("warn", "store", f"others may read it (mode {mode:04o})", f"chmod 600 {where}")
+    if damage:
+        yield Finding("fail", "store", f"the file is damaged: {clean(damage)}", "restore it from a backup")
+
+
+def _sqlite_facts(path: Path) -> tuple[int, str]:
+    """Return the schema version, and what is damaged."""
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    return version, "" if found == "ok" else found
+
+
+def key(session: Session) -> Iterator[Finding]:
+    """Look at the master key: whether it is there, whether it is the right one, and whether others may read it."""
+    from valetkey.engine.key_status import key_status  # noqa: PLC0415
+
+    core = session.core
+    found = key_status(core.store, core.vault, core.keys)
+    kind, mode = _place(found.place)
+    if not found.readable:
+        yield Finding("fail", "key", clean(found.problem, 500), found.hint)
+    elif not found.data_key:
+        yield Finding("ok", "key", f"nothing is sealed yet; a key will be looked for in {clean(found.place)}")
+    else:
+        yield Finding("ok", "key", f"{kind}, id {found.master}")
+    if mode is not None and mode & _OTHERS:
+        path = found.place.removeprefix("file:")
+        yield Finding("warn", "key", f"others may read it (mode {mode:04o})", f"chmod 600 {path}")
+    if found.readable and found.retiring:
+        yield Finding("warn", "key", "a rotation did not come to its end", "valetkey key rotate")
+    if found.recorded_place not in {"", found.place}:
+        yield Finding("warn", "key", f"it was in {clean(found.recorded_place)} before")
+
+
+def _place(place: str) -> tuple[str, int | None]:
+    """Return where the key is, in a few words, and the mode of its file."""
+    path = Path(place.removeprefix("file:").removesuffix(" (VALETKEY_KEY_FILE)"))
+    if not place.startswith("file:") or not path.exists():
+        return clean(place), None
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return f"file, mode {mode:04o}", mode
+
+
+def declarations(session: Session) -> Iterator[Finding]:
+    """Look at what is declared, and whether each has its app."""
+    declared = session.core.credentials()
+    if not declared:
+        yield Finding("ok", "declarations", "nothing is declared yet", "valetkey app add github, or valetkey practice")
+        return
+    yield Finding("ok", "declarations", ", ".join(credential.name for credential in declared))
+    for credential in declared:
+        yield from _app(session, credential)
+
+
+def _app(session: Session, credential: OAuth2Credential) -> Iterator[Finding]:
+    what = f"app {credential.name}"
+    try:
+        app = session.core.app(credential)
+    except ConfigurationError as error:
+        used = bool(session.core.store.list(Query(env=session.core.env, credential=credential.name), limit=1).items)
+        yield Finding("fail" if used else "warn", what, clean(error, 500), error.hint)
+        return
+    from valetkey.engine.apps import app_state  # noqa: PLC0415
+
+    state = app_state(session.core.world, session.core.env, credential)
+    if state is not None and state.body.get("fingerprint") == app.fingerprint():
+        why = clean(state.body.get("error") or "no reason given")
+        since = ago(float(state.body.get("since") or 0), session.core.clock.now())
+        hint = f"check its client id and secret, then: valetkey app add {credential.name}"
+        yield Finding("fail", what, f"the provider has not accepted it since {since} ({why})", hint)
+
+
+def connections(session: Session) -> Iterator[Finding]:
+    """Look at each connection."""
+    well = seen = 0
+    cursor: str | None = None
+    while seen < _LOOKED_AT:
+        page = session.core.statuses(Query(env=session.core.env), cursor, _PAGE)
+        for status in page:
+            seen += 1
+            well += status.state == "connected"
+            yield from _connection(session, status)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    more = f" of the first {_LOOKED_AT}" if cursor else ""
+    yield Finding("ok", "connections", f"{well} of {count(seen, 'connection')} connected{more}")
+
+
+def _connection(session: Session, status: Status) -> Iterator[Finding]:
+    level = _LEVELS.get(status.state)
+    if level is None:
+        return
+    from valetkey.engine.trouble import why  # noqa: PLC0415
+
+    connection = status.connection
+    credential = session.core.credential(connection.credential)
+    now = session.core.clock.now()
+    words = {
+        "needs_reauth": why(status.reason, credential),
+        "app_error": f"its app cannot be used ({status.reason})",
+        "refresh_failing": f"refreshing fails ({status.reason or 'no answer'}); it is tried again",
+        "expires_soon": f"it ends {ago(status.refresh_expires_at or status.expires_at, now)}",
+    }
+    name = str(ConnectionKey(connection.env, connection.credential, connection.owner, connection.account))
+    yield Finding(level, clean(name), clean(words[status.state]), status.hint.removeprefix("run: "))
+
+
+def network(session: Session) -> Iterator[Finding]:  # noqa: ARG001 - one shape with the others
+    """Look at the settings that calls of providers and APIs follow."""
+    proxies = [f"{name}={_masked(value)}" for name in _PROXIES if (value := _variable(name))]
+    trust = [f"{name}={value}" for name in _TRUST if (value := os.environ.get(name, ""))]
+    yield Finding("ok", "network", clean(", ".join([*proxies, *trust]), 500) or "no proxy, the usual certificates")
+    for name in _TRUST:
+        named = os.environ.get(name)
+        if named and not Path(named).exists():
+            yield Finding("fail", "network", f"{name} names {clean(named)}, which is not there", f"unset {name}")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name.lower()) or os.environ.get(name) or ""
+
+
+def _masked(url: str) -> str:
+    """Return the URL of a proxy without the password that it may hold."""
+    at = url.rfind("@")
+    return url if at < 0 else f"{url[: url.find('://') + 3] if '://' in url else ''}****@{url[at + 1 :]}"
+
+
+def clock(session: Session) -> Iterator[Finding]:
+    """Ask the token endpoints of all credentials in use for the time."""
+    core = session.core
+    used = [c for c in core.credentials() if core.store.list(Query(env=core.env, credential=c.name), limit=1).items]
+    hosts = {urlsplit(c.token_url).netloc: c.token_url for c in used}
+    if not hosts:
+        yield Finding("ok", "clock", "nothing is connected, so there is nobody to ask")
+    for host, url in hosts.items():
+        yield _skew(host, _date(core.http.client, url))
+
+
+def _date(client: Any, url: str) -> tuple[str, float]:
+    """Return the Date header of an answer and the middle of the time that it took; empty where there was none."""
+    import httpx2  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    before = time.time()
+    try:
+        answer = client.request("HEAD", f"{parts.scheme}://{parts.netloc}/", follow_redirects=False, timeout=10.0)
+    except httpx2.HTTPError as error:
+        return f"!{type(error).__name__}", 0.0
+    return str(answer.headers.get("date", "")), (before + time.time()) / 2
+
+
+def _skew(host: str, answer: tuple[str, float]) -> Finding:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
+    date, here = answer
+    if date.startswith("!"):
+        return Finding("fail", "network", f"{host} was not reached ({date[1:]})", "check network, proxy and DNS")
+    try:
+        there = parsedate_to_datetime(date).timestamp() + 0.5  # the header is cut to whole seconds
+    except ValueError:
+        return Finding("ok", "clock", f"{host} answers, and does not tell the time")
+    off = here - there
+    level: Level = "ok" if abs(off) < _SKEW_WARN else "warn" if abs(off) < _SKEW_FAIL else "fail"
+    if level == "ok":
+        return Finding("ok", "clock", f"as at {host}")
+    return Finding(level, "clock", f"{span(off)} {'ahead of' if off > 0 else 'behind'} {host}", "set the clock (NTP)")

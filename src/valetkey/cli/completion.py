@@ -1,0 +1,67 @@
+"""Shell completion: the script for a shell, and the names that it asks for."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from valetkey.cli.commands import command
+from valetkey.cli.session import Session
+from valetkey.cli.terminal import out
+
+_VARIABLE: Final = "_VALETKEY_COMPLETE"
+_SHELLS: Final = ("bash", "zsh", "fish")
+
+
+@command(
+    "completion",
+    examples=(
+        'eval "$(valetkey completion bash)"      # in ~/.bashrc',
+        'eval "$(valetkey completion zsh)"       # in ~/.zshrc',
+        "valetkey completion fish > ~/.config/fish/completions/valetkey.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print the completion script of your shell: commands, options, and the names of your credentials."""
+    from valetkey.cli.app import root  # noqa: PLC0415 - it imports from here
+
+    made = get_completion_class(shell)
+    if made is not None:
+        out(made(root, {}, "valetkey", _VARIABLE).source())
+
+
+def complete_credentials(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the declared credentials that begin so.  Never an error: a person is typing."""
+    with contextlib.suppress(Exception):
+        return [
+            CompletionItem(credential.name, help=credential.display_name)
+            for credential in _session(context).core.credentials()
+            if credential.name.startswith(incomplete)
+        ]
+    return []
+
+
+def complete_presets(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return the presets that begin so."""
+    with contextlib.suppress(Exception):
+        from valetkey.model.presets import preset_ids  # noqa: PLC0415
+
+        return [preset for preset in preset_ids() if preset.startswith(incomplete)]
+    return []
+
+
+def _session(context: click.Context) -> Session:
+    """Return the session as far as the line is typed: options are not run through callbacks while completing."""
+    session = Session()
+    while True:
+        for name in ("env", "store", "key"):
+            value = context.params.get(name)
+            if getattr(session, name) is None and isinstance(value, str):
+                setattr(session, name, value)
+        if context.parent is None:
+            return session
+        context = context.parent

@@ -1,0 +1,106 @@
+"""What one run of the command shares: where it works, and the valet's core behind it, opened when it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from valetkey.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from valetkey.client import OAuth2Client
+    from valetkey.core import Core
+    from valetkey.desk import Desk
+    from valetkey.model.connections import ConnectionKey
+    from valetkey.model.credentials import OAuth2Credential
+    from valetkey.model.wiring import SecretDeclaration
+    from valetkey.source import TokenSource
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of the command.
+
+    Attributes:
+        env: The environment that was asked for; None: as ``VALETKEY_ENV`` says.
+        store: Where the store is; None: the embedded one.
+        key: Where the master key is; None: as the environment says, else beside the store.
+        json: Whether answers are JSON objects.
+    """
+
+    env: str | None = None
+    store: str | None = None
+    key: str | None = None
+    json: bool = False
+    _core: Core | None = field(default=None, repr=False)
+
+    @property
+    def core(self) -> Core:
+        """The inside of the valet."""
+        if self._core is None:
+            from valetkey.core import Core  # noqa: PLC0415 - not for --help
+
+            self._core = Core(self.store, env=self.env, key=self.key, actor="command", one_shot=True)
+        return self._core
+
+    @property
+    def desk(self) -> Desk:
+        """What the valet's methods do."""
+        from valetkey.desk import Desk  # noqa: PLC0415
+
+        return Desk(self.core)
+
+    def credential(self, name: str) -> OAuth2Credential:
+        """Return the declared credential.
+
+        Raises:
+            ConfigurationError: Nobody declared it; the hint says how to, from here.
+        """
+        try:
+            return self.core.credential(name)
+        except ConfigurationError as error:
+            raise self.hinted(error, name) from error
+
+    def hinted(self, error: ConfigurationError, name: str) -> ConfigurationError:
+        """Return the error with a hint for people at a shell: one line instead of a line of Python."""
+        if error.code != "unknown_credential":
+            return error
+        from valetkey.model.places import nearest  # noqa: PLC0415 - only on the way to an error
+        from valetkey.model.presets import preset_ids  # noqa: PLC0415
+
+        near = nearest(name, [credential.name for credential in self.core.credentials()])
+        if near is not None:
+            hint = f'use "{near}"; all of them: valetkey app list'
+        elif name in preset_ids():
+            hint = f"valetkey app add {name}"
+        else:
+            hint = f"valetkey app add {name} --preset PROVIDER; see: valetkey providers list"
+        return ConfigurationError(str(error), code=error.code, hint=hint)
+
+    def key_of(self, name: str, owner: str | None, account: str) -> ConnectionKey:
+        """Return the key of a connection of a declared credential."""
+        from valetkey.model.wiring import check_owner  # noqa: PLC0415
+
+        key = self.desk.key(name, owner, account)
+        check_owner(key.owner, self.credential(name))
+        return key
+
+    def source(self, name: str, owner: str | None, account: str) -> TokenSource:
+        """Return where the connection's token comes from."""
+        return self.core.source(self.key_of(name, owner, account))
+
+    def client(self, name: str, owner: str | None, account: str) -> OAuth2Client:
+        """Return a client for the connection."""
+        from valetkey.client import OAuth2Client, client_of  # noqa: PLC0415
+
+        return client_of(OAuth2Client, self.core, self.source(name, owner, account))
+
+    def declared_secret(self, secret_id: str) -> SecretDeclaration | None:
+        """Return what code or file declare about a secret."""
+        return self.core.wiring.secret_for(secret_id) or self.core.file.secret_for(secret_id)
+
+    def close(self) -> None:
+        """Wait for what is under way, and let go of all handles."""
+        core, self._core = self._core, None
+        if core is not None:
+            core.close()

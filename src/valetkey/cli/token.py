@@ -1,0 +1,61 @@
+"""``valetkey token`` and ``valetkey header``: the token itself, for programs that cannot ask a library."""
+
+from __future__ import annotations
+
+import sys
+
+from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.output import emit
+from valetkey.cli.session import Session
+from valetkey.cli.terminal import is_terminal, out
+
+
+@command(
+    "token",
+    json=True,
+    examples=(
+        "valetkey token github",
+        'curl -H "Authorization: Bearer $(valetkey token github)" https://api.github.com/user',
+        "valetkey header github | curl -H @- https://api.github.com/user    # better: not in the process list",
+    ),
+)
+@credential_argument
+@whose
+@pass_session
+def token(session: Session, *, name: str, owner: str | None, account: str) -> None:
+    """Print a valid access token of NAME, refreshed if need be.
+
+    On a pipe nothing follows the token, not even a line break.  Whoever has it can use the account until it ends:
+    prefer request, header or exec.
+    """
+    source = session.source(name, owner, account)
+    held = source.get()
+    if session.json:
+        emit(
+            {
+                "access_token": held.secret.reveal(),
+                "token_type": "Bearer",
+                "expires_at": held.end,
+                "granted": list(held.granted),
+            }
+        )
+        return
+    sys.stdout.write(held.secret.reveal() + "\n" * is_terminal(sys.stdout))
+
+
+@command(
+    "header",
+    examples=(
+        "valetkey header github | curl -sH @- https://api.github.com/user",
+        "valetkey header google --owner ada | curl -sH @- https://www.googleapis.com/oauth2/v3/userinfo",
+    ),
+)
+@credential_argument
+@whose
+@pass_session
+def header(session: Session, *, name: str, owner: str | None, account: str) -> None:
+    """Print the line "Authorization: Bearer ..." for NAME, as curl reads it with -H @-.
+
+    So the token stands neither in the process list nor in the history of your shell.
+    """
+    out(f"Authorization: {session.source(name, owner, account).get().header}")
