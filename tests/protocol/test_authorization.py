@@ -148,7 +148,7 @@ def test_a_provider_without_scopes_can_take_them_by_another_parameter() -> None:
 def test_nothing_declared_replaces_a_parameter_of_the_protocol(name: str, place: str) -> None:
     value: object = {name: "mine"} if place == "additional_params" else f"https://as.example/a?{name}=mine"
 
-    with pytest.raises(ConfigurationError, match=f"{place} sets '{name}'") as caught:
+    with pytest.raises(ConfigurationError, match=f"^site: {place} sets '{name}'") as caught:
         url(replace(SITE, **{place: value}))  # type: ignore[arg-type]
 
     assert caught.value.code == "parameter_reserved"

@@ -23,6 +23,8 @@ def params(error: str, description: str = "") -> CallbackParams:
         pytest.param("access_denied", "Permissions error", "by_person", id="Facebook"),
         pytest.param("user_cancelled_login", "", "by_person", id="LinkedIn: login"),
         pytest.param("user_cancelled_authorize", "", "by_person", id="LinkedIn: consent"),
+        pytest.param("user_denied", "", "by_person", id="user_denied"),
+        pytest.param("authorization_declined", "", "by_person", id="Microsoft: declined a device"),
         pytest.param("nope", "", "by_person", id="an alias"),
         pytest.param(
             "access_denied",

@@ -67,7 +67,7 @@ def test_an_app_with_a_secret_proves_itself_and_names_itself() -> None:
 
 
 def test_a_credential_without_the_endpoint_has_no_device_flow() -> None:
-    with pytest.raises(ConfigurationError, match="device_authorization_url") as caught:
+    with pytest.raises(ConfigurationError, match="^site: device_authorization_url") as caught:
         device_authorization_request(replace(SITE, device_authorization_url=""), APP, scopes=())
 
     assert caught.value.code == "url_missing"
@@ -120,6 +120,13 @@ def test_the_uri_is_found_under_googles_name() -> None:
 
     assert isinstance(found, DeviceAuthorization)
     assert found.verification_uri == "https://www.example.com/device"
+
+
+def test_a_uri_may_be_plain_http_for_nothing_of_ours_goes_there() -> None:
+    found = parse({**GOOD, "verification_uri": "http://as.example/device"})
+
+    assert isinstance(found, DeviceAuthorization)
+    assert found.verification_uri == "http://as.example/device"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def test_a_token_is_given_back_with_the_apps_own_proof() -> None:
 
     assert (request.method, request.url) == ("POST", "https://as.example/revoke?v=2")
     assert form(request) == {"token": "rt", "token_type_hint": "refresh_token"}
+    assert request.headers["Accept"] == "application/json"
     assert base64.b64decode(request.headers["Authorization"][6:]) == b"app%2F1:s3cret"
     assert "rt'" not in repr(request)
 
@@ -182,6 +183,7 @@ def test_what_is_missing_is_named(credential: OAuth2Credential, app: AppCredenti
         pytest.param(400, {"error": "invalid_token"}, id="invalid_token: dead already"),
         pytest.param(401, {"error": "invalid_token"}, id="invalid_token with 401"),
         pytest.param(400, {"status": 400, "message": "Invalid token"}, id="Twitch's invalid token"),
+        pytest.param(400, {"message": "Invalid token."}, id="the same with a full stop"),
         pytest.param(200, {"ok": False, "error": "token_revoked"}, id="Slack: revoked already"),
         pytest.param(200, {"error": "invalid_token"}, id="invalid_token with 200"),
     ],

@@ -121,8 +121,12 @@ def test_client_credentials_take_the_declared_parameters() -> None:
 @pytest.mark.parametrize(
     ("credential", "make", "words"),
     [
-        (replace(SITE, token_params={"code": "mine"}), code, "token_params sets 'code'"),
-        (replace(SITE, refresh_params={"refresh_token": "mine"}), refresh, "refresh_params sets 'refresh_token'"),
+        (replace(SITE, token_params={"code": "mine"}), code, "^site: token_params sets 'code'"),
+        (
+            replace(SITE, refresh_params={"refresh_token": "mine"}),
+            refresh,
+            "^site: refresh_params sets 'refresh_token'",
+        ),
     ],
 )
 def test_no_declared_parameter_replaces_one_of_the_protocol(

@@ -343,6 +343,8 @@ def test_a_form_encoded_answer_is_decoded() -> None:
         pytest.param(
             {"client_secret": "s", "session_id": "s", "device_code": "c", "api_key": "k"}, {}, id="secret names"
         ),
+        pytest.param({"site": "0123456789abcdef" * 2}, {"site": "0123456789abcdef" * 2}, id="a hexadecimal id"),
+        pytest.param({"site": "0123456789abcdef" * 2 + "0"}, {}, id="one digit more than an id"),
         pytest.param({"other": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ"}, {}, id="looks like a token"),
         pytest.param({"url": "https://x.example/cb#eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ"}, {}, id="token in a URL"),
         pytest.param({"refresh_token": "refreshme", "link": "https://x.example/?t=refreshme"}, {}, id="holds a token"),
