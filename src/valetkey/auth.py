@@ -58,6 +58,8 @@ class ConnectionAuth(httpx2.Auth):
             self._source.ensure_allowed(str(url), token)
             token.places.add(place)
         request.headers["Authorization"] = token.header
+        for name, value in token.extra:
+            request.headers.setdefault(name, value)
 
     def _refused(self, response: httpx2.Response, token: Token) -> bool | None:
         """Whether a 401 speaks of our token: True in RFC 6750's word, False without a word, None: not of our token.

@@ -47,6 +47,7 @@ class Token:
         granted: The scopes granted.
         hosts: The hosts that may see it.
         base: What relative URLs are joined to; empty where nobody knows.
+        extra: Headers that this provider wants on every API call, unless the caller sets them.
         places: Scheme, host and port of requests that were found allowed.
         mark: The store's change mark before it was read.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
@@ -56,6 +57,7 @@ class Token:
         "base",
         "due",
         "end",
+        "extra",
         "fingerprint",
         "granted",
         "header",
@@ -82,6 +84,7 @@ class Token:
         self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
         self.base = instance or credential.api_base_url
         self.mark = mark
+        self.extra = tuple(credential.api_headers.items())
         self.places: set[tuple[str, str, int | None]] = set()
         self.refresh_on_403 = credential.refresh_on_403
 

@@ -339,3 +339,15 @@ def test_streams_carry_the_token(face: Any) -> None:
         body = face.run(read())
 
     assert body
+
+
+def test_headers_that_the_provider_wants_go_with_every_call_unless_the_caller_sets_them(face: Any) -> None:
+    face.practice.declare("versioned", api_headers={"Notes-Version": "2026-01-01"})
+    face.practice.connect("versioned")
+    client = face.client("versioned")
+
+    default = client.get("/echo").json()["headers"]
+    own = client.get("/echo", headers={"Notes-Version": "2025-01-01"}).json()["headers"]
+
+    assert {k.lower(): v for k, v in default.items()}["notes-version"] == "2026-01-01"
+    assert {k.lower(): v for k, v in own.items()}["notes-version"] == "2025-01-01"
