@@ -59,15 +59,20 @@ def default_path() -> Path:
     Raises:
         ConfigurationError: No home folder can be found (``no_home``).
     """
-    if home := os.environ.get(HOME):
-        folder = Path(os.path.expanduser(home))  # noqa: PTH111 - Path.expanduser raises where there is no home
-    else:
-        import platformdirs  # noqa: PLC0415 - not needed by those who pass a path
-
-        folder = Path(platformdirs.user_data_dir("valetkey", appauthor=False))
-    if str(folder).startswith("~") or not (home or folder.is_absolute()):
+    home = os.environ.get(HOME)
+    folder = os.path.expanduser(home) if home else _data_folder()  # noqa: PTH111 - Path's raises where there is none
+    if folder.startswith("~"):
         raise no_home("this user has none")
-    return folder.absolute() / FILE_NAME
+    return Path(folder).absolute() / FILE_NAME
+
+
+def _data_folder() -> str:
+    import platformdirs  # noqa: PLC0415 - not needed by those who pass a path
+
+    try:
+        return platformdirs.user_data_dir("valetkey", appauthor=False)
+    except RuntimeError:  # versions differ: some return a path that begins with a tilde
+        return "~"
 
 
 def no_home(reason: str) -> ConfigurationError:

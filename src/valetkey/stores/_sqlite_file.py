@@ -21,6 +21,7 @@ _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 _OTHERS: Final = 0o077
 _PAUSE: Final = 0.01
+_WAL: Final = "wal"
 
 _making = threading.Lock()
 """Held from making a file to closing it again: closing any descriptor of a file drops all POSIX locks that the process
@@ -92,8 +93,9 @@ class DatabaseFile:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is erased does not linger in free pages
         connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync() alone leaves the data in the drive's cache
-        if version < len(schema.MIGRATIONS):
+        if _pragma(connection, "journal_mode") != _WAL:  # new, or restored from a copy that was made without it
             self._use_wal(connection)
+        if version < len(schema.MIGRATIONS):
             self._migrate(connection)
 
     def _version(self, connection: sqlite3.Connection) -> int:
@@ -123,7 +125,8 @@ class DatabaseFile:
                     raise
                 self._clock.sleep(_PAUSE)
                 continue
-            if mode != "wal":
+            if mode != _WAL and not self._warned:
+                self._warned = True
                 _log.warning("%s lies on a file system without shared memory: slower, and for one host only", self.path)
             return
 

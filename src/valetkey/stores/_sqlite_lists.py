@@ -11,6 +11,9 @@ from valetkey.stores._rows import COLUMNS
 from valetkey.stores._rules import stored_owner
 
 _ORDER: Final = ("credential", "owner", "account")
+_BY_SCOPE: Final = "missing_scope m CROSS JOIN connection c ON c.id = m.connection_id"
+"""CROSS JOIN keeps the order of the tables: the scopes lead, and give their order too."""
+_BY_SEARCH: Final = "connection c INDEXED BY connection_search"
 _SELECT: Final = ", ".join(f"c.{name}" for name in COLUMNS)
 
 
@@ -53,8 +56,8 @@ def page_statement(query: Query, after: Position | None, limit: int) -> tuple[st
     _filter(where, query)
     if after is not None:
         where.after(after)
-    # CROSS JOIN keeps the order of the tables: the scopes lead, and give their order too.
-    tables = "missing_scope m CROSS JOIN connection c ON c.id = m.connection_id" if by_scope else "connection c"
+    one_owner = query.own or query.owner is not None
+    tables = _BY_SCOPE if by_scope else _BY_SEARCH if query.search and not one_owner else "connection c"
     order = ", ".join(f"{where.key}.{name}" for name in _ORDER)
     conditions = " AND ".join(where.conditions)
     return f"SELECT {_SELECT} FROM {tables} WHERE {conditions} ORDER BY {order} LIMIT ?", [*where.values, limit]  # noqa: S608 - names of ours

@@ -18,7 +18,7 @@ from valetkey.stores._sqlite_lists import page_statement
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - all statements are made of names of ours
 _BY_ID: Final = f"{_SELECT} WHERE id = ?"
 _BY_KEY: Final = f"{_SELECT} WHERE env = ? AND credential = ? AND owner = ? AND account = ?"
-_BY_DATA_KEY: Final = f"{_SELECT} WHERE key_id = ? ORDER BY id LIMIT ?"
+_BY_DATA_KEY: Final = f"{_SELECT} WHERE key_id = ? LIMIT ?"
 _PLACES: Final = ", ".join(f":{name}" for name in WRITTEN)
 _INSERT: Final = f"INSERT INTO connection ({', '.join(WRITTEN)}) VALUES ({_PLACES})"  # noqa: S608
 _SET_CLAIM: Final = ", ".join(f"{name} = ?" for name in (*CLAIM, "doubt"))
