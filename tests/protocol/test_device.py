@@ -67,7 +67,7 @@ def test_an_app_with_a_secret_proves_itself_and_names_itself() -> None:
 
 
 def test_a_credential_without_the_endpoint_has_no_device_flow() -> None:
-    with pytest.raises(ConfigurationError, match="^site: device_authorization_url") as caught:
+    with pytest.raises(ConfigurationError, match=r"^site: device_authorization_url") as caught:
         device_authorization_request(replace(SITE, device_authorization_url=""), APP, scopes=())
 
     assert caught.value.code == "url_missing"

@@ -54,7 +54,7 @@ def test_a_credential_without_a_userinfo_url_is_not_asked() -> None:
 
 
 def test_the_token_goes_to_https_only() -> None:
-    with pytest.raises(ConfigurationError, match="^site: userinfo_url"):
+    with pytest.raises(ConfigurationError, match=r"^site: userinfo_url"):
         userinfo_request(replace(SITE, userinfo_url="http://id.example/me"), GRANT)
 
 
