@@ -306,12 +306,26 @@ def test_what_comes_from_outside_is_escaped(listener: LoopbackListener, browser:
     assert text.count("&lt;script&gt;") == 2
 
 
+def _asked_for_done(listener: LoopbackListener, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what is set when a browser asks how it ended."""
+    asked, done = threading.Event(), listener._done
+
+    def noted() -> Any:
+        asked.set()
+        return done()
+
+    monkeypatch.setattr(listener, "_done", noted)
+    return asked
+
+
 def test_a_finished_browser_waits_for_the_real_outcome(
-    listener: LoopbackListener, browser: Browser, background: Any
+    listener: LoopbackListener, browser: Browser, background: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.start()
     browser.get(CALLBACK)
+    asked = _asked_for_done(listener, monkeypatch)
     page = background(browser.get, "/done")
+    assert asked.wait(10)
     assert not page.done()
 
     listener.report(Outcome(kind="failed", provider="Notes", code="code_refused"))
@@ -326,13 +340,7 @@ def test_closing_tells_a_waiting_browser_to_look_at_the_terminal(
         browser = Browser(listener)
         browser.start()
         browser.get(CALLBACK)
-        waiting, done = threading.Event(), listener._done
-
-        def noted() -> Any:
-            waiting.set()
-            return done()
-
-        monkeypatch.setattr(listener, "_done", noted)
+        waiting = _asked_for_done(listener, monkeypatch)
         page = background(browser.get, "/done")
         assert waiting.wait(10)
     assert "The terminal says how it went" in page.result(10).text

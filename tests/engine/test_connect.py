@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -274,3 +275,29 @@ def test_a_code_goes_to_no_other_client_or_server_than_it_was_asked_for(stage: A
         _finish(stage, start, callback=callback)
     assert caught.value.code == "client_changed"
     assert stage.wire.sent == []
+
+
+def test_of_two_that_finish_at_once_one_gets_through(stage: Any) -> None:
+    start = stage.start()
+    callback = stage.provider.approve(start.url)
+    take = stage.store.take_document
+
+    def overtaken(*args: Any, **options: Any) -> Any:
+        stage.store.take_document = take
+        take(*args, **options)
+        return take(*args, **options)
+
+    stage.store.take_document = overtaken
+
+    with pytest.raises(StateMismatch):
+        _finish(stage, start, callback=callback)
+    assert stage.provider.token_requests == 0
+
+
+def test_a_state_that_is_drawn_twice_starts_nothing(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.start()
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "x" * 43)
+    stage.start()
+
+    with pytest.raises(ConnectError):
+        stage.start()

@@ -15,8 +15,9 @@ from valetkey.errors import (
     ConnectError,
     StateMismatch,
 )
-from valetkey.model.connections import Expect
-from valetkey.values import Request
+from valetkey.model.connections import Expect, Sealed
+from valetkey.model.credentials import AppCredentials
+from valetkey.values import Request, Secret
 
 
 def _finish(stage: Any, start: Any, **options: Any) -> Any:
@@ -73,6 +74,33 @@ def test_the_replaced_grant_is_revoked_only_where_that_cannot_hurt_the_new_one(
     new = open_grant(stage.world, record)
     assert new is not None
     assert stage.provider.is_live(new.access_token.reveal())
+
+
+def test_a_grant_that_came_back_the_same_is_not_revoked(stage: Any) -> None:
+    stage.change(revocation_reach="token")
+    stage.provider.change_answer(refresh_token="always-the-same")
+    stage.connect()
+    stage.connect()
+
+    assert stage.provider.revocations == 0
+
+
+def test_a_replaced_grant_of_another_app_is_not_sent_anywhere(stage: Any) -> None:
+    stage.change(revocation_reach="token")
+    stage.connect()
+    stage.provider.register_client("another", "secret")
+    stage.apps = AppCredentials(client_id="another", client_secret=Secret("secret"))
+
+    assert stage.connect().client_id == "another"
+    assert stage.provider.revocations == 0
+
+
+def test_a_replaced_grant_that_cannot_be_opened_does_not_stand_in_the_way(stage: Any) -> None:
+    stage.change(revocation_reach="token")
+    record = stage.connect()
+    stage.store.swap(replace(record, sealed=Sealed(b"x", record.sealed.key_id)), expect=Expect.of(record))
+
+    assert stage.connect().state == "connected"
 
 
 def test_a_refresh_meanwhile_does_not_stand_in_the_way(stage: Any) -> None:

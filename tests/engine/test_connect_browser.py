@@ -356,6 +356,13 @@ def test_connections_of_different_owners_do_not_wait_for_each_other(stage: Any) 
             assert other.take()
 
 
+def test_of_two_that_take_a_lease_at_once_one_gets_it(stage: Any) -> None:
+    with Lease(stage.world, stage.key()) as one, Lease(stage.world, stage.key()) as other:
+        stage.store.get_document, look = lambda *_, **__: None, stage.store.get_document
+        assert [one.take(), other.take()] == [True, False]
+        stage.store.get_document = look
+
+
 def test_a_lease_is_renewed_and_only_its_holder_gives_it_back(stage: Any) -> None:
     lease = Lease(stage.world, stage.key())
     assert lease.take()

@@ -75,6 +75,18 @@ def test_only_the_token_that_the_provider_takes_back_is_sent(stage: Any, only: A
     assert f"token_type_hint={hint}" in _form(request)
 
 
+def test_a_token_that_the_provider_does_not_take_back_is_not_said_to_be_revoked(stage: Any) -> None:
+    stage.change(revocation_token="refresh_token")
+    stage.provider.omit_refresh_token()
+    stage.connect()
+
+    done = _disconnect(stage)
+    assert done.told == (
+        "Disconnected. Notes takes back no token that still lives; the access token lives until 2027-01-15 09:00 UTC."
+    )
+    assert stage.provider.revocations == 0
+
+
 def test_without_a_revocation_endpoint_it_says_until_when_the_token_lives(stage: Any) -> None:
     stage.change(revocation_url="")
     stage.connect()

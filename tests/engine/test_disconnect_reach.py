@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from valetkey.engine import revoking
 from valetkey.engine.disconnect import disconnect, revoke_grant
 from valetkey.engine.storing import put_grant
 from valetkey.engine.world import open_grant
@@ -70,6 +71,33 @@ def test_a_connection_of_another_client_is_not_in_the_way(stage: Any) -> None:
     )
 
     assert _disconnect(stage, stage.key(account="a")).may_live == ()
+
+
+def test_a_connection_that_was_made_anew_meanwhile_is_not_ended(stage: Any) -> None:
+    stage.change(revocation_reach="user")
+    stage.connect()
+    swap = stage.store.swap
+
+    def reconnected(*args: Any, **options: Any) -> Any:
+        stage.store.swap = swap
+        done = swap(*args, **options)
+        stage.connect()
+        return done
+
+    stage.store.swap = reconnected
+
+    assert "would also end notes" in _disconnect(stage).told
+    assert stage.provider.revocations == 0
+    assert stage.record().state == "connected"
+
+
+def test_all_pages_are_looked_through(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revoking, "_PAGE", 1)
+    stage.change(revocation_reach="user")
+    for account in ("a", "b", "c"):
+        stage.connect(stage.key(account=account), login="ada" if account != "b" else "bob")
+
+    assert "would also end notes//c" in _disconnect(stage, stage.key(account="a")).told
 
 
 # -- a grant that nobody wants

@@ -134,7 +134,7 @@ def finish_authorization(
         WrongUser: `owner` is not who started.
         IssuerMismatch: Another server answered.
         AuthorizationDenied: Access was not given.
-        ConnectError: Anything else that ends a sign-in; see `exchange.buy` and `storing.store_grant`.
+        ConnectError: Anything else that ends a sign-in; see `exchange.buy` and `storing.put_grant`.
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: The provider was not reached.
     """

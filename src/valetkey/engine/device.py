@@ -94,7 +94,7 @@ def finish_device(
     Raises:
         ConsentExpired: Nobody entered the code in time.
         AuthorizationDenied: Access was not given.
-        ConnectError: Any other end; see `exchange.refusal_error` and `storing.store_grant`.
+        ConnectError: Any other end; see `exchange.refusal_error` and `storing.put_grant`.
     """
     app = world.app(credential)
     with reserved(world, credential, key, since=flow.incarnation) as before:

@@ -59,13 +59,10 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
         msg = "forget() needs an owner"
         raise ConfigurationError(msg, code="owner_empty", hint="pass the id of the user or tenant to forget")
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
-    done = [_forget_one(world, record) for record in _of_owner(world, owner, env)]
+    records = list(_pages(world, Query(env=env, owner=owner)))
+    done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     return done
-
-
-def _of_owner(world: World, owner: str, env: str) -> list[Record]:
-    return list(_pages(world, Query(env=env, owner=owner)))
 
 
 def _pages(world: World, query: Query) -> Iterator[Record]:
@@ -94,11 +91,11 @@ def _forget_one(world: World, record: Record) -> Disconnected:
 
 def _disconnect(world: World, credential: OAuth2Credential | None, key: ConnectionKey) -> Disconnected:
     """Disconnect; without a declared credential nothing can be revoked."""
-    old = _tombstone(world, key)
+    ended = _tombstone(world, key)
     delete_flows(world, lambda other: other == key)
-    if old is None:
+    if ended is None:
         return Disconnected(record=world.store.load(key))
-    now = world.store.find(old.id) or replace(old, sealed=None)
+    old, now = ended
     world.changed(now)
     tell(world, "disconnected", now)
     result = revoke(world, credential, old)
@@ -106,8 +103,8 @@ def _disconnect(world: World, credential: OAuth2Credential | None, key: Connecti
     return _told(now, result)
 
 
-def _tombstone(world: World, key: ConnectionKey) -> Record | None:
-    """Mark the row as disconnected, whoever holds its claim, and return it as it was; None: there was no grant."""
+def _tombstone(world: World, key: ConnectionKey) -> tuple[Record, Record] | None:
+    """Mark the row as disconnected, whoever holds its claim; returns it as it was and as it is.  None: no grant."""
     while True:
         record = world.store.load(key)
         if record is None or record.state == "disconnected":
@@ -116,8 +113,8 @@ def _tombstone(world: World, key: ConnectionKey) -> Record | None:
             # A sign-in under way holds it.  It was never connected, so nothing is left to show.
             if world.store.delete(record):
                 return None
-        elif world.store.swap(_dead(record), expect=Expect.of(record)) is not None:
-            return record
+        elif (stored := world.store.swap(_dead(record), expect=Expect.of(record))) is not None:
+            return record, stored
 
 
 def _dead(record: Record) -> Record:

@@ -53,11 +53,9 @@ def revoke(world: World, credential: OAuth2Credential | None, record: Record) ->
 
     `credential` None: it is not declared any more.
     """
-    if record.sealed is None:
-        return Revocation()
     if credential is None:
         name = record.key.credential
-        return _not_revoked(f"{name} is not declared any more, so nothing was revoked there", f"the app at {name}")
+        return _not_revoked(f"{name} is not declared any more, so nothing was revoked there", name)
     try:
         grant = open_grant(world, record)
     except (DecryptionFailed, ValueError):
@@ -128,10 +126,12 @@ def _obstacle(world: World, credential: OAuth2Credential, record: Record | None,
 def _sibling(world: World, record: Record, identity: Identity | None) -> Record | None:
     """Return a live connection that a revocation with the reach of a user would end too.
 
+    It may be this very one, where it was connected anew in the meantime.
+
     Where who it is at the provider is not known of both, the same owner counts as the same user.
     """
     for other in _candidates(world, record, identity):
-        if other.id == record.id or other.sealed is None or other.state == "disconnected":
+        if other.sealed is None or other.state == "disconnected":
             continue
         if record.client_id and other.client_id and record.client_id != other.client_id:
             continue

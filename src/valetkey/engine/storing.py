@@ -28,41 +28,6 @@ class Stored:
     replaced: Record
 
 
-def store_grant(
-    world: World,
-    credential: OAuth2Credential,
-    key: ConnectionKey,
-    grant: Grant,
-    *,
-    requested: tuple[str, ...],
-    client_id: str,
-    before: Record | None,
-    identity: Identity | None = None,
-    params: Mapping[str, str] | None = None,
-) -> Record:
-    """Store a grant that was just got, as a new incarnation of its connection; returns the record.
-
-    `before` is the record as it was when getting the grant began, None where there was none.  Where it was refreshed
-    or reconnected meanwhile, the new grant takes its place all the same.  `params` None keeps those of the record.
-
-    Raises:
-        ConnectError: It was disconnected meanwhile (``disconnected_meanwhile``); the grant is not stored.
-        StoreUnavailable: The store does not answer; the grant is not stored.
-    """
-    stored = put_grant(
-        world,
-        credential,
-        key,
-        grant,
-        requested=requested,
-        client_id=client_id,
-        before=before,
-        identity=identity,
-        params=params,
-    )
-    return stored.record
-
-
 def put_grant(
     world: World,
     credential: OAuth2Credential,
@@ -77,7 +42,16 @@ def put_grant(
     tags: Mapping[str, str] | None = None,
     event: str = "connected",
 ) -> Stored:
-    """Do what `store_grant` does, and tell which record the new one replaced.  `tags` None keeps those that are."""
+    """Store a grant that was just got, as a new incarnation of its connection; `event` tells of it.
+
+    `before` is the record as it was when getting the grant began, None where there was none.  Where it was refreshed
+    or reconnected meanwhile, the new grant takes its place all the same.  `params` and `tags` None keep those that
+    are.  A claim that is held on the record ends: what its holder brings is of the old incarnation.
+
+    Raises:
+        ConnectError: It was disconnected meanwhile (``disconnected_meanwhile``); the grant is not stored.
+        StoreUnavailable: The store does not answer; the grant is not stored.
+    """
     current = before or reserve(world, credential, key)
     while True:
         _refuse_disconnected(current, before)
