@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from valetkey.engine.disconnect import Disconnected
+    from valetkey.model.secrets import SecretDeclaration
 T = TypeVar("T")
 DECLARATION = "declaration"
 KEPT = 1024
@@ -207,6 +208,17 @@ class Core:
         ledger = getattr(self.store, "ledger", self.store)
         own = StoreSecrets(ledger, self.vault, self.env)
         return own if self._given_secrets is None else ChainSecrets(self._given_secrets, own)
+
+    def secret_declaration(self, secret_id: str) -> SecretDeclaration | None:
+        """Return what was declared about a secret, by its id or its name; of an app's secret, what is usual."""
+        declared = [secret for wiring in (self.wiring, self.file) for secret in wiring.secrets()]
+        for secret in (
+            *(s for s in declared if s.secret_id == secret_id),
+            *(s for s in declared if s.name == secret_id),
+        ):
+            return secret
+        credential = next((c for c in self.credentials() if c.secret_id == secret_id), None)
+        return None if credential is None else self.wiring.app_secret(credential)
 
     def app(self, credential: OAuth2Credential) -> AppCredentials:
         """Read the app credentials of a credential, anew each time."""

@@ -19,13 +19,13 @@ from valetkey.model.connections import (
     token_secret_id,
 )
 from valetkey.model.credentials import OAuth2Credential
-from valetkey.model.ports import SecretService
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
     from valetkey.engine.connect import AuthorizationStart
+    from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
     from valetkey.interaction import Interaction
@@ -52,15 +52,17 @@ class Desk:
         """Return the token source that the arguments name."""
         return self.core.source(self.key(credential, owner, account))
 
-    def secrets(self) -> SecretService:
+    def secrets(self) -> DeclaredSecrets:
         """Return the secrets of this environment, token objects among them."""
+        from valetkey.engine.declared import DeclaredSecrets  # noqa: PLC0415
         from valetkey.engine.secrets import TokenSecrets  # noqa: PLC0415
 
         core = self.core
         names = {c.token_secret_id: c.name for c in core.credentials()}
-        return TokenSecrets(
+        service = TokenSecrets(
             core.store, core.sealer, core.env, core.secret_service, credential_by_token_secret_id=names.get
         )
+        return DeclaredSecrets(service, core.secret_declaration)
 
     # -- connecting
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from valetkey.engine.connect import AuthorizationStart
+    from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
 
@@ -81,8 +82,11 @@ class _Valet:
         return self._core.env
 
     @property
-    def secrets(self) -> SecretService:
-        """Where the secrets of this environment are: app credentials, declared secrets, and the token objects."""
+    def secrets(self) -> DeclaredSecrets:
+        """The secrets of this environment: app credentials, declared secrets, and the token objects.
+
+        A secret service whose values are checked against what `wire_secret` declared; its calls block.
+        """
         return self._desk.secrets()
 
     def __repr__(self) -> str:

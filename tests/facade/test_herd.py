@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +20,6 @@ from valetkey.testing import Practice, PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 
 HOUR = 3600
-PROGRAM = Path(__file__).parent / "programs" / "caller.py"
 
 
 def test_a_hundred_threads_refresh_once(practice: Practice) -> None:
@@ -120,14 +118,13 @@ def test_a_loop_that_ends_during_the_refresh_costs_nothing(practice: Practice) -
 class Family:
     """A parent that has connected an account on the real clock, and programs of their own that use it."""
 
-    def __init__(self, provider: PracticeProvider, folder: Path) -> None:
+    def __init__(self, provider: PracticeProvider, folder: Path, callers: Any) -> None:
         self.provider = provider
-        self.folder = folder
+        self.start, self.go, self.result = callers.start, callers.go, callers.result
         app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
         credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
         paths = {"store": str(folder / "valetkey.db"), "key": str(folder / "key"), "env": "test"}
-        self.settings = folder / "settings.json"
-        self.settings.write_text(json.dumps({"credential": credential, "app": app, **paths}))
+        callers.know({"name": "notes", "credential": credential, "app": app, **paths})
         wiring = Wiring()
         wiring.oauth2_credential("notes", **credential)
         secrets = MemorySecrets()
@@ -138,45 +135,16 @@ class Family:
         provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
         start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
         self.valet.finish(provider.approve(start.url), binding=start.binding)
-        self.running: list[subprocess.Popen[str]] = []
-
-    def start(self, mode: str, count: int = 1) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(PROGRAM), str(self.settings), mode, str(count)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.running.append(process)
-        return process
-
-    def go(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-
-    def result(self, process: subprocess.Popen[str]) -> list[str]:
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        outcome: list[str] = json.loads(out)
-        return outcome
-
-    def close(self) -> None:
-        for process in self.running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-        self.valet.close()
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Iterator[Family]:
+def family(tmp_path: Path, callers: Any) -> Iterator[Family]:
     with PracticeProvider() as provider:
-        family = Family(provider, tmp_path)
+        family = Family(provider, tmp_path, callers)
         yield family
         provider.reset_faults()
-        family.close()
+        callers.close()
+        family.valet.close()
 
 
 def refreshed_once(provider: PracticeProvider) -> bool:

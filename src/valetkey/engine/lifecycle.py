@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from valetkey.engine.trouble import not_connected
 from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
-from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.connections import ConnectionKey, Record, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.names import check_owner
@@ -69,13 +69,23 @@ def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Reco
     Raises:
         NotConnected: Nobody connected it yet, or it was disconnected.
     """
-    record = world.store.load(key)
+    record = world.store.load(key) or _left_by_others(world, credential, key)
     by_itself = credential.grant == "client_credentials"
     if record is None and by_itself:
         return Record(id="", key=key)
     if record is None or record.state == "disconnected" or (record.sealed is None and not by_itself):
         raise not_connected(key, credential, record)
     return record
+
+
+def _left_by_others(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record | None:
+    """Take over a token object that a plain secret service holds although this host knows nothing of it yet."""
+    holds = getattr(world.store, "holds", None)
+    if holds is None or not holds(token_secret_id(credential.token_secret_id, key.owner, key.account)):
+        return None
+    from valetkey.engine.storing import reserve  # noqa: PLC0415 - once per connection and host
+
+    return reserve(world, credential, key)
 
 
 def usable(world: World, credential: OAuth2Credential, record: Record, want: Want) -> bool:

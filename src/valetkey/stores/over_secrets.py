@@ -23,6 +23,7 @@ _LOOK: Final = 1.0
 _TURN: Final = 10.0
 _PATIENCE: Final = 2.0
 _NAP: Final = 0.005
+_LEASE: Final = "lease"
 
 
 class SecretServiceStore(LedgerPart):
@@ -89,6 +90,10 @@ class SecretServiceStore(LedgerPart):
         page = self.ledger.list(replace(query, env=_tokens.ledger_env(query.env)), cursor=cursor, limit=limit)
         found = [self._listed(row) for row in page.items]
         return RecordPage(tuple(r for r in found if r is not None and _rules.matches(r, query)), page.cursor)
+
+    def holds(self, secret_id: str) -> bool:
+        """Whether the service holds a token object under that id, whoever put it there."""
+        return self._get(secret_id) is not None
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:
         """Return True as soon as the row differs from `record` or is gone, False after `timeout` s.
@@ -305,13 +310,23 @@ class SecretServiceStore(LedgerPart):
         holder = {"holder": secrets.token_hex(16)}
         while True:
             until = self.ledger.now() + _TURN
-            lease = Document(kind="lease", id=f"secret:{secret_id}", body=holder, expires_at=until)
-            stored = self.ledger.put_document(lease, expect=0)
+            lease = Document(kind=_LEASE, id=f"secret:{secret_id}", body=holder, expires_at=until)
+            stored = self.ledger.put_document(lease, expect=self._free_version(lease))
             if stored is not None or self._clock.monotonic() > give_up:
                 return stored
             self._clock.sleep(_NAP)
 
+    def _free_version(self, lease: Document) -> int:
+        """Return the version at which the lease is free: 0, or that of one which ends later than any turn does.
+
+        Then the wall clock was set back, and whoever held it may be long gone.
+        """
+        there = self.ledger.get_document(_LEASE, lease.id)
+        if there is None or (there.expires_at or 0.0) <= (lease.expires_at or 0.0):
+            return 0
+        return there.version
+
     def _end_turn(self, lease: Document) -> None:
-        # Over at once, but not deleted, so that its version goes on counting.  Where the ledger fails, it ends later.
+        # Over, but not deleted, so that its version goes on counting.  Where the ledger fails, it ends by itself.
         with suppress(StoreError):
-            self.ledger.put_document(replace(lease, expires_at=self.ledger.now()), expect=lease.version)
+            self.ledger.put_document(replace(lease, expires_at=0.0), expect=lease.version)
