@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import inspect
+import json
 import os
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -71,3 +76,121 @@ def _own_wiring(_own_world: None) -> Iterator[None]:
     wiring = sys.modules.get("valetkey.model.wiring")  # a test that never loaded it declared nothing
     if wiring is not None:
         wiring.reset_default_wiring()
+
+
+# -- both facades ------------------------------------------------------------------------------------------------------
+
+
+class Colour:
+    """One of the two facades, with the event loop that it runs on where it needs one.
+
+    Attributes:
+        name: ``sync`` or ``async``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._runner = asyncio.Runner() if name == "async" else None
+
+    def run(self, awaitable: Any) -> Any:
+        """Wait for something of the asynchronous facade."""
+
+        async def wait() -> Any:
+            return await awaitable
+
+        assert self._runner is not None
+        return self._runner.run(wait())
+
+    def blocking(self, target: Any) -> Any:
+        """Return a valet or client of this colour, to be called as if it blocked."""
+        return Blocking(target, self)
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+
+
+class Blocking:
+    """A valet or client of either colour, called as if it blocked; `target` is the thing itself."""
+
+    def __init__(self, target: Any, colour: Colour) -> None:
+        self.target = target
+        self._colour = colour
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self.target, name)
+        if not inspect.isroutine(member):
+            return member
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = member(*args, **kwargs)
+            if inspect.isawaitable(result):
+                result = self._colour.run(result)
+            return Blocking(result, self._colour) if hasattr(result, "get_access_token") else result
+
+        return call
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
+    """Run the test over both facades."""
+    colour = Colour(request.param)
+    yield colour
+    colour.close()
+
+
+# -- other processes ---------------------------------------------------------------------------------------------------
+
+
+class Callers:
+    """Programs of their own that use the connections of a store: see ``programs/caller.py``.
+
+    They do nothing before they are told to go.
+    """
+
+    program = Path(__file__).parent / "programs" / "caller.py"
+
+    def __init__(self, folder: Path) -> None:
+        self._settings = folder / "callers.json"
+        self._running: list[subprocess.Popen[str]] = []
+
+    def know(self, settings: Mapping[str, Any]) -> None:
+        """Tell them where the store and its key are, and what is declared."""
+        self._settings.write_text(json.dumps(settings))
+
+    def start(self, mode: str, count: int = 1) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(self.program), str(self._settings), mode, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._running.append(process)
+        return process
+
+    def go(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    def result(self, process: subprocess.Popen[str]) -> list[str]:
+        """Wait for its end, and return what its calls came to: HTTP statuses and error codes."""
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        outcome: list[str] = json.loads(out)
+        return outcome
+
+    def close(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def callers(tmp_path: Path) -> Iterator[Callers]:
+    """Give what starts programs that use connections; they are gone when the test ends."""
+    callers = Callers(tmp_path)
+    yield callers
+    callers.close()
