@@ -6,7 +6,9 @@ import shlex
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +90,7 @@ def test_a_folder_that_may_not_be_written(open_folder: Path, as_plain_user: AsPl
     folder.mkdir(0o755)
     folder.chmod(0o555)
     for path in (folder / "valetkey.db", folder / "below" / "valetkey.db"):
-        kind, code, text, hint = as_plain_user(lambda path=path: trouble(SQLiteStore(path).store_id))
+        kind, code, text, hint = as_plain_user(partial(trouble, SQLiteStore(path).store_id))
         assert (kind, code) == ("StoreUnavailable", "store_read_only")
         assert str(path) in text
         assert str(path.parent) in hint
@@ -190,8 +192,6 @@ def test_a_store_that_is_locked_for_too_long(path: Path) -> None:
 
 
 def test_a_thread_that_does_not_give_the_writer_back(path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     store = SQLiteStore(path, busy_timeout=0.05)
     record = connected(store)
     with store._writer.lend(), ThreadPoolExecutor(1) as threads:
