@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +116,7 @@ class Core:
 
     def _open(self) -> World:
         from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
-        from valetkey.model.sealing import PlainSealer, Vault  # noqa: PLC0415
+        from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
         from valetkey.stores import open_store  # noqa: PLC0415
 
         with self._lock:
@@ -126,10 +127,11 @@ class Core:
             ledger = store if sealed else getattr(store, "ledger", store)
             self.keys = open_keys(self._key_choice, store=ledger)
             self.vault = Vault(ledger, self.keys, clock=self.clock)
+            sealer = self.vault if sealed else ServiceSealer(self.vault)
             self._record_declarations(store)
             self._world = World(
                 store=store,
-                sealer=self.vault if sealed else PlainSealer(),
+                sealer=sealer,
                 endpoint=HttpEndpoint(self.http, self.clock),
                 clock=self.clock,
                 credential=self.credential,
@@ -363,6 +365,21 @@ class Core:
         from valetkey.bridge import landing  # noqa: PLC0415 - only programs that have an event loop pay for it
 
         return await landing(self.flights.call(function))
+
+    async def beside(self, function: Callable[[], T]) -> T:
+        """Run a function that waits for a person in a thread which does not hold up the end of the interpreter."""
+        from valetkey.bridge import landing  # noqa: PLC0415
+
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="valetkey-person", daemon=True).start()
+        return await landing(future)
 
     async def in_background(self, function: Callable[[], T]) -> T:
         """Run a blocking function in the loop's own threads: for what waits for the flights themselves."""

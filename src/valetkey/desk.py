@@ -91,7 +91,7 @@ class Desk:
         world = self.core.world
         if how == "browser":
             record = connecting.connect_browser(
-                world, declared, key, scopes=wanted, port=port, interaction=talk, timeout=timeout
+                world, declared, key, scopes=wanted, port=port, interaction=talk, timeout=timeout, run=self.core.call
             )
         elif how == "device":
             record = connecting.connect_device(world, declared, key, scopes=wanted, interaction=talk)

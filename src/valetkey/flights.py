@@ -101,6 +101,7 @@ class _Pulse:
         self._live: set[int] = set()
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
+        self._closing = False
 
     @contextmanager
     def __call__(self, every: float, beat: Callable[[], object]) -> Generator[None]:
@@ -131,7 +132,8 @@ class _Pulse:
                 while self._due and self._due[0][1] not in self._live:
                     heapq.heappop(self._due)
                 if not self._due:
-                    self._wake.wait(1.0)
+                    if not self._closing:
+                        self._wake.wait(1.0)
                     if not self._live:
                         self._thread = None
                         return None
@@ -146,9 +148,11 @@ class _Pulse:
         """End the thread, if nothing is alive any more, and wait for it."""
         with self._wake:
             thread = self._thread
+            self._closing = True
             self._wake.notify()
         if thread is not None:
             thread.join(2.0)
+        self._closing = False
 
 
 _everywhere: weakref.WeakSet[Flights] = weakref.WeakSet()

@@ -255,7 +255,7 @@ class AsyncValet(_Valet):
         how: How = "browser",
         port: int | None = None,
     ) -> Status:
-        return await self._core.in_flight(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+        return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
 
     @like(Valet.authorize)
     async def authorize(

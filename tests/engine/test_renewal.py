@@ -12,7 +12,7 @@ from valetkey.engine.disconnect import disconnect
 from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.renewal import heal
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE
-from valetkey.engine.world import grant_label
+from valetkey.engine.world import grant_label, open_grant
 from valetkey.errors import (
     ClientRejected,
     ConfigurationError,
@@ -450,6 +450,28 @@ def test_an_empty_400_counts_as_refused_only_after_three_tries(expired: Any) -> 
     with pytest.raises(ReauthorizationRequired):
         get(expired)
     assert expired.record().state == "needs_reauth"
+
+
+def test_the_page_of_a_proxy_never_ends_a_grant(expired: Any) -> None:
+    for _ in range(5):
+        expired.provider.fail_next(status=403, body=b"<html>blocked by the firewall</html>")
+        with pytest.raises(ProviderError):
+            get(expired)
+        expired.clock.advance(HOUR)
+
+    assert expired.record().state == "refresh_failing"
+
+
+def test_the_refresh_token_of_an_answer_that_must_not_be_used_is_kept_in_quarantine(expired: Any) -> None:
+    expired.provider.token_type_as("mac")
+
+    with pytest.raises(ProviderError):
+        get(expired)
+
+    grant = open_grant(expired.world, expired.record())
+    assert grant is not None
+    assert grant.quarantined is not None
+    assert expired.provider.live_grants == 1
 
 
 @pytest.mark.parametrize("body", [b"", b'{"error": "invalid_client"}'], ids=["empty 401", "invalid_client"])

@@ -179,7 +179,7 @@ class TokenSecrets:
         for base, owner, account in _readings(secret_id):
             name = self._credential(base)
             record = None if name is None else self._store.load(ConnectionKey(self._env, name, owner, account))
-            if record is not None and record.secret_id in {"", secret_id}:
+            if record is not None:
                 return record
         return None
 

@@ -154,5 +154,5 @@ def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: 
     if current is not None and current.access_fp == new.access_fp and current.sealed is not None:
         return Held(current, grant)
     if current is None or current.state == "disconnected":
-        revoke_grant(world, credential, grant)
+        revoke_grant(world, credential, grant, record=new)
     return None

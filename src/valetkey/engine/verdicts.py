@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import Final
 
 from valetkey.engine.apps import app_rejected
-from valetkey.engine.storing import tell
+from valetkey.engine.storing import swap_sealed, tell
 from valetkey.engine.trouble import needs_person
 from valetkey.engine.windows import backoff
-from valetkey.engine.world import World
+from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
 from valetkey.model.connections import Expect, Reason, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.grants import Grant
 from valetkey.model.ports import KeyRetired
 from valetkey.protocol.token_response import Refusal
 
 UNCLEAR_TRIES = 3
 """An empty 400 counts as a refusal after so many tries over back-off (R12)."""
-
-_REASONS: Final[tuple[tuple[str, Reason], ...]] = (
-    (r"rapt|polic|admin|conditional.access|password|session control", "policy_changed"),
-    (r"already (been )?used|reuse|replay|rotated|one.time", "reuse_detected"),
-    (r"revok|withdrawn|withdrew|removed|uninstall|deauthori", "revoked"),
-    (r"expire|inactiv|idle|too old", "idle_expired"),
-)
 
 
 def release(world: World, record: Record, holder: str, *, doubt: int | None = None) -> None:
@@ -63,7 +55,7 @@ def refused(
         unanswered(world, credential, record, holder, _words(refusal), retry=retry)
     elif refusal.kind == "client":
         _refused_app(world, credential, record, holder, app, refusal)
-    elif refusal.kind == "grant" or (refusal.kind == "unclear" and _unclear_too_often(record)):
+    elif refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(record)):
         _refused_grant(world, credential, record, holder, refusal)
     else:
         raise _put_off(world, credential, record, holder, refusal)
@@ -135,12 +127,8 @@ def _refused_grant(world: World, credential: OAuth2Credential, record: Record, h
 
 
 def reason_of(refusal: Refusal) -> Reason:
-    """Tell from the provider's words why a grant ended; ``unknown`` where they do not say."""
-    words = f"{refusal.error} {refusal.description}".lower()
-    for pattern, reason in _REASONS:
-        if re.search(pattern, words):
-            return reason
-    return "unknown"
+    """Tell from the provider's words why a grant ended; ``unknown`` where it says nothing at all."""
+    return "unknown" if refusal.reason == "revoked" and not refusal.description else refusal.reason
 
 
 def _refused_app(
@@ -167,7 +155,7 @@ def _put_off(
 ) -> ProviderError:
     """Not now, or not like this: the grant is kept and tried again later."""
     name = credential.display_name or credential.name
-    error = "unclear" if refusal.kind == "unclear" else refusal.error or f"http_{refusal.status}"
+    error = "unclear" if refusal.counts_as_refused else refusal.error or f"http_{refusal.status}"
     wait = _failing(
         world,
         record,
@@ -176,6 +164,7 @@ def _put_off(
         text=refusal.description,
         doubt=record.doubt,
         at_least=refusal.retry_after or 0.0,
+        grant=_quarantine(world, record, refusal),
     )
     if refusal.kind in {"transient", "unclear"}:
         return ProviderUnavailable(
@@ -197,8 +186,22 @@ def _put_off(
     )
 
 
+def _quarantine(world: World, record: Record, refusal: Refusal) -> Grant | None:
+    """Return the grant with the refresh token of an answer that must not be used: maybe the only successor (R12)."""
+    grant = open_grant(world, record) if refusal.quarantined else None
+    return None if grant is None else replace(grant, quarantined=refusal.quarantined)
+
+
 def _failing(
-    world: World, record: Record, holder: str, *, error: str, text: str, doubt: int, at_least: float = 0.0
+    world: World,
+    record: Record,
+    holder: str,
+    *,
+    error: str,
+    text: str,
+    doubt: int,
+    at_least: float = 0.0,
+    grant: Grant | None = None,
 ) -> float:
     """Note a failure on the record, give the claim back, and return the seconds until the next try."""
     failures = record.failures + 1
@@ -212,7 +215,12 @@ def _failing(
         doubt=doubt,
         next_try_at=world.clock.now() + wait,
     )
-    stored = swap_facts(world, failing, expect=Expect.of(record, holder=holder))
+    expect = Expect.of(record, holder=holder)
+    stored = (
+        swap_facts(world, failing, expect=expect)
+        if grant is None
+        else swap_sealed(world, failing, grant, expect=expect)
+    )
     if stored is not None:
         world.changed(stored)
         tell(world, "refresh_failed", stored, error=error, failures=failures, next_try_in=round(wait, 1))

@@ -174,6 +174,34 @@ class PlainSealer:
         return self._box.fingerprint(text)
 
 
+class ServiceSealer:
+    """Seals for a plain secret service: it guards the grants itself, all else lies in the ledger and is sealed."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._plain = PlainSealer()
+
+    def seal(self, plain: bytes, label: Label) -> Sealed:
+        """Leave a grant as it is; seal anything else."""
+        return self._plain.seal(plain, label) if label.purpose == "grant" else self._vault.seal(plain, label)
+
+    def open(self, sealed: Sealed, label: Label) -> bytes:
+        """Open what `seal` made.
+
+        Raises:
+            DecryptionFailed: As `Vault.open` does; or what should be sealed is not.
+        """
+        return self._plain.open(sealed, label) if label.purpose == "grant" else self._vault.open(sealed, label)
+
+    def refresh(self) -> None:
+        """Look for the current data key again."""
+        self._vault.refresh()
+
+    def fingerprint(self, text: str) -> str:
+        """Return 12 hex digits that show whether two secrets of this store are the same."""
+        return self._vault.fingerprint(text)
+
+
 def write_sealed(sealer: Sealer, plain: bytes, label: Label, write: Callable[[Sealed], T]) -> T:
     """Seal and hand to `write`, once more where the data key was retired in between.
 
