@@ -18,6 +18,7 @@ from valetkey.flights import Flights
 from valetkey.http import Http, HttpEndpoint
 from valetkey.model.connections import ConnectionKey, Document, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.ports import Clock, Sealer, SecretService, Store
 from valetkey.model.wiring import (
     Wiring,
@@ -122,7 +123,7 @@ class Core:
         with self._lock:
             if self._world is not None:
                 return self._world
-            store = open_store(self._where, clock=self.clock)
+            store = open_store(self._place(), clock=self.clock)
             sealed = getattr(store, "seals", True)
             ledger = store if sealed else getattr(store, "ledger", store)
             self.keys = open_keys(self._key_choice, store=ledger)
@@ -142,6 +143,17 @@ class Core:
                 changed=self._changed,
             )
             return self._world
+
+    def _place(self) -> Where:
+        """Return where the store is: the embedded one has a folder, and so a master key, for each environment."""
+        if self._where is not None or self.env == DEFAULT_ENV:
+            return self._where
+        from urllib.parse import quote  # noqa: PLC0415
+
+        from valetkey.stores import default_path  # noqa: PLC0415
+
+        usual = default_path()
+        return usual.parent / "environments" / quote(self.env, safe="") / usual.name
 
     @property
     def wiring(self) -> Wiring:

@@ -51,8 +51,9 @@ class _Valet:
         """Set up; nothing is opened before it is needed.
 
         Args:
-            store: Where connections live: None for the embedded SQLite in the user's data folder, a path, a URL, a
-                store, or a plain secret service (whose claims then live in the embedded SQLite).
+            store: Where connections live: None for the embedded SQLite in the user's data folder (one file and one
+                master key for each environment), a path, a URL, a store, or a plain secret service (whose claims then
+                live in the embedded SQLite).
             env: The environment; default ``VALETKEY_ENV``, else ``default``.
             secrets: Where app credentials are looked for before the sealed store.
             wiring: A registry of your own instead of the default one and ``valetkey.toml``.

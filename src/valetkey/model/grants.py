@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from valetkey.values import Secret
 
@@ -104,7 +104,7 @@ class Grant:
         if not isinstance(token, dict):
             msg = "the token object is not a JSON object"
             raise ValueError(msg)  # noqa: TRY004 - the caller gave text, not a type
-        return cls.from_token_object(token)
+        return cls.from_token_object(cast("dict[str, Any]", token))
 
 
 def _seconds(value: object) -> float | None:
