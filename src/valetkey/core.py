@@ -6,8 +6,9 @@ import copy
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from valetkey.engine.world import World
 from valetkey.errors import AmbiguousAccount, ConfigurationError, NotConnected, ReauthorizationRequired, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.http import Http, HttpEndpoint
+from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Document, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from valetkey.engine.disconnect import Disconnected
     from valetkey.model.secrets import SecretDeclaration
 T = TypeVar("T")
+_log = get_logger("core")
 DECLARATION = "declaration"
 KEPT = 1024
 """How many token sources stay in memory although no client holds them."""
@@ -325,18 +328,36 @@ class Core:
     def told(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Return the error as this caller gets it, after `on_reauthorize` was called where it is news."""
         mine = self._for_caller(key, error)
-        if isinstance(mine, ReauthorizationRequired) and self._is_news(mine) and self._on_reauthorize is not None:
-            self._on_reauthorize(mine)
+        if self._is_news(mine):
+            with self._callback_guarded():
+                self._tell(mine)
         return mine
 
     async def atold(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Do what `told` does off the event loop, and await what the callback returns."""
-        mine = await self.in_flight(lambda: self._for_caller(key, error))
-        if isinstance(mine, ReauthorizationRequired) and self._is_news(mine) and self._on_reauthorize is not None:
-            answer = self._on_reauthorize(mine)
-            if hasattr(answer, "__await__"):
-                await answer
+        mine, news = await self.in_flight(lambda: self._with_news(self._for_caller(key, error)))
+        if news:
+            with self._callback_guarded():
+                answer = self._tell(mine)
+                if hasattr(answer, "__await__"):
+                    await answer
         return mine
+
+    def _tell(self, error: ValetkeyError) -> Any:
+        return self._on_reauthorize(error) if self._on_reauthorize is not None else None  # type: ignore[arg-type]
+
+    @contextmanager
+    def _callback_guarded(self) -> Generator[None]:
+        """Keep a callback that fails from hiding the error that it was told of."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is the program's own code
+            _log.warning(
+                "on_reauthorize raised %s; the connection's error is raised all the same", type(error).__name__
+            )
+
+    def _with_news(self, error: ValetkeyError) -> tuple[ValetkeyError, bool]:
+        return error, self._is_news(error)
 
     def _for_caller(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Return a copy (the flight's own is raised in many threads); say so if accounts exist and none was named."""
@@ -355,9 +376,12 @@ class Core:
         page = self.store.list(query, limit=20)
         return tuple(record.key.account for record in page.items if record.sealed is not None and record.key.account)
 
-    def _is_news(self, error: ReauthorizationRequired) -> bool:
-        """Whether this change has not been told yet: once per connection, incarnation and version."""
-        found = self.store.find(getattr(error.connection, "id", "")) if getattr(error.connection, "id", "") else None
+    def _is_news(self, error: ValetkeyError) -> bool:
+        """Whether this is a change that was not told yet: once per connection, incarnation and version."""
+        if self._on_reauthorize is None or not isinstance(error, ReauthorizationRequired):
+            return False
+        connection_id = str(getattr(error.connection, "id", ""))
+        found = self.store.find(connection_id) if connection_id else None
         if found is None:
             return False
         change = (found.incarnation, found.version, error.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -351,3 +352,38 @@ def test_headers_that_the_provider_wants_go_with_every_call_unless_the_caller_se
 
     assert {k.lower(): v for k, v in default.items()}["notes-version"] == "2026-01-01"
     assert {k.lower(): v for k, v in own.items()}["notes-version"] == "2025-01-01"
+
+
+def test_a_callback_that_fails_does_not_hide_the_error(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: Any) -> None:
+        raise RuntimeError("mail server down")
+
+    face.raw._core._on_reauthorize = broken
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.revoke("ada")
+
+    with pytest.raises(ReauthorizationRequired):
+        face.client().get("/me")
+
+    assert "on_reauthorize raised RuntimeError" in caplog.text
+
+
+def test_an_awaitable_callback_is_awaited(practice: Any) -> None:
+    told: list[str] = []
+
+    async def callback(error: ReauthorizationRequired) -> None:
+        told.append(error.reason)
+
+    async def live() -> None:
+        async with practice.async_valet as valet:
+            valet._core._on_reauthorize = callback
+            with pytest.raises(ReauthorizationRequired):
+                await valet.client("notes").get("/me")
+
+    practice.connect("notes")
+    practice.clock.advance(HOUR + 1)
+    practice.provider.revoke("ada")
+    asyncio.run(live())
+
+    assert told == ["revoked"]
