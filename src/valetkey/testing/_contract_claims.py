@@ -128,6 +128,11 @@ class Claims(ContractBase):
         assert taken.doubt == doubt
         assert seen(store, record).doubt == doubt
 
+    def test_a_holder_that_takes_over_its_own_claim_counts_no_doubt(self, store: Store) -> None:
+        record = held(store, connected(store), "holder-1", spending="fp")
+        self.pass_time(LIFE + 1)
+        assert held(store, record, "holder-1", spending="fp", over="holder-1").doubt == 0
+
     def test_doubt_adds_up_and_stays_when_a_claim_is_given_back(self, store: Store) -> None:
         record = held(store, connected(store), "holder-1", spending="fp")
         for number in (2, 3):
@@ -162,8 +167,12 @@ class Claims(ContractBase):
 
     def test_a_claim_of_an_older_incarnation_is_not_prolonged(self, store: Store) -> None:
         record = held(store, connected(store), "holder-1")
-        assert store.swap(replace(record, incarnation=2), expect=Expect.of(record)) is not None
+        reconnected = store.swap(replace(record, incarnation=2), expect=Expect.of(record))
+        assert reconnected is not None
         assert not store.renew(record, holder="holder-1", life=LIFE)
+        held(store, reconnected, "holder-1")
+        assert not store.renew(record, holder="holder-1", life=LIFE)
+        assert store.renew(reconnected, holder="holder-1", life=LIFE)
 
     def test_a_claim_that_was_taken_over_is_not_prolonged(self, store: Store) -> None:
         record = held(store, connected(store), "holder-1")
