@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from valetkey.clock import SystemClock
+from valetkey.declarations import Declarations
 from valetkey.engine.world import World
-from valetkey.errors import AmbiguousAccount, ConfigurationError, NotConnected, ReauthorizationRequired, ValetkeyError
+from valetkey.errors import ConfigurationError, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.http import Http, HttpEndpoint
-from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Document, Page, Query, Record, Status
+from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.names import DEFAULT_ENV
+from valetkey.model.names import DEFAULT_ENV, current_env
 from valetkey.model.ports import Clock, Sealer, SecretService, Store
-from valetkey.model.wiring import (
-    Wiring,
-    current_env,
-    default_wiring,
-    find_credential,
-    from_declaration,
-    to_declaration,
-)
+from valetkey.model.registry import Wiring
+from valetkey.news import News, OnReauthorize
 from valetkey.source import LOOK_LOCAL, TokenSource
 
 if TYPE_CHECKING:
     import httpx2
 
     from valetkey.engine.disconnect import Disconnected
-    from valetkey.model.secrets import SecretDeclaration
+
 T = TypeVar("T")
-_log = get_logger("core")
-DECLARATION = "declaration"
 KEPT = 1024
 """How many token sources stay in memory although no client holds them."""
 Where = str | os.PathLike[str] | Store | SecretService | None
-OnReauthorize = Callable[[ReauthorizationRequired], Any]
 
 
 class Core:
@@ -74,18 +63,15 @@ class Core:
         self._where = store
         self._key_choice = key
         self._given_secrets = secrets
-        self._wiring = wiring
-        self._file: Wiring | None = None
+        self.declarations = Declarations(self.env, wiring, lambda: self.store)
         self._app_credentials = app_credentials
-        self._on_reauthorize = on_reauthorize
+        self.news = News(on_reauthorize, lambda: self.store)
         self._actor = actor
         self._lock = threading.RLock()
         self._world: World | None = None
-        self._stored: dict[str, OAuth2Credential] = {}
         self._sources: weakref.WeakValueDictionary[ConnectionKey, TokenSource] = weakref.WeakValueDictionary()
         self._kept: dict[int, TokenSource] = {}
         self._looked: tuple[float, object] = (float("-inf"), None)
-        self._told: dict[str, tuple[int, int, str]] = {}
         _cores.add(self)
 
     @classmethod
@@ -132,7 +118,7 @@ class Core:
             self.keys = open_keys(self._key_choice, store=ledger)
             self.vault = Vault(ledger, self.keys, clock=self.clock)
             sealer = self.vault if sealed else ServiceSealer(self.vault)
-            self._record_declarations(store)
+            self.declarations.record(store)
             self._world = World(
                 store=store,
                 sealer=sealer,
@@ -158,63 +144,19 @@ class Core:
         usual = default_path()
         return usual.parent / "environments" / quote(self.env, safe="") / usual.name
 
-    @property
-    def wiring(self) -> Wiring:
-        """What the program declares in code: the registry that was given, else the default one."""
-        return default_wiring() if self._wiring is None else self._wiring
-
-    @property
-    def file(self) -> Wiring:
-        """What ``valetkey.toml`` declares; nothing where the program brought a registry of its own."""
-        if self._file is None:
-            from valetkey.model.wiring_files import find_wiring_file, load_wiring_file  # noqa: PLC0415
-
-            path = find_wiring_file() if self._wiring is None else None
-            self._file = load_wiring_file(path, env=self.env) if path else Wiring()
-        return self._file
-
-    def _declared(self) -> dict[str, OAuth2Credential]:
-        """Return what code and file declare, by name: code goes before file."""
-        return {c.name: c for wiring in (self.file, self.wiring) for c in wiring.credentials()}
-
-    def _record_declarations(self, store: Store) -> None:
-        """Let the store know what the program declares, so that command and console do too."""
-        for credential in self._declared().values():
-            body = {"source": credential.source, "fields": to_declaration(credential)}
-            known = store.get_document(DECLARATION, credential.name, env=self.env)
-            if known is None or dict(known.body) != body:
-                store.put_document(Document(kind=DECLARATION, env=self.env, id=credential.name, body=body))
-
     # -- declarations and app credentials
 
     def credential(self, name: str) -> OAuth2Credential:
-        """Return the declared credential with that name: code, then ``valetkey.toml``, then the store.
+        """Return the declared credential with that name.
 
         Raises:
             ConfigurationError: Nobody declared it (``unknown_credential``); the nearest name is suggested.
         """
-        return self.wiring.get(name) or self.file.get(name) or self._stored.get(name) or self._from_store(name)
-
-    def _from_store(self, name: str) -> OAuth2Credential:
-        store = self.store
-        document = store.get_document(DECLARATION, name, env=self.env)
-        if document is None:
-            raise find_credential(name, (credential.name for credential in self.credentials()))
-        credential = from_declaration(name, dict(document.body["fields"]), source=document.body.get("source", "code"))
-        self._stored[name] = credential
-        return credential
+        return self.declarations.find(name)
 
     def credentials(self) -> tuple[OAuth2Credential, ...]:
         """Return all declared credentials, by name."""
-        declared = self._declared()
-        for document in self.store.list_documents(DECLARATION, env=self.env):
-            if document.id not in declared:
-                declared[document.id] = self._from_store(document.id)
-        return tuple(declared[name] for name in sorted(declared))
-
-    def forget_declaration(self, name: str) -> None:
-        """Drop what this process remembers of a stored declaration."""
-        self._stored.pop(name, None)
+        return self.declarations.every()
 
     @property
     def secret_service(self) -> SecretService:
@@ -225,17 +167,6 @@ class Core:
         ledger = getattr(self.store, "ledger", self.store)
         own = StoreSecrets(ledger, self.vault, self.env)
         return own if self._given_secrets is None else ChainSecrets(self._given_secrets, own)
-
-    def secret_declaration(self, secret_id: str) -> SecretDeclaration | None:
-        """Return what was declared about a secret, by its id or its name; of an app's secret, what is usual."""
-        declared = [secret for wiring in (self.wiring, self.file) for secret in wiring.secrets()]
-        for secret in (
-            *(s for s in declared if s.secret_id == secret_id),
-            *(s for s in declared if s.name == secret_id),
-        ):
-            return secret
-        credential = next((c for c in self.credentials() if c.secret_id == secret_id), None)
-        return None if credential is None else self.wiring.app_secret(credential)
 
     def app(self, credential: OAuth2Credential) -> AppCredentials:
         """Read the app credentials of a credential, anew each time."""
@@ -327,68 +258,17 @@ class Core:
 
     def told(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Return the error as this caller gets it, after `on_reauthorize` was called where it is news."""
-        mine = self._for_caller(key, error)
-        if self._is_news(mine):
-            with self._callback_guarded():
-                self._tell(mine)
+        mine, news = self.news.prepared(key, error)
+        if news:
+            self.news.tell(mine)
         return mine
 
     async def atold(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Do what `told` does off the event loop, and await what the callback returns."""
-        mine, news = await self.in_flight(lambda: self._with_news(self._for_caller(key, error)))
+        mine, news = await self.in_flight(lambda: self.news.prepared(key, error))
         if news:
-            with self._callback_guarded():
-                answer = self._tell(mine)
-                if hasattr(answer, "__await__"):
-                    await answer
+            await self.news.atell(mine)
         return mine
-
-    def _tell(self, error: ValetkeyError) -> Any:
-        return self._on_reauthorize(error) if self._on_reauthorize is not None else None  # type: ignore[arg-type]
-
-    @contextmanager
-    def _callback_guarded(self) -> Generator[None]:
-        """Keep a callback that fails from hiding the error that it was told of."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - it is the program's own code
-            _log.warning(
-                "on_reauthorize raised %s; the connection's error is raised all the same", type(error).__name__
-            )
-
-    def _with_news(self, error: ValetkeyError) -> tuple[ValetkeyError, bool]:
-        return error, self._is_news(error)
-
-    def _for_caller(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
-        """Return a copy (the flight's own is raised in many threads); say so if accounts exist and none was named."""
-        mine = copy.copy(error)
-        if isinstance(mine, NotConnected) and not key.account and (accounts := self._accounts(key)):
-            named = ", ".join(repr(account) for account in accounts)
-            return AmbiguousAccount(
-                f"{key} has the accounts {named} and the call named none",
-                accounts=accounts,
-                hint=f"name one: valet.client({key.credential!r}, account={accounts[0]!r})",
-            )
-        return mine
-
-    def _accounts(self, key: ConnectionKey) -> tuple[str, ...]:
-        query = Query(env=key.env, credential=key.credential, owner=key.owner, own=key.owner is None)
-        page = self.store.list(query, limit=20)
-        return tuple(record.key.account for record in page.items if record.sealed is not None and record.key.account)
-
-    def _is_news(self, error: ValetkeyError) -> bool:
-        """Whether this is a change that was not told yet: once per connection, incarnation and version."""
-        if self._on_reauthorize is None or not isinstance(error, ReauthorizationRequired):
-            return False
-        connection_id = str(getattr(error.connection, "id", ""))
-        found = self.store.find(connection_id) if connection_id else None
-        if found is None:
-            return False
-        change = (found.incarnation, found.version, error.reason)
-        with self._lock:
-            news = self._told.get(found.id) != change
-            self._told[found.id] = change
-        return news
 
     # -- flights
 
@@ -433,6 +313,7 @@ class Core:
     def after_fork(self) -> None:
         """Start anew in a forked child: nothing inherited is used or closed (store handles see to themselves)."""
         self._lock = threading.RLock()
+        self.news.after_fork()
         self._looked = (float("-inf"), None)
         self._world = None if self._world is None else _with_pulse(self._world, self.flights)
         self.http.reset()

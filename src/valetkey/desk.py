@@ -45,7 +45,7 @@ class Desk:
         """Return the key that the arguments name, checked."""
         if isinstance(credential, Connection):
             return credential.key
-        declared = self.core.wiring.get(credential) or OAuth2Credential(name=credential)
+        declared = self.core.declarations.wiring.get(credential) or OAuth2Credential(name=credential)
         return ConnectionKey(self.core.env, credential, check_owner(owner, declared), check_account(account))
 
     def source(self, credential: str, owner: object, account: str) -> TokenSource:
@@ -62,7 +62,7 @@ class Desk:
         service = TokenSecrets(
             core.store, core.sealer, core.env, core.secret_service, credential_by_token_secret_id=names.get
         )
-        return DeclaredSecrets(service, core.secret_declaration)
+        return DeclaredSecrets(service, core.declarations.secret)
 
     # -- connecting
 

@@ -307,7 +307,7 @@ def test_renaming_keeps_id_and_grant(face: Any) -> None:
 
 def test_on_reauthorize_is_called_once_for_one_change(face: Any) -> None:
     told: list[str] = []
-    face.raw._core._on_reauthorize = lambda error: told.append(error.reason)
+    face.raw._core.news.on_reauthorize = lambda error: told.append(error.reason)
     face.practice.connect("notes")
     face.practice.clock.advance(HOUR + 1)
     face.practice.provider.revoke("ada")
@@ -358,7 +358,7 @@ def test_a_callback_that_fails_does_not_hide_the_error(face: Any, caplog: pytest
     def broken(_: Any) -> None:
         raise RuntimeError("mail server down")
 
-    face.raw._core._on_reauthorize = broken
+    face.raw._core.news.on_reauthorize = broken
     face.practice.connect("notes")
     face.practice.clock.advance(HOUR + 1)
     face.practice.provider.revoke("ada")
@@ -377,7 +377,7 @@ def test_an_awaitable_callback_is_awaited(practice: Any) -> None:
 
     async def live() -> None:
         async with practice.async_valet as valet:
-            valet._core._on_reauthorize = callback
+            valet._core.news.on_reauthorize = callback
             with pytest.raises(ReauthorizationRequired):
                 await valet.client("notes").get("/me")
 

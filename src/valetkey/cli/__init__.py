@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
@@ -10,6 +11,23 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Exit codes are part of the interface; `valetkey.cli.exits` has the table.
     """
+    given = list(sys.argv[1:] if args is None else args)
+    if given[:1] in (["token"], ["header"]) and _answered_quickly(given):
+        return 0
     from valetkey.cli.app import run  # noqa: PLC0415 - importing the package must not import click
 
-    return run(args)
+    return run(given)
+
+
+def _answered_quickly(args: Sequence[str]) -> bool:
+    from valetkey.cli.quick import answer  # noqa: PLC0415 - only where it may help
+
+    text = answer(args)
+    if text is None:
+        return False
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:  # nobody reads: the usual way ends as that has to end
+        return False
+    return True

@@ -75,10 +75,11 @@ def _with_fields(function: Any) -> Any:
     json=True,
     examples=(
         "valetkey app add github",
-        "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < secret.txt",
-        "valetkey app add work --preset microsoft --param tenant=contoso.com --scope User.Read",
-        "valetkey app add intern --authorization-url https://login.example.com/authorize \\",
-        "    --token-url https://login.example.com/token --api-host api.example.com",
+        "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < file",
+        "valetkey app add work --preset microsoft --param tenant=contoso.com",
+        "valetkey app add intern --api-host api.example.com \\",
+        "    --authorization-url https://login.example.com/authorize \\",
+        "    --token-url https://login.example.com/token",
     ),
 )
 @credential_argument
@@ -125,7 +126,7 @@ def _declared(session: Session, name: str, given: Mapping[str, Any]) -> tuple[OA
             raise Stop(msg, code="declared_elsewhere", hint=f"change it in {where}, or leave the options away")
         return known, _preset(known.preset)
     before = to_declaration(known) if known is not None else {}
-    return _made(name, before, given)
+    return _made(name, {field: value for field, value in before.items() if field != "source"}, given)
 
 
 def _known(session: Session, name: str) -> OAuth2Credential | None:
@@ -235,7 +236,7 @@ def _secret(label: str, *, secret_stdin: bool) -> str:
 
 def _store(session: Session, credential: OAuth2Credential, app: AppCredentials, *, declares: bool) -> None:
     """Store the app, then the declaration: what is declared has its app."""
-    from valetkey.core import DECLARATION  # noqa: PLC0415
+    from valetkey.declarations import DECLARATION  # noqa: PLC0415
     from valetkey.engine.secrets import app_variables, encode_secret  # noqa: PLC0415
 
     core = session.core
@@ -247,7 +248,7 @@ def _store(session: Session, credential: OAuth2Credential, app: AppCredentials, 
     if declares:
         body = {"source": "command", "fields": to_declaration(credential)}
         core.store.put_document(Document(kind=DECLARATION, env=core.env, id=credential.name, body=body))
-        core.forget_declaration(credential.name)
+        core.declarations.forget(credential.name)
     set_outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
     if set_outside:
         warn(f"{' and '.join(set_outside)} in the environment goes before what was stored now")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from valetkey.cli.commands import Entry, LazyGroup
-from valetkey.cli.running import guarded
+from valetkey.cli.running import PipeClosed, guarded
 from valetkey.cli.session import Session
 
 SECTIONS = {
@@ -61,6 +61,13 @@ class Root(LazyGroup):
         given = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
         sys.exit(guarded(given, lambda: super(Root, self).main(given, prog_name or "valetkey", *rest, **extra)))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; a closed pipe gets past click, which has an exit code of its own for it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise PipeClosed from error
 
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:

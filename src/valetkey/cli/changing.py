@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from valetkey.cli.commands import command, credential_argument, pass_session, whose
-from valetkey.cli.connecting import sentence
-from valetkey.cli.output import emit
+from valetkey.cli.output import ahead, emit
 from valetkey.cli.prompts import confirm
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
@@ -23,12 +22,13 @@ def refresh(session: Session, *, name: str, owner: str | None, account: str) -> 
 
     It is done by itself when a token is due; this is for looking whether it works.
     """
-    credential = session.credential(name)
+    key = session.key_of(name, owner, account)
     status = session.client(name, owner, account).refresh()
     if session.json:
         emit({"connection": of_status(status)})
         return
-    out(f"{paint('Refreshed', 'good')}{sentence(credential, status, session.core.clock.now())}")
+    end = ahead(status.expires_at, session.core.clock.now())
+    out(f"{paint('Refreshed', 'good')} {key}." + (f" The new token ends {end}." if end else ""))
 
 
 @command(

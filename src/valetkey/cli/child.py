@@ -58,8 +58,8 @@ def _as_split(made: Command) -> Command:
 @command(
     "exec",
     examples=(
-        "valetkey exec github -- gh repo list                     # GITHUB_TOKEN",
-        "valetkey exec github slack -- python report.py           # GITHUB_TOKEN and SLACK_TOKEN",
+        "valetkey exec github -- gh repo list              # GITHUB_TOKEN",
+        "valetkey exec github slack -- python report.py    # and SLACK_TOKEN",
         "valetkey exec github --as GH_TOKEN -- gh api user",
     ),
 )

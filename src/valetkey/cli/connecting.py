@@ -25,9 +25,9 @@ _LONGEST_WAIT: Final = 600
     "connect",
     json=True,
     examples=(
-        "valetkey connect github                       # opens your browser",
-        "valetkey connect github --device              # shows a code to enter anywhere",
-        "valetkey connect slack --paste                # over ssh: open the address where you are",
+        "valetkey connect github             # opens your browser",
+        "valetkey connect github --device    # shows a code to enter anywhere",
+        "valetkey connect slack --paste      # over ssh: open the address anywhere",
         "valetkey connect google --owner ada --account work --scope openid",
     ),
 )

@@ -37,7 +37,7 @@ _COLOURS: Final[Mapping[str, Kind]] = {
     examples=(
         "valetkey events --limit 20",
         "valetkey events slack --owner ada",
-        "valetkey events --follow --json | jq -r 'select(.kind == \"needs_reauth\") | .credential'",
+        "valetkey events --follow --json | jq -r .kind",
     ),
 )
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_credentials)

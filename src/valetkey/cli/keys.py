@@ -102,7 +102,7 @@ def _members(found: KeyStatus) -> dict[str, Any]:
 @key.command(
     "new",
     examples=(
-        "valetkey key new /etc/valetkey/key                 # makes the file, mode 0600",
+        "valetkey key new /etc/valetkey/key    # makes the file, mode 0600",
         "valetkey key new | vault kv put secret/valetkey key=-",
     ),
 )

@@ -31,9 +31,9 @@ _SLICE: Final = 0.5
 @command(
     NAME,
     examples=(
-        "valetkey practice                       # and then, in another terminal, what it says",
-        "valetkey practice --lifetime 90         # watch tokens being refreshed",
-        "valetkey practice --once                # walk through it all by itself",
+        "valetkey practice                  # then do what it says, in another terminal",
+        "valetkey practice --lifetime 90    # watch tokens being refreshed",
+        "valetkey practice --once           # walk through it all by itself",
     ),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Its port; a free one otherwise.")
@@ -84,7 +84,7 @@ def _listening(provider: PracticeProvider, port: int) -> Generator[None]:
 @contextmanager
 def _declared(session: Session, provider: PracticeProvider) -> Generator[OAuth2Credential]:
     """Declare the credential with its app, and take away all that came of it."""
-    from valetkey.core import DECLARATION  # noqa: PLC0415
+    from valetkey.declarations import DECLARATION  # noqa: PLC0415
     from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
     from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
     from valetkey.model.wiring import declare, to_declaration  # noqa: PLC0415
@@ -98,14 +98,14 @@ def _declared(session: Session, provider: PracticeProvider) -> Generator[OAuth2C
     core.secret_service.set(credential.secret_id, encode_secret(AppCredentials, app, name=credential.secret_id))
     body = {"source": "command", "fields": to_declaration(credential)}
     core.store.put_document(Document(kind=DECLARATION, env=core.env, id=NAME, body=body))
-    core.forget_declaration(NAME)
+    core.declarations.forget(NAME)
     try:
         yield credential
     finally:
         _erase_connections(session)
         core.secret_service.delete(credential.secret_id)
         core.store.delete_document(DECLARATION, NAME, env=core.env)
-        core.forget_declaration(NAME)
+        core.declarations.forget(NAME)
 
 
 def _refuse_taken(session: Session) -> None:

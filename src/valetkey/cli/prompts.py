@@ -68,7 +68,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not at_hand():
-        msg = f"{question} There is nobody to ask"
+        msg = f"nothing was changed, for there is nobody to ask: {question}"
         raise Stop(msg, code="nobody_to_ask", hint="if it is meant, add --yes")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()

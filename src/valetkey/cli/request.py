@@ -29,8 +29,7 @@ _JSON: Final = "application/json"
     examples=(
         "valetkey request github /user | jq .login",
         'valetkey request github POST /user/repos --json-body -d \'{"name": "new"}\'',
-        "valetkey request dropbox POST https://content.dropboxapi.com/2/files/upload -d @photo.jpg \\",
-        "    -H 'Content-Type: application/octet-stream' -H 'Dropbox-API-Arg: {\"path\": \"/photo.jpg\"}'",
+        "valetkey request google -o photo.jpg --fail /drive/v3/files/ID?alt=media",
         "valetkey request github /user --fail --include",
     ),
 )

@@ -19,6 +19,10 @@ from valetkey.cli.terminal import say, warn
 from valetkey.errors import clean
 
 
+class PipeClosed(Exception):
+    """Nobody reads what is written any more."""
+
+
 class Terminated(BaseException):
     """SIGTERM: what is under way is finished first, as for Ctrl-C."""
 
@@ -33,7 +37,7 @@ def guarded(args: Sequence[str], work: Callable[[], object]) -> int:
             return _last_word("interrupted", exits.INTERRUPTED)
         except Terminated:
             return _last_word("terminated", exits.TERMINATED)
-        except BrokenPipeError:
+        except (PipeClosed, BrokenPipeError):
             return _hush()
         except Exception as error:  # noqa: BLE001 - the last place that can say what went wrong
             return _failed(args, error)

@@ -148,7 +148,7 @@ def _schema_of(session: Session, secret_id: str) -> Any:
 
 def _rows(session: Session, stored: StoreSecrets) -> list[dict[str, Any]]:
     what = {c.secret_id: f"app of {c.name}" for c in session.core.credentials()}
-    declared = (*session.core.file.secrets(), *session.core.wiring.secrets())
+    declared = (*session.core.declarations.file.secrets(), *session.core.declarations.wiring.secrets())
     what |= {one.secret_id: one.description or one.display_name for one in declared}
     there = {secret_id: stored.get(secret_id) for secret_id in stored.ids()}
     vault = session.core.vault

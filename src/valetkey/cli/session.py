@@ -97,7 +97,7 @@ class Session:
 
     def declared_secret(self, secret_id: str) -> SecretDeclaration | None:
         """Return what code or file declare about a secret."""
-        return self.core.wiring.secret_for(secret_id) or self.core.file.secret_for(secret_id)
+        return self.core.declarations.wiring.secret_for(secret_id) or self.core.declarations.file.secret_for(secret_id)
 
     def close(self) -> None:
         """Wait for what is under way, and let go of all handles."""

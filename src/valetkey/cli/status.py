@@ -68,8 +68,8 @@ _PAGE: Final = 200
     examples=(
         "valetkey status",
         "valetkey status slack --owner ada",
-        "valetkey status --check || mail -s 'look after the connections' ops@example.com",
-        "valetkey status --json | jq -r '.connections[] | select(.state != \"connected\") | .credential'",
+        "valetkey status --check || echo 'a connection wants attention'",
+        "valetkey status --json | jq -r '.connections[] | .credential + \" \" + .state'",
     ),
 )
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_credentials)

@@ -15,8 +15,8 @@ from valetkey.cli.terminal import is_terminal, out
     json=True,
     examples=(
         "valetkey token github",
-        'curl -H "Authorization: Bearer $(valetkey token github)" https://api.github.com/user',
-        "valetkey header github | curl -H @- https://api.github.com/user    # better: not in the process list",
+        "valetkey token google --owner ada --json | jq .expires_at",
+        "valetkey header github | curl -sH @- https://api.github.com/user    # better",
     ),
 )
 @credential_argument
@@ -47,7 +47,7 @@ def token(session: Session, *, name: str, owner: str | None, account: str) -> No
     "header",
     examples=(
         "valetkey header github | curl -sH @- https://api.github.com/user",
-        "valetkey header google --owner ada | curl -sH @- https://www.googleapis.com/oauth2/v3/userinfo",
+        "valetkey header google --owner ada | curl -sH @- https://example.com/me",
     ),
 )
 @credential_argument

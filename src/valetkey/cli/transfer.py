@@ -132,7 +132,7 @@ def _members(report: ImportReport) -> list[dict[str, Any]]:
     "export",
     examples=(
         "valetkey export | jq -r .identity.email",
-        "valetkey export --include-tokens backup.jsonl         # makes the file, mode 0600",
+        "valetkey export --include-tokens backup.jsonl    # makes it, mode 0600",
         "valetkey export --include-tokens | age -r age1EXAMPLE > backup.age",
     ),
 )
