@@ -651,3 +651,28 @@ def test_an_in_doubt_network_error_is_retried_under_a_new_claim(expired: Any) ->
 
     assert get(expired).record.state == "connected"
     assert len(set(holders)) == 2
+
+
+def test_a_success_closes_the_apps_breaker_and_forgets_its_failures(expired: Any) -> None:
+    pauses = []
+    for _ in range(2):
+        expired.provider.fail_next(status=401, error="invalid_client")
+        with pytest.raises(ClientRejected) as caught:
+            get(expired)
+        pauses.append(caught.value.retry_after)
+        expired.clock.advance(pauses[-1] + 1)
+        get(expired)
+        expired.clock.advance(HOUR + 1)
+
+    assert pauses[0] == pauses[1]
+    assert expired.store.get_document("app", "notes", env="test") is None
+
+
+def test_a_success_forgets_the_failures_before_it(expired: Any) -> None:
+    expired.provider.fail_next(status=503)
+    with pytest.raises(ProviderUnavailable):
+        get(expired)
+
+    record = get(expired, manual=True).record
+
+    assert (record.failures, record.error, record.next_try_at, record.state) == (0, "", None, "connected")
