@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Final
 
 from valetkey.engine.key_status import KeyStatus, KeyUse, key_status
@@ -44,7 +43,7 @@ __all__ = ["KeyStatus", "KeyUse", "Rotation", "key_status", "rotate"]
 PAGE: Final = 100
 GRACE: Final = 2.0
 """Seconds between the last sealing with an old key and its end: who read a row just before has opened it by then."""
-_TRIES: Final = 100
+_TRIES: Final = 20
 _PATIENCE: Final = 10
 """How often writers that go on with an old key are given the grace; then it ends as soon as nothing needs it."""
 
@@ -111,7 +110,7 @@ def rotate(
         _require_open(store, keys, note)
         note = work.finish(note)
     if not resumed or not work.did_something or keys.keys()[0].id != note.master:
-        note, resumed = work.finish(_switch(store, keys)), False
+        note, resumed = work.finish(_switch(store, keys, note)), False
     vault.refresh()
     old = _old_masters(store, keys, note)
     for master in old if retire_master else ():
@@ -158,11 +157,11 @@ class _Work:
 
     def _end(self, key_id: str) -> bool:
         """Empty a data key and drop it; False where something that cannot be opened still needs it."""
-        for attempt in count():
-            if not self._empty(key_id):
-                break
-            if attempt < _PATIENCE:
+        attempts = 0
+        while self._empty(key_id):
+            if attempts < _PATIENCE:
                 self.vault.clock.sleep(self.grace)
+            attempts += 1
             if self.store.retire_key(key_id) or not _is_there(self.store, key_id):
                 self.retired.append(key_id)
                 return True
@@ -209,12 +208,9 @@ def _sealed_anew(store: Store, sealer: Sealer, thing: Record | Document, old: Se
     return store.put_document(replace(thing, sealed=sealed), expect=thing.version) is not None
 
 
-def _switch(store: Store, keys: KeyProvider) -> KeyNote:
+def _switch(store: Store, keys: KeyProvider, note: KeyNote) -> KeyNote:
     """Make a new data key the current one, under the new master key, and return the note that says so."""
     for _ in range(_TRIES):
-        note = read_note(store)
-        if note is None:
-            break
         _require_open(store, keys, note)
         master = _next_master(keys, note)
         _rewrap_all(store, keys, master)
@@ -224,9 +220,9 @@ def _switch(store: Store, keys: KeyProvider) -> KeyNote:
         if write_note(store, new):
             return replace(new, version=note.version + 1)
         discard(store, made.id)
-        current = read_note(store)
-        if current is not None and current.retiring:
-            return current  # another rotation was faster: help it
+        note = read_note(store) or note
+        if note.retiring:
+            return note  # another rotation was faster: help it
     raise _too_busy()
 
 

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from valetkey.engine.schemas import decode_secret, encode_secret
 from valetkey.engine.world import grant_label
-from valetkey.errors import ConfigurationError
-from valetkey.model.connections import ConnectionKey, Document, Record, token_secret_id
+from valetkey.errors import ConfigurationError, DecryptionFailed
+from valetkey.model.connections import ConnectionKey, Document, Record, Sealed, token_secret_id
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.ports import Sealer, SecretService, Store
+from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.model.secret_names import read_only, variable_name
 from valetkey.values import Secret
@@ -50,10 +50,8 @@ class StoreSecrets:
         Raises:
             DecryptionFailed: It is there and cannot be opened.
         """
-        document = self._store.get_document(KIND, secret_id, env=self._env)
-        if document is None or document.sealed is None:
-            return None
-        return self._sealer.open(document.sealed, document_label(document)).decode()
+        opened = _opened(self._sealer, lambda: _document_seal(self._store, secret_id, self._env))
+        return None if opened is None else opened.decode()
 
     def set(self, secret_id: str, value: str) -> None:
         """Store the value, replacing any other."""
@@ -154,10 +152,8 @@ class TokenSecrets:
         record = self._record(secret_id)
         if record is None:
             return self._fallback.get(secret_id)
-        if record.sealed is None:
-            return None
-        label = grant_label(record.key, record.id, record.incarnation, record.version)
-        return self._sealer.open(record.sealed, label).decode()
+        opened = _opened(self._sealer, lambda: _grant_seal(self._store.find(record.id)))
+        return None if opened is None else opened.decode()
 
     def set(self, secret_id: str, value: str) -> None:
         """Store a secret; the token object of a connection is only written by connecting (``read_only``)."""
@@ -182,6 +178,38 @@ class TokenSecrets:
             if record is not None:
                 return record
         return None
+
+
+_Seal = tuple[Sealed, Label]
+
+
+def _opened(sealer: Sealer, read: Callable[[], _Seal | None]) -> bytes | None:
+    """Read and open; once more where a rotation ended the data key between the two.
+
+    Raises:
+        DecryptionFailed: It cannot be opened.
+    """
+    seal = read()
+    if seal is None:
+        return None
+    try:
+        return sealer.open(*seal)
+    except DecryptionFailed:
+        again = read()
+        if again == seal:
+            raise
+    return None if again is None else sealer.open(*again)
+
+
+def _document_seal(store: Store, secret_id: str, env: str) -> _Seal | None:
+    document = store.get_document(KIND, secret_id, env=env)
+    return None if document is None or document.sealed is None else (document.sealed, document_label(document))
+
+
+def _grant_seal(record: Record | None) -> _Seal | None:
+    if record is None or record.sealed is None:
+        return None
+    return record.sealed, grant_label(record.key, record.id, record.incarnation, record.version)
 
 
 def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:

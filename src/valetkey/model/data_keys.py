@@ -158,8 +158,8 @@ def load_ring(store: Store, keys: KeyProvider) -> Ring:
         ConfigurationError: The place of the master key cannot be read.
         StoreUnavailable: The store cannot be read.
     """
-    note, documents, masters = _read(store, keys)
     store_id = store.store_id()
+    note, documents, masters = _read(store, keys)
     boxes: dict[str, Box] = {}
     shut: dict[str, Shut] = {}
     for document in documents:

@@ -94,8 +94,9 @@ class Vault:
                 ring, box = self._box(key_id)
                 return ring, key_id, box
             with self._loading():
-                establish(self._store, self._keys)
-                self._load()
+                if self._ring is ring:  # nobody else has done it while we waited
+                    establish(self._store, self._keys)
+                    self._load()
         msg = "the store does not keep the note about its keys"
         raise StoreError(msg, code="store", hint="valetkey doctor")
 
