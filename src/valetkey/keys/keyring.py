@@ -11,7 +11,6 @@ from valetkey.keys.files import locked
 from valetkey.keys.text import read_keys, write_keys
 from valetkey.model.ciphers import new_master_key
 from valetkey.model.ports import MasterKey
-from valetkey.secret_services.os_keyring import OsKeyring
 
 _ENTRY: Final = "master-keys"
 
@@ -28,6 +27,8 @@ class KeyringKeys:
     def __init__(self, service_name: str = "valetkey") -> None:
         self.can_create = True
         self.place = f"keyring:{service_name}"
+        from valetkey.secret_services.os_keyring import OsKeyring  # noqa: PLC0415 - by choice only
+
         self._entries = OsKeyring(service_name)
 
     def keys(self) -> Sequence[MasterKey]:
