@@ -597,6 +597,19 @@ def test_without_a_refresh_token_the_access_token_serves_to_its_very_end(stage: 
     assert stage.record().state == "needs_reauth"
 
 
+def test_asking_to_refresh_what_nothing_can_renew_does_not_cost_the_connection(stage: Any) -> None:
+    stage.provider.omit_refresh_token()
+    stage.connect()
+    fingerprint = stage.record().access_fp
+
+    with pytest.raises(ConfigurationError) as caught:
+        get(stage, refused=fingerprint, manual=True)
+
+    assert caught.value.code == "not_refreshable"
+    assert get(stage).record.access_fp == fingerprint
+    assert stage.record().state == "connected"
+
+
 @pytest.mark.parametrize(("explicit", "state"), [(True, "needs_reauth"), (False, "connected")])
 def test_a_401_ends_what_nothing_can_renew_only_in_the_word_of_rfc_6750(stage: Any, explicit: bool, state: str) -> None:
     stage.provider.omit_refresh_token()
@@ -676,3 +689,36 @@ def test_a_success_forgets_the_failures_before_it(expired: Any) -> None:
     record = get(expired, manual=True).record
 
     assert (record.failures, record.error, record.next_try_at, record.state) == (0, "", None, "connected")
+
+
+@pytest.mark.parametrize(("life", "buffer"), [(100, 20), (3600, 60)])
+def test_the_buffer_is_a_fifth_of_a_short_life_and_a_minute_at_most(stage: Any, life: int, buffer: int) -> None:
+    stage.provider.rules.access_token_lifetime = life
+    stage.connect()
+    stage.clock.advance(life - buffer - 1)
+    get(stage)
+    assert refreshes(stage) == 0
+
+    stage.clock.advance(2)
+    get(stage)
+    assert refreshes(stage) == 1
+
+
+def test_a_declared_buffer_is_used_as_it_is(stage: Any) -> None:
+    stage.change(buffer=600.0)
+    stage.connect()
+    stage.clock.advance(HOUR - 599)
+
+    get(stage)
+
+    assert refreshes(stage) == 1
+
+
+def test_a_credential_of_owners_gives_nothing_to_nobody(stage: Any) -> None:
+    stage.connect()
+    stage.change(per_owner=True)
+
+    with pytest.raises(ConfigurationError) as caught:
+        get(stage)
+
+    assert caught.value.code == "owner_required"
