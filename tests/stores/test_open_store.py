@@ -55,8 +55,9 @@ def test_a_relative_path_is_below_the_current_folder(tmp_path: Path, monkeypatch
     assert sqlite_path(open_store("odd:name.db")) == tmp_path / "odd:name.db"
 
 
-def test_the_url_of_a_store_opens_it_again() -> None:
-    store = SQLiteStore("/srv/a b?c#d%20e.db")
+@pytest.mark.parametrize("name", ["a b?c#d%20e.db", "\N{SNOWMAN}.db", "\udcff.db"])
+def test_the_url_of_a_store_opens_it_again(name: str) -> None:
+    store = SQLiteStore(f"/srv/{name}")
     assert sqlite_path(open_store(store.url)) == store.path
 
 

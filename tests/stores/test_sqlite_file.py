@@ -12,7 +12,9 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def test_a_copy_that_was_made_without_the_log_gets_it_again(store: SQLiteStore, 
     assert sql("PRAGMA journal_mode") == [("wal",)]
 
 
-@pytest.mark.parametrize("name", ["a b.db", "a%20b?c#d.db", "\N{SNOWMAN}.db", "it's.db"])
+@pytest.mark.parametrize("name", ["a b.db", "a%20b?c#d.db", "\N{SNOWMAN}.db", "it's.db", "\udcff.db"])
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     store = SQLiteStore(tmp_path / name)
     record = connected(store)
@@ -153,6 +155,16 @@ def test_closing_closes_all_handles_and_threads_leave_none_behind(store: SQLiteS
             continue
     assert 0 < open_files(path) <= 3 * (4 + 1 + 1)  # file, log and index of four readers, a writer and a watcher
     store.close()
+    assert open_files(path) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at /proc")
+def test_a_handle_in_use_while_the_store_is_closed_is_closed_after_it(store: SQLiteStore, path: Path) -> None:
+    record = connected(store)
+    store.close()
+    with store._readers.lend() as handle:
+        store.close()
+        assert handle.db.execute("SELECT id FROM connection").fetchall() == [(record.id,)]
     assert open_files(path) == 0
 
 
@@ -246,6 +258,44 @@ def test_a_child_forked_in_the_middle_of_a_write_refuses_to_go_on(path: Path) ->
     assert "fork" in hint.lower()
     assert seen(store, record) == record
     store.close()
+
+
+def test_a_fork_that_was_interrupted_before_it_came_to_rest_harms_neither_side(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = connected(store)
+    monkeypatch.setattr(store._writer, "before_fork", partial(interrupt, store._writer))
+
+    def work(_: Child) -> str:
+        try:
+            store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
+        except StoreError as error:
+            return error.code
+        return ""
+
+    with warnings_of_hooks() as told:
+        assert Child(work).result() == "store_forked"
+    assert told == [KeyboardInterrupt]
+    monkeypatch.undo()
+    assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
+    assert Child(work).result() == ""
+
+
+def interrupt(pool: object) -> None:
+    assert pool is not None
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def warnings_of_hooks() -> Iterator[list[object]]:
+    """Note what is raised where nobody can catch it."""
+    told: list[object] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: told.append(unraisable.exc_type)
+    try:
+        yield told
+    finally:
+        sys.unraisablehook = before
 
 
 # -- schema ----------------------------------------------------------------------------------------------------------

@@ -322,6 +322,14 @@ def test_only_side_facts_can_be_noted(store: SQLiteStore) -> None:
     assert seen(store, record) == record
 
 
+@pytest.mark.parametrize("owner", ["\ud800", "a\udcff"])
+def test_text_that_is_no_text_is_refused(store: SQLiteStore, owner: str) -> None:
+    kind, code, text, hint = trouble(lambda: store.create(replace(blank(), key=at("github", owner))))
+    assert (kind, code) == ("ConfigurationError", "bad_text")
+    assert (text + hint).encode()
+    assert store.list(Query(env=ENV)).items == ()
+
+
 def test_a_bad_cursor_says_what_to_do(store: SQLiteStore) -> None:
     with pytest.raises(ConfigurationError) as caught:
         store.list(Query(env=ENV), cursor="bad")

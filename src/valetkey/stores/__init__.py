@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.ports import Clock, SecretService, Store
@@ -116,7 +116,7 @@ def _named(name: str, clock: Clock | None) -> Store:
 def _path_of(url: str) -> str:
     """Return the path of a ``sqlite:`` URL.  It is absolute, as in the URL of any file (RFC 8089 section 2)."""
     parts = urlsplit(url)
-    path = unquote(parts.path)
+    path = os.fsdecode(unquote_to_bytes(parts.path))
     if parts.netloc or not path.strip("/"):
         raise ConfigurationError(
             f"{clean(url)!r} names no file.",

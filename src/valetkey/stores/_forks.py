@@ -40,22 +40,21 @@ def register(thing: Forkable) -> None:
 def _before() -> None:
     _ONE_AT_A_TIME.acquire()
     for thing in list(_LIVE):
-        _resting.append(thing)
         thing.before_fork()
-
-
-def _after(*, in_child: bool) -> None:
-    while _resting:
-        _resting.pop().after_fork(in_child=in_child)
-    _ONE_AT_A_TIME.release()
+        _resting.append(thing)
 
 
 def _after_in_parent() -> None:
-    _after(in_child=False)
+    while _resting:
+        _resting.pop().after_fork(in_child=False)
+    _ONE_AT_A_TIME.release()
 
 
 def _after_in_child() -> None:
-    _after(in_child=True)
+    _resting.clear()
+    for thing in list(_LIVE):  # those too that an interrupt kept from coming to rest
+        thing.after_fork(in_child=True)
+    _ONE_AT_A_TIME.release()
 
 
 if hasattr(os, "register_at_fork"):

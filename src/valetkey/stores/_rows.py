@@ -10,7 +10,7 @@ from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Id
 from valetkey.model.ports import Clock
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
-PLAIN: Final = (
+PLAIN: Final[tuple[str, ...]] = (
     "id",
     "incarnation",
     "version",
@@ -65,7 +65,7 @@ class CorruptRow(Exception):
 def record_values(record: Record) -> dict[str, Any]:
     """Return the columns of a record, all but those of its claim."""
     key = record.key
-    values = {name: getattr(record, name) for name in PLAIN}
+    values: dict[str, Any] = {name: getattr(record, name) for name in PLAIN}
     values.update(
         env=key.env,
         credential=key.credential,
@@ -107,7 +107,7 @@ def readable_part(row: tuple[Any, ...], clock: Clock) -> Record:
 
 
 def _clear_part(row: tuple[Any, ...], clock: Clock) -> dict[str, Any]:
-    members = dict(zip(PLAIN, row, strict=False))
+    members: dict[str, Any] = dict(zip(PLAIN, row, strict=False))
     env, credential, owner, account, holder, until, boot, spending = row[_KEY_AT:_TEXTS_AT]
     refreshable, key_id, sealed = row[_REST_AT:]
     members["key"] = ConnectionKey(env, credential, owner_of(owner), account)
@@ -233,7 +233,7 @@ def _load(text: Any, name: str) -> Any:
 
 
 def _mapping(text: Any, name: str) -> Mapping[str, Any]:
-    value = {} if text == "{}" else _load(text, name)
+    value: Any = {} if text == "{}" else _load(text, name)
     if not isinstance(value, dict):
         msg = f"{name} is not a JSON object"
         raise CorruptRow(msg)

@@ -30,7 +30,7 @@ class SQLiteBase:
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None, busy_timeout: float = 5.0) -> None:
         self.path: Path = Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - keeps symlinks
-        self.url: str = f"sqlite://{quote(str(self.path))}"
+        self.url: str = f"sqlite://{quote(os.fsencode(self.path))}"
         self._clock = clock or SystemClock()
         self._file = DatabaseFile(self.path, clock=self._clock, busy_timeout=busy_timeout)
         self._readers = Pool(self._file, limit=_READERS)

@@ -119,6 +119,15 @@ def no_place(path: Path, reason: str) -> ConfigurationError:
     )
 
 
+def bad_text() -> ConfigurationError:
+    """Return the error for text that cannot be written down."""
+    return ConfigurationError(
+        "A text for the store holds half of a surrogate pair, which is no character.",
+        code="bad_text",
+        hint="Look where owner, account or tags come from: bytes were decoded with errors='surrogateescape'.",
+    )
+
+
 def row_corrupt(path: Path, what: str, reason: str, table: str, **key: str) -> StoreError:
     """Return the error for one damaged row, which `key` names in `table`; all others can still be read."""
     which = " AND ".join(f"{name} = {_literal(text)}" for name, text in key.items())

@@ -80,7 +80,7 @@ class DatabaseFile:
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: SQLite must never make the file itself, for it would do so with the mode that the umask leaves.
         return sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw",
+            f"file:{quote(os.fsencode(self.path))}?mode=rw",
             uri=True,
             timeout=self.busy_timeout,
             isolation_level=None,

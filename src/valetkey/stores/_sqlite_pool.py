@@ -12,11 +12,14 @@ from typing import Final
 
 from valetkey.errors import StoreUnavailable
 from valetkey.stores import _forks
-from valetkey.stores._sqlite_errors import BUSY, locked, primary_code, translated
+from valetkey.stores._sqlite_errors import BUSY, bad_text, locked, primary_code, store_error
 from valetkey.stores._sqlite_file import DatabaseFile
 
+_QUEUE: Final = 4
+"""How many times the busy time-out a thread waits for other threads: a herd of them on a slow disk is no error."""
+
 _serials: Final = itertools.count(1)
-_stranded: Final[list[Handle]] = []
+_inherited: Final[list[Handle]] = []
 """Handles that a forked child inherited open.  They are kept, so that nothing ever closes them."""
 
 
@@ -39,7 +42,7 @@ class Pool:
     def __init__(self, file: DatabaseFile, *, limit: int) -> None:
         self._file = file
         self._limit = limit
-        self._patience = file.busy_timeout
+        self._patience = _QUEUE * file.busy_timeout
         self._state = threading.Condition()
         self._idle: list[Handle] = []
         self._lent: dict[int, Handle | None] = {}  # by thread; None while it is being opened
@@ -56,18 +59,14 @@ class Pool:
             StoreUnavailable: None became free in time, or none can be opened.
         """
         handle, epoch = self._take()
-        healthy = False
+        healthy = True
         try:
-            with translated(self._file.path):
-                try:
-                    yield handle
-                except sqlite3.Error as error:
-                    healthy = primary_code(error) in BUSY
-                    raise
-                except BaseException:
-                    healthy = True
-                    raise
-            healthy = True
+            yield handle
+        except sqlite3.Error as error:
+            healthy = primary_code(error) in BUSY
+            raise store_error(error, self._file.path) from error
+        except UnicodeEncodeError as error:  # half of a surrogate pair
+            raise bad_text() from error
         finally:
             self._give(handle, epoch, healthy=healthy)
 
@@ -96,7 +95,7 @@ class Pool:
             if not self._state.wait_for(self._free, self._patience):
                 raise locked(self._file.path)
             if self._stranded:
-                raise self._inherited()
+                raise self._unsafe()
             epoch = self._epoch
             self._lent[me] = handle = self._reusable()
         return handle or self._open(me), epoch
@@ -128,8 +127,7 @@ class Pool:
             db = self._file.open()
         except BaseException:
             with self._state:
-                self._lent.pop(me, None)
-                self._state.notify_all()
+                self._vacate()
             raise
         self._lent[me] = handle = Handle(db, self._file.identity(), next(_serials))
         return handle
@@ -137,12 +135,19 @@ class Pool:
     def _give(self, handle: Handle, epoch: int, *, healthy: bool) -> None:
         keep = healthy and self._at_rest(handle)
         with self._state:
-            self._lent.pop(threading.get_ident(), None)
             if keep and epoch == self._epoch and not self._resting:
                 self._idle.append(handle)
             else:
                 handle.db.close()
+            self._vacate()
+
+    def _vacate(self) -> None:
+        """Let the next one have the place of this thread; a fork waits for all of them."""
+        self._lent.pop(threading.get_ident(), None)
+        if self._resting:
             self._state.notify_all()
+        else:
+            self._state.notify()
 
     @staticmethod
     def _at_rest(handle: Handle) -> bool:
@@ -162,7 +167,7 @@ class Pool:
         self._state.acquire()
         self._resting = True
         self._reclaim(threading.get_ident())
-        self._state.wait_for(lambda: not self._lent, 2 * self._patience)
+        self._state.wait_for(lambda: not self._lent, 2 * self._file.busy_timeout)
         while self._idle:
             self._idle.pop().db.close()
 
@@ -176,12 +181,13 @@ class Pool:
         self._state.release()
 
     def _start_anew(self) -> None:
-        self._stranded = self._stranded or bool(self._lent)
-        _stranded.extend(handle for handle in self._lent.values() if handle is not None)
+        inherited = [*self._lent.values(), *self._idle]
+        _inherited.extend(handle for handle in inherited if handle is not None)
+        self._stranded = self._stranded or bool(inherited)
         self._state = threading.Condition()
-        self._lent, self._resting = {}, False
+        self._lent, self._idle, self._resting = {}, [], False
 
-    def _inherited(self) -> StoreUnavailable:
+    def _unsafe(self) -> StoreUnavailable:
         return StoreUnavailable(
             f"This process was forked while its parent was at work in {self._file.path}; it could lose data there.",
             code="store_forked",

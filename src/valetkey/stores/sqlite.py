@@ -30,7 +30,8 @@ class SQLiteStore(SQLiteDocuments):
     """A store in one SQLite file: write-ahead log, every commit synced to disk, readable by its user alone.
 
     Making one costs no I/O: the file and its folder are made when the store is first used.  It may be used by all
-    threads, by many processes of one host at once, and in a forked child.  Not on a network file system.
+    threads, by many processes of one host at once, and in a forked child.  Not on a network file system; and nothing
+    else in the process may open the file, for closing it again would drop SQLite's locks.
 
     Claims are measured by `Clock.monotonic`, so that setting the wall clock neither frees nor prolongs them, and
     bound to the boot of the machine (R10).

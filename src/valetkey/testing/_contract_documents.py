@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from valetkey.model.connections import Document, Event, Sealed
@@ -18,7 +20,7 @@ class Documents(ContractBase):
     """Documents: put, taken, expired."""
 
     def test_a_document_comes_back_as_it_was(self, store: Store) -> None:
-        body = {"text": "\N{SNOWMAN} '\"", "list": [1, 2.5, None, True], "nested": {"a": {"b": []}}}
+        body: dict[str, Any] = {"text": "\N{SNOWMAN} '\"", "list": [1, 2.5, None, True], "nested": {"a": {"b": []}}}
         document = Document(
             kind="secret", id="some/id%2F", env="prod", body=body, sealed=Sealed(b"\x00\xff", ""), expires_at=2e9
         )
