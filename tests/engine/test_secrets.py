@@ -496,6 +496,19 @@ def test_what_a_pydantic_model_refuses_is_named_and_not_shown() -> None:
         assert PLANTED not in shown(caught.value)
 
 
+@dataclass
+class Login:
+    model: Model
+
+
+def test_a_pydantic_model_within_a_dataclass_is_named_by_its_whole_path() -> None:
+    text = encode_secret(Login, Login(Model("ada", SecretStr(PLANTED))))
+    assert decode_secret(Login, text).model.user == "ada"
+    with pytest.raises(ConfigurationError) as caught:
+        decode_secret(Login, json.dumps({"model": {"password": PLANTED}}))
+    assert ": model.userName " in str(caught.value)
+
+
 # -- app credentials -----------------------------------------------------------------------------------------------
 
 GITHUB = OAuth2Credential(name="git-hub.com", secret_id="github-app")

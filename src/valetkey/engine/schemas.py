@@ -90,7 +90,7 @@ def _json_object(text: str) -> Mapping[str, Any]:
 
 def _instance(schema: Any, members: Mapping[str, Any], path: str) -> Any:
     if hasattr(schema, "model_validate"):
-        return _model(schema, members)
+        return _model(schema, members, path)
     if not dataclasses.is_dataclass(schema):
         raise _Wrong(why=f"has a schema that is neither a dataclass nor a pydantic model: {schema!r}")
     arguments: dict[str, Any] = {}
@@ -116,24 +116,24 @@ def _built(schema: Any, arguments: Mapping[str, Any], path: str) -> Any:
     return made
 
 
-def _model(schema: Any, members: Mapping[str, Any]) -> Any:
+def _model(schema: Any, members: Mapping[str, Any], path: str) -> Any:
     made, wrong = None, None
     try:
         made = schema.model_validate(members)
     except ValueError as error:
-        wrong = _model_error(error)
+        wrong = _model_error(error, path)
     if wrong is not None:
         raise wrong
     return made
 
 
-def _model_error(error: ValueError) -> _Wrong:
+def _model_error(error: ValueError, path: str) -> _Wrong:
     """Return where a pydantic model refuses, and the type of its complaint; its text may hold the value."""
     errors: Any = getattr(error, "errors", list)
     nothing: dict[str, Any] = {}
     first: Any = next(iter(errors()), nothing)
-    path = ".".join(str(part) for part in first.get("loc", ()))
-    return _Wrong(path=path, why=f"is not valid ({first.get('type', type(error).__name__)})")
+    where = path + ".".join(str(part) for part in first.get("loc", ()))
+    return _Wrong(path=where.rstrip("."), why=f"is not valid ({first.get('type', type(error).__name__)})")
 
 
 def _kinds(schema: Any) -> Mapping[str, Any]:
