@@ -40,11 +40,6 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def needs_permissions() -> None:
-    if os.geteuid() == 0:
-        pytest.skip("the superuser may read and write everything")
-
-
 def test_a_file_that_is_not_there_holds_no_keys_and_is_not_made_by_looking(keys: FileKeys, path: Path) -> None:
     assert keys.keys() == ()
     assert not path.parent.exists()
@@ -234,12 +229,19 @@ def test_a_folder_in_its_place_cannot_be_read(tmp_path: Path) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_file_of_somebody_else_cannot_be_read(path: Path) -> None:
-    needs_permissions()
-    with pytest.raises(ConfigurationError) as caught:
-        written(path, write_keys([new_key()]), mode=0o000).keys()
-    assert caught.value.code == "key_unreadable"
-    assert "chmod" in caught.value.hint
+def test_a_file_of_somebody_else_cannot_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = written(path, write_keys([new_key()]), mode=0o000)
+
+    def denied(*_: object) -> None:  # the superuser, who may run this, is not denied anything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    for use in (keys.keys, lambda: keys.add(new_key())):
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        assert caught.value.code == "key_unreadable"
+        assert "Permission denied" in str(caught.value)
+        assert "chmod" in caught.value.hint
 
 
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
