@@ -124,7 +124,9 @@ def remove(session: Session, *, name: str, yes: bool) -> None:
         question = f"{used} {verb} it and could not be refreshed any more. Remove the app of {credential.name}?"
     confirm(question, yes=yes)
     session.core.secret_service.delete(credential.secret_id)
-    kept = any(wiring.get(name) is not None for wiring in (session.core.declarations.wiring, session.core.declarations.file))
+    kept = any(
+        wiring.get(name) is not None for wiring in (session.core.declarations.wiring, session.core.declarations.file)
+    )
     forgotten = not kept and not number and _forget(session, credential.name)
     if session.json:
         emit({"removed": credential.secret_id, "declaration_removed": forgotten, "connections": number})

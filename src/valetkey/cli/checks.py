@@ -204,28 +204,27 @@ def clock(session: Session) -> Iterator[Finding]:
     if not hosts:
         yield Finding("ok", "clock", "nothing is connected, so there is nobody to ask")
     for host, url in hosts.items():
-        yield _skew(host, _date(core.http.client, url))
+        yield _asked(core.http.client, host, url)
 
 
-def _date(client: Any, url: str) -> tuple[str, float]:
-    """Return the Date header of an answer and the middle of the time that it took; empty where there was none."""
+def _asked(client: Any, host: str, url: str) -> Finding:
+    """Ask the root of a host, without following it anywhere, and look at the Date of its answer."""
     import httpx2  # noqa: PLC0415
 
-    parts = urlsplit(url)
+    scheme = urlsplit(url).scheme
     before = time.time()
     try:
-        answer = client.request("HEAD", f"{parts.scheme}://{parts.netloc}/", follow_redirects=False, timeout=10.0)
+        answer = client.request("HEAD", f"{scheme}://{host}/", follow_redirects=False, timeout=10.0)
     except httpx2.HTTPError as error:
-        return f"!{type(error).__name__}", 0.0
-    return str(answer.headers.get("date", "")), (before + time.time()) / 2
+        why = type(error).__name__
+        return Finding("fail", "network", f"{host} was not reached ({why})", "check network, proxy and DNS")
+    return skew(host, str(answer.headers.get("date", "")), (before + time.time()) / 2)
 
 
-def _skew(host: str, answer: tuple[str, float]) -> Finding:
+def skew(host: str, date: str, here: float) -> Finding:
+    """Compare a Date header (RFC 9110 section 6.6.1) with `here`, Unix seconds by the clock of this machine."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
-    date, here = answer
-    if date.startswith("!"):
-        return Finding("fail", "network", f"{host} was not reached ({date[1:]})", "check network, proxy and DNS")
     try:
         there = parsedate_to_datetime(date).timestamp() + 0.5  # the header is cut to whole seconds
     except ValueError:

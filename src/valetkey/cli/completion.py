@@ -36,10 +36,10 @@ def completion(shell: str) -> None:
 
 def complete_credentials(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the declared credentials that begin so.  Never an error: a person is typing."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), contextlib.closing(context.find_object(Session) or Session()) as session:
         return [
             CompletionItem(credential.name, help=credential.display_name)
-            for credential in _session(context).core.credentials()
+            for credential in session.core.credentials()
             if credential.name.startswith(incomplete)
         ]
     return []
@@ -52,16 +52,3 @@ def complete_presets(_: click.Context, __: click.Parameter, incomplete: str) -> 
 
         return [preset for preset in preset_ids() if preset.startswith(incomplete)]
     return []
-
-
-def _session(context: click.Context) -> Session:
-    """Return the session as far as the line is typed: options are not run through callbacks while completing."""
-    session = Session()
-    while True:
-        for name in ("env", "store", "key"):
-            value = context.params.get(name)
-            if getattr(session, name) is None and isinstance(value, str):
-                setattr(session, name, value)
-        if context.parent is None:
-            return session
-        context = context.parent

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -48,6 +49,7 @@ PIPE_CLOSED: Final = 141
 TERMINATED: Final = 143
 
 _MESSAGE_LIMIT: Final = 2000
+_OF_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _BY_CLASS: Final[tuple[tuple[type[ValetkeyError], int], ...]] = (
     (ReauthorizationRequired, PERSON),
     (StepUpRequired, PERSON),
@@ -151,7 +153,16 @@ def _of_http(error: BaseException) -> Told | None:
 
 
 def _of_system(error: BaseException) -> Told | None:
-    if not isinstance(error, OSError) or error.filename is None:
+    if not isinstance(error, OSError):
         return None
     why = error.strerror or type(error).__name__
+    if is_of_output(error):
+        return Told(USAGE, "output", f"the output cannot be written: {why}", "make room, or write somewhere else")
+    if error.filename is None:
+        return None
     return Told(USAGE, "file", f"{clean(error.filename)}: {why}", "check the path and its mode")
+
+
+def is_of_output(error: BaseException) -> bool:
+    """Whether stdout itself cannot be written: its disk is full, say."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT

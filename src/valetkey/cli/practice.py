@@ -31,7 +31,7 @@ _SLICE: Final = 0.5
 @command(
     NAME,
     examples=(
-        "valetkey practice                  # then do what it says, in another terminal",
+        "valetkey practice                  # and in another terminal, what it says",
         "valetkey practice --lifetime 90    # watch tokens being refreshed",
         "valetkey practice --once           # walk through it all by itself",
     ),

@@ -50,7 +50,8 @@ def read_stdin() -> str:
     """
     try:
         text = sys.stdin.read(_LONGEST + 1)
-    except UnicodeDecodeError:
+        text.encode()  # where stdin lets odd bytes through, they show here
+    except UnicodeError:
         msg = "what comes on stdin is not UTF-8 text"
         raise Stop(msg, code="not_text", hint="encode it first, in base64 for example") from None
     if len(text) > _LONGEST:

@@ -40,6 +40,8 @@ def guarded(args: Sequence[str], work: Callable[[], object]) -> int:
         except (PipeClosed, BrokenPipeError):
             return _hush()
         except Exception as error:  # noqa: BLE001 - the last place that can say what went wrong
+            if exits.is_of_output(error):
+                _hush()
             return _failed(args, error)
     return result if isinstance(result, int) else exits.OK
 

@@ -1,0 +1,250 @@
+"""Adding, listing, showing and removing apps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECRET = "canary-client-secret"
+TOML = """
+[credentials.notes]
+display_name = "Notes"
+authorization_url = "https://login.example.com/authorize"
+token_url = "https://login.example.com/token"
+scopes = ["read"]
+"""
+
+
+@pytest.fixture
+def _toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declare ``notes`` in a file."""
+    path = tmp_path / "valetkey.toml"
+    path.write_text(TOML, encoding="utf-8")
+    monkeypatch.setenv("VALETKEY_CONFIG", str(path))
+
+
+def add(bare: Any, *args: str, secret: str = SECRET) -> Any:
+    return bare.run("app", "add", *args, "--client-id", "id-1", "--secret-stdin", text=secret + "\n")
+
+
+def test_a_known_provider_is_declared_and_its_app_stored(bare: Any) -> None:
+    ran = add(bare, "github", "--scope", "repo", "--scope", "read:user")
+
+    assert ran.code == 0
+    assert ran.out == 'Stored, sealed, as secret "github-app-credentials".\n'
+    assert "https://github.com/settings/developers" in ran.err
+    assert "http://127.0.0.1:8421/callback/github" in ran.err
+    assert "valetkey connect github" in ran.err
+    with bare.session() as session:
+        credential = session.credential("github")
+        app = session.core.app(credential)
+    assert credential.source == "command"
+    assert credential.scopes == ("repo", "read:user")
+    assert app.client_id == "id-1"
+    assert app.client_secret.reveal() == SECRET
+
+
+def test_no_secret_is_ever_shown(bare: Any) -> None:
+    added = add(bare, "github")
+    shown = [
+        added.out,
+        added.err,
+        *(bare.ok(*words) for words in (["app", "list"], ["app", "show", "github"], ["secret", "list"])),
+        *(bare.ok(*words, "--json") for words in (["app", "list"], ["app", "show", "github"], ["secret", "list"])),
+    ]
+
+    assert all(SECRET not in text for text in shown)
+    fingerprint = json.loads(shown[-2])["app"]["secret"]
+    assert len(fingerprint) == 12
+    assert fingerprint in shown[2]
+    assert fingerprint in shown[3]
+
+
+def test_the_same_secret_has_the_same_fingerprint_and_another_another(bare: Any) -> None:
+    prints = []
+    for name, secret in (("github", SECRET), ("gitlab", SECRET), ("slack", "another")):
+        add(bare, name, *(["--param", "host=gitlab.com"] if name == "gitlab" else []), secret=secret)
+        prints.append(bare.run("app", "show", name, "--json").json["app"]["secret"])
+
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_public_client_has_no_secret(bare: Any) -> None:
+    bare.ok("app", "add", "github", "--client-id", "id-1", "--public")
+
+    shown = bare.run("app", "show", "github", "--json").json["app"]
+    assert (shown["client_id"], shown["secret"]) == ("id-1", None)
+
+
+def test_a_provider_nobody_knows_is_declared_by_its_urls(bare: Any) -> None:
+    urls = ["--authorization-url", "https://login.example.com/authorize", "--token-url", "https://login.example.com/t"]
+
+    ran = add(bare, "intern", *urls, "--api-host", "api.example.com", "--per-owner")
+
+    assert ran.code == 0, ran
+    shown = bare.run("app", "show", "intern", "--json").json["app"]
+    assert shown["token_url"] == "https://login.example.com/t"
+    assert shown["api_hosts"] == ["api.example.com"]
+    assert shown["per_owner"] is True
+
+
+def test_another_name_for_a_known_provider_and_its_parameters(bare: Any) -> None:
+    assert add(bare, "work", "--preset", "microsoft", "--param", "tenant=contoso.com").code == 0
+
+    shown = bare.run("app", "show", "work", "--json").json["app"]
+    assert shown["token_url"] == "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token"
+    assert shown["preset"] == "microsoft"
+
+
+def test_adding_again_keeps_what_was_declared_and_changes_what_is_given(bare: Any) -> None:
+    add(bare, "github", "--scope", "repo", "--redirect-uri", "http://127.0.0.1/mine")
+    assert add(bare, "github", "--scope", "gist", secret="new").code == 0
+
+    shown = bare.run("app", "show", "github", "--json").json["app"]
+    assert shown["scopes"] == ["gist"]
+    assert shown["redirect_uri"] == "http://127.0.0.1/mine"
+    assert shown["preset"] == "github"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "hint"),
+    [
+        pytest.param(["githb"], "unknown_credential", "--preset", id="no such provider"),
+        pytest.param(["mine", "--preset", "githb"], "unknown_preset", "providers search", id="no such preset"),
+        pytest.param(["mine", "--token-url", "http://a.example/t"], "", "https", id="a URL in the clear"),
+        pytest.param(["github", "--param", "tenant"], "usage", "--help", id="a parameter without value"),
+        pytest.param(["a b", "--preset", "github"], "invalid_name", "a-b", id="a name that cannot be one"),
+    ],
+)
+def test_mistakes_name_the_next_step(args: list[str], code: str, hint: str, bare: Any) -> None:
+    ran = add(bare, *args)
+
+    assert ran.code == 2
+    assert f"[{code}" in ran.err
+    assert hint in ran.err
+    assert SECRET not in ran.err
+    assert bare.run("app", "list", "--json").json["apps"] == []
+
+
+def test_a_near_provider_is_suggested(bare: Any) -> None:
+    assert 'did you mean "github"?' in add(bare, "githb").err
+
+
+def test_where_nobody_can_be_asked_the_options_are_named(bare: Any) -> None:
+    no_id = bare.run("app", "add", "github")
+    no_secret = bare.run("app", "add", "github", "--client-id", "id-1")
+
+    assert (no_id.code, no_secret.code) == (2, 2)
+    assert "--client-id" in no_id.err
+    assert "--secret-stdin" in no_secret.err
+    assert "--public" in no_secret.err
+
+
+def test_a_person_is_asked_and_the_secret_does_not_show(terminal: Any, bare: Any) -> None:
+    screen = terminal("app", "add", "github")
+    screen.wait_for("Client ID: ")
+    screen.type("id-1\n")
+    screen.wait_for("(hidden; empty for a public client): ")
+    screen.type(f"{SECRET}\n")
+
+    assert screen.end() == 0
+    assert SECRET not in screen.raw
+    assert "Register an OAuth app at https://github.com/settings/developers" in screen.seen
+    with bare.session() as session:
+        assert session.core.app(session.credential("github")).client_secret.reveal() == SECRET
+
+
+def test_a_missing_parameter_is_asked_for(terminal: Any, bare: Any) -> None:
+    bare.ok("providers", "show", "gitlab")
+    screen = terminal("app", "add", "gitlab", "--client-id", "id-1", "--public")
+
+    code = screen.end()
+
+    assert code == 0, screen.seen
+
+
+@pytest.mark.usefixtures("_toml")
+def test_what_the_file_declares_cannot_be_changed_here(bare: Any) -> None:
+    refused = add(bare, "notes", "--scope", "write")
+    taken = add(bare, "notes")
+
+    assert (refused.code, taken.code) == (2, 0)
+    assert "[declared_elsewhere]" in refused.err
+    assert "valetkey.toml" in refused.err
+    assert "http://127.0.0.1:8421/callback/notes" in taken.err
+    listed = bare.run("app", "list", "--json").json["apps"]
+    assert [(one["name"], one["source"], one["client_id"]) for one in listed] == [("notes", "file", "id-1")]
+
+
+def test_a_variable_that_goes_before_is_told(bare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALETKEY_GITHUB_CLIENT_ID", "from-outside")
+
+    assert "VALETKEY_GITHUB_CLIENT_ID in the environment goes before" in add(bare, "github").err
+    assert "the variable VALETKEY_GITHUB_CLIENT_ID" in bare.ok("app", "show", "github")
+
+
+def test_the_list_shows_who_has_no_app(bare: Any) -> None:
+    bare.declare(app=False)
+
+    assert "none: no app yet" in bare.ok("app", "list")
+    assert "valetkey app add notes" in bare.ok("app", "show", "notes")
+
+
+def test_an_empty_list_says_how_to_begin(bare: Any) -> None:
+    ran = bare.run("app", "list")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert "valetkey app add github" in ran.err
+
+
+def test_an_unknown_credential_is_told_with_the_nearest(kit: Any) -> None:
+    ran = kit.run("app", "show", "nots")
+
+    assert ran.code == 2
+    assert "[unknown_credential]" in ran.err
+    assert 'use "notes"' in ran.err
+    assert "valetkey app add github" in kit.run("status", "github").err
+
+
+def test_removing_takes_secret_and_declaration(kit: Any) -> None:
+    asked = kit.run("app", "remove", "notes")
+    done = kit.run("app", "remove", "notes", "--yes")
+
+    assert (asked.code, done.code) == (2, 0)
+    assert "--yes" in asked.err
+    assert "and the declaration" in done.out
+    assert kit.run("app", "list", "--json").json["apps"] == []
+    assert kit.run("secret", "list", "--json").json["secrets"] == []
+
+
+def test_removing_an_app_in_use_warns_and_keeps_the_connections_visible(kit: Any) -> None:
+    kit.connect()
+    kit.connect(account="work")
+
+    asked = kit.run("app", "remove", "notes")
+    kit.ok("app", "remove", "notes", "--yes")
+
+    assert "2 connections use it" in asked.err
+    shown = kit.run("status", "--json").json["connections"]
+    assert [one["state"] for one in shown] == ["app_error", "app_error"]
+    assert "valetkey app add notes" in shown[0]["hint"]
+
+
+@pytest.mark.usefixtures("_toml")
+def test_removing_what_the_file_declares_leaves_the_declaration(bare: Any) -> None:
+    add(bare, "notes")
+
+    ran = bare.run("app", "remove", "notes", "--yes")
+
+    assert ran.code == 0
+    assert "still declared in valetkey.toml" in ran.err
+
+
+def test_a_provider_that_takes_no_address_on_this_machine_is_warned_about(bare: Any) -> None:
+    ran = add(bare, "slack")
+
+    assert ran.code == 0
+    assert "--redirect-uri https://" in ran.err

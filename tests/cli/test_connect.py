@@ -1,0 +1,197 @@
+"""Connecting from the command: by browser, pasted address and device code."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def test_the_browser_opens_and_the_account_is_connected(kit: Any, browser: Callable[[], str]) -> None:
+    ran = kit.process("connect", "notes")
+
+    assert ran.code == 0, ran
+    assert ran.out == "Connected as ada@example.com. Granted: notes.read, notes.write. Renews itself.\n"
+    assert ran.err == "Opening your browser for Notes (Ctrl-C to stop) ...\n"
+    given, _, page = browser().partition("\n")
+    assert given.startswith("file:///")
+    assert "Connected" in page
+    assert kit.provider.live_grants == 1
+
+
+def test_the_status_comes_as_json(kit: Any, browser: Callable[[], str]) -> None:
+    found = kit.process("connect", "notes", "--account", "work", "--scope", "notes.read", "--json").json
+
+    assert browser()
+    assert found["format_version"] == 1
+    connection = found["connection"]
+    assert connection["id"].startswith("con_")
+    assert (connection["state"], connection["account"], connection["identity"]["login"]) == ("connected", "work", "ada")
+    assert set(connection["granted"]) == {"notes.read", "notes.write"}
+
+
+@pytest.mark.usefixtures("browser")
+def test_a_fixed_port_is_listened_on(kit: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    assert kit.process("connect", "notes", "--port", str(port)).code == 0
+
+
+def test_a_port_in_use_is_told(kit: Any, browser: Callable[[], str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = kit.process("connect", "notes", "--port", str(taken.getsockname()[1]))
+
+    assert ran.code == 2
+    assert "[port_in_use]" in ran.err
+    assert "  -> " in ran.err
+    assert browser() == ""
+
+
+def test_without_a_browser_the_other_ways_are_named(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BROWSER")
+
+    ran = kit.run("connect", "notes")
+
+    assert ran.code == 3
+    assert "[no_browser]" in ran.err
+    assert "--paste" in ran.err
+    assert "--device" in ran.err
+
+
+@pytest.mark.usefixtures("browser")
+def test_a_person_who_says_no_is_told_and_nothing_is_stored(kit: Any) -> None:
+    kit.provider.deny_next()
+
+    ran = kit.process("connect", "notes", "--json")
+
+    assert ran.code == 3
+    assert ran.json["error"]["code"] == "authorization_denied"
+    assert kit.run("status", "--json").json["connections"][0]["state"] == "pending"
+
+
+@pytest.mark.usefixtures("browser")
+def test_scopes_that_were_not_granted_are_told(kit: Any) -> None:
+    kit.provider.narrow_scopes("notes.read")
+
+    ran = kit.process("connect", "notes")
+
+    assert ran.code == 0
+    assert "Granted: notes.read." in ran.out
+    assert "not granted: notes.write" in ran.err
+
+
+def test_nobody_answers(kit: Any) -> None:
+    ran = kit.run("connect", "notes", "--timeout", "1")  # the browser of the tests does nothing
+
+    assert ran.code == 3
+    assert "[consent_expired]" in ran.err
+
+
+def test_an_address_is_opened_anywhere_and_pasted_back(kit: Any) -> None:
+    with kit.start("connect", "notes", "--paste") as process:
+        shown = ""
+        while (found := re.search(r"^http://127\.0\.0\.1\S+/authorize\?\S+$", shown, re.MULTILINE)) is None:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
+        out, _ = process.communicate(kit.provider.approve(found[0]) + "\n", timeout=60)
+
+    assert process.returncode == 0
+    assert out.startswith("Connected as ada@example.com.")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("", "nothing_pasted", id="the input ends"),
+        pytest.param("\n", "nothing_pasted", id="an empty line"),
+        pytest.param(
+            "http://127.0.0.1:8421/callback/notes?code=x&state=forged\n", "state_mismatch", id="another state"
+        ),
+    ],
+)
+def test_what_is_pasted_has_to_be_the_answer(text: str, code: str, kit: Any) -> None:
+    ran = kit.run("connect", "notes", "--paste", text=text)
+
+    assert ran.code == 3
+    assert f"[{code}]" in ran.err
+    assert kit.provider.token_requests == 0
+
+
+def test_a_code_is_shown_and_entered_elsewhere(kit: Any) -> None:
+    with kit.start("connect", "notes", "--device") as process:
+        shown = ""
+        while (found := re.search(r"^    (\S{4}-\S{4})$", shown, re.MULTILINE)) is None:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
+        kit.provider.enter_user_code(found[1])
+        out, _ = process.communicate(timeout=60)
+
+    assert f"{kit.provider.url}/device" in shown
+    assert process.returncode == 0
+    assert out.startswith("Connected as ada@example.com.")
+
+
+def test_an_app_of_its_own_needs_nobody(bare: Any) -> None:
+    bare.declare("jobs", grant="client_credentials")
+
+    assert bare.ok("connect", "jobs").startswith("Connected as practice-app.")
+    assert bare.ok("token", "jobs").startswith("practice-at-")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["--device", "--paste"], id="device and paste"),
+        pytest.param(["--paste", "--port", "8421"], id="paste and port"),
+        pytest.param(["--no-browser", "--device"], id="page and device"),
+    ],
+)
+def test_two_ways_at_once_are_refused(args: list[str], kit: Any) -> None:
+    ran = kit.run("connect", "notes", *args)
+
+    assert ran.code == 2
+    assert "choose one" in ran.err
+
+
+def test_the_page_can_be_opened_by_hand(kit: Any, browser: Callable[[], str]) -> None:
+    import os
+    import shlex
+    import subprocess
+
+    with kit.start("connect", "notes", "--no-browser") as process:
+        shown = ""
+        while (found := re.search(r"^file://\S+$", shown, re.MULTILINE)) is None:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
+        words = [found[0] if word == "%s" else word for word in shlex.split(os.environ["BROWSER"])]
+        subprocess.run(words, check=True, timeout=60)
+        out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert out.startswith("Connected as ada@example.com.")
+    assert "Connected" in browser()
+
+
+def test_connecting_without_an_app_says_how_to_add_it(bare: Any) -> None:
+    bare.declare(app=False)
+
+    ran = bare.run("connect", "notes")
+
+    assert ran.code == 2
+    assert "[app_missing]" in ran.err
+    assert "valetkey app add notes" in ran.err
+
+
+def test_an_owner_is_needed_where_that_is_declared(bare: Any) -> None:
+    bare.declare(per_owner=True)
+
+    assert "[owner_required]" in bare.run("connect", "notes").err
+    assert "[owner_invalid]" in bare.run("connect", "notes", "--owner", "").err
