@@ -121,7 +121,7 @@ class Desk:
             )
         return f"{self.core.base_url.rstrip('/')}/callback/{credential.name}"
 
-    def finish(self, callback_url: str, binding: Secret | str, owner: object) -> Status:
+    def finish(self, callback_url: str, binding: Secret | str | None, owner: object) -> Status:
         """Finish a sign-in of a web application."""
         from valetkey.engine.connect import UNSET, finish_authorization  # noqa: PLC0415
 

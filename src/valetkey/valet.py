@@ -154,8 +154,10 @@ class Valet(_Valet):
         """
         return self._core.call(lambda: self._desk.authorize(credential, owner, account, scopes, redirect_uri))
 
-    def finish(self, callback_url: str, *, binding: Secret | str, owner: Owner = None) -> Status:
+    def finish(self, callback_url: str, *, binding: Secret | str | None, owner: Owner = None) -> Status:
         """Finish a sign-in with the address that the provider sent the browser to, and the cookie's value.
+
+        `binding` is mandatory; None stands for a browser that brought no cookie, which is refused.
 
         Raises:
             StateMismatch: The answer belongs to no sign-in, to another browser, or came twice.
@@ -273,7 +275,7 @@ class AsyncValet(_Valet):
         )
 
     @like(Valet.finish)
-    async def finish(self, callback_url: str, *, binding: Secret | str, owner: Owner = None) -> Status:
+    async def finish(self, callback_url: str, *, binding: Secret | str | None, owner: Owner = None) -> Status:
         return await self._core.in_flight(lambda: self._desk.finish(callback_url, binding, owner))
 
     @like(Valet.connections)

@@ -121,12 +121,13 @@ def start_authorization(
 
 
 def finish_authorization(
-    world: World, callback_url: str, *, binding: Secret | str, owner: str | Unset | None = UNSET
+    world: World, callback_url: str, *, binding: Secret | str | None, owner: str | Unset | None = UNSET
 ) -> Record:
     """Take the provider's answer: check it, redeem its code once, and store what it buys.
 
     `callback_url` is the whole address that the browser was sent to; `binding` is what the browser kept since
-    `start_authorization`; `owner`, where given, is who is signed in to the application now.
+    `start_authorization`, None where it brought nothing; `owner`, where given, is who is signed in to the application
+    now.
 
     Raises:
         StateMismatch: Unknown, used or expired state; another browser (``binding_mismatch``); another address

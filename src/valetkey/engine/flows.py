@@ -25,6 +25,8 @@ _PAGE: Final = 500
 _STATELESS: Final = "the answer holds no state"
 _NO_FLOW: Final = "the answer belongs to no sign-in under way: it is unknown, was used already, or came too late"
 _AGAIN: Final = "start again, and finish in the same browser"
+_UNBOUND: Final = "the answer came without the cookie that binds it to the browser which began the sign-in"
+_BIND: Final = f"{_AGAIN}; the application sets AuthorizationStart.binding as a cookie and passes it to finish()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +82,22 @@ def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Docume
     return stored
 
 
-def take_flow(world: World, state: str, binding: Secret | str) -> Flow:
+def take_flow(world: World, state: str, binding: Secret | str | None) -> Flow:
     """Use up the flow of an answer.  Who lacks the binding does not use it up for the one who has it.
 
     Raises:
         StateMismatch: The state is unknown, used or expired (``state_mismatch``), or the answer came by another
-            browser than the one that began (``binding_mismatch``).
+            browser than the one that began, or by one without the cookie (``binding_mismatch``).
     """
     if not state:
         raise _unknown(_STATELESS)
     found = world.store.get_document(KIND, flow_id(state))
     if found is None:
         raise _unknown(_NO_FLOW)
-    given = binding if isinstance(binding, Secret) else Secret(binding)
-    if not given or not hmac.compare_digest(_hash(given), str(found.body["binding"])):
+    given = binding if isinstance(binding, Secret) else Secret(binding or "")
+    if not given:
+        raise StateMismatch(_UNBOUND, code="binding_mismatch", hint=_BIND)
+    if not hmac.compare_digest(_hash(given), str(found.body["binding"])):
         msg = "the answer came by another browser than the one that began the sign-in"
         raise StateMismatch(msg, code="binding_mismatch", hint=_AGAIN)
     taken = world.store.take_document(KIND, found.id)
