@@ -137,12 +137,11 @@ class Core:
         """Return where the store is: the embedded one has a folder, and so a master key, for each environment."""
         if self._where is not None or self.env == DEFAULT_ENV:
             return self._where
-        from urllib.parse import quote  # noqa: PLC0415
-
+        from valetkey.model.names import folder_of_env  # noqa: PLC0415
         from valetkey.stores import default_path  # noqa: PLC0415
 
         usual = default_path()
-        return usual.parent / "environments" / quote(self.env, safe="") / usual.name
+        return usual.parent / "environments" / folder_of_env(self.env) / usual.name
 
     # -- declarations and app credentials
 

@@ -142,20 +142,38 @@ def current_env(env: str | None = None) -> str:
     return check_env(env if env is not None else os.environ.get("VALETKEY_ENV") or DEFAULT_ENV)
 
 
+def folder_of_env(env: str) -> str:
+    """Return the name of the folder in which an environment keeps what is its own: another for each, and a legal one.
+
+    >>> folder_of_env("we/ird"), folder_of_env("..")
+    ('we%2Fird', '%2E%2E')
+    """
+    from urllib.parse import quote  # noqa: PLC0415 - the default environment needs no folder
+
+    name = quote(env, safe="")
+    if not name.strip("."):  # quote() leaves dots alone, and those two names are taken in every folder
+        name = name.replace(".", "%2E")
+    if len(name) <= LONGEST:
+        return name
+    from hashlib import sha256  # noqa: PLC0415 - names that long are rare
+
+    return f"{name[:100]}-{sha256(env.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
 def find_credential(name: str, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a credential that nobody declared: it names the nearest one and how to declare it."""
     declared = sorted(known)
-    near = nearest(str(name), declared)
+    near = nearest(str(name).strip(), declared)
     shown = clean(name, 60)
     if near:
-        about, hint = f'; did you mean "{near}"?', f'use "{near}", or declare it: '
+        about, hint = f'; did you mean "{near}"?', f'use "{near}"'
     else:
-        about, hint = (
-            (f"; declared are: {', '.join(declared[:10])}" if declared else "; none is declared"),
-            "declare it: ",
-        )
+        about, hint = (f"; declared are: {', '.join(declared[:10])}" if declared else "; none is declared"), ""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        how = f'wire_oauth2_credential("{name}", preset=...), or [credentials.{name}] in valetkey.toml'
+        hint = f"{hint}, or declare it: {how}" if hint else f"declare it: {how}"
     return ConfigurationError(
         f'credential "{shown}" is not declared{about}',
         code="unknown_credential",
-        hint=f'{hint}wire_oauth2_credential("{shown}", preset=...), or [credentials.{shown}] in valetkey.toml',
+        hint=hint or 'pass the name that a credential was declared under, such as valet.client("github")',
     )
