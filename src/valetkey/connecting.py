@@ -217,7 +217,8 @@ def _answer(
         interaction.opening(name)
         if not opener(page.as_uri()):
             msg = "there is no browser to open on this machine"
-            raise ConnectError(msg, code="no_browser", hint="connect with --device or --paste")
+            hint = 'connect with --device or --paste; in a program: how="device" or how="paste"'
+            raise ConnectError(msg, code="no_browser", hint=hint)
         return _wait(ear, interaction, timeout)
 
 

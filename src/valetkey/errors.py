@@ -35,6 +35,8 @@ class ValetkeyError(Exception):
         super().__init__(message)
         self.code: str = code or self.default_code
         self.hint: str = hint
+        if hint:
+            self.add_note(f"  -> {hint}")  # a traceback ends with the next step too
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else self.code
