@@ -219,6 +219,14 @@ class TokenSource:
     def _refresh_ahead(self) -> None:
         self._core.flights.run(self.key, lambda: self._fly(Want(ahead=True)))
 
+    def _ahead(self, token: Token) -> Token:
+        """Have a token that was just read refreshed ahead: a store that changes all the time is read at every look."""
+        now = self._core.clock.now()
+        in_window = token.soft is not None and now >= token.soft and (token.due is None or now < token.due)
+        if in_window and not self._core.one_shot:
+            self._refresh_ahead()
+        return token
+
     def _fly(self, want: Want) -> Token:
         """Run as a flight, in a thread of the valet."""
         world = self._core.world
@@ -263,7 +271,7 @@ class TokenSource:
             future, own = self._core.flights.run(self.key, lambda: self._fly(want))
             token = self._joined(lambda: future)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
-                return token
+                return self._ahead(token)
         raise self._busy()
 
     async def _alanded(self, want: Want) -> Token:
@@ -271,7 +279,7 @@ class TokenSource:
             future, own = self._core.flights.run(self.key, lambda: self._fly(want))
             token = await self._ajoined(lambda: future)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
-                return token
+                return self._ahead(token)
         raise self._busy()
 
     def _joined(self, start: Callable[[], Future[Token]] | Callable[[], Future[Token | None]]) -> Token | None:

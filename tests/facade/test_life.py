@@ -82,6 +82,18 @@ def test_in_the_soft_window_the_old_token_serves_while_one_flight_refreshes(face
     assert face.practice.provider.refreshes == 1
 
 
+def test_a_store_in_which_others_write_all_the_time_does_not_keep_a_token_from_being_refreshed_ahead(face: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client()
+    client.get_access_token()
+    face.practice.clock.advance(HOUR - 60 - 1)
+    face.practice.connect("notes", owner="ben", login="ben")
+
+    with face.practice.provider.hold("token") as held:
+        client.get_access_token()
+        assert held.arrived.wait(10)
+
+
 def test_a_401_is_healed_by_one_refresh_and_one_retry(face: Any) -> None:
     face.practice.connect("notes")
     face.practice.clock.advance(120)
