@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from valetkey.core import Core
 from valetkey.model.connections import Status
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from valetkey.source import TokenSource
 
 F = TypeVar("F", bound=Callable[..., Any])
+_ABSOLUTE: Final = ("https://", "http://")
 
 
 def like(twin: Callable[..., Any]) -> Callable[[F], F]:
@@ -126,42 +127,42 @@ class OAuth2Client(_Client):
             ReauthorizationRequired: A person must sign in again.
             StepUpRequired: The API asks for a stronger sign-in.
         """
-        return self._core.http.client.request(method, self._address(method, url, options), auth=self.auth, **options)
+        return self._send(method, url, options)
 
     @contextlib.contextmanager
     def stream(self, method: str, url: str, **options: Any) -> Generator[httpx2.Response]:
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
-        address = self._address(method, url, options)
+        address = url if _is_plain(method, url, options) else self._address(url, options)
         with self._core.http.client.stream(method, address, auth=self.auth, **options) as response:
             yield response
 
     def get(self, url: str, **options: Any) -> httpx2.Response:
         """Send a GET request."""
-        return self.request("GET", url, **options)
+        return self._send("GET", url, options)
 
     def options(self, url: str, **options: Any) -> httpx2.Response:
         """Send an OPTIONS request."""
-        return self.request("OPTIONS", url, **options)
+        return self._send("OPTIONS", url, options)
 
     def head(self, url: str, **options: Any) -> httpx2.Response:
         """Send a HEAD request."""
-        return self.request("HEAD", url, **options)
+        return self._send("HEAD", url, options)
 
     def post(self, url: str, **options: Any) -> httpx2.Response:
         """Send a POST request."""
-        return self.request("POST", url, **options)
+        return self._send("POST", url, options)
 
     def put(self, url: str, **options: Any) -> httpx2.Response:
         """Send a PUT request."""
-        return self.request("PUT", url, **options)
+        return self._send("PUT", url, options)
 
     def patch(self, url: str, **options: Any) -> httpx2.Response:
         """Send a PATCH request."""
-        return self.request("PATCH", url, **options)
+        return self._send("PATCH", url, options)
 
     def delete(self, url: str, **options: Any) -> httpx2.Response:
         """Send a DELETE request."""
-        return self.request("DELETE", url, **options)
+        return self._send("DELETE", url, options)
 
     def status(self) -> Status:
         """Return how the connection is.  Looking changes nothing, and a connection that is not well raises nothing."""
@@ -173,6 +174,7 @@ class OAuth2Client(_Client):
         Raises:
             ReauthorizationRequired: A person must sign in again.
             ProviderError: The provider did not give a new token; the old one is kept.
+            ConfigurationError: There is no refresh token, and the access token still works (``not_refreshable``).
         """
         self._source.refresh()
         return self.status()
@@ -181,9 +183,11 @@ class OAuth2Client(_Client):
         """Clear the stored tokens, revoke them where the provider can, and say truthfully what happened."""
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
-    def _address(self, method: str, url: str, options: dict[str, Any]) -> str:
-        if _is_plain(method, url, options):
-            return url
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
+        address = url if _is_plain(method, url, options) else self._address(url, options)
+        return self._core.http.client.request(method, address, auth=self._auth or self.auth, **options)
+
+    def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, self._source.get())
 
 
@@ -208,43 +212,42 @@ class AsyncOAuth2Client(_Client):
 
     @like(OAuth2Client.request)
     async def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
-        address = await self._address(method, url, options)
-        return await self._core.async_client().request(method, address, auth=self.auth, **options)
+        return await self._send(method, url, options)
 
     @like(OAuth2Client.stream)
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
-        address = await self._address(method, url, options)
+        address = url if _is_plain(method, url, options) else await self._address(url, options)
         async with self._core.async_client().stream(method, address, auth=self.auth, **options) as response:
             yield response
 
     @like(OAuth2Client.get)
     async def get(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("GET", url, **options)
+        return await self._send("GET", url, options)
 
     @like(OAuth2Client.options)
     async def options(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("OPTIONS", url, **options)
+        return await self._send("OPTIONS", url, options)
 
     @like(OAuth2Client.head)
     async def head(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("HEAD", url, **options)
+        return await self._send("HEAD", url, options)
 
     @like(OAuth2Client.post)
     async def post(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("POST", url, **options)
+        return await self._send("POST", url, options)
 
     @like(OAuth2Client.put)
     async def put(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("PUT", url, **options)
+        return await self._send("PUT", url, options)
 
     @like(OAuth2Client.patch)
     async def patch(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("PATCH", url, **options)
+        return await self._send("PATCH", url, options)
 
     @like(OAuth2Client.delete)
     async def delete(self, url: str, **options: Any) -> httpx2.Response:
-        return await self.request("DELETE", url, **options)
+        return await self._send("DELETE", url, options)
 
     @like(OAuth2Client.status)
     async def status(self) -> Status:
@@ -259,9 +262,17 @@ class AsyncOAuth2Client(_Client):
     async def disconnect(self) -> Disconnected:
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
-    async def _address(self, method: str, url: str, options: dict[str, Any]) -> str:
-        if _is_plain(method, url, options):
-            return url
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
+        # No coroutine of our own where none is needed: each costs as much as everything else here.
+        if not _is_plain(method, url, options):
+            return self._send_prepared(method, url, options)
+        return self._core.async_client().request(method, url, auth=self._auth or self.auth, **options)
+
+    async def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
+        address = await self._address(url, options)
+        return await self._core.async_client().request(method, address, auth=self.auth, **options)
+
+    async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())
 
 
@@ -274,6 +285,6 @@ def _is_plain(method: str, url: str, options: dict[str, Any]) -> bool:
     if "/" in method:
         msg = f"the method comes first: request('GET', {method!r})"
         raise TypeError(msg)
-    if options.get("follow_redirects"):
+    if options and options.get("follow_redirects"):
         return False
-    return type(url) is str and url.startswith(("https://", "http://"))
+    return type(url) is str and url.startswith(_ABSOLUTE)

@@ -6,13 +6,11 @@ claim once it is held is in `spending`.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
-from valetkey.engine.trouble import needs_person
+from valetkey.engine.trouble import needs_person, not_refreshable
 from valetkey.engine.verdicts import mark_dead
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
 from valetkey.engine.world import World
@@ -71,6 +69,9 @@ class _Attempt:
         """Whether the old token may still be handed out while its successor is not there."""
         if record.sealed is None or record.state == "needs_reauth" or record.access_fp == self.want.refused:
             return False
+        return self._unexpired(record)
+
+    def _unexpired(self, record: Record) -> bool:
         return record.expires_at is None or self.world.clock.now() < record.expires_at
 
     def _old(self, record: Record, error: Exception) -> Held:
@@ -86,9 +87,9 @@ class _Attempt:
 
     def _unrefreshable(self, record: Record) -> Held | None:
         """Let a token without a refresh token serve to its very end; then a person is needed."""
+        if self.want.manual and record.sealed is not None and self._unexpired(record):
+            raise not_refreshable(record, self.credential)
         if self._lives(record):
-            if self.want.manual:
-                raise needs_person(replace(record, reason="no_refresh_token"), self.credential)
             return opened(self.world, record)
         error = mark_dead(self.world, record, self.credential, reason="no_refresh_token")
         if error is not None:

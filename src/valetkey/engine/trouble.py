@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.errors import NotConnected, ReauthorizationRequired
+from valetkey.errors import ConfigurationError, NotConnected, ReauthorizationRequired
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 
@@ -59,4 +59,14 @@ def needs_person(record: Record, credential: OAuth2Credential) -> Reauthorizatio
         connection=record.connection,
         reason=record.reason or "unknown",
         hint=f"run: {connect_command(record.key)}",
+    )
+
+
+def not_refreshable(record: Record, credential: OAuth2Credential) -> ConfigurationError:
+    """Say that a person asked to refresh what works and cannot be refreshed."""
+    name = credential.display_name or credential.name
+    return ConfigurationError(
+        f"{record.key} cannot be refreshed: {name} gave no refresh token. Its access token still works",
+        code="not_refreshable",
+        hint=f"nothing to do; for a new token: {connect_command(record.key)}",
     )
