@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, ValetkeyError
+from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.http import Http, HttpEndpoint
 from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
@@ -238,7 +238,9 @@ class Core:
         """Return why the app cannot be used, empty when it can."""
         try:
             app = self.app(credential)
-        except ConfigurationError as error:
+        except (ConfigurationError, StoreError) as error:
+            if not _of_the_app(error):
+                raise
             return error.code
         from valetkey.engine.apps import app_state  # noqa: PLC0415
 
@@ -318,6 +320,13 @@ class Core:
         self.http.reset()
         for source in list(self._sources.values()):
             source.expire()
+
+
+def _of_the_app(error: ConfigurationError | StoreError) -> bool:
+    """Whether an app that cannot be read is the trouble of that app alone, and not of the store or of its key."""
+    if isinstance(error, StoreError):
+        return error.code in {"sealed_broken", "row_corrupt"}
+    return not error.code.startswith("key")
 
 
 def _with_pulse(world: World, flights: Flights) -> World:

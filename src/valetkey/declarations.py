@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from valetkey.errors import StoreError, StoreUnavailable
+from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from valetkey.model.secrets import SecretDeclaration
 
 DECLARATION = "declaration"
+_log: Final = get_logger("declarations")
 
 
 class Declarations:
@@ -55,9 +58,25 @@ class Declarations:
         """Let the store know what the program declares, so that command and console do too."""
         for credential in self.declared().values():
             body = {"source": credential.source, "fields": to_declaration(credential)}
-            known = store.get_document(DECLARATION, credential.name, env=self._env)
-            if known is None or dict(known.body) != body:
-                store.put_document(Document(kind=DECLARATION, env=self._env, id=credential.name, body=body))
+            if self._recorded(store, credential.name) != body:
+                self._put(store, Document(kind=DECLARATION, env=self._env, id=credential.name, body=body))
+
+    def _recorded(self, store: Store, name: str) -> dict[str, Any] | None:
+        try:
+            known = store.get_document(DECLARATION, name, env=self._env)
+        except StoreError as error:
+            if error.code != "row_corrupt":
+                raise
+            store.delete_document(DECLARATION, name, env=self._env)  # a copy of what is declared: it is made anew
+            return None
+        return None if known is None else dict(known.body)
+
+    @staticmethod
+    def _put(store: Store, document: Document) -> None:
+        try:
+            store.put_document(document)
+        except StoreUnavailable as error:  # what is there can still be read: whoever has to write will say so
+            _log.warning("the declaration of %s was not recorded: %s", document.id, error)
 
     def find(self, name: str) -> OAuth2Credential:
         """Return the declared credential with that name.
@@ -94,6 +113,17 @@ class Declarations:
         document = self._store().get_document(DECLARATION, name, env=self._env)
         if document is None:
             raise find_credential(name, (credential.name for credential in self.every()))
-        credential = from_declaration(name, dict(document.body["fields"]), source=document.body.get("source", "code"))
+        fields = document.body.get("fields")
+        if not isinstance(fields, dict):
+            raise _damaged(name)
+        credential = from_declaration(name, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
         self._stored[name] = credential
         return credential
+
+
+def _damaged(name: str) -> StoreError:
+    return StoreError(
+        f"the declaration of {name!r} in the store is damaged: it holds no fields",
+        code="row_corrupt",
+        hint="restore the store from a backup; what code or valetkey.toml declares is recorded anew by itself",
+    )
