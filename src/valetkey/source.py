@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
 
+Start = Callable[[], "Future[Token]"] | Callable[[], "Future[Token | None]"]
 LOOK_LOCAL = 0.25
 """Seconds between looks at a store on this host (R0)."""
 LOOK_REMOTE = 5.0
@@ -137,11 +138,11 @@ class TokenSource:
 
     def heal(self, refused: str, *, explicit: bool) -> Token | None:
         """Return the token to retry with after a 401, or None to let the 401 stand (R11)."""
-        return self._joined(self._heal_flight(refused, explicit=explicit))
+        return self._joined(self._heal_flight(refused, explicit=explicit), Want(refused=refused))
 
     async def aheal(self, refused: str, *, explicit: bool) -> Token | None:
         """Do what `heal` does without blocking the event loop."""
-        return await self._ajoined(self._heal_flight(refused, explicit=explicit))
+        return await self._ajoined(self._heal_flight(refused, explicit=explicit), Want(refused=refused))
 
     def refresh(self) -> Token:
         """Refresh now, by hand, unless somebody else has just done so."""
@@ -269,7 +270,7 @@ class TokenSource:
         """Wait for a flight that brings what is wanted, own or another's."""
         for _ in range(ROUNDS):
             future, own = self._core.flights.run(self.key, lambda: self._fly(want))
-            token = self._joined(lambda: future)  # noqa: B023 - called at once
+            token = self._joined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token)
         raise self._busy()
@@ -277,23 +278,23 @@ class TokenSource:
     async def _alanded(self, want: Want) -> Token:
         for _ in range(ROUNDS):
             future, own = self._core.flights.run(self.key, lambda: self._fly(want))
-            token = await self._ajoined(lambda: future)  # noqa: B023 - called at once
+            token = await self._ajoined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token)
         raise self._busy()
 
-    def _joined(self, start: Callable[[], Future[Token]] | Callable[[], Future[Token | None]]) -> Token | None:
+    def _joined(self, start: Start, want: Want) -> Token | None:
         """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
         try:
             return start().result(DEADLINE)
         except FutureTimeout:
-            return self._meanwhile(self._busy())
+            return self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
-            return self._meanwhile(error)
+            return self._meanwhile(error, want)
         except ValetkeyError as error:
             raise self._core.told(self.key, error) from error
 
-    async def _ajoined(self, start: Callable[[], Future[Token]] | Callable[[], Future[Token | None]]) -> Token | None:
+    async def _ajoined(self, start: Start, want: Want) -> Token | None:
         from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
 
         from valetkey.bridge import landing  # noqa: PLC0415
@@ -303,19 +304,25 @@ class TokenSource:
                 future: Future[Any] = start()
                 return await landing(future)
         except TimeoutError:
-            return self._meanwhile(self._busy())
+            return self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
-            return self._meanwhile(error)
+            return self._meanwhile(error, want)
         except ValetkeyError as error:
             raise await self._core.atold(self.key, error) from error
 
-    def _meanwhile(self, error: ValetkeyError) -> Token:
-        """Serve the old token until its true end while its successor or the store is not to be had (R5)."""
+    def _meanwhile(self, error: ValetkeyError, want: Want) -> Token:
+        """Serve the old token until its true end while its successor or the store is not to be had (R5).
+
+        But not to those to whom it is of no use: the API refused it, or a person asked for a new one.
+        """
         token = self.token
-        if token is None or (token.end is not None and self._core.clock.now() >= token.end):
+        if token is None or want.manual or token.fingerprint == (want.refused or None) or self._ended(token):
             raise copy.copy(error) from error
         token.until = self.now() + GRACE
         return token
+
+    def _ended(self, token: Token) -> bool:
+        return token.end is not None and self._core.clock.now() >= token.end
 
     def _busy(self) -> RefreshBusy:
         msg = f"{self.key} is being refreshed and the provider has not answered within {DEADLINE:.0f} s"
