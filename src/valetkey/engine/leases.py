@@ -33,9 +33,9 @@ class Lease:
         if self._held is not None:
             return True
         there = self._world.store.get_document(KIND, self._id, env=self._env)
-        if there is not None:
+        if there is not None and not self._left_over(there):
             return False
-        self._held = self._world.store.put_document(self._document(), expect=0)
+        self._held = self._world.store.put_document(self._document(), expect=there.version if there else 0)
         if self._held is None:
             return False
         self._pulse = self._world.pulse(RENEW_SECONDS, self._renew)
@@ -67,6 +67,10 @@ class Lease:
         if held is not None:
             renewed = self._world.store.put_document(self._document(dict(held.body)), expect=held.version)
             self._held = renewed or held
+
+    def _left_over(self, lease: Document) -> bool:
+        """Whether it ends further ahead than a lease can: its holder took it before the clock was set back."""
+        return (lease.expires_at or 0.0) - self._world.store.now() > 2 * LEASE_SECONDS
 
     def _document(self, body: dict[str, object] | None = None) -> Document:
         return Document(
