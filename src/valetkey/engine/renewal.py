@@ -13,10 +13,11 @@ from valetkey.engine.storing import reserve
 from valetkey.engine.trouble import needs_person, not_refreshable
 from valetkey.engine.verdicts import mark_dead
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
-from valetkey.engine.world import World
+from valetkey.engine.world import World, open_grant
 from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.bodies import LONGEST_WAIT
 
 
 def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
@@ -57,6 +58,7 @@ class _Attempt:
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
+        open_grant(self.world, record)  # a row that cannot be opened is not written to either: it stays as it is
         claimed = self._claim(record)
         if claimed is None:
             return self._wait(record)
@@ -122,7 +124,8 @@ class _Attempt:
 
     def _respect_backoff(self, record: Record) -> None:
         wait = (record.next_try_at or 0.0) - self.world.clock.now()
-        if wait > 0 and not self.want.manual and self.doubts == 0:
+        set_back = wait > LONGEST_WAIT  # the clock was, for nobody is told to wait that long
+        if wait > 0 and not set_back and not self.want.manual and self.doubts == 0:
             raise _patience(self.credential, record, wait)
 
     def _wait(self, record: Record) -> Held | None:
@@ -173,9 +176,10 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
     if record.access_fp != refused:
         return obtain(world, key, Want(refused=refused))
     now = world.clock.now()
-    if (record.cooldown_until or 0.0) > now:
+    # What lies further ahead than it can is from before the clock was set back: it holds nothing up.
+    if 0 < (record.cooldown_until or 0.0) - now <= 2 * YOUNG:
         return None
-    if now - (record.obtained_at or 0.0) < YOUNG:
+    if abs(now - (record.obtained_at or 0.0)) < YOUNG:
         world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
         return None
     if not record.refreshable and credential.grant != "client_credentials":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.errors import ConfigurationError, NotConnected, ReauthorizationRequired
+from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ReauthorizationRequired
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 
@@ -38,6 +38,15 @@ def connect_command(key: ConnectionKey) -> str:
     if key.env != "default":
         words += ["--env", key.env]
     return shlex.join(words)
+
+
+def broken_grant(key: ConnectionKey, problem: str) -> DecryptionFailed:
+    """Say that a connection's grant is damaged in the store; others are not."""
+    return DecryptionFailed(
+        f"the grant of {key} cannot be opened: {problem}",
+        code="sealed_broken",
+        hint=f"restore the store from a backup, or connect it again: {connect_command(key)}",
+    )
 
 
 def not_connected(key: ConnectionKey, credential: OAuth2Credential, record: Record | None) -> NotConnected:

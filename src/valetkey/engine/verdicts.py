@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from valetkey.engine.apps import app_rejected
 from valetkey.engine.storing import swap_sealed, tell
-from valetkey.engine.trouble import needs_person
+from valetkey.engine.trouble import broken_grant, needs_person
 from valetkey.engine.windows import backoff
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
@@ -30,6 +30,9 @@ def swap_facts(world: World, new: Record, *, expect: Expect) -> Record | None:
     """Swap in a record whose grant has not changed; None when the row had moved on.
 
     Where the grant was sealed anew meanwhile, with another data key, that sealing is kept.
+
+    Raises:
+        DecryptionFailed: The store does not have the data key that the row itself names (``sealed_broken``).
     """
     try:
         return world.store.swap(new, expect=expect)
@@ -37,7 +40,10 @@ def swap_facts(world: World, new: Record, *, expect: Expect) -> Record | None:
         current = world.store.find(new.id)
         if current is None or (current.incarnation, current.version) != (expect.incarnation, expect.version):
             return None
+    try:
         return world.store.swap(replace(new, sealed=current.sealed), expect=expect)
+    except KeyRetired as error:
+        raise broken_grant(new.key, str(error)) from None
 
 
 def refused(

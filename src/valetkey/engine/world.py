@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from valetkey.engine.trouble import broken_grant
+from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -52,12 +54,19 @@ def open_grant(world: World, record: Record) -> Grant | None:
     """Open the grant of a record, None where it holds none.
 
     Raises:
-        DecryptionFailed: It cannot be opened with the keys at hand, or what was opened is no grant.
+        DecryptionFailed: It cannot be opened with the keys at hand; or it is damaged, or no grant (``sealed_broken``).
     """
     if record.sealed is None:
         return None
     label = grant_label(record.key, record.id, record.incarnation, record.version)
-    return Grant.from_json(world.sealer.open(record.sealed, label))
+    try:
+        return Grant.from_json(world.sealer.open(record.sealed, label))
+    except DecryptionFailed as error:
+        if error.code != "sealed_broken":
+            raise
+        raise broken_grant(record.key, str(error)) from error
+    except ValueError:
+        raise broken_grant(record.key, "what is stored is no token object") from None
 
 
 def emit(world: World, kind: str, record: Record, **detail: object) -> None:
