@@ -1,0 +1,189 @@
+// An authorization server that this project did not write, npm's `oidc-provider`, on a free port of 127.0.0.1.
+//
+//   node server.mjs      prints "ready http://127.0.0.1:PORT", and ends when its stdin does
+//
+// People sign in and consent by form: POST action=approve|deny, login=NAME, refuse="SCOPE ..." to /interaction/...
+// For tests alone:
+//   GET  /_clients           the registered clients, as JSON
+//   GET  /_stats             what was asked for since the last reset, as JSON
+//   POST /_reset             starts the counters anew and puts the switches back
+//   POST /_switch?NAME=N     busy: that many token requests are answered with 503 and Retry-After: 1
+//                            access_ttl: seconds that new access tokens live
+//   POST /_expire            the API takes none of the access tokens that were issued so far
+//   GET  /resource           an API: answers those who bring a bearer token that lives
+import crypto from 'node:crypto';
+import http from 'node:http';
+import Provider from 'oidc-provider';
+
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const SECRET = 'not-a-secret-only-for-tests-0123456789';
+const USUAL = { busy: 0, access_ttl: 300 };
+const switches = { ...USUAL };
+const stats = {};
+const issued = new Set();
+const expired = new Set();
+const count = (name) => { stats[name] = (stats[name] ?? 0) + 1; };
+
+// A redirect URI of a native app is good on any port (RFC 8252 section 7.3), one of a web app on its own port only.
+const withCode = (name, application_type = 'native') => ({
+  application_type,
+  redirect_uris: [`http://127.0.0.1:8421/callback/${name}`],
+  response_types: ['code'],
+  grant_types: ['authorization_code', 'refresh_token'],
+});
+const withoutBrowser = (...grant_types) => ({ redirect_uris: [], response_types: [], grant_types });
+const clients = [
+  { client_id: 'basic', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_basic', ...withCode('basic') },
+  { client_id: 'post', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_post', ...withCode('post', 'web') },
+  { client_id: 'public', token_endpoint_auth_method: 'none', ...withCode('public') },
+  { client_id: 'odd:id/+%41', client_secret: 'p%a+s s:w&=rd/0123456789-0123456789', token_endpoint_auth_method: 'client_secret_basic', ...withCode('odd') },
+  { client_id: 'device', token_endpoint_auth_method: 'none', application_type: 'native', ...withoutBrowser(DEVICE, 'refresh_token') },
+  { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
+];
+
+function createProvider(issuer) {
+  const on = { enabled: true };
+  const provider = new Provider(issuer, {
+    clients,
+    jwks: { keys: [{ ...rsaKey(), alg: 'RS256', use: 'sig', kid: 'rs' }] },
+    cookies: { keys: ['a-cookie-key-for-tests'] },
+    scopes: ['openid', 'offline_access', 'profile', 'email', 'api.read', 'api.write'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => claimsOf(id) }),
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+    ttl: {
+      AccessToken: () => switches.access_ttl, ClientCredentials: () => switches.access_ttl, RefreshToken: 3600,
+      AuthorizationCode: 60, DeviceCode: 120, IdToken: 600, Grant: 86400, Interaction: 600, Session: 86400,
+    },
+    features: {
+      devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
+    },
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  });
+  provider.use(sayInterval);
+  provider.on('grant.success', (ctx) => { count('tokens'); count(`${ctx.oidc.params.grant_type} granted`); });
+  provider.on('grant.error', (ctx, error) => {
+    count(`${ctx.oidc.params?.grant_type} refused`);
+    if (/already used/.test(error.error_detail ?? '')) count('reuse');
+    console.log(`refused: ${error.error}, ${error.error_detail ?? error.error_description}`);
+  });
+  provider.on('access_token.saved', (token) => issued.add(token.jti));
+  provider.on('server_error', (ctx, error) => console.log(error));
+  return provider;
+}
+const rsaKey = () => crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const claimsOf = (id) => ({ sub: id, name: `Person ${id}`, email: `${id}@example.test` });
+
+// oidc-provider leaves `interval` away, which then is 5 s (RFC 8628 section 3.2): too long for tests of the command.
+async function sayInterval(ctx, next) {
+  await next();
+  if (ctx.oidc?.route === 'device_authorization' && ctx.status === 200) ctx.body.interval = 1;
+}
+
+// -- the person's pages ------------------------------------------------------------------------------------------------
+
+async function interaction(provider, req, res) {
+  const details = await provider.interactionDetails(req, res);
+  if (req.method === 'GET') {
+    res.setHeader('content-type', 'text/html');
+    return res.end(`<form method="post"><p>Please: ${details.prompt.name}</p></form>`);
+  }
+  const form = await formOf(req);
+  const result = await answer(provider, details, form);
+  return provider.interactionFinished(req, res, result, { mergeWithLastSubmission: Boolean(result.consent) });
+}
+
+async function answer(provider, details, form) {
+  if (form.get('action') !== 'approve') return { error: 'access_denied', error_description: 'the person said no' };
+  if (details.prompt.name === 'login') return { login: { accountId: form.get('login') } };
+  return { consent: { grantId: await consent(provider, details, (form.get('refuse') ?? '').split(' ')) } };
+}
+
+async function consent(provider, { params, grantId, session, prompt }, refused) {
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  const asked = prompt.details.missingOIDCScope ?? [];
+  grant.addOIDCScope(asked.filter((scope) => !refused.includes(scope)).join(' '));
+  grant.rejectOIDCScope(asked.filter((scope) => refused.includes(scope)).join(' '));
+  if (prompt.details.missingOIDCClaims) grant.addOIDCClaims(prompt.details.missingOIDCClaims);
+  return grant.save();
+}
+
+async function formOf(req) {
+  let text = '';
+  for await (const chunk of req) text += chunk;
+  return new URLSearchParams(text);
+}
+
+// -- the API and the tests' own pages ----------------------------------------------------------------------------------
+
+const json = (res, value) => { res.setHeader('content-type', 'application/json'); res.end(JSON.stringify(value)); };
+
+async function resource(provider, req, res) {
+  count('calls');
+  const [scheme, token] = (req.headers.authorization ?? '').split(' ');
+  const found = token && ((await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)));
+  if (scheme !== 'Bearer' || !found || found.isExpired || expired.has(found.jti)) {
+    res.writeHead(401, { 'www-authenticate': `Bearer${token ? ' error="invalid_token"' : ''}` });
+    return res.end();
+  }
+  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null });
+}
+
+function reset(res) {
+  Object.assign(switches, USUAL);
+  for (const name of Object.keys(stats)) delete stats[name];
+  res.end();
+}
+
+function expire(res) {
+  for (const token of issued) expired.add(token);
+  res.end();
+}
+
+function flip(res, query) {
+  for (const [name, value] of query) switches[name] = Number(value);
+  res.end();
+}
+
+function busy(res) {
+  switches.busy -= 1;
+  count('busy');
+  res.writeHead(503, { 'retry-after': '1' });
+  res.end('busy');
+}
+
+// -- the server --------------------------------------------------------------------------------------------------------
+
+async function serve(provider, others, req, res) {
+  const { pathname, searchParams } = new URL(req.url, provider.issuer);
+  res.on('finish', () => pathname.startsWith('/_') || console.log(`${req.method} ${pathname} ${res.statusCode}`));
+  try {
+    if (pathname === '/_clients') return json(res, clients);
+    if (pathname === '/_stats') return json(res, stats);
+    if (pathname === '/_reset') return reset(res);
+    if (pathname === '/_switch') return flip(res, searchParams);
+    if (pathname === '/_expire') return expire(res);
+    if (pathname === '/resource') return await resource(provider, req, res);
+    if (pathname === '/token' && switches.busy > 0) return busy(res);
+    if (pathname.startsWith('/interaction/')) return await interaction(provider, req, res);
+    return await others(req, res);
+  } catch (error) {
+    console.log(error);
+    res.writeHead(400);
+    return res.end(String(error?.error_description ?? error?.message ?? error));
+  }
+}
+
+const server = http.createServer();
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = createProvider(issuer);
+  const others = provider.callback();
+  server.on('request', (req, res) => serve(provider, others, req, res));
+  console.log(`ready ${issuer}`);
+});
+process.stdin.on('end', () => process.exit()).resume();
