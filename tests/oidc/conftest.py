@@ -182,7 +182,9 @@ def oidc_provider(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     """Run the server, one for each process that runs tests."""
     node = shutil.which("node")
     if node is None:
-        _unavailable(request, "Node.js is not here; install it with npm (https://nodejs.org, version 20 or newer), then: make test")
+        _unavailable(
+            request, "Node.js 20 or newer is not here; install it with npm (https://nodejs.org), then: make test"
+        )
     if not (HERE / "node_modules" / "oidc-provider" / "package.json").is_file():
         _unavailable(request, "tests/oidc/node_modules is not here; run make test, which installs it (it needs npm)")
     log = tmp_path_factory.mktemp("oidc") / "server.log"
