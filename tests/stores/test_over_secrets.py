@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from valetkey.testing._contract_base import (
     at,
     blank,
     connected,
+    data_key,
     held,
     ids,
     seen,
@@ -129,6 +131,18 @@ def test_a_record_without_secret_id_gets_no_grant(store: SecretServiceStore) -> 
     with pytest.raises(StoreError) as caught:
         store.swap(successor(record, 1), expect=Expect.of(record))
     assert caught.value.code == "no_secret_id"
+
+
+def test_keys_of_documents_are_those_of_the_ledger(store: SecretServiceStore, record: Record, ledger: Store) -> None:
+    data_key(store, "dk_1")
+    document = store.put_document(Document(kind="secret", id="s", sealed=Sealed(b"...", "dk_1")))
+    assert store.sealed_with("dk_1") == ((), (document,))
+    assert store.sealed_with("") == ((), ())
+    assert not store.retire_key("dk_1")
+    assert store.delete_document("secret", "s")
+    assert store.retire_key("dk_1")
+    assert ledger.get_document("data_key", "dk_1") is None
+    assert seen(store, record) == record
 
 
 # -- the service is the truth ----------------------------------------------------------------------------------------
@@ -258,6 +272,34 @@ def test_lists_tell_what_the_service_holds(store: SecretServiceStore, service: A
     assert access(page.items[1]) == "access-11"
     service.kept[records[3].secret_id] = "no token"
     assert [item.error for item in store.list(Query(env=ENV)).items] == ["", "", "", "row_corrupt"]
+
+
+def test_a_list_is_not_told_while_the_service_is_down(
+    store: SecretServiceStore, record: Record, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_: str) -> str:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(service, "get", down)
+    with pytest.raises(StoreUnavailable):
+        store.list(Query(env=record.key.env))
+
+
+def test_a_row_that_is_erased_while_it_is_looked_at_is_gone(
+    store: SecretServiceStore, record: Record, service: Any, ledger: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ledger.find(record.id)
+    assert row is not None
+    del service.kept[SECRET]
+    real = service.get
+
+    def get(secret_id: str) -> str | None:
+        ledger.delete(row)
+        found: str | None = real(secret_id)
+        return found
+
+    monkeypatch.setattr(service, "get", get)
+    assert store.load(KEY) is None
 
 
 def test_a_list_of_a_state_leaves_out_what_just_left_it(store: SecretServiceStore, service: Any) -> None:
@@ -397,6 +439,16 @@ def test_a_write_over_a_token_of_somebody_else_does_not_come_to_pass(
     assert access(seen(store, record)) == "access-7"
 
 
+def test_a_row_that_moves_on_between_service_and_ledger_wins_and_the_newest_grant_is_kept(
+    store: SecretServiceStore, record: Record, service: Any, ledger: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "swap", lambda *_, **__: None)
+        assert store.swap(successor(record, 2), expect=Expect.of(record)) is None
+    assert service.kept == {SECRET: token_text(2)}
+    assert access(seen(store, record)) == "access-2"
+
+
 def test_the_same_grant_is_not_written_again(store: SecretServiceStore, record: Record, service: Any) -> None:
     service.calls.clear()
     assert store.swap(replace(record, state="refresh_failing"), expect=Expect.of(record)) is not None
@@ -464,6 +516,32 @@ def test_a_rename_while_a_refresh_is_under_way_keeps_both(
     assert stored is not None
     assert (stored.key, stored.secret_id) == (at("github", "bob"), "github-token/bob")
     assert service.kept == {"github-token/bob": token_text(2)}
+
+
+def test_a_rename_just_before_the_turn_is_followed(
+    store: SecretServiceStore, record: Record, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store._take_turn
+    renamed: list[bool] = []
+
+    def take(secret_id: str, patience: float) -> Document | None:
+        if not renamed:
+            renamed.append(True)
+            assert store.rename(record, at("github", "bob"), "github-token/bob")
+        return real(secret_id, patience)
+
+    monkeypatch.setattr(store, "_queues", Free())
+    monkeypatch.setattr(store, "_take_turn", take)
+    assert store.swap(successor(record, 2), expect=Expect.of(record)) is not None
+    assert service.kept == {"github-token/bob": token_text(2)}
+
+
+class Free:
+    """No queue at all: in the test above one thread plays two processes."""
+
+    @contextmanager
+    def wait(self, _: str, __: float) -> Iterator[bool]:
+        yield True
 
 
 def test_erasing_erases_the_secret_too(store: SecretServiceStore, record: Record, service: Any) -> None:

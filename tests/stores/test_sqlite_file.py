@@ -23,6 +23,7 @@ import pytest
 from valetkey.errors import StoreError, StoreUnavailable
 from valetkey.model.connections import Record
 from valetkey.stores import _rows, _sqlite_file, _sqlite_schema
+from valetkey.stores._bell import Bell
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_base import connected, held, seen
 from valetkey.testing._contract_shared import Child
@@ -194,6 +195,12 @@ def test_a_thread_that_was_interrupted_gets_the_writer_back(store: SQLiteStore) 
     record = connected(store)
     handle, _ = store._writer._take()  # as if Ctrl-C had come before it was given back
     handle.db.execute("BEGIN IMMEDIATE")
+    assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
+
+
+def test_a_thread_that_was_interrupted_while_it_opened_a_handle_may_open_another(store: SQLiteStore) -> None:
+    record = connected(store)
+    store._writer._lent[threading.get_ident()] = None
     assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
 
 
@@ -382,6 +389,80 @@ def test_an_empty_file_becomes_a_store(store: SQLiteStore, path: Path) -> None:
     path.touch(0o600)
     record = connected(store)
     assert seen(store, record) == record
+
+
+def test_a_store_that_another_process_makes_at_this_moment_is_no_foreign_one(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = connected(store)
+    store.close()
+    real = _sqlite_file._pragma
+    early = ["user_version", "application_id"]  # were read before its commit, the tables after it
+
+    def pragma(connection: sqlite3.Connection, text: str) -> str:
+        if early and text == early[0]:
+            early.pop(0)
+            return "0"
+        return real(connection, text)
+
+    monkeypatch.setattr(_sqlite_file, "_pragma", pragma)
+    assert seen(store, record) == record
+    assert not early
+
+
+def test_file_and_folder_that_another_process_makes_at_this_moment_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder" / "valetkey.db"
+    other = SQLiteStore(path)
+    record = connected(other)
+    other.close()
+    before = [path, path.parent]  # both were looked for before they were there
+    real = Path.exists
+
+    def exists(self: Path) -> bool:
+        if self in before:
+            before.remove(self)
+            return False
+        return real(self)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    store = SQLiteStore(path)
+    assert seen(store, record) == record
+    assert not before
+    store.close()
+
+
+def test_one_that_waits_reads_the_row_only_after_a_commit(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = connected(store)
+    looks: list[str] = []
+    real = store.find
+
+    def find(connection_id: str) -> Record | None:
+        looks.append(connection_id)
+        return real(connection_id)
+
+    monkeypatch.setattr(store, "find", find)
+    store._bell = Bell(FakeClock())
+    assert store.wait_for_change(record, 10.0) is False
+    assert len(looks) == 1
+
+
+def test_a_commit_of_this_process_wakes_at_once(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = connected(store)
+    real = store._bell._nap
+    napping = threading.Event()
+
+    def nap(_: float, rings: int) -> None:
+        napping.set()
+        real(60.0, rings)  # only the bell ends it
+
+    monkeypatch.setattr(store._bell, "_nap", nap)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(store.wait_for_change, record, 60.0)
+        assert napping.wait(60)
+        held(store, record)
+        assert waiting.result(30) is True
 
 
 @pytest.fixture

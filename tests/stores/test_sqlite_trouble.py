@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import shlex
 import sqlite3
 import subprocess
@@ -18,6 +21,7 @@ from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, Va
 from valetkey.model.connections import Document, Event, Expect, Query, Record
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_base import ENV, at, blank, connected, held, ids, seen, successor
+from valetkey.testing._contract_shared import Child
 from valetkey.testing.clock import FakeClock
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -174,6 +178,77 @@ def test_an_io_error_on_a_disk_without_room_is_a_full_disk(store: SQLiteStore, m
             raise error
 
     assert trouble(fail)[1] == "store_full"
+
+
+def test_an_io_error_where_even_the_room_cannot_be_told(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.store_id()
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+
+    def statvfs(_: object) -> None:
+        raise OSError(errno.EIO, "gone")
+
+    monkeypatch.setattr("os.statvfs", statvfs)
+
+    def fail() -> None:
+        with store._readers.lend():
+            raise error
+
+    assert trouble(fail)[1] == "store_io"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (errno.EACCES, "StoreUnavailable", "store_read_only"),
+        (errno.EROFS, "StoreUnavailable", "store_read_only"),
+        (errno.ENOSPC, "StoreUnavailable", "store_full"),
+        (errno.EDQUOT, "StoreUnavailable", "store_full"),
+        (errno.ENOTDIR, "ConfigurationError", "store_path"),
+        (errno.ENAMETOOLONG, "ConfigurationError", "store_path"),
+        (errno.EIO, "StoreUnavailable", "store_unavailable"),
+    ],
+    ids=lambda value: errno.errorcode.get(value, value),
+)
+def test_a_file_that_cannot_be_made(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: str, code: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.open", refuse)
+    found_kind, found_code, text, hint = trouble(store.store_id)
+    assert (found_kind, found_code) == (kind, code)
+    assert str(store.path) in text
+    assert hint
+
+
+def test_too_many_open_files(path: Path) -> None:
+    def work(_: Child) -> Any:
+        store = SQLiteStore(path)
+        store.store_id()
+        store.close()
+        used = max(int(item.name) for item in Path("/proc/self/fd").iterdir())
+        filled = [os.open("/dev/null", os.O_RDONLY) for _ in range(used)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(filled) + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        return trouble(lambda: store.find("con_none"))
+
+    kind, code, text, hint = Child(work).result()
+    assert (kind, code) == ("StoreUnavailable", "store_unavailable")
+    assert str(path) in text
+    assert "ulimit -n" in hint
+
+
+def test_a_connection_that_broke_is_not_used_again(store: SQLiteStore) -> None:
+    record = connected(store)
+
+    def break_it() -> None:
+        with store._readers.lend() as handle:
+            handle.db.close()
+            handle.db.execute("SELECT 1")
+
+    assert trouble(break_it)[0] == "StoreError"
+    assert seen(store, record) == record
 
 
 def test_a_store_that_is_locked_for_too_long(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from valetkey.clock import SystemClock
@@ -38,7 +38,8 @@ class Bell:
     def wait_until(self, changed: Callable[[], bool], timeout: float) -> bool:
         """Return True as soon as `changed()` is true, False after `timeout` seconds."""
         deadline = self._clock.monotonic() + timeout
-        for nap in _naps():
+        nap = _FIRST
+        while True:
             rings = self.rings
             if changed():
                 return True
@@ -46,7 +47,7 @@ class Bell:
             if left <= 0:
                 return False
             self._nap(min(nap, left), rings)
-        raise AssertionError  # the naps never end
+            nap = min(nap * _GROWTH, _LONGEST)
 
     def _nap(self, seconds: float, rings: int) -> None:
         if not self._real:
@@ -65,10 +66,3 @@ class Bell:
             self._state = threading.Condition()
         else:
             self._state.release()
-
-
-def _naps() -> Iterator[float]:
-    nap = _FIRST
-    while True:
-        yield nap
-        nap = min(nap * _GROWTH, _LONGEST)

@@ -152,10 +152,9 @@ class Pool:
     @staticmethod
     def _at_rest(handle: Handle) -> bool:
         """End what an error or an interrupt left open; False where even that fails."""
-        if not handle.db.in_transaction:
-            return True
         try:
-            handle.db.rollback()
+            if handle.db.in_transaction:
+                handle.db.rollback()
         except sqlite3.Error:
             return False
         return True
