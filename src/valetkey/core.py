@@ -173,7 +173,7 @@ class Core:
             return self._app_credentials
         from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
 
-        return resolve_app(credential, services=(self.secret_service,), environ=os.environ)
+        return resolve_app(credential, services=(self.secret_service,), environ=os.environ, env=self.env)
 
     # -- tokens
 

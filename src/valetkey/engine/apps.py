@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valetkey.engine.storing import token_origin as origin_now
+from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
 from valetkey.errors import ClientRejected
 from valetkey.model.connections import Document
@@ -30,7 +31,7 @@ def ensure_accepted(world: World, env: str, credential: OAuth2Credential, app: A
         return
     wait = float(state.body.get("next_try_at", 0.0)) - world.clock.now()
     if 0 < wait <= 2 * LONGEST_PAUSE:  # a longer one is from before the clock was set back
-        raise _rejected(credential, str(state.body.get("error", "")), str(state.body.get("description", "")), wait)
+        raise _rejected(env, credential, str(state.body.get("error", "")), str(state.body.get("description", "")), wait)
 
 
 def app_rejected(
@@ -52,7 +53,7 @@ def app_rejected(
         "next_try_at": now + pause,
     }
     world.store.put_document(Document(kind=KIND, env=env, id=credential.name, body=body))
-    return _rejected(credential, refusal.error, refusal.description, pause)
+    return _rejected(env, credential, refusal.error, refusal.description, pause)
 
 
 def app_accepted(world: World, env: str, credential: OAuth2Credential) -> None:
@@ -75,7 +76,7 @@ def client_changed(credential: OAuth2Credential, client_id: str, issuer: str, to
     return ""
 
 
-def _rejected(credential: OAuth2Credential, error: str, description: str, wait: float) -> ClientRejected:
+def _rejected(env: str, credential: OAuth2Credential, error: str, description: str, wait: float) -> ClientRejected:
     name = credential.display_name or credential.name
     return ClientRejected(
         f"{name} does not accept the app credentials of {credential.name!r} ({error or 'no error code'})",
@@ -83,5 +84,5 @@ def _rejected(credential: OAuth2Credential, error: str, description: str, wait: 
         description=description,
         status=401,
         retry_after=wait,
-        hint=f"check the client id and secret, then: valetkey app add {credential.name}",
+        hint=f"check the client id and secret, then: {app_command(credential.name, env)}",
     )

@@ -19,6 +19,7 @@ from valetkey.engine.disconnect import revoke_grant
 from valetkey.engine.exchange import buy, name_of, read_identity
 from valetkey.engine.flows import Flow, put_flow, take_flow
 from valetkey.engine.storing import Stored, disconnected_meanwhile, put_grant, reserve, token_origin
+from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import (
     ConfigurationError,
@@ -146,13 +147,14 @@ def finish_authorization(
     check_issuer(params, credential=credential)
     app = _same_app(world, credential, flow)
     if params.error:
-        raise denied(params, credential=credential)
+        again, add = connect_command(flow.key), app_command(credential.name, flow.key.env)
+        raise denied(params, credential=credential, again=again, add=add)
     if params.code is None:
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
     request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
     with reserved(world, credential, flow.key, since=flow.incarnation) as before:
-        tokens = buy(world, credential, request)
+        tokens = buy(world, credential, flow.key, request)
         return keep(world, credential, app, tokens, before, requested=flow.scopes, params=_kept(params))
 
 
@@ -168,7 +170,7 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     asked = wanted_scopes(credential, scopes)
     request = client_credentials_request(credential, app, scope=asked)
     with reserved(world, credential, key, since=incarnation_of(world, key)) as before:
-        tokens = buy(world, credential, request)
+        tokens = buy(world, credential, key, request)
         return keep(world, credential, app, tokens, before, requested=asked)
 
 

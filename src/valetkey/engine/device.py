@@ -74,7 +74,7 @@ def start_device(
     response = _send(world, credential, request)
     answer = parse_device_authorization(response, credential=credential, now=world.clock.now())
     if isinstance(answer, Refusal):
-        raise _unusable(credential, answer, response)
+        raise _unusable(credential, key, answer, response)
     return _flow(answer, began, incarnation)
 
 
@@ -98,13 +98,14 @@ def finish_device(
     """
     app = world.app(credential)
     with reserved(world, credential, key, since=flow.incarnation) as before:
-        tokens = _poll(world, credential, app, flow, on_wait)
+        tokens = _poll(world, credential, key, app, flow, on_wait)
         return keep(world, credential, app, tokens, before, requested=wanted_scopes(credential, scopes))
 
 
 def _poll(
     world: World,
     credential: OAuth2Credential,
+    key: ConnectionKey,
     app: AppCredentials,
     flow: DeviceFlow,
     on_wait: Callable[[float], None] | None,
@@ -123,7 +124,7 @@ def _poll(
         if isinstance(answer, TokenSet):
             return answer
         if isinstance(answer, Refusal) and not answer.goes_on:
-            raise refusal_error(credential, answer)
+            raise refusal_error(credential, key, answer)
         interval = next_interval(interval, answer or "timeout")
 
 
@@ -144,9 +145,9 @@ def _send(world: World, credential: OAuth2Credential, request: Request) -> Respo
         raise ProviderUnavailable(msg, error="unreachable", hint="start again when it can be reached") from error
 
 
-def _unusable(credential: OAuth2Credential, refusal: Refusal, response: Response) -> Exception:
+def _unusable(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal, response: Response) -> Exception:
     if refusal.kind not in {"doubt", "unclear"}:
-        return refusal_error(credential, refusal)
+        return refusal_error(credential, key, refusal)
     msg = f"{name_of(credential)} gave no usable code: {refusal.note or f'HTTP {response.status}'}"
     if response.status >= _SERVER_ERROR:
         return ProviderUnavailable(msg, status=response.status, hint="start again in a moment")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.world import World
 from valetkey.errors import (
     ClientRejected,
@@ -36,8 +37,8 @@ def name_of(credential: OAuth2Credential) -> str:
     return credential.display_name or credential.name
 
 
-def buy(world: World, credential: OAuth2Credential, request: Request) -> TokenSet:
-    """Send a request that buys a grant, once, and return what was bought.
+def buy(world: World, credential: OAuth2Credential, key: ConnectionKey, request: Request) -> TokenSet:
+    """Send a request that buys a grant for `key`, once, and return what was bought.
 
     A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.
 
@@ -49,7 +50,7 @@ def buy(world: World, credential: OAuth2Credential, request: Request) -> TokenSe
     """
     answer = ask(world, credential, request)
     if isinstance(answer, Refusal):
-        raise refusal_error(credential, answer)
+        raise refusal_error(credential, key, answer)
     return answer
 
 
@@ -67,10 +68,12 @@ def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSe
     return parse_token_response(response, credential=credential, now=world.clock.now())
 
 
-def refusal_error(credential: OAuth2Credential, refusal: Refusal) -> ValetkeyError:
-    """Return the error for a refusal of what was to buy a grant."""
-    build = _ERRORS.get(refusal.kind, _consent_error)
-    return build(credential, refusal)
+def refusal_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:
+    """Return the error for a refusal of what was to buy a grant for `key`."""
+    build = _ERRORS.get(refusal.kind)
+    if build is not None:
+        return build(credential, refusal)
+    return (_app_refused if refusal.kind == "client" else _consent_error)(credential, key, refusal)
 
 
 def read_identity(world: World, credential: OAuth2Credential, key: ConnectionKey, grant: Grant) -> Identity | None:
@@ -92,13 +95,13 @@ def _code_refused(credential: OAuth2Credential, refusal: Refusal) -> ConnectErro
     return ConnectError(msg, code="code_refused", hint="start again; if it repeats, check this machine's clock")
 
 
-def _app_refused(credential: OAuth2Credential, refusal: Refusal) -> ClientRejected:
+def _app_refused(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ClientRejected:
     return ClientRejected(
         f"{name_of(credential)} does not accept the app credentials of {credential.name!r} ({_said(refusal)})",
         error=refusal.error,
         description=refusal.description,
         status=refusal.status,
-        hint=f"check the client id and secret, then: valetkey app add {credential.name}",
+        hint=f"check the client id and secret, then: {app_command(credential.name, key.env)}",
     )
 
 
@@ -131,14 +134,15 @@ def _too_late(credential: OAuth2Credential, refusal: Refusal) -> ConsentExpired:
     return ConsentExpired(msg, hint="start again")
 
 
-def _consent_error(credential: OAuth2Credential, refusal: Refusal) -> ValetkeyError:
+def _consent_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:
     """Word a denial, or a request that the provider does not take, as it is worded in a callback."""
-    return refused_consent(refusal.error, refusal.description or refusal.note, name=credential.name)
+    again, add = connect_command(key), app_command(credential.name, key.env)
+    said = refusal.description or refusal.note
+    return refused_consent(refusal.error, said, name=credential.name, again=again, add=add)
 
 
 _ERRORS: Final[dict[Kind, Callable[[OAuth2Credential, Refusal], ValetkeyError]]] = {
     "grant": _code_refused,
-    "client": _app_refused,
     "transient": _not_now,
     "doubt": _unreadable,
     "unclear": _unreadable,

@@ -10,7 +10,7 @@ from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
-from valetkey.engine.trouble import needs_person, not_refreshable
+from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command
 from valetkey.engine.verdicts import mark_dead
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
 from valetkey.engine.world import World, open_grant
@@ -103,7 +103,7 @@ class _Attempt:
         app = self.world.app(self.credential)
         belongs_to = record.client_id, record.issuer, record.token_origin
         if difference := client_changed(self.credential, *belongs_to, app.client_id):
-            raise _another_app(self.credential, difference)
+            raise _another_app(self.key, difference)
         ensure_accepted(self.world, self.key.env, self.credential, app)
         return app
 
@@ -147,15 +147,15 @@ def _patience(credential: OAuth2Credential, record: Record, wait: float) -> Prov
         error=record.error,
         description=record.error_text,
         retry_after=wait,
-        hint=f"nothing to do: it is tried again; at once with: valetkey refresh {record.key.credential}",
+        hint=f"nothing to do: it is tried again; at once with: {refresh_command(record.key)}",
     )
 
 
-def _another_app(credential: OAuth2Credential, difference: str) -> ClientRejected:
+def _another_app(key: ConnectionKey, difference: str) -> ClientRejected:
     return ClientRejected(
-        f"credential {credential.name!r} now has {difference} than the one its grant was given to; nothing was sent",
+        f"credential {key.credential!r} now has {difference} than the one its grant was given to; nothing was sent",
         code="client_changed",
-        hint=f"put the old one back, or sign in anew with: valetkey connect {credential.name}",
+        hint=f"put the old one back, or sign in anew with: {connect_command(key)}",
     )
 
 

@@ -7,10 +7,12 @@ from typing import Final
 from urllib.parse import unquote
 
 from valetkey.engine.schemas import decode_secret, encode_secret
+from valetkey.engine.trouble import app_command
 from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed, token_secret_id
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.model.secret_names import read_only, variable_name
@@ -234,7 +236,11 @@ def app_variables(credential_name: str) -> tuple[str, str]:
 
 
 def resolve_app(
-    credential: OAuth2Credential, *, services: Sequence[SecretService], environ: Mapping[str, str]
+    credential: OAuth2Credential,
+    *,
+    services: Sequence[SecretService],
+    environ: Mapping[str, str],
+    env: str = DEFAULT_ENV,
 ) -> AppCredentials:
     """Return the app credentials of a credential: from the environment, else from the secret ``secret_id``.
 
@@ -245,6 +251,7 @@ def resolve_app(
         credential: Whose app.
         services: Where to look for the secret; the first that has it answers.
         environ: The environment variables.
+        env: The environment, for the hint.
 
     Raises:
         ConfigurationError: They are nowhere (``app_missing``), or what is kept does not fit (``secret_invalid``).
@@ -257,7 +264,7 @@ def resolve_app(
     kept = _kept_app(credential, services)
     client_id = client_id or (kept.client_id if kept else "")
     if not client_id:
-        raise _app_missing(credential, id_variable)
+        raise _app_missing(credential, id_variable, env)
     if client_secret:
         return AppCredentials(client_id=client_id, client_secret=Secret(client_secret))
     return kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
@@ -271,7 +278,7 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
     return app if app.client_secret else AppCredentials(client_id=app.client_id)
 
 
-def _app_missing(credential: OAuth2Credential, variable: str) -> ConfigurationError:
+def _app_missing(credential: OAuth2Credential, variable: str, env: str) -> ConfigurationError:
     kept = f", and there is no secret {credential.secret_id!r}" if credential.secret_id else ""
     msg = f"there are no app credentials for {credential.name!r}: {variable} is not set{kept}"
-    return ConfigurationError(msg, code="app_missing", hint=f"valetkey app add {credential.name}")
+    return ConfigurationError(msg, code="app_missing", hint=app_command(credential.name, env))

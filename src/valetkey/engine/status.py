@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.engine.trouble import connect_command
+from valetkey.engine.trouble import app_command, connect_command, refresh_command
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
 from valetkey.model.credentials import OAuth2Credential
 
+DAMAGED: Final = "row_corrupt"
+"""The error of a record of which the store could read only a part."""
+_DAMAGED_HINT: Final = "its row in the store is damaged; what can be done about it is told by: {}"
 SOON: Final = 7 * 86400.0
 """Seconds before its end at which a connection that cannot renew itself counts as ``expires_soon``."""
 
@@ -19,12 +22,13 @@ def status_of(
     if record is None:
         blank = Connection("", key.credential, key.owner, key.account, key.env)
         return Status(connection=blank, state="pending", hint=_hint("pending", key), requested=credential.all_scopes)
-    state = _state(record, now=now, app_error=app_error)
+    damaged = record.error == DAMAGED
+    state: State = "needs_reauth" if damaged else _state(record, now=now, app_error=app_error)
     return Status(
         connection=record.connection,
         state=state,
-        reason=app_error if state == "app_error" else record.reason or (record.error if record.failures else ""),
-        hint=_hint(state, key),
+        reason=app_error if state == "app_error" else _reason(record),
+        hint=_DAMAGED_HINT.format(refresh_command(key)) if damaged else _hint(state, key),
         expires_at=record.expires_at,
         refresh_expires_at=record.refresh_expires_at,
         granted=record.granted,
@@ -44,6 +48,12 @@ def missing_scopes(record: Record) -> tuple[str, ...]:
     if record.sealed is None or not record.granted:
         return ()
     return tuple(scope for scope in record.requested if scope not in record.granted)
+
+
+def _reason(record: Record) -> str:
+    if record.error == DAMAGED:
+        return DAMAGED
+    return record.reason or (record.error if record.failures else "")
 
 
 def _state(record: Record, *, now: float, app_error: str) -> State:
@@ -74,5 +84,5 @@ def _hint(state: State, key: ConnectionKey) -> str:
     if state in {"pending", "needs_reauth", "disconnected", "expires_soon"}:
         return f"run: {connect_command(key)}"
     if state == "app_error":
-        return f"check the app's client id and secret, then run: valetkey app add {key.credential}"
+        return f"check the app's client id and secret, then run: {app_command(key.credential, key.env)}"
     return ""

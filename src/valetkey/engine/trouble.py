@@ -7,6 +7,7 @@ from typing import Final
 from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ReauthorizationRequired
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.names import DEFAULT_ENV
 
 WHY: Final[dict[str, str]] = {
     "revoked": "access was withdrawn at {name}",
@@ -28,14 +29,28 @@ def why(reason: str, credential: OAuth2Credential) -> str:
 
 def connect_command(key: ConnectionKey) -> str:
     """Return the command line that connects this account (again)."""
+    return _command("connect", key)
+
+
+def refresh_command(key: ConnectionKey) -> str:
+    """Return the command line that refreshes this account now."""
+    return _command("refresh", key)
+
+
+def app_command(credential: str, env: str) -> str:
+    """Return the command line that takes the app credentials of a credential, in this environment."""
+    return _command("app add", ConnectionKey(env, credential))
+
+
+def _command(verb: str, key: ConnectionKey) -> str:
     import shlex  # noqa: PLC0415 - troubles are rare
 
-    words = ["valetkey", "connect", key.credential]
+    words = ["valetkey", *verb.split(), key.credential]
     if key.owner is not None:
         words += ["--owner", key.owner]
     if key.account:
         words += ["--account", key.account]
-    if key.env != "default":
+    if key.env != DEFAULT_ENV:
         words += ["--env", key.env]
     return shlex.join(words)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from valetkey.engine.trouble import broken_grant
 from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -64,9 +63,15 @@ def open_grant(world: World, record: Record) -> Grant | None:
     except DecryptionFailed as error:
         if error.code != "sealed_broken":
             raise
-        raise broken_grant(record.key, str(error)) from error
+        raise _broken(record, str(error)) from error
     except ValueError:
-        raise broken_grant(record.key, "what is stored is no token object") from None
+        raise _broken(record, "what is stored is no token object") from None
+
+
+def _broken(record: Record, problem: str) -> DecryptionFailed:
+    from valetkey.engine.trouble import broken_grant  # noqa: PLC0415 - a grant that opens needs none of it
+
+    return broken_grant(record.key, problem)
 
 
 def emit(world: World, kind: str, record: Record, **detail: object) -> None:

@@ -160,7 +160,7 @@ def folder_of_env(env: str) -> str:
     return f"{name[:100]}-{sha256(env.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
-def find_credential(name: str, known: Iterable[str]) -> ConfigurationError:
+def find_credential(name: object, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a credential that nobody declared: it names the nearest one and how to declare it."""
     declared = sorted(known)
     near = nearest(str(name).strip(), declared)

@@ -63,7 +63,7 @@ _HINTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "invalid_client": (
         "the provider does not know this app",
-        "compare the client id in the settings of the app at the provider, then: valetkey app add {name}",
+        "compare the client id in the settings of the app at the provider, then: {add}",
     ),
     "invalid_scope": (
         "the provider does not know, or does not give, one of the scopes",
@@ -87,42 +87,45 @@ _LATER: Final = frozenset({"temporarily_unavailable", "server_error"})
 
 
 def denied(
-    params: CallbackParams, *, credential: OAuth2Credential | None = None
+    params: CallbackParams, *, credential: OAuth2Credential | None = None, again: str = "", add: str = ""
 ) -> AuthorizationDenied | ConnectError | ProviderUnavailable:
     """Return the error to raise for a callback that holds an OAuth error (RFC 6749 section 4.1.2.1).
 
     Call it after `check_issuer`: of an answer from somebody else not even the error is shown.  With `credential`, its
-    error aliases count and the hints name it.
+    error aliases count and the hints name it.  `again` and `add` are as for `refused_consent`.
     """
     aliases = credential.error_aliases if credential else _NONE
     error = aliases.get(params.error, params.error)
-    return refused_consent(error, params.description, name=credential.name if credential else "")
+    name = credential.name if credential else ""
+    return refused_consent(error, params.description, name=name, again=again, add=add)
 
 
 def refused_consent(
-    error: str, description: str, *, name: str = ""
+    error: str, description: str, *, name: str = "", again: str = "", add: str = ""
 ) -> AuthorizationDenied | ConnectError | ProviderUnavailable:
-    """Return the error to raise for an OAuth error code and description that end a consent, by whatever road."""
+    """Return the error to raise for an OAuth error code and description that end a consent, by whatever road.
+
+    `again` and `add` are the command lines that connect this very account, and that take its app credentials.
+    """
     error = _SAME.get(error, error)
     quoted = f" ({description})" if description else ""
     name = name or "this credential"
+    known = {"name": name, "again": again or f"valetkey connect {name}", "add": add or f"valetkey app add {name}"}
     if error in _LATER:
         msg = f"the provider is not answering properly: {error}{quoted}"
         return ProviderUnavailable(msg, error=error, description=description, hint="try again in a few minutes")
     why = _denied_by(error, description)
     if why is not None:
-        return AuthorizationDenied(
-            f"access was not allowed{quoted}", why=why, hint=_DENIED_HINTS[why].format(name=name)
-        )
-    title, hint = _HINTS.get(error, ("the provider refused the request", "start again: valetkey connect {name}"))
-    return ConnectError(f"{title}: {error or 'no error code'}{quoted}", code=_code(error), hint=hint.format(name=name))
+        return AuthorizationDenied(f"access was not allowed{quoted}", why=why, hint=_DENIED_HINTS[why].format(**known))
+    title, hint = _HINTS.get(error, ("the provider refused the request", "start again: {again}"))
+    return ConnectError(f"{title}: {error or 'no error code'}{quoted}", code=_code(error), hint=hint.format(**known))
 
 
 _DENIED_HINTS: Final[dict[DeniedBy, str]] = {
-    "by_person": "try again and allow the access: valetkey connect {name}",
-    "by_admin": "ask an administrator of the account to allow this app, then try again: valetkey connect {name}",
-    "approval_pending": "wait until the request is approved, then: valetkey connect {name}",
-    "unknown": "try again and allow the access, or ask an administrator of the account: valetkey connect {name}",
+    "by_person": "try again and allow the access: {again}",
+    "by_admin": "ask an administrator of the account to allow this app, then try again: {again}",
+    "approval_pending": "wait until the request is approved, then: {again}",
+    "unknown": "try again and allow the access, or ask an administrator of the account: {again}",
 }
 
 
