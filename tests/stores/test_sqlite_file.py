@@ -305,6 +305,23 @@ def warnings_of_hooks() -> Iterator[list[object]]:
         sys.unraisablehook = before
 
 
+def test_a_process_that_dies_in_the_middle_of_a_write_leaves_nothing_of_it_and_no_lock(path: Path) -> None:
+    store = SQLiteStore(path, busy_timeout=1.0)
+    record = connected(store)
+
+    def work(child: Child) -> None:
+        with SQLiteStore(path)._writing() as db:
+            db.execute("DELETE FROM connection")
+            child.pause()
+
+    child = Child(work)
+    child.paused()
+    assert child.killed() == []
+    assert seen(store, record) == record
+    assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
+    store.close()
+
+
 # -- schema ----------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import secrets
@@ -10,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ from valetkey.testing._contract_base import (
     at_once,
     blank,
     connected,
+    every_page,
     held,
     ids,
     seen,
@@ -83,6 +86,18 @@ class Child:
         self.process.close()
         self.pipe.close()
         return value
+
+    def killed(self) -> list[Any]:
+        """In the parent: kill the child where it stands, and return what it had sent."""
+        self.process.kill()
+        self.process.join(PATIENCE)
+        self.process.close()
+        sent: list[Any] = []
+        with suppress(EOFError, OSError):  # the last may be cut off
+            while True:
+                sent.append(self.pipe.recv())
+        self.pipe.close()
+        return sent
 
     def _expect(self, wanted: str) -> Any:
         if not self.pipe.poll(PATIENCE):
@@ -296,6 +311,31 @@ class Shared(ContractBase):
         child.go_on()
         assert store.wait_for_change(record, PATIENCE) is True
         assert child.result() is True
+        store.close()
+
+    def test_what_was_committed_survives_the_death_of_its_process(self) -> None:
+        def work(child: Child) -> None:
+            mine = self._real()
+            record = connected(mine, 0)
+            held(mine, record, "dead")
+            child.pause()
+            for number in itertools.count(1):
+                child.pipe.send(mine.create(blank(number, key=at(account=f"{number:06}"))).id)
+
+        child = Child(work)
+        child.paused()
+        child.go_on()
+        first = [child.pipe.recv() for _ in range(20)]
+        told = [*first, *child.killed()]
+        store = self._real()
+        there = ids([record for page in every_page(store, Query(env=ENV, own=True), 100) for record in page])
+        assert set(told) <= set(there)
+        assert len(there) <= len(told) + 2  # the record that was claimed, and one that was not told any more
+        dead = store.find("con_0000")
+        assert dead is not None
+        assert dead.claim is not None
+        assert not dead.claim.expired
+        assert store.swap(successor(dead, 2), expect=Expect.of(dead)) is not None
         store.close()
 
     def test_eight_processes_claim_fifty_times_each_and_never_two_at_once(self, tmp_path: Path) -> None:
