@@ -218,7 +218,7 @@ class AsyncOAuth2Client(_Client):
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
         address = url if _is_plain(method, url, options) else await self._address(url, options)
-        async with self._core.async_client().stream(method, address, auth=self.auth, **options) as response:
+        async with self._core.http.client_here().stream(method, address, auth=self.auth, **options) as response:
             yield response
 
     @like(OAuth2Client.get)
@@ -263,14 +263,13 @@ class AsyncOAuth2Client(_Client):
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
-        # No coroutine of our own where none is needed: each costs as much as everything else here.
         if not _is_plain(method, url, options):
-            return self._send_prepared(method, url, options)
-        return self._core.async_client().request(method, url, auth=self._auth or self.auth, **options)
+            return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
+        return self._core.http.client_here().request(method, url, auth=self._auth or self.auth, **options)
 
     async def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
         address = await self._address(url, options)
-        return await self._core.async_client().request(method, address, auth=self.auth, **options)
+        return await self._core.http.client_here().request(method, address, auth=self.auth, **options)
 
     async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())

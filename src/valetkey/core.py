@@ -211,12 +211,6 @@ class Core:
         """Return the token source of the program's own default account."""
         return self.source(ConnectionKey(self.env, credential))
 
-    def async_client(self) -> httpx2.AsyncClient:
-        """Return the shared HTTP client of the running event loop."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - only programs that have an event loop pay for it
-
-        return self.http.client_of(get_running_loop())
-
     # -- what faces ask for
 
     def status(self, key: ConnectionKey) -> Status:

@@ -39,6 +39,7 @@ class Http:
     def __init__(self, given: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
         self._given_async = given if given is not None and hasattr(given, "aclose") else None
         self._given: Any = None if self._given_async is not None else given
+        self._running_loop: Callable[[], asyncio.AbstractEventLoop] = self._first_loop
         self._inherited: list[object] = []
         self.reset()
 
@@ -51,6 +52,7 @@ class Http:
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
             weakref.WeakKeyDictionary()
         )
+        self._latest: tuple[Callable[[], object], httpx2.AsyncClient | None] = (_nothing, None)
 
     @property
     def client(self) -> httpx2.Client:
@@ -65,12 +67,30 @@ class Http:
                 self._client = httpx2.Client(**self._options(refuse_hop))
             return self._client
 
-    def client_of(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
-        """Return the async client of that event loop: connections do not move between loops, the TLS context does."""
+    def _first_loop(self) -> asyncio.AbstractEventLoop:
+        from asyncio import get_running_loop  # noqa: PLC0415 - only programs that have an event loop pay for it
+
+        self._running_loop = get_running_loop
+        return get_running_loop()
+
+    def client_here(self) -> httpx2.AsyncClient:
+        """Return the async client of the running event loop: each has its own connections; the TLS context is shared.
+
+        Raises:
+            RuntimeError: No event loop is running.
+        """
         if self._given_async is not None:
             return self._given_async  # type: ignore[return-value]
+        loop = self._running_loop()
+        latest, client = self._latest  # most programs have one loop; the dictionary costs 1 % of a request
+        return client if client is not None and latest() is loop else self._client_of(loop)
+
+    def _client_of(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
         client = self._by_loop.get(loop)
-        return client if client is not None else self._make_async_client(loop)
+        if client is None:
+            client = self._make_async_client(loop)
+        self._latest = weakref.ref(loop), client
+        return client
 
     def _make_async_client(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
         import httpx2  # noqa: PLC0415
@@ -105,9 +125,14 @@ class Http:
 
     async def aclose(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the async client of that loop if it is ours."""
+        self._latest = (_nothing, None)
         client = self._by_loop.pop(loop, None)
         if client is not None:
             await client.aclose()
+
+
+def _nothing() -> None:
+    """Stand for a weak reference to nothing."""
 
 
 def _no_cookies() -> Any:
