@@ -83,8 +83,9 @@ format: setup ## put the code into shape
 # -- figures and documentation -----------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: setup ## measure what the README promises
-	@$(BIN)/python bench/run.py
+bench: ## measure what the README promises, beside other clients; ARGS=--quick takes a minute
+	@scripts/setup .venv-bench bench
+	@.venv-bench/bin/python bench/run.py $(ARGS)
 
 .PHONY: docs
 docs: setup ## build the documentation into site/

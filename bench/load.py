@@ -1,0 +1,140 @@
+"""Fifty requests in parallel against a local server, the token valid all the while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+from peer import PARALLEL, Peer
+from settings import Bench
+
+AT_ONCE = 50
+FLOOR = 0.97
+Figures = dict[str, list[tuple[float, float]]]
+"""Client -> (requests per second of CPU, requests per second of wall clock), one pair a round."""
+
+
+def load(bench: Bench) -> None:
+    """Measure every client in turns with its bare HTTP client."""
+    count, turns = (500, 2) if bench.quick else (1000, 7)
+    bench.report.title(
+        f"{AT_ONCE} requests in parallel against a local server",
+        f"Requests per second of CPU of the client process, median of {turns} rounds of {count}; beside it the best "
+        "round by the wall clock, which other work on the machine disturbs.  The ratio is to the bare HTTP client that "
+        "it stands on: the median of the rounds' ratios of requests per second of CPU.",
+    )
+    threads = _threads(bench, count, turns)
+    tasks = asyncio.run(_tasks(bench, count, turns))
+    rows = []
+    for figures in (threads, tasks):
+        for name, seen in figures.items():
+            base = ON.get(name, "requests")
+            over = "" if name in BARE else f"x {_over(figures, name, base):.3f}"
+            rows.append((name, f"{median(a for a, _ in seen):,.0f}", f"{max(b for _, b in seen):,.0f}", over))
+    bench.report.table(("", "requests/s of CPU", "requests/s, best", "ratio"), rows)
+    for figures, name in ((threads, "valetkey"), (tasks, "valetkey async")):
+        got = _over(figures, name, ON[name])
+        what = f"{AT_ONCE} in parallel, {name}, of bare {ON[name]}"
+        bench.report.target(what, f">= {FLOOR:g} x", f"{got:.3f} x", met=got >= FLOOR)
+
+
+def _over(figures: Figures, name: str, base: str) -> float:
+    return median(mine / bare for (mine, _), (bare, _) in zip(figures[name], figures[base], strict=True))
+
+
+def _threads(bench: Bench, count: int, turns: int) -> Figures:
+    import httpx
+    import httpx2
+    import requests
+    from on_requests import pooled
+
+    plain = f"{bench.origin.base}/plain"
+    bare = {
+        "httpx2": httpx2.Client(limits=httpx2.Limits(max_connections=PARALLEL)),
+        "httpx": httpx.Client(limits=httpx.Limits(max_connections=PARALLEL)),
+        "requests": pooled(requests.Session()),
+    }
+    peers = _peers(bench, "sync")
+    ways: dict[str, Callable[[], Any]] = {name: _getter(held.get, plain) for name, held in bare.items()}
+    ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
+    figures: Figures = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name, way in ways.items():
+            seen = _by_threads(way, count)
+            if turn:  # the first is for warming up
+                figures[name].append(seen)
+    for held in (*bare.values(), *peers.values()):
+        held.close()
+    return figures
+
+
+async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
+    import httpx
+    import httpx2
+
+    plain = f"{bench.origin.base}/plain"
+    bare = {
+        "httpx2 async": httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)),
+        "httpx async": httpx.AsyncClient(limits=httpx.Limits(max_connections=PARALLEL)),
+    }
+    peers = _peers(bench, "async")
+    ways: dict[str, Callable[[], Any]] = {name: _getter(held.get, plain) for name, held in bare.items()}
+    ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
+    figures: Figures = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name, way in ways.items():
+            seen = await _by_tasks(way, count)
+            if turn:
+                figures[name].append(seen)
+    for held in bare.values():
+        await held.aclose()
+    for peer in peers.values():
+        await peer.close()
+    return figures
+
+
+def _peers(bench: Bench, colour: str) -> dict[str, Peer]:
+    token = bench.origin.fresh()
+    return {name: kind().make(bench.origin.base, token) for name, kind in bench.clients(colour=colour)}
+
+
+def _getter(get: Callable[[str], Any], url: str) -> Callable[[], Any]:
+    return lambda: get(url)
+
+
+def _by_threads(way: Callable[[], Any], count: int) -> tuple[float, float]:
+    def worker(_: int) -> None:
+        for _ in range(count // AT_ONCE):
+            way()
+
+    wall, cpu = perf_counter(), process_time()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(worker, range(AT_ONCE)))
+    return count / (process_time() - cpu), count / (perf_counter() - wall)
+
+
+async def _by_tasks(way: Callable[[], Any], count: int) -> tuple[float, float]:
+    async def worker() -> None:
+        for _ in range(count // AT_ONCE):
+            await way()
+
+    wall, cpu = perf_counter(), process_time()
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    return count / (process_time() - cpu), count / (perf_counter() - wall)
+
+
+ON = {
+    "valetkey": "httpx2",
+    "Authlib": "httpx2",
+    "valetkey async": "httpx2 async",
+    "Authlib async": "httpx2 async",
+    "MCP SDK (async)": "httpx2 async",
+    "httpx-auth": "httpx",
+    "httpx-auth async": "httpx async",
+}
+"""Client -> the bare HTTP client that it stands on; those that are not here stand on requests."""
+BARE = {*ON.values(), "requests"}

@@ -1,0 +1,228 @@
+"""A thousand connections, each with its own expired grant, all refreshed: what the CPU does beside the posts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+from ours import NAME, row, settings, take_over
+from peer import APP, PARALLEL
+from settings import Bench
+
+from valetkey import AsyncValet, Valet
+
+AT_ONCE = 50
+LIMIT = 1.25
+Tokens = Sequence[dict[str, Any]]
+
+
+def refreshes(bench: Bench) -> None:
+    """Refresh only: against bare posts on one shared client."""
+    count, turns = (200, 2) if bench.quick else (1000, 5)
+    bench.report.title(
+        f"{count} distinct refreshes, {AT_ONCE} at a time",
+        "CPU of the client process per refresh, median of rounds.  valetkey claims, refreshes, seals and writes each "
+        "into SQLite (every commit synced to disk); bare: posts on one shared httpx2 client, nothing stored.",
+    )
+    ways = {
+        "bare posts, threads": _bare,
+        "valetkey, threads": _mine,
+        "bare posts, tasks": _abare,
+        "valetkey, tasks": _amine,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(turns):
+        for name, way in list(ways.items())[:: 1 if turn % 2 else -1]:
+            bench.origin.fresh()
+            times[name].append(way(bench.origin.base, bench.origin.tokens(count)))
+            if bench.origin.stats()["token"] < count:
+                raise RuntimeError(name)
+    rows = []
+    for colour in ("threads", "tasks"):
+        bare, mine = times[f"bare posts, {colour}"], times[f"valetkey, {colour}"]
+        over = median(one / other for one, other in zip(mine, bare, strict=True))
+        rows += [(f"bare posts, {colour}", f"{median(bare):.0f}", "")]
+        rows += [(f"valetkey, {colour}", f"{median(mine):.0f}", f"x {over:.2f}")]
+        bench.report.at_most(f"{count} refreshes with SQLite writes, {colour}, over bare posts", LIMIT, over, "x")
+    bench.report.table(("", "us CPU", "ratio"), rows)
+
+
+def _form(token: dict[str, Any]) -> dict[str, str]:
+    app = {"client_id": APP[0], "client_secret": APP[1]}
+    return {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], **app}
+
+
+def _threads(work: Callable[[Any], Any], items: Sequence[Any]) -> float:
+    """Return the CPU per item, in microseconds."""
+    began = process_time()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(work, items):
+            pass
+    return (process_time() - began) / len(items) * 1e6
+
+
+async def _tasks(work: Callable[[Any], Any], items: Sequence[Any]) -> float:
+    rest = iter(items)
+
+    async def worker() -> None:
+        for item in rest:
+            await work(item)
+
+    began = process_time()
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    return (process_time() - began) / len(items) * 1e6
+
+
+def _bare(base: str, tokens: Tokens) -> float:
+    import httpx2
+
+    with httpx2.Client(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
+        return _threads(lambda token: client.post(f"{base}/token", data=_form(token)).json()["access_token"], tokens)
+
+
+def _abare(base: str, tokens: Tokens) -> float:
+    import httpx2
+
+    async def everything() -> float:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
+
+            async def work(token: dict[str, Any]) -> None:
+                (await client.post(f"{base}/token", data=_form(token))).json()["access_token"]
+
+            return await _tasks(work, tokens)
+
+    return asyncio.run(everything())
+
+
+@contextmanager
+def _folder() -> Generator[Path]:
+    with TemporaryDirectory(prefix="valetkey-bench-") as folder:
+        yield Path(folder)
+
+
+def _prepared(base: str, tokens: Tokens, folder: Path) -> dict[str, Any]:
+    """Put the grants into a store."""
+    options = settings(base, folder)
+    with Valet(**options) as valet:
+        take_over(valet, [row(token, expired=True, owner=f"user-{n}") for n, token in enumerate(tokens)])
+    return options
+
+
+def _mine(base: str, tokens: Tokens) -> float:
+    with _folder() as folder, Valet(**_prepared(base, tokens, folder)) as valet:
+        _ = valet._core.store.store_id(), valet._core.http.client
+        return _threads(lambda n: valet.client(NAME, owner=f"user-{n}").get_access_token(), range(len(tokens)))
+
+
+def _amine(base: str, tokens: Tokens) -> float:
+    async def everything(options: dict[str, Any]) -> float:
+        async with AsyncValet(**options) as valet:
+            _ = valet._core.store.store_id(), valet._core.http.client
+
+            async def work(n: int) -> None:
+                await valet.client(NAME, owner=f"user-{n}").get_access_token()
+
+            return await _tasks(work, range(len(tokens)))
+
+    with _folder() as folder:
+        return asyncio.run(everything(_prepared(base, tokens, folder)))
+
+
+# -- refreshed and used, beside others ---------------------------------------------------------------------------------
+
+
+def refreshed_and_used(bench: Bench) -> None:
+    """One client per connection, as each client's documentation has it; each is refreshed and calls the API once."""
+    count = 100 if bench.quick else 1000
+    bench.report.title(
+        f"{count} connections, each refreshed and used once, {AT_ONCE} at a time",
+        "CPU of the client process per connection, one round.  valetkey and the floor share one HTTP client; of the "
+        "others each connection is a client object of its own, as their documentation makes them, and nothing is "
+        "stored.",
+    )
+    rows = {"one shared httpx2 client, by hand": _by_hand(bench, count)}
+    rows |= {"valetkey": _used(bench, count), "valetkey async": _aused(bench, count)}
+    for name, kind in bench.clients():
+        if not name.startswith(("valetkey", "httpx-auth")):  # httpx-auth keeps all tokens in one place, by the address
+            rows[name] = _theirs(bench, kind, count)
+    floor = rows["one shared httpx2 client, by hand"]
+    bench.report.table(("", "us CPU", "ratio"), [(n, f"{t:,.0f}", f"x {t / floor:.2f}") for n, t in rows.items()])
+
+
+def _by_hand(bench: Bench, count: int) -> float:
+    import httpx2
+
+    base, tokens = _grants(bench, count)
+
+    async def everything() -> float:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
+
+            async def work(token: dict[str, Any]) -> None:
+                new = (await client.post(f"{base}/token", data=_form(token))).json()
+                _expect((await client.get(f"{base}/api", headers=_bearer(new))).status_code)
+
+            return await _tasks(work, tokens)
+
+    return asyncio.run(everything())
+
+
+def _bearer(token: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token['access_token']}"}
+
+
+def _grants(bench: Bench, count: int) -> tuple[str, Tokens]:
+    bench.origin.fresh()
+    return bench.origin.base, bench.origin.tokens(count)
+
+
+def _expect(status: int) -> None:
+    if status != 200:
+        raise RuntimeError(str(status))
+
+
+def _used(bench: Bench, count: int) -> float:
+    base, tokens = _grants(bench, count)
+    with _folder() as folder, Valet(**_prepared(base, tokens, folder)) as valet:
+
+        def work(n: int) -> None:
+            _expect(valet.client(NAME, owner=f"user-{n}").get(f"{base}/api").status_code)
+
+        return _threads(work, range(count))
+
+
+def _aused(bench: Bench, count: int) -> float:
+    base, tokens = _grants(bench, count)
+
+    async def everything(options: dict[str, Any]) -> float:
+        async with AsyncValet(**options) as valet:
+
+            async def work(n: int) -> None:
+                _expect((await valet.client(NAME, owner=f"user-{n}").get(f"{base}/api")).status_code)
+
+            return await _tasks(work, range(count))
+
+    with _folder() as folder:
+        return asyncio.run(everything(_prepared(base, tokens, folder)))
+
+
+def _theirs(bench: Bench, kind: Any, count: int) -> float:
+    base, tokens = _grants(bench, count)
+
+    def work(token: dict[str, Any]) -> None:
+        peer = kind().make(base, token, expired=True)
+        _expect(peer.get(f"{base}/api"))
+        peer.close()
+
+    async def awork(token: dict[str, Any]) -> None:
+        peer = kind().make(base, token, expired=True)
+        _expect(await peer.get(f"{base}/api"))
+        await peer.close()
+
+    return asyncio.run(_tasks(awork, tokens)) if kind.colour == "async" else _threads(work, tokens)

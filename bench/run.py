@@ -1,0 +1,61 @@
+"""Measure what the README promises, in one run with other clients beside: `make bench`.
+
+`--quick` gives a rough answer within a minute.  Names of measurements run only these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable
+
+from herds import cancelled, herd, processes
+from hot import check, client, request
+from imports import command, imports
+from leaks import leaks
+from load import load
+from origin import Origin
+from refreshes import refreshed_and_used, refreshes
+from report import Report, load_average, surroundings
+from settings import Bench
+
+MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
+    "imports": imports,
+    "command": command,
+    "check": check,
+    "request": request,
+    "client": client,
+    "herd": herd,
+    "processes": processes,
+    "cancelled": cancelled,
+    "leaks": leaks,
+    "refreshes": refreshes,
+    "refreshed_and_used": refreshed_and_used,
+    "load": load,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a rough answer within a minute")
+    parser.add_argument("only", nargs="*", choices=[[], *MEASUREMENTS], help="measure these only")
+    given = parser.parse_args()
+    logging.disable()
+    warnings.simplefilter("ignore")  # other clients' deprecations are not what is measured
+    os.environ.pop("VALETKEY_KEY", None)
+    began = time.monotonic()
+    surroundings()
+    report = Report()
+    with Origin() as origin:
+        bench = Bench(origin, report, given.quick)
+        for name in given.only or MEASUREMENTS:
+            MEASUREMENTS[name](bench)
+    report.close()
+    print(f"{time.monotonic() - began:.0f} s, load at the end {load_average()}")
+
+
+if __name__ == "__main__":
+    main()
