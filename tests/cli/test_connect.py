@@ -195,3 +195,32 @@ def test_an_owner_is_needed_where_that_is_declared(bare: Any) -> None:
 
     assert "[owner_required]" in bare.run("connect", "notes").err
     assert "[owner_invalid]" in bare.run("connect", "notes", "--owner", "").err
+
+
+@pytest.mark.parametrize(
+    ("declared", "args", "hint"),
+    [
+        pytest.param({}, [], "valetkey app add notes --redirect-uri https://", id="no address is declared"),
+        pytest.param({}, ["--paste"], "valetkey app add notes --redirect-uri https://", id="nor for pasting"),
+        pytest.param({"redirect_uri": "https://a.example/cb"}, [], "-> valetkey connect notes --paste", id="one is"),
+    ],
+)
+def test_a_provider_that_takes_no_address_on_this_machine(
+    declared: dict[str, str], args: list[str], hint: str, bare: Any
+) -> None:
+    bare.declare(loopback="https_only", **declared)
+
+    ran = bare.run("connect", "notes", *args)
+
+    assert ran.code == 2
+    assert "[redirect_https_only]" in ran.err
+    assert hint in ran.err
+
+
+def test_an_address_elsewhere_can_be_pasted(bare: Any) -> None:
+    bare.declare(loopback="https_only", redirect_uri="https://a.example/cb")
+
+    ran = bare.run("connect", "notes", "--paste", text="https://a.example/cb?error=access_denied&state=forged\n")
+
+    assert "redirect_uri=https%3A%2F%2Fa.example%2Fcb" in ran.err
+    assert "[state_mismatch]" in ran.err

@@ -74,6 +74,23 @@ def test_an_error_is_two_lines_with_code_and_next_step(capsys: pytest.CaptureFix
     assert shown.err == "error: it went wrong [not_connected]\n  -> run: valetkey connect github\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        pytest.param(
+            err(errors.AmbiguousAccount, accounts=("a",), hint="valet.client(...)"), "--account", id="account"
+        ),
+        pytest.param(err(errors.ConfigurationError, "owner_required", hint="valet.client(...)"), "--owner", id="owner"),
+        pytest.param(err(errors.HostNotAllowed, hint="api_hosts=[...]"), "--api-host", id="host"),
+        pytest.param(err(errors.HostNotAllowed, hint="write the whole URL, or ..."), "--api-base-url", id="base"),
+        pytest.param(err(errors.ConnectError, "no_browser", hint='how="paste"'), "--paste", id="browser"),
+    ],
+)
+def test_the_next_step_is_one_for_a_shell(error: Exception, hint: str) -> None:
+    assert hint in told(error).hint
+    assert "valet.client" not in told(error).hint
+
+
 def test_a_mistake_of_ours_does_not_show_what_it_says() -> None:
     found = told(KeyError("gho_secret"))
 

@@ -109,7 +109,18 @@ def add(
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
         return
     out(f'Stored, sealed, as secret "{credential.secret_id}".')
-    say(f"  -> valetkey {'token' if credential.grant == 'client_credentials' else 'connect'} {credential.name}")
+    say(f"  -> {_next_step(credential)}")
+
+
+def _next_step(credential: OAuth2Credential) -> str:
+    from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
+
+    if credential.grant == "client_credentials":
+        return f"valetkey token {credential.name}"
+    uri = redirect_uri_of(credential)
+    if not uri:
+        return f"valetkey app add {credential.name} --redirect-uri https://..., as registered there"
+    return f"valetkey connect {credential.name}" + (" --paste" if uri.startswith("https:") else "")
 
 
 # -- the declaration ---------------------------------------------------------------------------------------------------
@@ -201,8 +212,7 @@ def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
     if preset is not None and preset.redirect_note and credential.grant != "client_credentials":
         say(f"  {preset.redirect_note}")
     if not uri and credential.grant != "client_credentials":
-        hint = "add --redirect-uri https://... as registered there, and connect with --paste"
-        warn(f"{clean(credential.display_name)} takes no redirect URI on this machine", hint)
+        warn(f"{clean(credential.display_name)} takes no redirect URI on this machine")
 
 
 def _app(

@@ -45,7 +45,7 @@ HELP = """Connect accounts at OAuth2 providers once; have valid tokens ever afte
 
 \b
 First steps:
-  valetkey providers search mail         which providers are known?
+  valetkey providers list                which providers are known?
   valetkey app add github                add the app that you registered there
   valetkey connect github                sign in, in the browser
   valetkey request github /user          call the API; the token stays inside

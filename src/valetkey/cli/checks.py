@@ -153,7 +153,8 @@ def connections(session: Session) -> Iterator[Finding]:
         if cursor is None:
             break
     more = f" of the first {_LOOKED_AT}" if cursor else ""
-    yield Finding("ok", "connections", f"{well} of {count(seen, 'connection')} connected{more}")
+    text = f"{well} of {count(seen, 'connection')} connected{more}" if seen else "nothing is connected yet"
+    yield Finding("ok", "connections", text)
 
 
 def _connection(session: Session, status: Status) -> Iterator[Finding]:

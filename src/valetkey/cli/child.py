@@ -63,7 +63,7 @@ def _as_split(made: Command) -> Command:
         "valetkey exec github --as GH_TOKEN -- gh api user",
     ),
 )
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_credentials)
+@click.argument("names", metavar="NAME... -- COMMAND...", nargs=-1, required=True, shell_complete=complete_credentials)
 @whose
 @click.option("--as", "variables", metavar="VARIABLE", multiple=True, help="Another variable; once for each NAME.")
 @click.pass_context

@@ -87,7 +87,8 @@ class _Shown(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in two sections."""
-        mine = [p.get_help_record(ctx) for p in self.get_params(ctx) if p not in self._everywhere]
+        own = (p for p in self.get_params(ctx) if isinstance(p, click.Option) and p not in self._everywhere)
+        mine = [option.get_help_record(ctx) for option in own]
         common = [p.get_help_record(ctx) for p in self._everywhere]
         for title, rows in (("Options", mine), ("Options of every command", common)):
             shown = [row for row in rows if row is not None]

@@ -12,7 +12,7 @@ from valetkey.cli.output import ahead, emit
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.terminal import out, paint, say, warn
-from valetkey.errors import clean
+from valetkey.errors import ConnectError, clean
 
 if TYPE_CHECKING:
     from valetkey.model.connections import ConnectionKey, Status
@@ -70,12 +70,33 @@ def connect(
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
+    if not device and credential.grant == "authorization_code":
+        _require_redirect_uri(credential, paste=paste)
     if device or paste or credential.grant == "client_credentials":
         status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
     else:
         _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
         status = session.core.status(key)
     _tell(session, credential, status)
+
+
+def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
+    """Check that the provider can answer to this machine or, where the answer is pasted, to an address anywhere.
+
+    Raises:
+        ConnectError: ``redirect_https_only``, with what to type.
+    """
+    from valetkey.connecting import loopback_place  # noqa: PLC0415
+
+    if paste and credential.redirect_uri:
+        return
+    try:
+        loopback_place(credential, None)
+    except ConnectError as error:
+        name = credential.name
+        add = "" if credential.redirect_uri else f"valetkey app add {name} --redirect-uri https://...; then: "
+        error.hint = f"{add}valetkey connect {name} --paste"
+        raise
 
 
 def _by_browser(

@@ -78,6 +78,17 @@ _BY_CODE: Final = {
 }
 
 
+_AT_SHELL: Final = {
+    "ambiguous_account": "name one with --account",
+    "owner_required": "say whose it is with --owner ID",
+    "owner_invalid": "give --owner an id that is not empty, or leave it away for the program's own",
+    "account_invalid": "give --account a short text, or leave it away for the only account",
+    "no_browser": "connect with --device or --paste",
+    "host_not_allowed": "if it is meant: valetkey app add NAME --api-host HOST, or api_hosts where it is declared",
+}
+"""Next steps for people at a shell, where the library's own are lines of Python."""
+
+
 class Stop(ValetkeyError):
     """Ends the command with a word of its own: what goes wrong in the command itself."""
 
@@ -112,7 +123,7 @@ def told(error: BaseException) -> Told:
     """Return how an error is told, and the exit code it stands for."""
     if isinstance(error, ValetkeyError):
         message = clean(error, _MESSAGE_LIMIT)
-        return Told(status_of(error), error.code, message, clean(error.hint, _MESSAGE_LIMIT))
+        return Told(status_of(error), error.code, message, clean(_hint(error), _MESSAGE_LIMIT))
     known = _of_click(error) or _of_http(error) or _of_system(error)
     return known or Told(
         INTERNAL,
@@ -120,6 +131,12 @@ def told(error: BaseException) -> Told:
         f"a mistake of valetkey itself ({type(error).__name__})",
         "set VALETKEY_DEBUG=1 to see where, and report it with that",
     )
+
+
+def _hint(error: ValetkeyError) -> str:
+    if error.code == "host_not_allowed" and error.hint.startswith("write the whole URL"):
+        return "write the whole URL, or declare api_base_url: valetkey app add NAME --api-base-url URL"
+    return _AT_SHELL.get(error.code, error.hint)
 
 
 def status_of(error: ValetkeyError) -> int:

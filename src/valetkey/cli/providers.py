@@ -33,7 +33,9 @@ def list_(session: Session) -> None:
     _show_all(session, "")
 
 
-@providers.command("search", json=True, examples=("valetkey providers search mail", "valetkey providers search slack"))
+@providers.command(
+    "search", json=True, examples=("valetkey providers search storage", "valetkey providers search google")
+)
 @click.argument("text")
 @pass_session
 def search(session: Session, *, text: str) -> int:
