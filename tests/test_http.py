@@ -1,0 +1,176 @@
+"""The shared HTTP client, and the way to token endpoints: no redirects, no cookies, bounded in size and time."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from valetkey.clock import SystemClock
+from valetkey.http import BODY_LIMIT, Http, HttpEndpoint
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.values import Request
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Site:
+    """A server on loopback whose answers a test writes by hand."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                site.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+                site.answers[self.path](self)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}{path}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    http = Http()
+    yield http
+    http.close()
+
+
+@pytest.fixture
+def endpoint(http: Http) -> HttpEndpoint:
+    return HttpEndpoint(http, SystemClock())
+
+
+def plain(body: bytes, status: int = 200, **headers: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def send(endpoint: HttpEndpoint, url: str) -> object:
+    request = Request(method="POST", url=url, headers={"Authorization": "Basic c2VjcmV0"}, body=b"a=b")
+    return endpoint.send(request, deadline=SystemClock.monotonic() + 30)
+
+
+def test_a_redirect_of_the_token_endpoint_is_an_answer_and_is_not_followed(site: Site, endpoint: HttpEndpoint) -> None:
+    site.answers["/token"] = plain(b"", 307, Location=site.url("/elsewhere"))
+    site.answers["/elsewhere"] = plain(b"{}")
+
+    answer = send(endpoint, site.url("/token"))
+
+    assert answer.status == 307  # type: ignore[attr-defined]
+    assert [path for path, _ in site.seen] == ["/token"]
+
+
+def test_cookies_of_one_call_do_not_go_with_the_next(site: Site, http: Http, endpoint: HttpEndpoint) -> None:
+    site.answers["/token"] = plain(b"{}", Set_Cookie="session=of-ada; Path=/")
+
+    send(endpoint, site.url("/token"))
+    http.client.get(site.url("/token"))
+    http.client.get(site.url("/token"))
+
+    assert ["cookie" in headers for _, headers in site.seen] == [False, False, False]
+
+
+def test_gzip_that_was_not_asked_for_is_read(site: Site, endpoint: HttpEndpoint) -> None:
+    site.answers["/token"] = plain(gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")
+
+    assert send(endpoint, site.url("/token")).body == b'{"a": 1}'  # type: ignore[attr-defined]
+    assert site.seen[0][1]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(plain(b"x" * (BODY_LIMIT + 1)), id="longer than a mebibyte"),
+        pytest.param(plain(gzip.compress(b"x" * (BODY_LIMIT * 50)), Content_Encoding="gzip"), id="gzip bomb"),
+        pytest.param(plain(b"not gzip", Content_Encoding="gzip"), id="broken gzip"),
+        pytest.param(plain(b"{}", Content_Encoding="br"), id="an encoding nobody asked for"),
+        pytest.param(lambda handler: handler.connection.close(), id="closed without an answer"),
+    ],
+)
+def test_what_cannot_be_read_leaves_a_doubt(site: Site, endpoint: HttpEndpoint, answer: Answer) -> None:
+    def then_close(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        try:
+            answer(handler)
+        except OSError:
+            handler.close_connection = True  # the client had read enough
+
+    site.answers["/token"] = then_close
+
+    with pytest.raises(InDoubt):
+        send(endpoint, site.url("/token"))
+
+
+def test_what_cannot_be_connected_was_not_sent(endpoint: HttpEndpoint) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port, nobody answers on it
+        with pytest.raises(NotSent):
+            send(endpoint, f"http://127.0.0.1:{taken.getsockname()[1]}/token")
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/token", "http://"], ids=["another scheme", "no host"])
+def test_what_is_no_http_url_was_not_sent(endpoint: HttpEndpoint, url: str) -> None:
+    with pytest.raises(NotSent):
+        send(endpoint, url)
+
+
+def test_a_proxy_of_the_environment_is_honoured(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", site.url(""))
+    site.answers["http://provider.example/token"] = plain(b"{}")
+    http = Http()
+
+    send(HttpEndpoint(http, SystemClock()), "http://provider.example/token")
+
+    assert [path for path, _ in site.seen] == ["http://provider.example/token"]
+    http.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_after_a_fork_the_child_has_a_client_of_its_own(http: Http) -> None:
+    before = http.client
+
+    http.reset()  # what `os.register_at_fork` has the child do
+
+    assert http.client is not before
+    assert not before.is_closed
+    before.close()
