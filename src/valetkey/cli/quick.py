@@ -80,7 +80,10 @@ def _declares_elsewhere() -> bool:
         return True
     import platformdirs  # noqa: PLC0415 - the data folder needs it anyway
 
-    return Path(platformdirs.user_config_dir("valetkey", appauthor=False), _FILE).exists()
+    try:
+        return Path(platformdirs.user_config_dir("valetkey", appauthor=False), _FILE).exists()
+    except RuntimeError:  # this user has no home folder
+        return False
 
 
 def _answered(wanted: Wanted) -> str | None:

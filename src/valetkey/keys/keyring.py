@@ -79,9 +79,16 @@ def _taking_turns() -> Generator[None, None, None]:
 
     try:
         folder = user_data_path("valetkey", appauthor=False)
+    except RuntimeError as error:  # this user has no home folder
+        raise _nowhere(str(error)) from error
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(folder):
             yield
     except OSError as error:
-        msg = f"valetkey's data folder cannot be used to take turns at the keyring: {error.strerror or error}"
-        raise ConfigurationError(msg, code="keyring_unavailable", hint="set HOME or XDG_DATA_HOME") from error
+        raise _nowhere(error.strerror or str(error)) from error
+
+
+def _nowhere(why: str) -> ConfigurationError:
+    msg = f"valetkey's data folder cannot be used to take turns at the keyring: {why}"
+    return ConfigurationError(msg, code="keyring_unavailable", hint="set HOME or XDG_DATA_HOME")

@@ -148,13 +148,19 @@ def lint_preset(data: Mapping[str, Any]) -> list[str]:
 
 
 def user_folder() -> Path:
-    """Return the folder of the user's own presets: ``VALETKEY_PRESETS``, else ``presets`` in the config folder."""
+    """Return the folder of the user's own presets: ``VALETKEY_PRESETS``, else ``presets`` in the config folder.
+
+    It need not exist; for a user without home folder it never does.
+    """
     given = os.environ.get("VALETKEY_PRESETS")
     if given:
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))  # noqa: PTH111 - Path's raises where there is no home folder
     import platformdirs  # noqa: PLC0415 - only where a preset is not built in
 
-    return Path(platformdirs.user_config_dir("valetkey", appauthor=False)) / "presets"
+    try:
+        return Path(platformdirs.user_config_dir("valetkey", appauthor=False)) / "presets"
+    except RuntimeError:  # no home folder
+        return Path(os.devnull) / "presets"
 
 
 # -- the three places --------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def find_wiring_file() -> Path | None:
     """
     named = os.environ.get("VALETKEY_CONFIG")
     if named:
-        path = Path(named).expanduser()
+        path = Path(os.path.expanduser(named))  # noqa: PTH111 - Path's raises where there is no home folder
         if not path.is_file():
             Place("VALETKEY_CONFIG").refuse(
                 f"there is no file {clean(path)}",
@@ -55,7 +55,11 @@ def find_wiring_file() -> Path | None:
 def _of_user() -> Path | None:
     import platformdirs  # noqa: PLC0415 - only where no nearer file is found
 
-    path = Path(platformdirs.user_config_dir("valetkey", appauthor=False)) / FILE_NAME
+    try:
+        folder = platformdirs.user_config_dir("valetkey", appauthor=False)
+    except RuntimeError:  # this user has no home folder, so it has no file there
+        return None
+    path = Path(folder) / FILE_NAME
     return path if path.is_file() else None
 
 
