@@ -39,6 +39,14 @@ PLAIN: Final[tuple[str, ...]] = (
 )
 """The members of a record that are columns as they are."""
 
+_NUMBERS: Final = tuple(
+    (at, name)
+    for at, name in enumerate(PLAIN)
+    if name in {"incarnation", "version", "doubt", "failures", "learnt_lifetime", "next_try_at", "cooldown_until"}
+    or name.endswith(("_at", "_until"))
+)
+"""Where in a row numbers are: SQLite itself lets any column hold anything."""
+
 _KEY: Final = ("env", "credential", "owner", "account")
 CLAIM: Final = ("claim_holder", "claim_until", "claim_boot", "claim_spending")
 _TEXTS: Final = ("granted", "requested", "identity", "params", "tags")
@@ -88,8 +96,12 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
     """Return the record that a row (`COLUMNS`) holds.
 
     Raises:
-        CorruptRow: One of its JSON columns is broken.
+        CorruptRow: One of its JSON columns is broken, or a number is none.
     """
+    for at, name in _NUMBERS:
+        if isinstance(row[at], (str, bytes)):
+            msg = f"{name} is not a number"
+            raise CorruptRow(msg)
     granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
     return Record(
         **_clear_part(row, clock),
@@ -102,8 +114,12 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
 
 
 def readable_part(row: tuple[Any, ...], clock: Clock) -> Record:
-    """Return a record of everything but the JSON columns."""
-    return Record(**_clear_part(row, clock))
+    """Return a record of everything but the JSON columns, and without numbers that are none."""
+    members = _clear_part(row, clock)
+    for at, name in _NUMBERS:
+        if isinstance(row[at], (str, bytes)):
+            members[name] = None if name.endswith(("_at", "_until", "_lifetime")) else 0
+    return Record(**members)
 
 
 def _clear_part(row: tuple[Any, ...], clock: Clock) -> dict[str, Any]:

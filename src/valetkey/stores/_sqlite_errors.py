@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError, clean
+from valetkey.stores._rules import DATA_KEY
 
 _PRIMARY: Final = 0xFF
 """SQLite's extended result codes carry the primary one in the low byte."""
@@ -61,7 +62,8 @@ def read_only(path: Path) -> StoreUnavailable:
     return StoreUnavailable(
         f"The store {path} cannot be written: this user may not write the file or its folder. Nothing was changed.",
         code="store_read_only",
-        hint=f"Give this user write access to {path.parent}, or set VALETKEY_HOME to a folder that it may write.",
+        hint=f"Give this user write access to {path} and its folder {path.parent}, or set VALETKEY_HOME to a folder "
+        "that it may write.",
     )
 
 
@@ -110,13 +112,11 @@ def foreign(path: Path) -> StoreError:
     )
 
 
-def no_place(path: Path, reason: str) -> ConfigurationError:
+def no_place(
+    path: Path, reason: str, *, hint: str = "Pass the path of a file, such as ./valetkey.db"
+) -> ConfigurationError:
     """Return the error for a path at which no file can be."""
-    return ConfigurationError(
-        f"There can be no store at {path}: {clean(reason)}.",
-        code="store_path",
-        hint="Pass the path of a file, such as ./valetkey.db",
-    )
+    return ConfigurationError(f"There can be no store at {path}: {clean(reason)}.", code="store_path", hint=hint)
 
 
 def bad_text() -> ConfigurationError:
@@ -132,10 +132,11 @@ def row_corrupt(path: Path, what: str, reason: str, table: str, **key: str) -> S
     """Return the error for one damaged row, which `key` names in `table`; all others can still be read."""
     which = " AND ".join(f"{name} = {_literal(text)}" for name, text in key.items())
     mend = f"DELETE FROM {table} WHERE {which}"  # noqa: S608 - for a person to read
+    hint = f"Restore the store from a backup; or remove this row: sqlite3 {_quoted(path)} {shlex.quote(mend)}"
+    if key.get("kind") == DATA_KEY:
+        hint = "Restore the store from a backup. Do not remove this row: nothing else opens what it has sealed."
     return StoreError(
-        f"{what} in the store {path} is damaged: {reason}. It is kept as it is.",
-        code="row_corrupt",
-        hint=f"Restore the store from a backup; or remove this row: sqlite3 {_quoted(path)} {shlex.quote(mend)}",
+        f"{what} in the store {path} is damaged: {reason}. It is kept as it is.", code="row_corrupt", hint=hint
     )
 
 
@@ -149,7 +150,8 @@ def _literal(text: str) -> str:
 
 def _unopened(path: Path) -> ValetkeyError:
     if path.is_dir():
-        return no_place(path, "it is a folder")
+        moved = f"mv {_quoted(path)} {_quoted(path)}.old"
+        return no_place(path, "it is a folder", hint=f"Pass the path of a file; or move the folder away: {moved}")
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         return read_only(path)
     return StoreUnavailable(

@@ -72,8 +72,9 @@ class DatabaseFile:
                 make_folder(self.path.parent)
                 _make_file(self.path)
                 return
-        mode = stat.S_IMODE(self.path.stat().st_mode)
-        if mode & _OTHERS and not self._warned:
+        found = self.path.stat().st_mode
+        mode = stat.S_IMODE(found)
+        if mode & _OTHERS and stat.S_ISREG(found) and not self._warned:
             self._warned = True
             _log.warning("%s can be read or written by others (mode %o): chmod 600 %s", self.path, mode, self.path)
 
