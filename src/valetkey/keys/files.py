@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 import warnings
 from collections.abc import Generator, Sequence
@@ -108,7 +109,11 @@ class FileKeys:
         _sync(target.parent)
 
     def _unreadable(self, *, why: str) -> ConfigurationError:
-        hint = f"let this user read it: chmod 600 {self.path}, and chown where it belongs to another"
+        place = shlex.quote(str(self.path))
+        hint = f"let this user read it: chmod 600 {place}, and chown where it belongs to another"
+        if self.path.is_dir():
+            aside = shlex.quote(f"{self.path}.old")
+            hint = f"put the key file back, from a backup if need be, and the folder aside: mv {place} {aside}"
         return ConfigurationError(f"the key file {self.path} cannot be read: {why}", code="key_unreadable", hint=hint)
 
     @contextlib.contextmanager

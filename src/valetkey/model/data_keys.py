@@ -93,7 +93,10 @@ class Ring:
 
 
 _BROKEN_HINT: Final = "restore the store from a backup, or connect this account again"
-_BACK_HINT: Final = "put that key back, from a backup if need be: no other key opens what is stored"
+_BACK_HINT: Final = (
+    "put that key back, from a backup if need be: no other key opens what is stored; where it is lost for good, move "
+    "the store's file away and connect anew"
+)
 
 
 def read_note(store: Store) -> KeyNote | None:
