@@ -5,11 +5,13 @@ from __future__ import annotations
 from valetkey.engine.storing import token_origin as origin_now
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
-from valetkey.errors import ClientRejected
+from valetkey.errors import ClientRejected, StoreError
+from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.token_response import Refusal
 
+_log = get_logger("apps")
 KIND = "app"
 FIRST_PAUSE = 15.0
 LONGEST_PAUSE = 300.0
@@ -57,9 +59,16 @@ def app_rejected(
 
 
 def app_accepted(world: World, env: str, credential: OAuth2Credential) -> None:
-    """Close the breaker: the provider took the app credentials."""
-    if app_state(world, env, credential) is not None:
-        world.store.delete_document(KIND, credential.name, env=env)
+    """Close the breaker: the provider took the app credentials.
+
+    What came for them is stored already, so the store's trouble with this is logged, not raised; the next success
+    closes the breaker as well.
+    """
+    try:
+        if app_state(world, env, credential) is not None:
+            world.store.delete_document(KIND, credential.name, env=env)
+    except StoreError as error:
+        _log.warning("the breaker of app %r was not closed: %s", credential.name, error)
 
 
 def client_changed(credential: OAuth2Credential, client_id: str, issuer: str, token_origin: str, app_id: str) -> str:

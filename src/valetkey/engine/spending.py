@@ -56,8 +56,9 @@ def spend(
     if isinstance(answer, Refusal):
         refused(world, credential, claimed.record, claimed.holder, app, answer, retry=retry)
         return None
+    held = _commit(world, credential, claimed, answer, grant)
     app_accepted(world, claimed.record.key.env, credential)
-    return _commit(world, credential, claimed, answer, grant)
+    return held
 
 
 def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None) -> Request:
