@@ -10,6 +10,7 @@ import select
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from valetkey.engine.connect import finish_authorization, start_authorization
 from valetkey.engine.secrets import encode_secret
 from valetkey.model.connections import Document, Record
 from valetkey.model.credentials import AppCredentials
-from valetkey.model.wiring import declare, to_declaration
+from valetkey.model.settings import to_declaration
+from valetkey.model.wiring import declare
 from valetkey.testing import FakeClock, PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 
@@ -177,7 +179,7 @@ class Opened:
 @pytest.fixture
 def bare() -> Iterator[Kit]:
     """Return the command with a provider that nobody declared, on the real clock."""
-    with PracticeProvider(device_interval=0) as provider:
+    with PracticeProvider(device_interval=1) as provider:
         yield Kit(provider, None)
 
 
@@ -201,11 +203,18 @@ def still(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
 
 @pytest.fixture
 def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Let a browser open that says yes; returns what reads its notes: what it was given and the last page."""
+    """Let a browser open that says yes; returns what waits for its notes: what it was given, and the last page."""
     notes = tmp_path / "browser-notes"
-    monkeypatch.setenv("BROWSER", f"{shlex.quote(sys.executable)} {shlex.quote(str(BROWSER))} %s")
+    monkeypatch.setenv("BROWSER", f"{shlex.quote(sys.executable)} {shlex.quote(str(BROWSER))} %s &")
     monkeypatch.setenv("BROWSER_NOTES", str(notes))
-    return lambda: notes.read_text(encoding="utf-8") if notes.exists() else ""
+
+    def read() -> str:
+        give_up = time.monotonic() + PATIENCE
+        while not notes.exists() and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return notes.read_text(encoding="utf-8")
+
+    return read
 
 
 @pytest.fixture

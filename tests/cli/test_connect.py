@@ -42,14 +42,14 @@ def test_a_fixed_port_is_listened_on(kit: Any) -> None:
     assert kit.process("connect", "notes", "--port", str(port)).code == 0
 
 
-def test_a_port_in_use_is_told(kit: Any, browser: Callable[[], str]) -> None:
+def test_a_port_in_use_is_told(kit: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = kit.process("connect", "notes", "--port", str(taken.getsockname()[1]))
 
     assert ran.code == 2
     assert "[port_in_use]" in ran.err
     assert "  -> " in ran.err
-    assert browser() == ""
+    assert "Opening" not in ran.err
 
 
 def test_without_a_browser_the_other_ways_are_named(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_the_page_can_be_opened_by_hand(kit: Any, browser: Callable[[], str]) ->
             line = process.stderr.readline()
             assert line, shown
             shown += line
-        words = [found[0] if word == "%s" else word for word in shlex.split(os.environ["BROWSER"])]
+        words = [found[0] if word == "%s" else word for word in shlex.split(os.environ["BROWSER"]) if word != "&"]
         subprocess.run(words, check=True, timeout=60)
         out, _ = process.communicate(timeout=60)
 

@@ -216,9 +216,18 @@ def test_all_pages_at_once(five: Any) -> None:
     ],
 )
 def test_filters(args: list[str], expected: list[str], five: Any) -> None:
+    five.declare("other")
     five.ok("disconnect", "notes", "--owner", "lea", "--yes")
 
     assert owners(five.run("connections", "--json", *args).json) == expected
+
+
+@pytest.mark.parametrize("command", ["connections", "export"])
+def test_a_filter_by_a_credential_that_is_not_declared_is_a_mistake(command: str, five: Any) -> None:
+    ran = five.run(command, "--credential", "ntoes")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert 'use "notes"' in ran.err
 
 
 def test_a_bad_cursor_is_told(five: Any) -> None:

@@ -18,7 +18,8 @@ from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials
-from valetkey.model.wiring import declare, to_declaration
+from valetkey.model.registry import declare
+from valetkey.model.settings import to_declaration
 
 if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential

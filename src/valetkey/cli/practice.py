@@ -87,7 +87,8 @@ def _declared(session: Session, provider: PracticeProvider) -> Generator[OAuth2C
     from valetkey.declarations import DECLARATION  # noqa: PLC0415
     from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
     from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
-    from valetkey.model.wiring import declare, to_declaration  # noqa: PLC0415
+    from valetkey.model.registry import declare  # noqa: PLC0415
+    from valetkey.model.settings import to_declaration  # noqa: PLC0415
     from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET  # noqa: PLC0415
 
     core = session.core

@@ -43,6 +43,7 @@ _SHORT: Final = {
     "lost_in_rotation": "an answer was lost",
     "reuse_detected": "a token was used twice",
     "key_lost": "its key is lost",
+    "row_corrupt": "its row is damaged",
     "unknown": "no longer accepted",
 }
 _AT_REST: Final = ("pending", "disconnected")
@@ -237,6 +238,8 @@ def connections(
     everything: bool,
 ) -> None:
     """List connections, in the order of credential, owner and account."""
+    if credential is not None:
+        session.credential(credential)
     query = Query(
         env=session.core.env,
         credential=credential,

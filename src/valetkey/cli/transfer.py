@@ -15,7 +15,7 @@ import click
 
 from valetkey.cli.commands import command, pass_session
 from valetkey.cli.completion import complete_credentials
-from valetkey.cli.exits import NOT_WELL, OK, Stop
+from valetkey.cli.exits import NOT_WELL, OK, STORE, Stop
 from valetkey.cli.output import Column, Table, count, emit
 from valetkey.cli.prompts import confirm
 from valetkey.cli.session import Session
@@ -144,7 +144,7 @@ def _members(report: ImportReport) -> list[dict[str, Any]]:
 @pass_session
 def export(
     session: Session, *, file: str | None, credential: str | None, owner: str | None, include_tokens: bool, yes: bool
-) -> None:
+) -> int:
     """Write the connections as JSON lines, to stdout or into FILE, which must not exist yet.
 
     Without --include-tokens they hold nothing secret.  A refresh token that rotates is good for one place only: stop
@@ -152,14 +152,20 @@ def export(
     """
     if include_tokens and file is None:
         _check_stdout(yes=yes)
+    if credential is not None:
+        session.credential(credential)
     rows = session.desk.export(credential, owner, include_tokens=include_tokens)
-    number = 0
+    number = broken = 0
     with _sink(file) as sink:
         for row in rows:
             sink.write(json.dumps(row, ensure_ascii=False) + "\n")
             number += 1
+            broken += "error" in row
     if file is not None or is_terminal(sys.stdout):
         say(f"{count(number, 'connection')}.")
+    if broken:
+        warn(f"{count(broken, 'connection')} could not be read whole; the member error says why", "valetkey doctor")
+    return STORE if broken else OK
 
 
 def _check_stdout(*, yes: bool) -> None:

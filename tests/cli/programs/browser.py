@@ -32,8 +32,9 @@ def main() -> None:
             seen = error.read().decode()
     notes = os.environ.get("BROWSER_NOTES")
     if notes:
-        with Path(notes).open("a", encoding="utf-8") as file:
-            file.write(f"{' '.join(sys.argv[1:])}\n{seen}\n")
+        aside = Path(f"{notes}.{os.getpid()}")
+        aside.write_text(f"{' '.join(sys.argv[1:])}\n{seen}\n", encoding="utf-8")
+        aside.replace(notes)  # whoever waits for the notes finds all of them
 
 
 main()
