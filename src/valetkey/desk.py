@@ -144,6 +144,7 @@ class Desk:
         if not 1 <= limit <= 1000:  # noqa: PLR2004 - said in the message
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
+        self._known(credential)
         query = Query(
             env=self.core.env,
             credential=credential,
@@ -204,6 +205,7 @@ class Desk:
         """Return connections as rows."""
         from valetkey.engine.transfer import export_grants  # noqa: PLC0415
 
+        self._known(credential)
         return export_grants(
             self.core.world,
             self.core.env,
@@ -211,6 +213,11 @@ class Desk:
             owner=check_owner(owner, ANY),
             include_tokens=include_tokens,
         )
+
+    def _known(self, credential: str | None) -> None:
+        """Refuse to filter by a credential that is not declared: a typing mistake must not look like "nothing"."""
+        if credential is not None:
+            self.core.credential(credential)
 
     def _declared(
         self, credential: str | Connection, owner: object, account: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from valetkey.engine.rows import BadRow, GrantRow, as_mapping, read_row, write_row
+from valetkey.engine.status import DAMAGED
 from valetkey.engine.storing import put_grant
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, ConnectError, DecryptionFailed
@@ -93,8 +94,11 @@ def export_grants(
 ) -> Iterator[dict[str, Any]]:
     """Yield the connections that hold a grant as rows for `import_grants`; None does not filter.
 
-    With `include_tokens` the rows hold tokens in clear.  A grant that cannot be opened has ``error`` in place of its
-    token.
+    With `include_tokens` the rows hold tokens in clear.  One that is damaged has ``error`` in place of its token.
+
+    Raises:
+        DecryptionFailed: No token can be opened, for the master key is missing or another one.
+        StoreUnavailable: The store does not answer.
     """
     query = Query(env=env, credential=credential, owner=owner)
     cursor: str | None = None
@@ -107,12 +111,16 @@ def export_grants(
 
 
 def _row(world: World, record: Record, include_tokens: bool) -> dict[str, Any]:
+    if record.error == DAMAGED:
+        return {**write_row(record, None), "error": f"its row in the store is damaged: {record.error_text}"}
     if not include_tokens:
         return write_row(record, None)
     try:
         return write_row(record, open_grant(world, record))
-    except (DecryptionFailed, ValueError):
-        return {**write_row(record, None), "error": "its token cannot be opened with the key at hand"}
+    except DecryptionFailed as error:
+        if error.code != "sealed_broken":
+            raise
+        return {**write_row(record, None), "error": str(error)}
 
 
 class _Import:

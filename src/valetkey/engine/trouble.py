@@ -24,6 +24,8 @@ WHY: Final[dict[str, str]] = {
 
 def why(reason: str, credential: OAuth2Credential) -> str:
     """Return a reason in words."""
+    if reason == "row_corrupt":
+        return "its row in the store is damaged"
     return WHY.get(reason, WHY["unknown"]).format(name=credential.display_name or credential.name)
 
 
