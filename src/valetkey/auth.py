@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Generator
 import httpx2
 
 from valetkey.errors import StepUpRequired
-from valetkey.protocol.bearer import judge, parse_challenges
 from valetkey.source import Token, TokenSource
 
 
@@ -68,6 +67,8 @@ class ConnectionAuth(httpx2.Auth):
         """
         if response.request.headers.get("Authorization") != token.header:
             return None
+        from valetkey.protocol.bearer import judge, parse_challenges  # noqa: PLC0415 - only for answers that refuse
+
         challenges = parse_challenges(response.headers.get_list("WWW-Authenticate"))
         verdict = judge(response.status_code, challenges, refresh_on_403=token.refresh_on_403)
         if verdict.kind == "step_up":

@@ -10,7 +10,7 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
-from valetkey.model.wiring import Wiring, default_wiring, find_credential, from_declaration, to_declaration
+from valetkey.model.wiring import Wiring, default_wiring, find_credential
 
 if TYPE_CHECKING:
     from valetkey.model.secrets import SecretDeclaration
@@ -56,6 +56,8 @@ class Declarations:
 
     def record(self, store: Store) -> None:
         """Let the store know what the program declares, so that command and console do too."""
+        from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only programs that declare need it
+
         for credential in self.declared().values():
             body = {"source": credential.source, "fields": to_declaration(credential)}
             if self._recorded(store, credential.name) != body:
@@ -116,6 +118,8 @@ class Declarations:
         fields = document.body.get("fields")
         if not isinstance(fields, dict):
             raise _damaged(name)
+        from valetkey.model.settings import from_declaration  # noqa: PLC0415
+
         credential = from_declaration(name, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
         self._stored[name] = credential
         return credential

@@ -51,14 +51,31 @@ class Ran:
         return found
 
 
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, sys.argv[1:])
+"""
+"""Makes stdin the terminal of a new session, which only a process of that session can do, and goes on."""
+
+
 class Terminal:
     """The command in a terminal of its own, as a person has it."""
 
     def __init__(self, *args: str, columns: int = 80, **environment: str) -> None:
-        shell_environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment}
-        self._pid, self._fd = pty.fork()
-        if self._pid == 0:
-            os.execve(sys.executable, [*COMMAND, *args], shell_environment)  # noqa: S606 - as a shell does
+        settings = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment}
+        self._fd, side = pty.openpty()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", IN_TERMINAL, *COMMAND, *args],
+                stdin=side,
+                stdout=side,
+                stderr=side,
+                env=settings,
+                start_new_session=True,
+            )
+        finally:
+            os.close(side)
         self._seen = ""
 
     @property
@@ -82,9 +99,8 @@ class Terminal:
         """Read to the end and return the exit code."""
         while self._read():
             pass
-        _, status = os.waitpid(self._pid, 0)
         os.close(self._fd)
-        return os.waitstatus_to_exitcode(status)
+        return self._process.wait(PATIENCE)
 
     def _read(self) -> bool:
         ready, _, _ = select.select([self._fd], [], [], PATIENCE)

@@ -9,8 +9,8 @@ import pytest
 
 from valetkey.model.checks import is_loopback
 from valetkey.model.presets import BUILT_IN, lint_preset, load_preset, preset_ids
-from valetkey.model.settings import URLS
-from valetkey.model.wiring import Wiring, from_declaration, to_declaration
+from valetkey.model.settings import URLS, from_declaration, to_declaration
+from valetkey.model.wiring import Wiring
 
 FILES = sorted(BUILT_IN.glob("*.toml"))
 IDS = [path.stem for path in FILES]

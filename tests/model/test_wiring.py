@@ -13,13 +13,11 @@ import pytest
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.settings import SETTINGS
+from valetkey.model.settings import SETTINGS, from_declaration, to_declaration
 from valetkey.model.wiring import (
     Wiring,
     default_wiring,
-    from_declaration,
     reset_default_wiring,
-    to_declaration,
     wire_oauth2_credential,
     wire_secret,
 )

@@ -10,21 +10,16 @@ from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from valetkey.model.credentials import EMPTY
+from valetkey.model.names import has_control
 from valetkey.model.places import Place, did_you_mean
 
 LONGEST_TEXT: Final = 4000
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}", re.IGNORECASE)
 _LOOPBACK = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """RFC 6749 section 3.3: scope-token."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-
-def has_control(text: str) -> bool:
-    """Tell whether `text` holds control characters, line separators or broken surrogates."""
-    return _CONTROL.search(text) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.checks import has_control
 from valetkey.model.credentials import OAuth2Credential
-from valetkey.model.places import Place, nearest
+
+if TYPE_CHECKING:
+    from valetkey.model.places import Place
 
 LONGEST: Final = 200
 """Characters of an owner, an account label, an environment."""
 DEFAULT_ENV: Final = "default"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def has_control(text: str) -> bool:
+    """Tell whether `text` holds control characters, line separators or broken surrogates."""
+    return _CONTROL.search(text) is not None
+
+
+def _place(title: str) -> Place:
+    """Return what tells a mistake in the thing named so."""
+    from valetkey.model.places import Place  # noqa: PLC0415 - only on the way to an error
+
+    return Place(title)
 
 
 def check_name(name: object, *, what: str = "credential") -> str:
@@ -27,14 +41,14 @@ def check_name(name: object, *, what: str = "credential") -> str:
         ConfigurationError: ``missing_name`` or ``invalid_name``.
     """
     if not isinstance(name, str) or not name.strip():
-        Place("declaration").refuse(
+        _place("declaration").refuse(
             f"a {what} was declared without a name",
             code="missing_name",
             hint=f'give it a name as the first argument, such as "github"; it is what valet.client() takes ({what})',
         )
     if _NAME.fullmatch(name) is None:
         suggestion = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("-._") or "github"
-        Place(f'{what} "{clean(name, 60)}"').refuse(
+        _place(f'{what} "{clean(name, 60)}"').refuse(
             "the name holds a character that names may not have, or is too long",
             code="invalid_name",
             hint=f'name it "{suggestion}": letters, digits, ".", "_" and "-", a letter or digit first',
@@ -51,10 +65,9 @@ def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
     Raises:
         ConfigurationError: ``owner_invalid``; or ``owner_required``, where the credential is declared `per_owner`.
     """
-    place = Place(f'credential "{credential.name}"')
     if owner is None:
         if credential.per_owner:
-            place.refuse(
+            _place(f'credential "{credential.name}"').refuse(
                 "it is declared per_owner, and no owner is given",
                 code="owner_required",
                 hint=f'pass the id of the person it is for: valet.client("{credential.name}", owner=user_id)',
@@ -67,7 +80,7 @@ def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
         problem = "is empty" if not plain.strip() else _problem(plain)
     if plain is None or problem:
         own = "" if credential.per_owner else ", or leave it out for the program's own grant"
-        place.refuse(
+        _place(f'credential "{credential.name}"').refuse(
             f"the owner {problem}",
             code="owner_invalid",
             hint=f"pass a non-empty str, an int or a UUID as owner{own}",
@@ -105,7 +118,7 @@ def check_account(account: object) -> str:
     if isinstance(account, str) and account and not account.strip():
         problem = "is blank"
     if problem:
-        Place("account").refuse(
+        _place("account").refuse(
             f"the label {problem}",
             code="account_invalid",
             hint=f'pass a short text such as account="work" (at most {LONGEST} characters), or leave it out',
@@ -123,7 +136,7 @@ def check_env(env: object) -> str:
     if isinstance(env, str) and not env.strip():
         problem = "is empty"
     if problem:
-        Place("environment").refuse(
+        _place("environment").refuse(
             f"the name {problem}",
             code="env_invalid",
             hint="set VALETKEY_ENV, --env or Valet(env=...) to a name such as dev, staging or prod, or leave it unset",
@@ -162,6 +175,8 @@ def folder_of_env(env: str) -> str:
 
 def find_credential(name: object, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a credential that nobody declared: it names the nearest one and how to declare it."""
+    from valetkey.model.places import nearest  # noqa: PLC0415 - only on the way to an error
+
     declared = sorted(known)
     near = nearest(str(name).strip(), declared)
     shown = clean(name, 60)

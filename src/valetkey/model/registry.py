@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential, Source
 from valetkey.model.names import check_name, find_credential
-from valetkey.model.places import Place
-from valetkey.model.presets import load_preset
 from valetkey.model.secret_names import variable_name
 from valetkey.model.secrets import SecretDeclaration
-from valetkey.model.settings import build, known_fields, to_declaration
+
+if TYPE_CHECKING:
+    from valetkey.model.places import Place
 
 _RANK: Final[Mapping[Source, int]] = {"code": 2, "file": 1, "command": 0}
 
@@ -27,6 +27,9 @@ def declare(
     Raises:
         ConfigurationError: Anything is wrong with it; the message names the declaration, the hint the edit.
     """
+    from valetkey.model.places import Place  # noqa: PLC0415 - a program that declares nothing needs none of it
+    from valetkey.model.settings import build, known_fields  # noqa: PLC0415
+
     preset_id = given.get("preset")
     checked = check_name(preset_id if name is None and preset_id else name)
     place = Place(f'credential "{checked}"', where, toml)
@@ -35,11 +38,19 @@ def declare(
         return build(checked, given, place=place, source=source)
     if not isinstance(preset_id, str):
         place.refuse("preset is not text", code="field_type", hint=f"write {place.line('preset', 'github')}")
+    from valetkey.model.presets import load_preset  # noqa: PLC0415 - nor one without presets this
+
     try:
         preset = load_preset(preset_id)
     except ConfigurationError as error:
         place.refuse(str(error), code=error.code, hint=error.hint)
     return build(checked, given, place=place, source=source, base=preset.fields, rules=preset.url_params)
+
+
+def _place(title: str) -> Place:
+    from valetkey.model.places import Place  # noqa: PLC0415 - see `declare`
+
+    return Place(title)
 
 
 class Wiring:
@@ -103,7 +114,7 @@ class Wiring:
         if known != declared or (twin is not None and twin != declared):
             if known is declared:
                 self._secrets.pop(declared.name, None)
-            Place(f'secret "{declared.name}"').refuse(
+            _place(f'secret "{declared.name}"').refuse(
                 f'the name or the id "{declared.secret_id}" is declared already, otherwise',
                 code="duplicate_secret",
                 hint="remove one of the two wire_secret() calls, or give one another name and secret_id",
@@ -165,6 +176,8 @@ class Wiring:
 
 
 def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationError:
+    from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only on the way to an error
+
     before, after = to_declaration(known), to_declaration(new)
     differ = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return ConfigurationError(
@@ -176,15 +189,15 @@ def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationE
 
 def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError | None:
     """Look for two credentials that would use one environment variable, or write one secret."""
-    place = Place(f'credential "{new.name}"')
     if variable_name(new.name) == variable_name(other.name):
-        return place.error(
+        return _place(f'credential "{new.name}"').error(
             f'it shares the environment variables VALETKEY_{variable_name(new.name)}_... with "{other.name}"',
             code="name_collision",
             hint="give one of the two a name that differs in more than case, dots and dashes",
         )
     ours, theirs = f"{new.token_secret_id}/", f"{other.token_secret_id}/"
     if ours.startswith(theirs) or theirs.startswith(ours) or new.token_secret_id == other.secret_id:
+        place = _place(f'credential "{new.name}"')
         return place.error(
             f'its token_secret_id "{new.token_secret_id}" is in use by credential "{other.name}"',
             code="duplicate_secret_id",
@@ -197,7 +210,7 @@ def _secret(
     name: object, display_name: str, description: str, schema: type[Any] | None, secret_id: str
 ) -> SecretDeclaration:
     checked = check_name(name, what="secret")
-    place = Place(f'secret "{checked}"')
+    place = _place(f'secret "{checked}"')
     if not secret_id.strip():
         place.refuse(
             "secret_id is empty",

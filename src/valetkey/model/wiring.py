@@ -25,10 +25,8 @@ from valetkey.model.credentials import (
     UserinfoMethod,
 )
 from valetkey.model.names import check_account, check_env, check_owner, current_env, find_credential
-from valetkey.model.places import Place, did_you_mean
 from valetkey.model.registry import Wiring, declare
 from valetkey.model.secrets import SecretDeclaration
-from valetkey.model.settings import from_declaration, to_declaration
 
 __all__ = [
     "SecretDeclaration",
@@ -40,9 +38,7 @@ __all__ = [
     "declare",
     "default_wiring",
     "find_credential",
-    "from_declaration",
     "reset_default_wiring",
-    "to_declaration",
     "wire_oauth2_credential",
     "wire_secret",
 ]
@@ -87,6 +83,8 @@ def wire_secret(
         ConfigurationError: A field is wrong, or the name is declared already, otherwise.
     """
     for field in unknown:
+        from valetkey.model.places import Place, did_you_mean  # noqa: PLC0415 - only on the way to an error
+
         known = ("display_name", "description", "schema", "secret_id")
         Place(f'secret "{name}"').refuse(
             f'there is no field "{field:.60}"{did_you_mean(field, known)}',
