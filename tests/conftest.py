@@ -139,6 +139,35 @@ def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
     colour.close()
 
 
+class Face:
+    """One facade over a practice: its valet, called as if it blocked."""
+
+    def __init__(self, practice: Any, colour: Colour) -> None:
+        self.practice = practice
+        self.colour = colour.name
+        self.run = colour.run
+        self._blocking = colour.blocking
+
+    @property
+    def raw(self) -> Any:
+        return self.practice.valet if self.colour == "sync" else self.practice.async_valet
+
+    @property
+    def valet(self) -> Any:
+        return self._blocking(self.raw)
+
+    def client(self, name: str = "notes", **options: Any) -> Any:
+        return self.valet.client(name, **options)
+
+
+@pytest.fixture
+def face(colour: Colour, practice: Any) -> Iterator[Face]:
+    """Run the test over both facades, on a practice of its own."""
+    face = Face(practice, colour)
+    yield face
+    face.valet.close()
+
+
 # -- other processes ---------------------------------------------------------------------------------------------------
 
 
