@@ -180,6 +180,22 @@ def test_the_page_can_be_opened_by_hand(kit: Any, browser: Callable[[], str]) ->
     assert "Connected" in browser()
 
 
+@pytest.mark.usefixtures("browser")
+def test_however_many_ask_at_once_one_tab_opens(kit: Any) -> None:
+    with kit.provider.hold("authorization") as hold, kit.start("connect", "notes") as first:
+        hold.arrived.wait(60)
+        with kit.start("connect", "notes") as second, kit.start("connect", "notes") as third:
+            waiting = [process.stderr.readline() for process in (second, third)]
+            hold.release()
+            ended = [process.communicate(timeout=60)[0] for process in (first, second, third)]
+
+    assert all(line.startswith("Another process has the browser open for Notes") for line in waiting)
+    assert len(set(ended)) == 1
+    assert ended[0].startswith("Connected as ada@example.com.")
+    assert [first.returncode, second.returncode, third.returncode] == [0, 0, 0]
+    assert sum(seen.endpoint == "authorization" for seen in kit.provider.requests) == 1
+
+
 def test_connecting_without_an_app_says_how_to_add_it(bare: Any) -> None:
     bare.declare(app=False)
 

@@ -129,6 +129,24 @@ def test_a_wrong_client_secret_is_the_apps_trouble(still: Any) -> None:
     assert "valetkey app add notes" in still.ok("status")
 
 
+def test_a_connection_that_nobody_declares_any_more_does_not_hide_the_others(kit: Any) -> None:
+    kit.declare("gone")
+    kit.connect("gone")
+    kit.connect()
+    with kit.session() as session:
+        session.core.store.delete_document("declaration", "gone", env="default")
+
+    shown = kit.run("status", "--json").json["connections"]
+
+    assert [(one["credential"], one["state"], one["reason"]) for one in shown] == [
+        ("gone", "app_error", "unknown_credential"),
+        ("notes", "connected", ""),
+    ]
+    assert "valetkey app add gone" in kit.ok("status")
+    assert len(kit.run("connections", "--json").json["connections"]) == 2
+    assert "fail  gone: its app cannot be used (unknown_credential)" in kit.run("doctor").out
+
+
 def test_times_are_told(still: Any) -> None:
     still.connect()
     still.clock.advance(600)

@@ -12,8 +12,13 @@ def main(args: Sequence[str] | None = None) -> int:
     Exit codes are part of the interface; `valetkey.cli.exits` has the table.
     """
     given = list(sys.argv[1:] if args is None else args)
-    if given[:1] in (["token"], ["header"]) and _answered_quickly(given):
-        return 0
+    if given[:1] in (["token"], ["header"]):
+        try:
+            if _answered_quickly(given):
+                return 0
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            return 130
     from valetkey.cli.app import run  # noqa: PLC0415 - importing the package must not import click
 
     return run(given)

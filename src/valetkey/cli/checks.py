@@ -144,7 +144,7 @@ def connections(session: Session) -> Iterator[Finding]:
     well = seen = 0
     cursor: str | None = None
     while seen < _LOOKED_AT:
-        page = session.core.statuses(Query(env=session.core.env), cursor, _PAGE)
+        page = session.statuses(Query(env=session.core.env), cursor, _PAGE)
         for status in page:
             seen += 1
             well += status.state == "connected"
@@ -164,7 +164,7 @@ def _connection(session: Session, status: Status) -> Iterator[Finding]:
     from valetkey.engine.trouble import why  # noqa: PLC0415
 
     connection = status.connection
-    credential = session.core.credential(connection.credential)
+    credential = session.known(connection.credential)
     now = session.core.clock.now()
     words = {
         "needs_reauth": why(status.reason, credential),

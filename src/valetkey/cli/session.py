@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from valetkey.errors import ConfigurationError
 
@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from valetkey.client import OAuth2Client
     from valetkey.core import Core
     from valetkey.desk import Desk
-    from valetkey.model.connections import ConnectionKey
+    from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.wiring import SecretDeclaration
     from valetkey.source import TokenSource
+
+UNDECLARED: Final = "unknown_credential"
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Session:
 
     def hinted(self, error: ConfigurationError, name: str) -> ConfigurationError:
         """Return the error with a hint for people at a shell: one line instead of a line of Python."""
-        if error.code != "unknown_credential":
+        if error.code != UNDECLARED:
             return error
         from valetkey.model.places import nearest  # noqa: PLC0415 - only on the way to an error
         from valetkey.model.presets import preset_ids  # noqa: PLC0415
@@ -98,6 +100,42 @@ class Session:
     def declared_secret(self, secret_id: str) -> SecretDeclaration | None:
         """Return what code or file declare about a secret."""
         return self.core.declarations.wiring.secret_for(secret_id) or self.core.declarations.file.secret_for(secret_id)
+
+    # -- looking: one row that nobody declares any more must not hide the others
+
+    def known(self, name: str) -> OAuth2Credential:
+        """Return the declared credential, or what is known without a declaration: its name."""
+        from valetkey.model.credentials import OAuth2Credential  # noqa: PLC0415
+
+        try:
+            return self.core.credential(name)
+        except ConfigurationError as error:
+            if error.code != UNDECLARED:
+                raise
+            return OAuth2Credential(name=name, display_name=name)
+
+    def statuses(self, query: Query, cursor: str | None, limit: int) -> Page:
+        """Return a page of statuses; that of a row which nobody declares is ``app_error``."""
+        from valetkey.model.connections import Page  # noqa: PLC0415
+
+        try:
+            return self.core.statuses(query, cursor, limit)
+        except ConfigurationError as error:
+            if error.code != UNDECLARED:
+                raise
+        page = self.core.store.list(query, cursor=cursor, limit=limit)
+        return Page(tuple(self._status(record) for record in page.items), page.cursor)
+
+    def _status(self, record: Record) -> Status:
+        from valetkey.engine.status import status_of  # noqa: PLC0415
+
+        try:
+            return self.core.status(record.key)
+        except ConfigurationError as error:
+            if error.code != UNDECLARED:
+                raise
+            stub = self.known(record.key.credential)
+            return status_of(record.key, record, stub, now=self.core.clock.now(), app_error=UNDECLARED)
 
     def close(self) -> None:
         """Wait for what is under way, and let go of all handles."""

@@ -102,7 +102,7 @@ def _wanted(session: Session, name: str | None, owner: str | None, account: str)
         return [session.core.status(session.key_of(name, owner, account))], False
     declared = [session.credential(name)] if name is not None else list(session.core.credentials())
     query = Query(env=session.core.env, credential=name, owner=_checked(owner))
-    page = session.core.statuses(query, None, _SHOWN)
+    page = session.statuses(query, None, _SHOWN)
     found = [one for one in page.items if not account or one.connection.account == account]
     if owner is None and page.cursor is None:
         seen = {one.connection.credential for one in found}
@@ -175,7 +175,7 @@ def expiry(session: Session, one: Status, now: float) -> str:
     if one.state not in {"connected", "expires_soon", "refresh_failing", "app_error"} or not one.connection.id:
         return ""
     if one.expires_at is None:
-        known = session.core.credential(one.connection.credential).never_expires
+        known = session.known(one.connection.credential).never_expires
         return "never" if known else "unknown"
     if one.expires_at <= now and one.refreshable:
         return "on use"
@@ -263,12 +263,12 @@ def _page(
     """
     found: list[Status] = []
     while True:
-        page = session.core.statuses(query, cursor, _PAGE)
+        page = session.statuses(query, cursor, _PAGE)
         wanted = [number for number, one in enumerate(page.items) if state in {None, one.state}]
         left = len(wanted) if limit is None else limit - len(found)
         if len(wanted) > left or (len(wanted) == left and limit is not None):
             # the same page again, but only so far: for the cursor behind the last one
-            page = session.core.statuses(query, cursor, wanted[left - 1] + 1)
+            page = session.statuses(query, cursor, wanted[left - 1] + 1)
             return [*found, *(one for one in page.items if state in {None, one.state})], page.cursor
         found += [page.items[number] for number in wanted]
         cursor = page.cursor
