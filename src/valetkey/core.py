@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -279,6 +278,8 @@ class Core:
 
     async def beside(self, function: Callable[[], T]) -> T:
         """Run a function that waits for a person in a thread which does not hold up the end of the interpreter."""
+        from concurrent.futures import Future  # noqa: PLC0415 - as in `Flights`
+
         from valetkey.bridge import landing  # noqa: PLC0415
 
         future: Future[T] = Future()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from valetkey.model.secrets import SecretDeclaration
 
 DECLARATION = "declaration"
-_log: Final = get_logger("declarations")
 
 
 class Declarations:
@@ -78,7 +76,9 @@ class Declarations:
         try:
             store.put_document(document)
         except StoreUnavailable as error:  # what is there can still be read: whoever has to write will say so
-            _log.warning("the declaration of %s was not recorded: %s", document.id, error)
+            from valetkey.logs import get_logger  # noqa: PLC0415 - only where there is trouble
+
+            get_logger("declarations").warning("the declaration of %s was not recorded: %s", document.id, error)
 
     def find(self, name: str) -> OAuth2Credential:
         """Return the declared credential with that name.

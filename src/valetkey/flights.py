@@ -12,10 +12,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -53,9 +55,11 @@ class Flights:
         return self.run(object(), function)[0]
 
     def _start(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
         try:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - not for what only imports this package
+
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
             future = self._executor.submit(self._fly, key, function)
         except RuntimeError:  # the interpreter is on its way out and takes no new threads: fly in the caller's
             return _here(function)
@@ -84,6 +88,8 @@ class Flights:
 
 
 def _here(function: Callable[[], T]) -> Future[T]:
+    from concurrent.futures import Future  # noqa: PLC0415
+
     future: Future[T] = Future()
     try:
         future.set_result(function())

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from valetkey.errors import AmbiguousAccount, NotConnected, ReauthorizationRequired, ValetkeyError
-from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Query
 from valetkey.model.ports import Store
 
 OnReauthorize = Callable[[ReauthorizationRequired], Any]
-_log = get_logger("news")
 
 
 class News:
@@ -57,7 +55,11 @@ class News:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - it is the program's own code
-            _log.warning("on_reauthorize raised %s; the connection's own error is raised", type(error).__name__)
+            from valetkey.logs import get_logger  # noqa: PLC0415 - only where there is trouble
+
+            get_logger("news").warning(
+                "on_reauthorize raised %s; the connection's own error is raised", type(error).__name__
+            )
 
     def _for_caller(self, key: ConnectionKey, error: ValetkeyError) -> ValetkeyError:
         """Return a copy (the flight's own is raised in many threads); say so if accounts exist and none was named."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from valetkey.engine.lifecycle import Want, obtain
@@ -18,6 +16,8 @@ from valetkey.model.connections import ConnectionKey
 from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, join
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
 
@@ -287,7 +287,7 @@ class TokenSource:
         """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
         try:
             return start().result(DEADLINE)
-        except FutureTimeout:
+        except TimeoutError:
             return self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
             return self._meanwhile(error, want)

@@ -6,6 +6,7 @@ might read differently (backslashes, userinfo, odd characters in hosts) is refus
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -60,12 +61,8 @@ def require_https(url: str, *, what: str, name: str) -> None:
 def is_loopback(host: str) -> bool:
     """Tell whether `host` is this machine: 127.0.0.0/8, ``::1`` or ``localhost``."""
     host = host.lower().strip("[]").removesuffix(".")
-    if host in {"localhost", "127.0.0.1", "::1"}:
+    if host == "localhost":
         return True
-    if not host[:1].isdigit() and ":" not in host:
-        return False
-    import ipaddress  # noqa: PLC0415 - other spellings of this machine are rare
-
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
