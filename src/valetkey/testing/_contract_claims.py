@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -194,7 +195,7 @@ class Swaps(ContractBase):
     @pytest.mark.parametrize(
         "stale", [pytest.param({"version": 7}, id="version"), pytest.param({"incarnation": 7}, id="incarnation")]
     )
-    def test_a_record_that_moved_on_is_left_alone(self, store: Store, stale: dict[str, int]) -> None:
+    def test_a_record_that_moved_on_is_left_alone(self, store: Store, stale: dict[str, Any]) -> None:
         record = connected(store)
         expect = Expect.of(replace(record, **stale), spent=record.refresh_fp)
         assert store.swap(successor(record, 2), expect=expect) is None

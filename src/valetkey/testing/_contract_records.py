@@ -147,7 +147,7 @@ class Records(ContractBase):
             pytest.param("learnt_lifetime", 600.0, id="learnt_lifetime"),
         ],
     )
-    def test_a_side_fact_is_noted_and_nothing_else_changes(self, store: Store, name: str, value: object) -> None:
+    def test_a_side_fact_is_noted_and_nothing_else_changes(self, store: Store, name: str, value: Any) -> None:
         record = store.create(replace(with_grant(blank(), 1), **FULL))
         claimed = held(store, record)
         assert store.note(record.id, incarnation=record.incarnation, changes={name: value})
@@ -326,5 +326,8 @@ class DataKeys(ContractBase):
                 except KeyRetired:
                     return False
 
-            written, retired = at_once(write, lambda key_id=key_id: sealing.retire_key(key_id))
+            def retire(key_id: str = key_id) -> bool:
+                return sealing.retire_key(key_id)
+
+            written, retired = at_once(write, retire)
             assert written != retired
