@@ -1,0 +1,80 @@
+"""The README: its console block, its demo, and what it says about what is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from valetkey.model.presets import BUILT_IN
+
+NUMBERS = {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14}
+
+
+@pytest.fixture
+def readme(page: Any) -> Any:
+    return page("README.md")
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="it pipes into jq")
+@pytest.mark.usefixtures("elsewhere")
+def test_github_is_connected_in_five_commands(readme: Any, terminal: Any, steps: Any, matches: Any) -> None:
+    terminal.answers = {"Client ID: ": "Ov23liEXAMPLE", "public client): ": "0123456789abcdef-EXAMPLE"}
+    (block,) = (block for block in readme.blocks("console") if "app add" in block.text)
+    commands = list(steps(block.text))
+
+    assert len(commands) == 5
+    assert commands[0] == ("pip install valetkey", "")
+    for command, screen in commands[1:]:
+        seen = terminal.type(command)
+        assert matches(seen, screen), f"$ {command}\n{seen}"
+
+
+def test_the_demo_prints_what_is_pasted(readme: Any, root: Path, matches: Any, tmp_path: Path) -> None:
+    (block,) = (block for block in readme.blocks("text") if block.mark == "make demo")
+    command = [sys.executable, str(root / "demo" / "run.py")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=120)
+
+    port = re.compile(r"127\.0\.0\.1:\d+")
+    assert matches(port.sub("127.0.0.1:0", ran.stdout), port.sub("127.0.0.1:0", block.text)), ran.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["home"], "nothing is left behind"
+
+
+def test_there_are_as_many_presets_as_it_says(readme: Any) -> None:
+    told = re.search(r"one of (\w+) presets", readme.text)
+
+    assert told is not None
+    assert NUMBERS[told[1]] == len(list(BUILT_IN.glob("*.toml")))
+
+
+def test_the_program_is_as_short_as_it_looks(root: Path) -> None:
+    lines = (root / "docs_src" / "readme.py").read_text(encoding="utf-8").splitlines()
+
+    assert len([line for line in lines if line]) <= 12
+
+
+def test_the_python_and_the_licence_are_those_of_the_package(readme: Any, root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert f"Python {project['requires-python'].removeprefix('>=')} or newer" in readme.text
+    assert f"[{project['license']}](LICENSE)" in readme.text
+
+
+def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
+    missing = readme.text.partition("## Not there yet")[2].partition("\n## ")[0]
+    package = BUILT_IN.parent
+
+    assert "REST API" in missing
+    assert not (package / "server").exists()
+    assert "Postgres, Redis" in missing
+    assert {file.stem for file in (package / "stores").glob("[a-z]*.py")} == {"memory", "over_secrets", "sqlite"}
+    assert "Adapters for requests, aiohttp" in missing
+    assert [file.name for file in (package / "adapters").glob("*.py")] == ["__init__.py"]
+    assert "A worker" in missing
+    assert not (package / "engine" / "worker.py").exists()
