@@ -6,7 +6,10 @@ step.  None of them ever holds a secret; text from a provider is capped and stri
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from valetkey.model.connections import Connection
 
 TEXT_LIMIT = 300
 
@@ -152,7 +155,7 @@ class ReauthorizationRequired(ValetkeyError):
         self,
         message: str,
         *,
-        connection: object,
+        connection: Connection,
         reason: str,
         hint: str = "",
         code: str = "",
