@@ -133,6 +133,37 @@ def test_a_near_provider_is_suggested(bare: Any) -> None:
     assert 'did you mean "github"?' in add(bare, "githb").err
 
 
+def test_a_secret_and_none_do_not_go_together(bare: Any) -> None:
+    assert "[usage]" in add(bare, "github", "--public").err
+
+
+def test_the_answer_comes_as_json(bare: Any) -> None:
+    found = add(bare, "github", "--json").json
+
+    assert (found["name"], found["client_id"], found["secret_id"]) == ("github", "id-1", "github-app-credentials")
+
+
+def test_the_list_counts_the_connections(kit: Any) -> None:
+    kit.connect()
+    kit.connect(owner="ada")
+    kit.connect(owner="bob")
+    kit.ok("disconnect", "notes", "--owner", "bob", "--yes")
+
+    assert [one["connections"] for one in kit.run("app", "list", "--json").json["apps"]] == [2]
+    assert kit.ok("app", "list").splitlines()[1].endswith(" 2")
+    assert kit.run("app", "remove", "notes", "--yes", "--json").json["connections"] == 2
+
+
+def test_an_app_of_its_own_has_no_redirect_uri(bare: Any) -> None:
+    urls = ["--token-url", "https://login.example.com/t", "--grant", "client_credentials"]
+
+    ran = add(bare, "jobs", *urls)
+
+    assert ran.code == 0, ran
+    assert "redirect" not in ran.err
+    assert "valetkey token jobs" in ran.err
+
+
 def test_where_nobody_can_be_asked_the_options_are_named(bare: Any) -> None:
     no_id = bare.run("app", "add", "github")
     no_secret = bare.run("app", "add", "github", "--client-id", "id-1")
@@ -155,15 +186,6 @@ def test_a_person_is_asked_and_the_secret_does_not_show(terminal: Any, bare: Any
     assert "Register an OAuth app at https://github.com/settings/developers" in screen.seen
     with bare.session() as session:
         assert session.core.app(session.credential("github")).client_secret.reveal() == SECRET
-
-
-def test_a_missing_parameter_is_asked_for(terminal: Any, bare: Any) -> None:
-    bare.ok("providers", "show", "gitlab")
-    screen = terminal("app", "add", "gitlab", "--client-id", "id-1", "--public")
-
-    code = screen.end()
-
-    assert code == 0, screen.seen
 
 
 @pytest.mark.usefixtures("_toml")

@@ -147,6 +147,13 @@ def test_a_key_is_never_an_argument(bare: Any) -> None:
     assert "VALETKEY_KEY_FILE" in ran.err
 
 
+def test_a_password_is_never_an_argument(bare: Any) -> None:
+    ran = bare.run("status", "--store", "postgresql://ada:canary-password@db/app")
+
+    assert ran.code == 2
+    assert "canary-password" not in ran.err + ran.out
+
+
 def test_another_key_file_may_be_named(bare: Any, tmp_path: Any) -> None:
     bare.ok("key", "new", str(tmp_path / "my.key"))
 

@@ -297,6 +297,18 @@ def test_events_are_followed_until_interrupted(kit: Any) -> None:
     assert err.strip() == "interrupted"
 
 
+def test_followed_events_are_lines_for_people_too(kit: Any) -> None:
+    import signal
+
+    kit.connect()
+    with kit.start("events", "notes", "--follow") as process:
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert line.split()[2:] == ["connected", "notes", "command", "granted=notes.read,notes.write"]
+
+
 def test_nothing_happened_yet(bare: Any) -> None:
     ran = bare.run("events")
 

@@ -65,7 +65,7 @@ def list_(session: Session) -> None:
             _FROM[credential.source],
             members["client_id"] or f"none: {members['error']}",
             members["secret"] or "",
-            members["connections"],
+            str(members["connections"]),
         )
     table.write()
 
@@ -101,7 +101,7 @@ def show(session: Session, *, name: str) -> None:
             "scopes": " ".join(credential.all_scopes),
             "API": credential.api_base_url,
             "API hosts": " ".join(members["api_hosts"]),
-            "connections": members["connections"],
+            "connections": str(members["connections"]),
         }
     )
 
@@ -117,11 +117,11 @@ def remove(session: Session, *, name: str, yes: bool) -> None:
     without their app they cannot be refreshed, so disconnect them first.
     """
     credential = session.credential(name)
-    number, used = used_by(session, credential.name)
+    number = used_by(session, credential.name)
     question = f"Remove the app of {credential.name}?"
     if number:
-        verb = "uses" if number == 1 else "use"
-        question = f"{used} {verb} it and could not be refreshed any more. Remove the app of {credential.name}?"
+        used = f"{count(number, 'connection')} {'uses' if number == 1 else 'use'} it"
+        question = f"{used} and could not be refreshed any more. {question}"
     confirm(question, yes=yes)
     session.core.secret_service.delete(credential.secret_id)
     kept = any(
@@ -165,7 +165,7 @@ def _members(session: Session, credential: OAuth2Credential) -> dict[str, Any]:
         "scopes": list(credential.all_scopes),
         "api_hosts": list(allowed_hosts(credential)),
         "per_owner": credential.per_owner,
-        "connections": used_by(session, credential.name)[1].split(" ")[0],
+        "connections": used_by(session, credential.name),
     }
 
 
@@ -198,14 +198,13 @@ def redirect_uri_of(credential: OAuth2Credential) -> str:
         return ""
 
 
-def used_by(session: Session, name: str) -> tuple[int, str]:
-    """Return how many connections hold tokens under a credential, as a number and in words; it counts to 1,000."""
-    found, cursor, seen = 0, None, 0
-    while seen < _COUNTED:
+def used_by(session: Session, name: str) -> int:
+    """Return how many connections hold tokens under a credential; it stops counting at 1,000."""
+    found, cursor = 0, None
+    while found < _COUNTED:
         page = session.core.store.list(Query(env=session.core.env, credential=name), cursor=cursor, limit=200)
         found += sum(record.sealed is not None for record in page.items)
-        seen += len(page.items)
         cursor = page.cursor
         if cursor is None:
-            return found, count(found, "connection")
-    return found, f"{found}+ connections"
+            break
+    return found

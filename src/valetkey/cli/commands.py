@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -27,23 +28,28 @@ def _setting(context: click.Context, parameter: click.Parameter, value: Any) -> 
     session = context.ensure_object(Session)
     given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     if given:
-        setattr(session, str(parameter.name), _key_place(value) if parameter.name == "key" else value)
+        _refuse_secrets(str(parameter.name), value)
+        setattr(session, str(parameter.name), value)
 
 
-def _key_place(value: str) -> str:
-    """Refuse a key where its place is meant: the arguments of a process can be read by others.
+def _refuse_secrets(option: str, value: Any) -> None:
+    """Refuse a key where its place is meant, and a password: the arguments of a process can be read by others.
 
     Raises:
-        click.BadParameter: It looks like a key.
+        click.BadParameter: There is one.
     """
-    from valetkey.model.ciphers import parse_key  # noqa: PLC0415 - seldom used
+    if option == "store" and urlsplit(value).password:
+        msg = "it holds a password, and others can read command lines: leave it to the settings of the database."
+        raise click.BadParameter(msg)
+    if option == "key":
+        from valetkey.model.ciphers import parse_key  # noqa: PLC0415 - seldom used
 
-    try:
-        parse_key(value)
-    except ValueError:
-        return value
-    msg = "that is a key, and others can read command lines: set VALETKEY_KEY_FILE to a file that holds it."
-    raise click.BadParameter(msg)
+        try:
+            parse_key(value)
+        except ValueError:
+            return
+        msg = "that is a key, and others can read command lines: set VALETKEY_KEY_FILE to a file that holds it."
+        raise click.BadParameter(msg)
 
 
 def everywhere(*, json: bool) -> list[click.Parameter]:

@@ -1,0 +1,92 @@
+"""The providers that are known, and what is odd about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from valetkey.model.presets import preset_ids
+
+MINE = """
+display_name = "Mine"
+category = ["storage"]
+register_url = "https://mine.example/apps"
+
+[credential]
+authorization_url = "https://{tenant}.mine.example/authorize"
+token_url = "https://{tenant}.mine.example/token"
+api_hosts = ["api.mine.example"]
+
+[params.tenant]
+description = "whose"
+pattern = "[a-z]+"
+example = "acme"
+
+[[quirks]]
+text = "Its tokens are green, and it takes a long sentence to say so, which does not fit into one line of a terminal."
+source = "https://mine.example/docs"
+seen_as = "own knowledge"
+"""
+
+
+def test_all_are_listed(bare: Any) -> None:
+    names = [line.split()[0] for line in bare.ok("providers", "list").splitlines()[1:]]
+
+    assert names == list(preset_ids())
+    assert [one["id"] for one in bare.run("providers", "list", "--json").json["providers"]] == names
+
+
+def test_one_is_found_by_name_host_or_category(bare: Any) -> None:
+    for text in ("GitHub", "api.github.com"):
+        assert "github" in bare.ok("providers", "search", text)
+    assert {"dropbox", "google"} <= {
+        one["id"] for one in bare.run("providers", "search", "storage", "--json").json["providers"]
+    }
+
+
+def test_where_none_is_found_the_way_by_hand_is_named(bare: Any) -> None:
+    ran = bare.run("providers", "search", "no-such-thing")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "valetkey app add" in ran.err
+
+
+def test_what_is_known_is_shown_with_its_sources(bare: Any) -> None:
+    shown = bare.ok("providers", "show", "github")
+
+    assert "https://github.com/settings/developers" in shown
+    assert "At most ten tokens per user" in shown
+    assert shown.splitlines()[-1] == "Add it: valetkey app add github"
+
+
+def test_a_preset_of_ones_own_is_shown_too(bare: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+
+    shown = bare.ok("providers", "show", "mine")
+    found = bare.run("providers", "show", "mine", "--json").json["provider"]
+
+    assert shown.splitlines()[-1] == "Add it: valetkey app add mine --param tenant=..."
+    assert "own knowledge" in shown
+    assert found["params"] == ["tenant"]
+    assert found["origin"] == "folder"
+    assert found["quirks"][0]["source"] == "https://mine.example/docs"
+
+
+def test_a_missing_parameter_is_asked_for(bare: Any, tmp_path: Path, monkeypatch: Any, terminal: Any) -> None:
+    (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+
+    screen = terminal("app", "add", "mine", "--client-id", "id-1", "--public")
+    screen.wait_for("whose, such as acme: ")
+    screen.type("acme\n")
+
+    assert screen.end() == 0, screen.seen
+    assert bare.run("app", "show", "mine", "--json").json["app"]["token_url"] == "https://acme.mine.example/token"
+
+
+def test_one_that_is_nearly_right_is_suggested(bare: Any) -> None:
+    ran = bare.run("providers", "show", "githb")
+
+    assert ran.code == 2
+    assert 'did you mean "github"?' in ran.err
