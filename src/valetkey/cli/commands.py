@@ -38,7 +38,7 @@ def _refuse_secrets(option: str, value: Any) -> None:
     Raises:
         click.BadParameter: There is one.
     """
-    if option == "store" and urlsplit(value).password:
+    if option == "store" and urlsplit(str(value)).password:
         msg = "it holds a password, and others can read command lines: leave it to the settings of the database."
         raise click.BadParameter(msg)
     if option == "key":
