@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from valetkey import ValetkeyError
+from valetkey import Valet, ValetkeyError
 from valetkey.cli.app import root
 from valetkey.testing.provider import DEFAULT_CLIENT_SECRET
 
@@ -85,6 +85,20 @@ def stored(sql: Callable[..., Rows]) -> Callable[[], tuple[Rows, Rows]]:
         )
 
     return read
+
+
+@pytest.fixture
+def restart(face: Any) -> Callable[[], None]:
+    """Start the program anew, on the same store: nothing of keys and tokens is in memory any more."""
+
+    def run() -> None:
+        face.valet.close()
+        if face.colour == "sync":
+            face.practice.valet = Valet(**face.practice._options())
+        else:
+            del face.practice.async_valet
+
+    return run
 
 
 @pytest.fixture
