@@ -25,8 +25,13 @@ class SystemClock:
 
     def boot_id(self) -> str:
         """Return what names this boot: the kernel's boot id, or the minute of the boot where there is none."""
-        try:
-            with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs more than all of this module
-                return file.read().strip()
-        except OSError:
-            return f"minute-{round((time.time() - time.monotonic()) / 60)}"
+        return _boot_id()
+
+
+@functools.cache
+def _boot_id() -> str:  # no process outlives its boot
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs more than all of this module
+            return file.read().strip()
+    except OSError:
+        return f"minute-{round((time.time() - time.monotonic()) / 60)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -138,9 +139,14 @@ def _model_error(error: ValueError, path: str) -> _Wrong:
 
 def _kinds(schema: Any) -> Mapping[str, Any]:
     try:
-        return get_type_hints(schema)
+        return _hints(schema)
     except (NameError, TypeError) as error:
         raise _Wrong(why=f"has a schema whose types cannot be found: {schema.__name__} ({error})") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _hints(schema: Any) -> Mapping[str, Any]:
+    return get_type_hints(schema)
 
 
 def _read(kind: Any, value: object, path: str) -> Any:
