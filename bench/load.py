@@ -11,6 +11,7 @@ from typing import Any
 
 from peer import PARALLEL, Peer
 from settings import Bench
+from timing import in_turns
 
 AT_ONCE = 50
 FLOOR = 0.97
@@ -62,11 +63,11 @@ def _threads(bench: Bench, count: int, turns: int) -> Figures:
     ways: dict[str, Callable[[], Any]] = {name: _getter(held.get, plain) for name, held in bare.items()}
     ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
     figures: Figures = {name: [] for name in ways}
-    for turn in range(turns + 1):
-        for name, way in ways.items():
-            seen = _by_threads(way, count)
-            if turn:  # the first is for warming up
-                figures[name].append(seen)
+    for way in ways.values():  # warming up
+        _by_threads(way, count)
+    for order in in_turns(list(ways), turns):
+        for name in order:
+            figures[name].append(_by_threads(ways[name], count))
     for held in (*bare.values(), *peers.values()):
         held.close()
     return figures
@@ -85,11 +86,11 @@ async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
     ways: dict[str, Callable[[], Any]] = {name: _getter(held.get, plain) for name, held in bare.items()}
     ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
     figures: Figures = {name: [] for name in ways}
-    for turn in range(turns + 1):
-        for name, way in ways.items():
-            seen = await _by_tasks(way, count)
-            if turn:
-                figures[name].append(seen)
+    for way in ways.values():
+        await _by_tasks(way, count)
+    for order in in_turns(list(ways), turns):
+        for name in order:
+            figures[name].append(await _by_tasks(ways[name], count))
     for held in bare.values():
         await held.aclose()
     for peer in peers.values():

@@ -15,6 +15,7 @@ from typing import Any
 from ours import NAME, row, settings, take_over
 from peer import APP, PARALLEL
 from settings import Bench
+from timing import in_turns
 
 from valetkey import AsyncValet, Valet
 
@@ -38,10 +39,10 @@ def refreshes(bench: Bench) -> None:
         "valetkey, tasks": _amine,
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(turns):
-        for name, way in list(ways.items())[:: 1 if turn % 2 else -1]:
+    for order in in_turns(list(ways), turns):
+        for name in order:
             bench.origin.fresh()
-            times[name].append(way(bench.origin.base, bench.origin.tokens(count)))
+            times[name].append(ways[name](bench.origin.base, bench.origin.tokens(count)))
             if bench.origin.stats()["token"] < count:
                 raise RuntimeError(name)
     rows = []

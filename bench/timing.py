@@ -48,7 +48,7 @@ async def aspent(function: Callable[[], Awaitable[Any]], calls: int) -> float:
         return (process_time() - began) / calls * 1e6
 
 
-def turns(names: list[str], rounds: int) -> Generator[list[str]]:
+def in_turns(names: list[str], rounds: int) -> Generator[list[str]]:
     """Yield the names in an order of chance, the same in every run."""
     chance = random.Random(1)  # noqa: S311 - an order, no secret
     for _ in range(rounds):
@@ -60,7 +60,7 @@ def rounds(candidates: Mapping[str, Callable[[], Any]], calls: int, count: int) 
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for function in candidates.values():
         spent(function, calls)
-    for order in turns(list(candidates), count):
+    for order in in_turns(list(candidates), count):
         for name in order:
             times[name].append(spent(candidates[name], calls))
     return times
@@ -71,7 +71,7 @@ async def arounds(candidates: Mapping[str, Callable[[], Awaitable[Any]]], calls:
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for function in candidates.values():
         await aspent(function, calls)
-    for order in turns(list(candidates), count):
+    for order in in_turns(list(candidates), count):
         for name in order:
             times[name].append(await aspent(candidates[name], calls))
     return times
