@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,24 +134,21 @@ class Disk:
     def fill(self) -> None:
         with self._ballast.open("ab", buffering=0) as file:
             for size in (4096, 64, 1):
-                try:
+                with suppress(OSError):
                     while True:
                         file.write(b"x" * size)
-                except OSError:
-                    continue
 
     def make_room(self) -> None:
         self._ballast.unlink()
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)], capture_output=True, check=False
-    )
-    if mounted.returncode:
+def disk(face: Any) -> Iterator[Disk]:
+    """Put the practice's store and key on a disk of one megabyte, before they are made."""
+    path: Path = face.practice._folder
+    assert list(path.iterdir()) == []
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a small disk")
     yield Disk(path)
     subprocess.run(["umount", "--lazy", str(path)], check=True)
