@@ -132,7 +132,7 @@ class OAuth2Client(_Client):
     @contextlib.contextmanager
     def stream(self, method: str, url: str, **options: Any) -> Generator[httpx2.Response]:
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
-        address = url if _is_plain(method, url, options) else self._address(url, options)
+        address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
         with self._core.http.client.stream(method, address, auth=self.auth, **options) as response:
             yield response
 
@@ -184,7 +184,7 @@ class OAuth2Client(_Client):
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
-        address = url if _is_plain(method, url, options) else self._address(url, options)
+        address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
         return self._core.http.client.request(method, address, auth=self._auth or self.auth, **options)
 
     def _address(self, url: str, options: dict[str, Any]) -> str:
@@ -217,7 +217,7 @@ class AsyncOAuth2Client(_Client):
     @like(OAuth2Client.stream)
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
-        address = url if _is_plain(method, url, options) else await self._address(url, options)
+        address = url if _is_plain(method, url, options, self._core.http.follows) else await self._address(url, options)
         async with self._core.http.client_here().stream(method, address, auth=self.auth, **options) as response:
             yield response
 
@@ -263,7 +263,7 @@ class AsyncOAuth2Client(_Client):
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
-        if not _is_plain(method, url, options):
+        if not _is_plain(method, url, options, self._core.http.follows):
             return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
         return self._core.http.client_here().request(method, url, auth=self._auth or self.auth, **options)
 
@@ -275,7 +275,7 @@ class AsyncOAuth2Client(_Client):
         return self._source.prepare(str(url), options, await self._source.aget())
 
 
-def _is_plain(method: str, url: str, options: dict[str, Any]) -> bool:
+def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> bool:
     """Whether the URL is absolute, so that nothing has to be looked up to send the request.
 
     Raises:
@@ -284,6 +284,6 @@ def _is_plain(method: str, url: str, options: dict[str, Any]) -> bool:
     if "/" in method:
         msg = f"the method comes first: request('GET', {method!r})"
         raise TypeError(msg)
-    if options and options.get("follow_redirects"):
+    if options.get("follow_redirects", follows):
         return False
     return type(url) is str and url.startswith(_ABSOLUTE)

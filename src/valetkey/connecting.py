@@ -108,6 +108,7 @@ def connect_paste(
     scopes: tuple[str, ...],
     interaction: Interaction,
     redirect_uri: str | None = None,
+    run: Callable[[Callable[[], Record]], Record] = _here,
 ) -> Record:
     """Connect by any browser anywhere: the person opens an address and pastes back the one that they land on.
 
@@ -125,7 +126,7 @@ def connect_paste(
         _drop(world, start)
         raise
     callback = pasted if "://" in pasted.partition("?")[0] else f"{where}?{pasted.removeprefix('?')}"
-    return finish_authorization(world, callback, binding=start.binding, owner=key.owner)
+    return run(lambda: finish_authorization(world, callback, binding=start.binding, owner=key.owner))
 
 
 def _pasted(interaction: Interaction, key: ConnectionKey) -> str:

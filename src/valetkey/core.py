@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +15,7 @@ from valetkey.declarations import Declarations
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
 from valetkey.flights import Flights
+from valetkey.forks import late_imports
 from valetkey.http import Http, HttpEndpoint
 from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT = 1024
-"""How many token sources stay in memory although no client holds them."""
+"""How many token sources stay in memory although no client holds them: web applications make clients per request."""
 Where = str | os.PathLike[str] | Store | SecretService | None
 
 
@@ -69,7 +71,7 @@ class Core:
         self._lock = threading.RLock()
         self._world: World | None = None
         self._sources: weakref.WeakValueDictionary[ConnectionKey, TokenSource] = weakref.WeakValueDictionary()
-        self._kept: dict[int, TokenSource] = {}
+        self._kept: deque[TokenSource] = deque(maxlen=KEPT)
         self._looked: tuple[float, object] = (float("-inf"), None)
         _cores.add(self)
 
@@ -104,13 +106,13 @@ class Core:
         return self.world.sealer
 
     def _open(self) -> World:
-        from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
-        from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
-        from valetkey.stores import open_store  # noqa: PLC0415
-
-        with self._lock:
+        with late_imports, self._lock:
             if self._world is not None:
                 return self._world
+            from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
+            from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
+            from valetkey.stores import open_store  # noqa: PLC0415
+
             store = open_store(self._place(), clock=self.clock)
             sealed = getattr(store, "seals", True)
             ledger = store if sealed else getattr(store, "ledger", store)
@@ -181,14 +183,8 @@ class Core:
         source = self._sources.get(key)
         if source is None:
             source = self._sources.setdefault(key, TokenSource(self, key))
-            self._keep(source)
+            self._kept.append(source)
         return source
-
-    def _keep(self, source: TokenSource) -> None:
-        """Keep the latest sources alive: a web application makes its clients anew for each request."""
-        self._kept[id(source)] = source
-        while len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
 
     def unchanged(self, mark: object) -> bool:
         """Whether nothing was committed since `mark`.  The store itself is asked four times a second at most (R0)."""

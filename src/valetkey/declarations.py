@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from valetkey.errors import StoreError, StoreUnavailable
+from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from valetkey.model.secrets import SecretDeclaration
 
 DECLARATION = "declaration"
+_SECRET: Final = re.compile(r"(?i)secret|passw|api[-_]?key|developer[-_]?token|^authorization$")
+"""Names of headers and parameters whose values are not recorded: a declaration stands in the store in clear."""
 
 
 class Declarations:
@@ -31,7 +36,7 @@ class Declarations:
         self._wiring = wiring
         self._file: Wiring | None = None
         self._store = store
-        self._stored: dict[str, OAuth2Credential] = {}
+        self._path: Path | None = None
 
     @property
     def wiring(self) -> Wiring:
@@ -44,8 +49,9 @@ class Declarations:
         if self._file is None:
             from valetkey.model.wiring_files import find_wiring_file, load_wiring_file  # noqa: PLC0415
 
-            path = find_wiring_file() if self._wiring is None else None
-            self._file = load_wiring_file(path, env=self._env) if path else Wiring()
+            found = find_wiring_file() if self._wiring is None else None
+            self._path = found.resolve() if found else None
+            self._file = load_wiring_file(self._path, env=self._env) if self._path else Wiring()
         return self._file
 
     def declared(self) -> dict[str, OAuth2Credential]:
@@ -57,9 +63,35 @@ class Declarations:
         from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only programs that declare need it
 
         for credential in self.declared().values():
-            body = {"source": credential.source, "fields": to_declaration(credential)}
-            if self._recorded(store, credential.name) != body:
+            body: dict[str, Any] = {"source": credential.source, "fields": _shown(to_declaration(credential))}
+            if credential.source == "file":
+                body["file"] = str(self._path)
+            known = self._recorded(store, credential.name)
+            if known != body:
+                self._refuse_stranger(credential, known, body)
                 self._put(store, Document(kind=DECLARATION, env=self._env, id=credential.name, body=body))
+
+    def _refuse_stranger(
+        self, credential: OAuth2Credential, known: dict[str, Any] | None, body: dict[str, Any]
+    ) -> None:
+        """Refuse a ``valetkey.toml`` that merely lies where we are and declares otherwise what is declared already.
+
+        A folder that somebody else filled, a cloned repository, must not lead tokens to other hosts.
+        """
+        if credential.source != "file" or known is None or known.get("file") == body["file"] or self._is_chosen():
+            return
+        if known.get("fields") != body["fields"]:
+            raise ConfigurationError(
+                f"{self._path} declares {credential.name!r} otherwise than it is declared already",
+                code="file_not_chosen",
+                hint=f"if you trust that file: export VALETKEY_CONFIG={self._path}; else leave this folder",
+            )
+
+    def _is_chosen(self) -> bool:
+        """Whether the file was named by the person, or is where this person's settings are."""
+        return bool(os.environ.get("VALETKEY_CONFIG")) or (
+            self._path is not None and self._path.parent != Path.cwd().resolve()
+        )
 
     def _recorded(self, store: Store, name: str) -> dict[str, Any] | None:
         try:
@@ -86,19 +118,21 @@ class Declarations:
         Raises:
             ConfigurationError: Nobody declared it (``unknown_credential``); the nearest name is suggested.
         """
-        return self.wiring.get(name) or self.file.get(name) or self._stored.get(name) or self._from_store(name)
+        return self.wiring.get(name) or self.file.get(name) or self._from_store(name)
 
     def every(self) -> tuple[OAuth2Credential, ...]:
         """Return all declared credentials, by name."""
         declared = self.declared()
-        for document in self._store().list_documents(DECLARATION, env=self._env):
+        for document in self._documents():
             if document.id not in declared:
                 declared[document.id] = self._from_store(document.id)
         return tuple(declared[name] for name in sorted(declared))
 
-    def forget(self, name: str) -> None:
-        """Drop what this process remembers of a stored declaration."""
-        self._stored.pop(name, None)
+    def _documents(self) -> Iterator[Document]:
+        after = ""
+        while page := self._store().list_documents(DECLARATION, env=self._env, after=after):
+            yield from page
+            after = page[-1].id
 
     def secret(self, secret_id: str) -> SecretDeclaration | None:
         """Return what was declared about a secret, by its id or its name; of an app's secret, what is usual."""
@@ -120,9 +154,7 @@ class Declarations:
             raise _damaged(name)
         from valetkey.model.settings import from_declaration  # noqa: PLC0415
 
-        credential = from_declaration(name, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
-        self._stored[name] = credential
-        return credential
+        return from_declaration(name, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
 
 
 def _damaged(name: str) -> StoreError:
@@ -131,3 +163,13 @@ def _damaged(name: str) -> StoreError:
         code="row_corrupt",
         hint="restore the store from a backup; what code or valetkey.toml declares is recorded anew by itself",
     )
+
+
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a declaration as it is recorded: in clear, so without values that are secrets by their names."""
+    return {
+        name: {k: v for k, v in cast("dict[str, Any]", value).items() if not _SECRET.search(k)}
+        if isinstance(value, dict)
+        else value
+        for name, value in fields.items()
+    }

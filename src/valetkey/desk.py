@@ -96,7 +96,7 @@ class Desk:
         elif how == "device":
             record = connecting.connect_device(world, declared, key, scopes=wanted, interaction=talk)
         elif how == "paste":
-            record = connecting.connect_paste(world, declared, key, scopes=wanted, interaction=talk)
+            record = connecting.connect_paste(world, declared, key, scopes=wanted, interaction=talk, run=self.core.call)
         else:
             msg = f"how={how!r} is no way to connect"
             raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device" or "paste"')
@@ -123,9 +123,9 @@ class Desk:
 
     def finish(self, callback_url: str, binding: Secret | str | None, owner: object) -> Status:
         """Finish a sign-in of a web application."""
-        from valetkey.engine.connect import UNSET, finish_authorization  # noqa: PLC0415
+        from valetkey.engine.connect import finish_authorization  # noqa: PLC0415
 
-        whose = UNSET if owner is None else check_owner(owner, ANY)
+        whose = check_owner(owner, ANY)
         return self._status(finish_authorization(self.core.world, callback_url, binding=binding, owner=whose))
 
     # -- looking

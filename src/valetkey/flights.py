@@ -16,12 +16,15 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from valetkey.forks import late_imports
+
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
-MAX_THREADS = 64
+MAX_THREADS = 128
+"""How many refreshes may be in the air at once; more of them queue."""
 
 
 class Flights:
@@ -48,30 +51,37 @@ class Flights:
             future = self._under_way.get(key)
             if future is not None:
                 return future, False
-            return self._start(key, function), True
+            with late_imports:
+                from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
+
+            self._under_way[key] = future = Future()
+        self._launch(_Flight(function, future, lambda: self._landed(key)))
+        return future, True
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Start a flight that nobody else can join."""
         return self.run(object(), function)[0]
 
-    def _start(self, key: Hashable, function: Callable[[], T]) -> Future[T]:
+    def _launch(self, flight: _Flight) -> None:
         try:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - not for what only imports this package
+            self._pool().submit(flight)
+        except RuntimeError:
+            # Either the interpreter is on its way out, or no thread could be started although the work is queued.
+            # A flight runs once, so this one runs here unless a thread has begun it.
+            flight()
 
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
-            future = self._executor.submit(self._fly, key, function)
-        except RuntimeError:  # the interpreter is on its way out and takes no new threads: fly in the caller's
-            return _here(function)
-        self._under_way[key] = future
-        return future
+                with late_imports:
+                    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    def _fly(self, key: Hashable, function: Callable[[], T]) -> T:
-        try:
-            return function()
-        finally:
-            with self._lock:
-                self._under_way.pop(key, None)
+                self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
+            return self._executor
+
+    def _landed(self, key: Hashable) -> None:
+        with self._lock:
+            self._under_way.pop(key, None)
 
     def under_way(self) -> tuple[Future[Any], ...]:
         """Return the futures of all flights under way."""
@@ -87,15 +97,28 @@ class Flights:
         self.pulse.close()
 
 
-def _here(function: Callable[[], T]) -> Future[T]:
-    from concurrent.futures import Future  # noqa: PLC0415
+class _Flight:
+    """A function that runs once, whoever comes first, and fulfils a future."""
 
-    future: Future[T] = Future()
-    try:
-        future.set_result(function())
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-        future.set_exception(error)
-    return future
+    __slots__ = ("_begun", "_done", "_function", "_future")
+
+    def __init__(self, function: Callable[[], Any], future: Future[Any], done: Callable[[], None]) -> None:
+        self._function = function
+        self._future = future
+        self._done = done
+        self._begun = threading.Lock()
+
+    def __call__(self) -> None:
+        if not self._begun.acquire(blocking=False):
+            return
+        try:
+            result = self._function()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self._done()
+            self._future.set_exception(error)
+        else:
+            self._done()
+            self._future.set_result(result)
 
 
 class _Pulse:
@@ -119,7 +142,8 @@ class _Pulse:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="valetkey-pulse", daemon=True)
                 self._thread.start()
-            self._wake.notify()
+            if self._due[0][1] == number:  # else the thread wakes up early enough
+                self._wake.notify()
         try:
             yield
         finally:

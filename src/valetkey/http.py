@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from valetkey.errors import clean
+from valetkey.forks import late_imports
 from valetkey.model.ports import Clock, InDoubt, NotSent
 from valetkey.values import Request, Response
 
@@ -27,6 +28,8 @@ BODY_LIMIT = 1 << 20
 CONNECT_TIMEOUT = 10.0
 API_TIMEOUT = 30.0
 USER_AGENT = "valetkey"
+HOP = "valetkey.hop"
+"""The request extension with the function that looks at each hop of a request that follows redirects."""
 
 
 class Http:
@@ -41,6 +44,11 @@ class Http:
         self._given: Any = None if self._given_async is not None else given
         self._running_loop: Callable[[], asyncio.AbstractEventLoop] = self._first_loop
         self._inherited: list[object] = []
+        self.follows = bool(given is not None and given.follow_redirects)
+        """Whether the client in use follows redirects unless told otherwise."""
+        if given is not None:
+            hook = _ahook if self._given_async is not None else refuse_hop
+            given.event_hooks = {**given.event_hooks, "request": [*given.event_hooks["request"], hook]}
         self.reset()
 
     def reset(self) -> None:
@@ -60,7 +68,7 @@ class Http:
         return self._client or self._make_client()
 
     def _make_client(self) -> httpx2.Client:
-        with self._lock:
+        with late_imports, self._lock:
             if self._client is None:
                 import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
 
@@ -93,13 +101,10 @@ class Http:
         return client
 
     def _make_async_client(self, loop: asyncio.AbstractEventLoop) -> httpx2.AsyncClient:
-        import httpx2  # noqa: PLC0415
+        with late_imports, self._lock:
+            import httpx2  # noqa: PLC0415
 
-        async def hook(request: httpx2.Request) -> None:
-            refuse_hop(request)
-
-        with self._lock:
-            client = httpx2.AsyncClient(**self._options(hook))
+            client = httpx2.AsyncClient(**self._options(_ahook))
             return self._by_loop.setdefault(loop, client)
 
     def _options(self, hook: Callable[[httpx2.Request], object]) -> dict[str, Any]:
@@ -143,10 +148,14 @@ def _no_cookies() -> Any:
 
 
 def refuse_hop(request: httpx2.Request) -> None:
-    """Refuse to carry a request body to a host that may not see this credential's traffic (called on every hop)."""
-    allowed = request.extensions.get("valetkey_allowed")
-    if allowed is not None and request.method not in {"GET", "HEAD"}:
-        allowed(str(request.url))
+    """Have a request looked at on every hop; requests of others than ours pass."""
+    hop = request.extensions.get(HOP)
+    if hop is not None:
+        hop(request)
+
+
+async def _ahook(request: httpx2.Request) -> None:
+    refuse_hop(request)
 
 
 class HttpEndpoint:
@@ -163,7 +172,8 @@ class HttpEndpoint:
             NotSent: The request certainly did not reach the server.
             InDoubt: It may have, and no readable answer came; the connection is closed.
         """
-        import httpx2  # noqa: PLC0415
+        with late_imports:
+            import httpx2  # noqa: PLC0415
 
         left = max(deadline - self._clock.monotonic(), 0.001)
         client = self._http.client
@@ -178,6 +188,8 @@ class HttpEndpoint:
             with _sent(client, built) as response:
                 return self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+            raise NotSent(_why(error)) from error
+        except RuntimeError as error:  # httpx2's word for a client that was closed
             raise NotSent(_why(error)) from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
             raise NotSent(_why(error)) from error

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.windows import DEADLINE, windows
 from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
+from valetkey.forks import late_imports
+from valetkey.http import HOP
 from valetkey.model.connections import ConnectionKey
 from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, join
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    import httpx2
 
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
@@ -163,17 +167,25 @@ class TokenSource:
         Raises:
             HostNotAllowed: The URL is relative and nobody knows to what.
         """
-        if options.get("follow_redirects"):
+        if options.get("follow_redirects", self._core.http.follows):
 
-            def check(hop: str) -> None:
-                self.ensure_allowed(hop, token)
+            def hop(request: httpx2.Request) -> None:
+                self._hop(request, token)
 
-            options["extensions"] = {**options.get("extensions", {}), "valetkey_allowed": check}
+            options["extensions"] = {**options.get("extensions", {}), HOP: hop}
         if url.startswith(("https://", "http://")):
             return url
         if not token.base:
             self._refuse(url, f'write the whole URL, or declare api_base_url="https://..." for {self.key.credential!r}')
         return join(token.base, url)
+
+    def _hop(self, request: httpx2.Request, token: Token) -> None:
+        """Let a redirect lead to another host only what may go there: no body, and no header of this provider's."""
+        if not host_allowed(str(request.url), token.hosts):
+            if request.method not in {"GET", "HEAD"}:
+                self.ensure_allowed(str(request.url), token)
+            for name, _ in token.extra:
+                request.headers.pop(name, None)
 
     def ensure_allowed(self, url: str, token: Token) -> None:
         """Check that the token may be sent to this URL.
@@ -195,8 +207,11 @@ class TokenSource:
     def _still_good(self) -> Token | None:
         """Return the token in memory if the store did not change and it is not due; look no more often than R0 says."""
         token = self.token
-        if token is None or not self._core.unchanged(token.mark):
-            return None
+        try:
+            if token is None or not self._core.unchanged(token.mark):
+                return None
+        except StoreUnavailable as error:
+            return self._meanwhile(error, Want())
         now = self._core.clock.now()
         if token.due is not None and now >= token.due:
             return None
@@ -257,7 +272,8 @@ class TokenSource:
 
     def _heal_flight(self, refused: str, *, explicit: bool) -> Callable[[], Future[Token | None]]:
         def fly() -> Token | None:
-            from valetkey.engine.renewal import heal  # noqa: PLC0415 - a valid token needs none of it
+            with late_imports:
+                from valetkey.engine.renewal import heal  # noqa: PLC0415 - a valid token needs none of it
 
             world = self._core.world
             mark = world.store.change_mark()
@@ -285,9 +301,12 @@ class TokenSource:
 
     def _joined(self, start: Start, want: Want) -> Token | None:
         """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
+        future = start()
         try:
-            return start().result(DEADLINE)
+            return future.result(DEADLINE)
         except TimeoutError:
+            if future.done():
+                raise  # the flight's own, and no waiting
             return self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
             return self._meanwhile(error, want)
@@ -299,11 +318,13 @@ class TokenSource:
 
         from valetkey.bridge import landing  # noqa: PLC0415
 
+        future: Future[Any] = start()
         try:
             async with timeout(DEADLINE):
-                future: Future[Any] = start()
                 return await landing(future)
         except TimeoutError:
+            if future.done():
+                raise  # the flight's own, and no waiting
             return self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
             return self._meanwhile(error, want)

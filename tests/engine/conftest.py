@@ -119,6 +119,11 @@ class Stage:
         assert found is not None
         return found
 
+    def ungranted(self, key: ConnectionKey | None = None) -> bool:
+        """Whether nothing but an empty, pending row is there at most."""
+        found = self.store.load(key or self.key())
+        return found is None or (found.state, found.sealed, found.incarnation) == ("pending", None, 1)
+
     def events(self) -> list[Event]:
         return list(self.store.list_events(env="test", limit=1000))
 

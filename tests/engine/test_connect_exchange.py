@@ -56,7 +56,7 @@ def test_a_refused_exchange_is_told_and_leaves_nothing(
 
     assert caught.value.code == code
     assert stage.provider.token_requests == 1
-    assert stage.store.load(stage.key()) is None
+    assert stage.ungranted(stage.key())
     assert stage.events() == []
     assert stage.store.get_document("app", "notes", env="test") is None
 
@@ -85,7 +85,7 @@ def test_an_unreachable_token_endpoint_is_told_as_such(stage: Any) -> None:
 
     with pytest.raises(ProviderUnavailable, match="could not be reached"):
         stage.connect()
-    assert stage.store.load(stage.key()) is None
+    assert stage.ungranted(stage.key())
 
 
 def test_a_failed_reconnect_leaves_the_old_grant_as_it_was(stage: Any) -> None:
@@ -171,7 +171,7 @@ def test_a_store_that_stays_away_is_told(stage: Any) -> None:
 
     with pytest.raises(StoreUnavailable):
         _finish(stage, start)
-    assert stage.store.load(stage.key()) is None
+    assert stage.ungranted(stage.key())
 
 
 def test_an_event_that_cannot_be_written_does_not_undo_a_connect(stage: Any) -> None:
@@ -202,4 +202,4 @@ def test_a_refused_app_token_leaves_nothing(stage: Any) -> None:
     with pytest.raises(ClientRejected) as caught:
         connect_app(stage.world, credential, stage.key(), scopes=())
     assert "valetkey app add notes" in caught.value.hint
-    assert stage.store.load(stage.key()) is None
+    assert stage.ungranted(stage.key())

@@ -259,7 +259,6 @@ def _store(session: Session, credential: OAuth2Credential, app: AppCredentials, 
     if declares:
         body = {"source": "command", "fields": to_declaration(credential)}
         core.store.put_document(Document(kind=DECLARATION, env=core.env, id=credential.name, body=body))
-        core.declarations.forget(credential.name)
     set_outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
     if set_outside:
         warn(f"{' and '.join(set_outside)} in the environment goes before what was stored now")

@@ -139,7 +139,6 @@ def remove(session: Session, *, name: str, yes: bool) -> None:
 def _forget(session: Session, name: str) -> bool:
     from valetkey.declarations import DECLARATION  # noqa: PLC0415
 
-    session.core.declarations.forget(name)
     return session.core.store.delete_document(DECLARATION, name, env=session.core.env)
 
 

@@ -99,14 +99,12 @@ def _declared(session: Session, provider: PracticeProvider) -> Generator[OAuth2C
     core.secret_service.set(credential.secret_id, encode_secret(AppCredentials, app, name=credential.secret_id))
     body = {"source": "command", "fields": to_declaration(credential)}
     core.store.put_document(Document(kind=DECLARATION, env=core.env, id=NAME, body=body))
-    core.declarations.forget(NAME)
     try:
         yield credential
     finally:
         _erase_connections(session)
         core.secret_service.delete(credential.secret_id)
         core.store.delete_document(DECLARATION, NAME, env=core.env)
-        core.declarations.forget(NAME)
 
 
 def _refuse_taken(session: Session) -> None:

@@ -6,9 +6,10 @@ is between them is a flow in the store, bound to the browser that began by a sec
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -153,9 +154,9 @@ def finish_authorization(
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
     request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
-    with reserved(world, credential, flow.key, since=flow.incarnation) as before:
-        tokens = buy(world, credential, flow.key, request)
-        return keep(world, credential, app, tokens, before, requested=flow.scopes, params=_kept(params))
+    before = reserved(world, credential, flow.key, since=flow.incarnation)
+    tokens = buy(world, credential, flow.key, request)
+    return keep(world, credential, app, tokens, before, requested=flow.scopes, params=_kept(params))
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -169,9 +170,9 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     app = world.app(credential)
     asked = wanted_scopes(credential, scopes)
     request = client_credentials_request(credential, app, scope=asked)
-    with reserved(world, credential, key, since=incarnation_of(world, key)) as before:
-        tokens = buy(world, credential, key, request)
-        return keep(world, credential, app, tokens, before, requested=asked)
+    before = reserved(world, credential, key, since=incarnation_of(world, key))
+    tokens = buy(world, credential, key, request)
+    return keep(world, credential, app, tokens, before, requested=asked)
 
 
 def wanted_scopes(credential: OAuth2Credential, scopes: tuple[str, ...]) -> tuple[str, ...]:
@@ -185,11 +186,11 @@ def incarnation_of(world: World, key: ConnectionKey) -> int:
     return 0 if record is None or record.state == "pending" else record.incarnation
 
 
-@contextmanager
-def reserved(world: World, credential: OAuth2Credential, key: ConnectionKey, *, since: int) -> Generator[Record]:
-    """Hold a row for a grant that is about to be got, and let it go again when none comes.
+def reserved(world: World, credential: OAuth2Credential, key: ConnectionKey, *, since: int) -> Record:
+    """Hold a row for a grant that is about to be got.
 
-    A disconnect meanwhile marks or removes that row, and so what comes after it is not stored (R14).  `since` is the
+    A disconnect meanwhile marks or removes that row, and so what comes after it is not stored (R14).  A row that gets
+    no grant stays ``pending``: another sign-in of the same account may be relying on it at this moment.  `since` is the
     incarnation that the sign-in started from.
 
     Raises:
@@ -201,13 +202,7 @@ def reserved(world: World, credential: OAuth2Credential, key: ConnectionKey, *, 
     before = found or reserve(world, credential, key)
     if before.state == "disconnected" and before.incarnation != since:
         raise disconnected_meanwhile(key)
-    try:
-        yield before
-    except BaseException:
-        if found is None:
-            with suppress(StoreError):
-                world.store.delete(before)
-        raise
+    return before
 
 
 def keep(
@@ -318,12 +313,23 @@ def _same_app(world: World, credential: OAuth2Credential, flow: Flow) -> AppCred
 
 
 def _kept(params: CallbackParams) -> dict[str, str]:
-    """Return what a callback says about the connection (``realmId``, ``shop``), without noise and secrets."""
+    """Return what a callback says about the connection (``realmId``, ``shop``), without noise and secrets.
+
+    A callback comes by way of the browser: whoever sits there can add to it.  So nothing in it may say where tokens go;
+    an ``instance_url`` counts only in the answer of the token endpoint.
+    """
     return {
         name: value
         for name, value in params.extra.items()
-        if name not in _NOISE and not names_a_secret(name) and not looks_like_token(value)
+        if name not in _NOISE
+        and not names_a_secret(name)
+        and not looks_like_token(value)
+        and not _is_place(name, value)
     }
+
+
+def _is_place(name: str, value: str) -> bool:
+    return "://" in value or value.startswith("//") or re.search(r"(?i)ur[il]$|host|domain|origin", name) is not None
 
 
 def _params_of(credential: OAuth2Credential, tokens: TokenSet) -> dict[str, str]:

@@ -97,9 +97,9 @@ def finish_device(
         ConnectError: Any other end; see `exchange.refusal_error` and `storing.put_grant`.
     """
     app = world.app(credential)
-    with reserved(world, credential, key, since=flow.incarnation) as before:
-        tokens = _poll(world, credential, key, app, flow, on_wait)
-        return keep(world, credential, app, tokens, before, requested=wanted_scopes(credential, scopes))
+    before = reserved(world, credential, key, since=flow.incarnation)
+    tokens = _poll(world, credential, key, app, flow, on_wait)
+    return keep(world, credential, app, tokens, before, requested=wanted_scopes(credential, scopes))
 
 
 def _poll(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from valetkey.engine.trouble import not_connected
 from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Record, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
@@ -58,7 +59,8 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     record = look(world, credential, key)
     if usable(world, credential, record, want):
         return opened(world, record)
-    from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
+    with late_imports:
+        from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
     return renew(world, credential, key, want)
 
@@ -83,7 +85,8 @@ def _left_by_others(world: World, credential: OAuth2Credential, key: ConnectionK
     holds = getattr(world.store, "holds", None)
     if holds is None or not holds(token_secret_id(credential.token_secret_id, key.owner, key.account)):
         return None
-    from valetkey.engine.storing import reserve  # noqa: PLC0415 - once per connection and host
+    with late_imports:
+        from valetkey.engine.storing import reserve  # noqa: PLC0415 - once per connection and host
 
     return reserve(world, credential, key)
 
