@@ -39,6 +39,20 @@ def test_ctrl_c_during_a_refresh_does_not_cost_the_grant(kit: Any) -> None:
     assert kit.provider.reuses == 0
 
 
+@pytest.mark.usefixtures("browser")
+def test_ctrl_c_while_the_code_is_redeemed_does_not_lose_the_grant(kit: Any) -> None:
+    with kit.provider.hold("token", after=True) as hold, kit.start("connect", "notes") as process:
+        hold.arrived.wait(60)
+        process.send_signal(signal.SIGINT)
+        hold.release()
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert kit.run("status", "--json").json["connections"][0]["state"] == "connected"
+    assert kit.provider.is_live(kit.ok("token", "notes"))
+
+
 def test_terminated_during_a_refresh_it_stores_what_it_gets(kit: Any) -> None:
     kit.connect()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -224,14 +227,41 @@ def test_an_api_that_is_not_there(kit: Any) -> None:
     assert "[api_unreachable]" in ran.err
 
 
-def test_a_terminal_is_not_steered_by_an_api(kit: Any, terminal: Any) -> None:
-    kit.connect()
+class Hostile(BaseHTTPRequestHandler):
+    """An API that tries to change the title of the window."""
 
-    screen = terminal("request", "notes", "/echo", "-d", "\x1b]0;owned\x07", NO_COLOR="1")
+    def do_GET(self) -> None:
+        body = b"before \x1b]0;owned\x07 after"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base has it
+        """Say nothing."""
+
+
+@pytest.fixture
+def hostile(kit: Any) -> Iterator[None]:
+    """Declare and connect such an API."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        threading.Thread(target=server.serve_forever).start()
+        host = f"127.0.0.1:{server.server_port}"
+        kit.declare("hostile", api_base_url=f"http://{host}", api_hosts=[host])
+        kit.connect("hostile")
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("hostile")
+def test_a_terminal_is_not_steered_by_an_api(kit: Any, terminal: Any) -> None:
+    screen = terminal("request", "hostile", "/", "--include", NO_COLOR="1")
 
     assert screen.end() == 0
-    assert "\x1b]0" not in screen.raw
-    assert screen.raw.endswith("\n")
+    assert "before" in screen.raw
+    assert "\x1b" not in screen.raw
+    assert screen.raw.endswith("after\n")
+    assert "\x1b]0;owned\x07" in kit.ok("request", "hostile", "/"), "a pipe gets it as it is"
 
 
 # -- exec
@@ -274,7 +304,7 @@ def test_options_of_the_program_are_its_own(connected: Any) -> None:
 def test_a_program_gets_the_usual_signals(connected: Any) -> None:
     ran = run_child(connected, "notes", "--", "sh", "-c", "yes | head -1; kill -TERM $$")
 
-    assert ran.out == "y\n"
+    assert (ran.out, ran.err) == ("y\n", "")  # with SIGPIPE ignored, yes would complain
     assert ran.code == -15
 
 
