@@ -14,11 +14,14 @@ import pytest
 
 import valetkey
 from valetkey import errors
+from valetkey.cli import exits
 from valetkey.cli.exits import status_of
 from valetkey.engine.trouble import WHY
 from valetkey.errors import ConfigurationError, ValetkeyError
-from valetkey.model.connections import REASONS
+from valetkey.model.connections import REASONS, Connection
 from valetkey.protocol import denials
+
+CONNECTION = Connection("con_1", "github")
 
 
 class Codes:
@@ -121,9 +124,9 @@ def test_the_words_for_reasons_are_those_of_every_face(errors_page: Any) -> None
 
 def test_exit_codes_are_as_the_page_says(errors_page: Any) -> None:
     rows = errors_page.tables("class or code", "exit code")
-    codes = {name: int(row[1][0]) for row in rows for name in words(row[0])}
+    told = {name: int(row[1][0]) for row in rows for name in words(row[0])}
     samples = {
-        "ReauthorizationRequired": errors.NotConnected("", connection=None, reason=""),
+        "ReauthorizationRequired": errors.NotConnected("", connection=CONNECTION, reason=""),
         "StepUpRequired": errors.StepUpRequired("", acr_values=(), max_age=None),
         "ConnectError": errors.WrongUser(""),
         "ProviderError": errors.ProviderUnavailable(""),
@@ -132,9 +135,11 @@ def test_exit_codes_are_as_the_page_says(errors_page: Any) -> None:
         "ClientRejected": errors.ClientRejected(""),
     }
 
-    assert {name: status_of(error) for name, error in samples.items()} == codes
-    assert status_of(ConfigurationError("", code="key_missing")) == 5
+    by_class = {name: status_of(error) for name, error in samples.items()}
+    by_code = {code: status_of(ConfigurationError("", code=code)) for code in exits._BY_CODE}
+    assert told == by_class | by_code
     assert status_of(ConfigurationError("")) == 2
+    assert set(exits._BY_CODE) <= set(Codes(Path(valetkey.__file__).parent).found)
 
 
 def test_a_traceback_ends_with_the_next_step() -> None:

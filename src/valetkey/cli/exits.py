@@ -74,7 +74,6 @@ _BY_CODE: Final = {
     "port_in_use": USAGE,
     "port_unusable": USAGE,
     "redirect_https_only": USAGE,
-    "no_device_endpoint": USAGE,
 }
 
 
