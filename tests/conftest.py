@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,11 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 def threads_left(before: set[threading.Thread]) -> list[threading.Thread]:
     """Return the threads that would keep the interpreter alive, after giving them time to leave."""
     ours = {thread for thread in threading.enumerate() if not thread.daemon} - before
-    if ours:
-        gc.collect()  # the idle threads of an executor leave when it goes
-    for thread in ours:
-        thread.join(LEAVE_TIME)
-    return [thread for thread in ours if thread.is_alive()]
+    deadline = time.monotonic() + LEAVE_TIME
+    while (alive := [thread for thread in ours if thread.is_alive()]) and time.monotonic() < deadline:
+        gc.collect()  # the idle threads of an executor leave when it goes, which is not before the last of them is idle
+        alive[0].join(0.1)
+    return alive
 
 
 @pytest.fixture(autouse=True)

@@ -153,7 +153,6 @@ def test_the_smaller_way_in_takes_over_what_pikku_wrote(inside: dict[str, Any], 
     assert isinstance(client, OAuth2Client)
     assert client.get_access_token().reveal() == "at-1"
     assert client.status().expires_at == pytest.approx(time.time() + HOUR, abs=60)
-    client._core.close()  # its idle threads leave now, and not when it is collected
 
 
 def test_without_a_token_object_the_smaller_way_in_is_not_connected(inside: dict[str, Any], practice: Any) -> None:
@@ -161,7 +160,6 @@ def test_without_a_token_object_the_smaller_way_in_is_not_connected(inside: dict
 
     with pytest.raises(NotConnected):
         client.get("/me")
-    client._core.close()
 
 
 # -- all pages -----------------------------------------------------------------------------------------------------
