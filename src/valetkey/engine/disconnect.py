@@ -8,14 +8,16 @@ from typing import Final
 
 from valetkey.engine.flows import delete_flows
 from valetkey.engine.revoking import Revocation, revoke, revoke_grant
-from valetkey.engine.storing import tell
+from valetkey.engine.storing import look_again, tell
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError
+from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
+from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Expect, Query, Record
 from valetkey.model.credentials import OAuth2Credential
 
 __all__ = ["Disconnected", "disconnect", "forget", "revoke_grant"]
 
+_log = get_logger("disconnect")
 _PAGE: Final = 200
 _NOTHING: Final = "There was nothing to disconnect."
 
@@ -43,7 +45,8 @@ def disconnect(world: World, credential: OAuth2Credential, key: ConnectionKey) -
     What the provider answers never brings the connection back.  A sign-in under way cannot finish afterwards.
 
     Raises:
-        StoreUnavailable: The store does not answer; nothing was changed.
+        StoreUnavailable: The store does not answer; nothing was changed, unless it failed in the middle of the write
+            and stayed away.
     """
     return _disconnect(world, credential, key)
 
@@ -92,15 +95,24 @@ def _forget_one(world: World, record: Record) -> Disconnected:
 def _disconnect(world: World, credential: OAuth2Credential | None, key: ConnectionKey) -> Disconnected:
     """Disconnect; without a declared credential nothing can be revoked."""
     ended = _tombstone(world, key)
-    delete_flows(world, lambda other: other == key)
     if ended is None:
+        delete_flows(world, lambda other: other == key)
         return Disconnected(record=world.store.load(key))
     old, now = ended
     world.changed(now)
     tell(world, "disconnected", now)
+    _drop_flows(world, key)
     result = revoke(world, credential, old)
     tell(world, "revoked" if result.complete else "revocation_incomplete", now, revoked=list(result.revoked))
     return _told(now, result)
+
+
+def _drop_flows(world: World, key: ConnectionKey) -> None:
+    """Delete the sign-ins under way.  The row's new incarnation stops them anyway, and the revocation must go on."""
+    try:
+        delete_flows(world, lambda other: other == key)
+    except StoreError as error:
+        _log.warning("the sign-ins of %s that were under way were not deleted: %s", key, error)
 
 
 def _tombstone(world: World, key: ConnectionKey) -> tuple[Record, Record] | None:
@@ -113,8 +125,23 @@ def _tombstone(world: World, key: ConnectionKey) -> tuple[Record, Record] | None
             # A sign-in under way holds it.  It was never connected, so nothing is left to show.
             if world.store.delete(record):
                 return None
-        elif (stored := world.store.swap(_dead(record), expect=Expect.of(record))) is not None:
+        elif (stored := _buried(world, record)) is not None:
             return record, stored
+
+
+def _buried(world: World, record: Record) -> Record | None:
+    """Swap the tombstone in; None when the row had moved on.
+
+    Where the store's answer is lost, look whether it is there: `record` is then the last trace of what to revoke.
+    """
+    dead = _dead(record)
+    try:
+        return world.store.swap(dead, expect=Expect.of(record))
+    except StoreUnavailable:
+        current = look_again(world, record)
+        if current is None or (current.state, current.incarnation) != (dead.state, dead.incarnation):
+            raise
+        return current
 
 
 def _dead(record: Record) -> Record:

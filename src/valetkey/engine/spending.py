@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from valetkey.engine.apps import app_accepted
 from valetkey.engine.disconnect import revoke_grant
@@ -20,6 +22,7 @@ from valetkey.protocol.token_request import client_credentials_request, refresh_
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
 
+T = TypeVar("T")
 COMMIT_PAUSE = 1.0
 """Seconds between tries to commit, at most."""
 
@@ -108,7 +111,7 @@ def _commit(
     new = _renewed(world, credential, record, grant)
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
-    stored = _store(world, new, grant, expect)
+    stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect))
     if stored is None:
         return _not_wanted(world, credential, new, grant)
     world.changed(stored)
@@ -135,13 +138,13 @@ def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: 
     )
 
 
-def _store(world: World, new: Record, grant: Grant, expect: Expect) -> Record | None:
-    """Swap the new grant in, trying again while the store does not answer: this may be the only successor."""
+def _patiently(world: World, step: Callable[[], T]) -> T:
+    """Do it, trying again while the store does not answer: what is in hand may be the only successor."""
     give_up = world.clock.monotonic() + LISTEN
     pause = 0.05
     while True:
         try:
-            return swap_sealed(world, new, grant, expect=expect)
+            return step()
         except StoreUnavailable:
             if world.clock.monotonic() + pause > give_up:
                 raise
@@ -151,7 +154,7 @@ def _store(world: World, new: Record, grant: Grant, expect: Expect) -> Record | 
 
 def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
     """Find out why the row moved on: ours is in it after all; disconnected: revoke ours; else adopt, revoke nothing."""
-    current = world.store.find(new.id)
+    current = _patiently(world, lambda: world.store.find(new.id))
     if current is not None and current.access_fp == new.access_fp and current.sealed is not None:
         return Held(current, grant)
     if current is None or current.state == "disconnected":

@@ -6,10 +6,10 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from valetkey.engine.world import World, emit, grant_label
-from valetkey.errors import ConnectError, StoreError
+from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Expect, Identity, Record, Sealed, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
@@ -18,6 +18,8 @@ from valetkey.model.sealing import write_sealed
 from valetkey.protocol.urls import origin
 
 _log = get_logger("storing")
+_STORE_SECONDS: Final = 5.0
+_STORE_PAUSE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,44 @@ def put_grant(
             params=facts.params if params is None else params,
             tags=facts.tags if tags is None else tags,
         )
-        stored = swap_sealed(world, new, grant, expect=Expect.of(current))
+        stored = _put(world, new, grant, expect=Expect.of(current))
         if stored is not None:
             break
         current = _reload(world, current)
     world.changed(stored)
     tell(world, event, stored, granted=list(stored.granted), reconnected=current.sealed is not None)
     return Stored(stored, current)
+
+
+def _put(world: World, new: Record, grant: Grant, *, expect: Expect) -> Record | None:
+    """Swap a new incarnation in; None when the row had moved on.
+
+    Where the store's answer is lost, look whether it was stored: doing it again would put the grant over the one that
+    it may have been refreshed to since.
+    """
+    try:
+        return swap_sealed(world, new, grant, expect=expect)
+    except StoreUnavailable:
+        row = look_again(world, new)
+        if row is None or (row.incarnation, row.connected_at) != (new.incarnation, new.connected_at):
+            raise
+        return row
+
+
+def look_again(world: World, record: Record) -> Record | None:
+    """Read a row by id once the store answers again: a write whose answer was lost may have taken effect.
+
+    Raises:
+        StoreUnavailable: It stays away.
+    """
+    give_up = world.clock.monotonic() + _STORE_SECONDS
+    while True:
+        try:
+            return world.store.find(record.id)
+        except StoreUnavailable:
+            if world.clock.monotonic() >= give_up:
+                raise
+            world.clock.sleep(_STORE_PAUSE)
 
 
 def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
