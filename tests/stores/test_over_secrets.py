@@ -636,6 +636,23 @@ def test_a_disconnect_waits_for_a_refresh_that_is_between_service_and_ledger(ser
     other.close()
 
 
+def test_threads_of_one_process_queue_instead_of_asking_the_ledger_again_and_again(
+    service: Any, tmp_path: Path
+) -> None:
+    slow = SlowService(service)
+    store = SecretServiceStore(slow, SQLiteStore(tmp_path / "ledger.db"))
+    record = connected(store, 1, key=KEY)
+    with ThreadPoolExecutor(1) as threads:
+        slow.slow = True
+        writing = threads.submit(store.swap, successor(record, 2), expect=Expect.of(record))
+        assert slow.inside.wait(60)
+        with store._queues.wait(SECRET, 0.01) as mine:
+            assert not mine
+        slow.go_on.set()
+        assert writing.result() is not None
+    store.close()
+
+
 def test_a_process_that_died_in_its_turn_holds_up_nobody_for_long(
     store: SecretServiceStore,
     record: Record,
