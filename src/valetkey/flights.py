@@ -54,9 +54,10 @@ class Flights:
             with late_imports:
                 from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
 
-            self._under_way[key] = future = Future()
-        self._launch(_Flight(function, future, lambda: self._landed(key)))
-        return future, True
+            started: Future[T] = Future()
+            self._under_way[key] = started
+        self._launch(_Flight(function, started, lambda: self._landed(key)))
+        return started, True
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Start a flight that nobody else can join."""
