@@ -224,8 +224,8 @@ def test_a_successor_heals_a_row_that_somebody_marked_dead_meanwhile(expired: An
 def test_a_commit_whose_answer_was_lost_is_recognised(expired: Any) -> None:
     real, swaps = expired.store.swap, []
 
-    def lose_the_answer(new: Record, *, expect: Expect) -> Record | None:
-        stored = real(new, expect=expect)
+    def lose_the_answer(new: Record, **options: Any) -> Record | None:
+        stored = real(new, **options)
         swaps.append(stored)
         if len(swaps) == 1:
             raise StoreUnavailable("the connection broke")
@@ -237,16 +237,17 @@ def test_a_commit_whose_answer_was_lost_is_recognised(expired: Any) -> None:
 
     assert [stored is not None for stored in swaps] == [True, False]
     assert (held.record.access_fp, refreshes(expired)) == (expired.record().access_fp, 1)
+    assert [event.kind for event in expired.store.list_events(env=held.record.key.env)].count("refreshed") == 1
 
 
 def test_a_store_that_is_down_when_the_answer_comes_is_tried_until_it_is_back(expired: Any) -> None:
     real, tries = expired.store.swap, []
 
-    def down(new: Record, *, expect: Expect) -> Record | None:
+    def down(new: Record, **options: Any) -> Record | None:
         tries.append(expired.clock.monotonic())
         if len(tries) < 12:
             raise StoreUnavailable("down")
-        return real(new, expect=expect)  # type: ignore[no-any-return]
+        return real(new, **options)  # type: ignore[no-any-return]
 
     expired.store.swap = down
 

@@ -74,26 +74,38 @@ class AnyoneRenews(MemoryStore):
         return super().renew(record, holder=holder, life=life)
 
 
+class TellsNothing(MemoryStore):
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:  # noqa: ARG002
+        return super().swap(new, expect=expect)
+
+
+class TellsWhatDidNotHappen(MemoryStore):
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        if event is not None:
+            self.append_event(event)
+        return super().swap(new, expect=expect)
+
+
 class KeepsTheClaim(MemoryStore):
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
         before = self.find(new.id)
-        stored = super().swap(new, expect=expect)
+        stored = super().swap(new, expect=expect, event=event)
         return None if stored is None or before is None else self._put(replace(stored, claim=before.claim))
 
 
 class AnyHolderWrites(MemoryStore):
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
-        return super().swap(new, expect=replace(expect, holder=None))
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        return super().swap(new, expect=replace(expect, holder=None), event=event)
 
 
 class OnlyHoldersWrite(MemoryStore):
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
-        return super().swap(new, expect=replace(expect, spent=None))
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        return super().swap(new, expect=replace(expect, spent=None), event=event)
 
 
 class UndoesRenames(MemoryStore):
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
-        stored = super().swap(new, expect=expect)
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        stored = super().swap(new, expect=expect, event=event)
         return None if stored is None else self._put(replace(stored, key=new.key))
 
 
@@ -236,6 +248,8 @@ FAULTS: dict[type[MemoryStore], str] = {
     NoDoubt: "test_doubt_adds_up_and_stays_when_a_claim_is_given_back",
     ByTheWallClock: "test_setting_the_wall_clock_does_not_free_a_claim",
     AnyoneRenews: "test_nobody_else_prolongs_a_claim",
+    TellsNothing: "test_the_event_of_a_swap_is_appended_with_it",
+    TellsWhatDidNotHappen: "test_the_event_of_a_swap_that_does_not_happen_is_not_appended",
     KeepsTheClaim: "test_the_holder_of_the_claim_writes_and_the_claim_is_cleared",
     AnyHolderWrites: "test_without_the_claim_a_holder_does_not_write",
     OnlyHoldersWrite: "test_a_successor_is_stored_without_the_claim_while_its_parent_is_there",

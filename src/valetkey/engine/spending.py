@@ -9,10 +9,10 @@ from typing import TypeVar
 from valetkey.engine.apps import app_accepted
 from valetkey.engine.disconnect import revoke_grant
 from valetkey.engine.lifecycle import Held
-from valetkey.engine.storing import grant_facts, swap_sealed, tell
+from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.verdicts import refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
-from valetkey.engine.world import World, open_grant
+from valetkey.engine.world import World, event_about, open_grant
 from valetkey.errors import StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -111,11 +111,11 @@ def _commit(
     new = _renewed(world, credential, record, grant)
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
-    stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect))
+    told = event_about(world, "refreshed", new, rotated=rotated)
+    stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
     if stored is None:
         return _not_wanted(world, credential, new, grant)
     world.changed(stored)
-    tell(world, "refreshed", stored, rotated=rotated)
     return Held(stored, grant)
 
 

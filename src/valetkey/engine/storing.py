@@ -11,7 +11,7 @@ from typing import Any, Final
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Expect, Identity, Record, Sealed, token_secret_id
+from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.sealing import write_sealed
@@ -136,8 +136,10 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> R
     )
 
 
-def swap_sealed(world: World, new: Record, grant: Grant, *, expect: Expect) -> Record | None:
-    """Seal `grant` for `new` and swap it in; None when the row had moved on.
+def swap_sealed(
+    world: World, new: Record, grant: Grant, *, expect: Expect, event: Event | None = None
+) -> Record | None:
+    """Seal `grant` for `new` and swap it in, together with the event that tells so; None when the row had moved on.
 
     A data key that was retired between sealing and writing costs one more sealing.
 
@@ -146,7 +148,7 @@ def swap_sealed(world: World, new: Record, grant: Grant, *, expect: Expect) -> R
     """
 
     def swap(sealed: Sealed) -> Record | None:
-        return world.store.swap(replace(new, sealed=sealed), expect=expect)
+        return world.store.swap(replace(new, sealed=sealed), expect=expect, event=event)
 
     label = grant_label(new.key, new.id, new.incarnation, new.version)
     return write_sealed(world.sealer, grant.to_json(), label, swap)

@@ -76,17 +76,20 @@ def _broken(record: Record, problem: str) -> DecryptionFailed:
 
 def emit(world: World, kind: str, record: Record, **detail: object) -> None:
     """Append an event about a connection."""
+    world.store.append_event(event_about(world, kind, record, **detail))
+
+
+def event_about(world: World, kind: str, record: Record, **detail: object) -> Event:
+    """Return an event about a connection, to be appended now or with the write that it tells of."""
     key = record.key
-    world.store.append_event(
-        Event(
-            kind=kind,
-            at=world.clock.now(),
-            env=key.env,
-            connection_id=record.id,
-            credential=key.credential,
-            owner=key.owner,
-            account=key.account,
-            actor=world.actor,
-            detail=detail,
-        )
+    return Event(
+        kind=kind,
+        at=world.clock.now(),
+        env=key.env,
+        connection_id=record.id,
+        credential=key.credential,
+        owner=key.owner,
+        account=key.account,
+        actor=world.actor,
+        detail=detail,
     )

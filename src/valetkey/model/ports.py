@@ -120,9 +120,10 @@ class Store(Protocol):
         """Prolong the claim of `holder` on the record's incarnation to `life` seconds from now.  False: not held."""
         ...
 
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
         """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim.
 
+        The `event` that tells of it is appended in the same step, and only if it happens.
         `new.claim` is ignored.  Where `new.sealed` names a data key that the store no longer has, `KeyRetired` is
         raised and nothing is written.  Returns the record as stored, or None when the row had moved on.
         """

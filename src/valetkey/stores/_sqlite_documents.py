@@ -102,8 +102,11 @@ class SQLiteDocuments(SQLiteBase):
     def append_event(self, event: Event) -> int:
         """Append it; returns its number."""
         with self._writing() as db:
-            number = db.execute(_APPEND, event_values(event)).lastrowid
-        return number or 0
+            return self._append(db, event)
+
+    @staticmethod
+    def _append(db: sqlite3.Connection, event: Event) -> int:
+        return db.execute(_APPEND, event_values(event)).lastrowid or 0
 
     def list_events(
         self,

@@ -101,8 +101,8 @@ class MemoryStore:
             new = _rules.renewed(self._row(record.id), record, holder=holder, until=until)
             return new is not None and bool(self._put(new))
 
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
-        """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim.
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim, and appends `event`.
 
         The key stays the row's own: a rename that happened meanwhile is kept.
 
@@ -114,6 +114,8 @@ class MemoryStore:
             if row is None or not _rules.as_expected(row, expect):
                 return None
             self._demand_key(new.sealed)
+            if event is not None:
+                self._append(event)
             return self._put(_rules.swapped(row, new))
 
     def note(self, connection_id: str, *, incarnation: int, changes: Mapping[str, Any]) -> bool:
@@ -248,11 +250,14 @@ class MemoryStore:
 
     def append_event(self, event: Event) -> int:
         """Append it; returns its number."""
-        detail = json.loads(json.dumps(dict(event.detail)))
         with self._writing():
-            number = len(self._events) + 1
-            self._events.append(replace(event, seq=number, detail=detail))
-            return number
+            return self._append(event)
+
+    def _append(self, event: Event) -> int:
+        detail = json.loads(json.dumps(dict(event.detail)))
+        number = len(self._events) + 1
+        self._events.append(replace(event, seq=number, detail=detail))
+        return number
 
     def list_events(
         self,

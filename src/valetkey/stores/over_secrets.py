@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Document, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import Clock, SecretService, Store
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
@@ -143,7 +143,7 @@ class SecretServiceStore(LedgerPart):
         """Prolong the claim of `holder` on the record's incarnation to `life` seconds from now.  False: not held."""
         return self.ledger.renew(_tokens.to_row(record), holder=holder, life=life)
 
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
         """Replace the row of ``new.id`` and its token object, if both are still as expected; clears the claim.
 
         Without a grant in `new`, the secret is deleted.
@@ -152,7 +152,7 @@ class SecretServiceStore(LedgerPart):
         with self._turn_of(new.id) as row:
             if row is None or not _rules.as_expected(row, expect) or self._overtaken(row, new):
                 return None
-            return self._swap(row, new, text, expect)
+            return self._swap(row, new, text, expect, event)
 
     def _overtaken(self, row: Record, new: Record) -> bool:
         """Whether the service holds neither what the row tells of, nor what is being written: then move the row on.
@@ -165,10 +165,10 @@ class SecretServiceStore(LedgerPart):
         self._move_on(row, text)
         return True
 
-    def _swap(self, row: Record, new: Record, text: str | None, expect: Expect) -> Record | None:
+    def _swap(self, row: Record, new: Record, text: str | None, expect: Expect, event: Event | None) -> Record | None:
         stored = _rules.swapped(row, _tokens.to_row(new))
         self._put(stored.secret_id, text)
-        swapped = self.ledger.swap(stored, expect=expect)
+        swapped = self.ledger.swap(stored, expect=expect, event=event)
         if swapped is None:
             return None
         if text is None or row.secret_id != stored.secret_id:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, record_values
 from valetkey.stores._sqlite_documents import SQLiteDocuments
@@ -123,8 +123,8 @@ class SQLiteStore(SQLiteDocuments):
                 self._put_claim(db, new)
         return new is not None
 
-    def swap(self, new: Record, *, expect: Expect) -> Record | None:
-        """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim.
+    def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
+        """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim, and appends `event`.
 
         The key stays the row's own: a rename that happened meanwhile is kept.
 
@@ -138,6 +138,8 @@ class SQLiteStore(SQLiteDocuments):
             self._demand_key(db, new.sealed)
             stored = _rules.swapped(row, new)
             self._update(db, stored, WRITTEN, _NO_CLAIM)
+            if event is not None:
+                self._append(db, event)
         return stored
 
     def note(self, connection_id: str, *, incarnation: int, changes: Mapping[str, Any]) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from valetkey.model.connections import ConnectionKey, Document, Expect, Identity, Record, Sealed
+from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Identity, Record, Sealed
 from valetkey.model.ports import KeyRetired, Store
 from valetkey.testing._contract_base import (
+    ENV,
     ContractBase,
     at,
     at_once,
@@ -78,6 +79,19 @@ class Records(ContractBase):
         assert seen(store, record) == new
         assert store.swap(record, expect=Expect.of(new)) == record
         assert seen(store, record) == record
+
+    def test_the_event_of_a_swap_is_appended_with_it(self, store: Store) -> None:
+        record = connected(store)
+        told = Event(kind="refreshed", at=1.0, env=ENV, connection_id=record.id, detail={"rotated": True})
+        assert store.swap(successor(record, 2), expect=Expect.of(record), event=told) is not None
+        assert [replace(event, seq=0) for event in store.list_events(env=ENV)] == [told]
+
+    def test_the_event_of_a_swap_that_does_not_happen_is_not_appended(self, store: Store) -> None:
+        record = connected(store)
+        told = Event(kind="refreshed", at=1.0, env=ENV, connection_id=record.id)
+        stale = Expect.of(replace(record, version=record.version + 1))
+        assert store.swap(successor(record, 2), expect=stale, event=told) is None
+        assert tuple(store.list_events(env=ENV)) == ()
 
     def test_a_record_that_is_not_there_is_none(self, store: Store) -> None:
         assert store.load(at("github")) is None
