@@ -59,11 +59,13 @@ def file_error(error: OSError, path: Path) -> ValetkeyError:
 
 def read_only(path: Path) -> StoreUnavailable:
     """Return the error for a file or folder that may not be written."""
+    hint = f"Give this user write access to {path.parent}, or set VALETKEY_HOME to a folder that it may write."
+    if path.exists() and os.access(path.parent, os.W_OK):  # what SQLite keeps beside the file has the file's mode
+        hint = f"Give this user write access to the file and to those beside it: chmod u+rw {_quoted(path)}*"
     return StoreUnavailable(
         f"The store {path} cannot be written: this user may not write the file or its folder. Nothing was changed.",
         code="store_read_only",
-        hint=f"Give this user write access to {path} and its folder {path.parent}, or set VALETKEY_HOME to a folder "
-        "that it may write.",
+        hint=hint,
     )
 
 
