@@ -311,7 +311,7 @@ class TokenSource:
         except StoreUnavailable as error:
             return self._meanwhile(error, want)
         except ValetkeyError as error:
-            raise self._core.told(self.key, error) from error
+            raise self._core.told(self.key, error) from None
 
     async def _ajoined(self, start: Start, want: Want) -> Token | None:
         from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
@@ -329,7 +329,7 @@ class TokenSource:
         except StoreUnavailable as error:
             return self._meanwhile(error, want)
         except ValetkeyError as error:
-            raise await self._core.atold(self.key, error) from error
+            raise await self._core.atold(self.key, error) from None
 
     def _meanwhile(self, error: ValetkeyError, want: Want) -> Token:
         """Serve the old token until its true end while its successor or the store is not to be had (R5).
