@@ -137,7 +137,7 @@ class SQLiteStore(SQLiteDocuments):
                 return None
             self._demand_key(db, new.sealed)
             stored = _rules.swapped(row, new)
-            self._update(db, stored, WRITTEN, _NO_CLAIM)
+            self._update(db, row, stored, _NO_CLAIM)
             if event is not None:
                 self._append(db, event)
         return stored
@@ -152,7 +152,7 @@ class SQLiteStore(SQLiteDocuments):
             row = self._locked(db, connection_id)
             if row is None or row.incarnation != incarnation:
                 return False
-            self._update(db, _rules.noted(row, changes), (*changes, "search"))
+            self._update(db, row, _rules.noted(row, changes))
         return True
 
     def rekey(self, record: Record, sealed: Sealed) -> bool:
@@ -177,7 +177,7 @@ class SQLiteStore(SQLiteDocuments):
             taken = db.execute(_BY_KEY, (key.env, *_rules.sort_key(key))).fetchall()
             if row is None or (taken and row.key != key):
                 return False
-            self._update(db, replace(row, key=key, secret_id=secret_id), WRITTEN)
+            self._update(db, row, replace(row, key=key, secret_id=secret_id))
         return True
 
     def delete(self, record: Record) -> bool:
@@ -200,11 +200,13 @@ class SQLiteStore(SQLiteDocuments):
         db.execute(_CLAIMED, (claim.holder, claim.until, self._clock.boot_id(), claim.spending, new.doubt, new.id))
 
     @staticmethod
-    def _update(db: sqlite3.Connection, record: Record, names: tuple[str, ...], more: str = "") -> None:
-        values = record_values(record)
-        changes = ", ".join([f"{name} = :{name}" for name in names] + [more] * bool(more))
-        statement = f"UPDATE connection SET {changes} WHERE id = :id"  # noqa: S608
-        db.execute(statement, {name: values[name] for name in (*names, "id")})
+    def _update(db: sqlite3.Connection, row: Record, new: Record, *more: str) -> None:
+        """Write the columns that differ, and no others: SQLite rewrites the index of each column that is named."""
+        before, values = record_values(row), record_values(new)
+        changed = [name for name in WRITTEN if values[name] != before[name]]
+        changes = ", ".join([*(f"{name} = :{name}" for name in changed), *more])
+        if changes:
+            db.execute(f"UPDATE connection SET {changes} WHERE id = :id", values)  # noqa: S608
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         try:
