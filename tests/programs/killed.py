@@ -37,20 +37,13 @@ def stop_at(point: str) -> None:
         from valetkey.http import HttpEndpoint
 
         HttpEndpoint.send = stop  # type: ignore[assignment]
-    if point == "writing":
+    elif point in {"writing", "committed"}:
         from valetkey.stores.sqlite import SQLiteStore
 
-        update = SQLiteStore._update
-
-        def updated(*args: Any, **more: Any) -> None:
-            update(*args, **more)
-            stop()
-
-        SQLiteStore._update = staticmethod(updated)  # type: ignore[assignment]
-    if point == "committed":
-        from valetkey.engine import spending
-
-        spending.tell = stop
+        name = "_update" if point == "writing" else "swap"
+        work = getattr(SQLiteStore, name)
+        after = lambda *args, **more: (work(*args, **more), stop())  # noqa: E731 - one expression for both kinds
+        setattr(SQLiteStore, name, staticmethod(after) if point == "writing" else after)
 
 
 def main(settings: dict[str, Any], point: str) -> None:
