@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from valetkey import ReauthorizationRequired, StoreUnavailable
+from valetkey import ReauthorizationRequired, StoreUnavailable, Valet
 from valetkey.engine.windows import LISTEN
 
 HOUR = 3600
@@ -36,6 +36,20 @@ def test_on_a_full_disk_nothing_is_sent_and_the_old_token_serves_while_it_lives(
     disk.make_room()
     assert client.get("/me").status_code == 200
     assert (face.practice.provider.refreshes, face.practice.provider.reuses) == (1, 0)
+
+
+def test_who_asks_for_a_new_token_is_not_told_of_one_that_is_older_still(face: Any, refused: Any, disk: Any) -> None:
+    face.practice.connect("notes")
+    client = face.client()
+    client.get("/me")
+    with Valet(**face.practice._options()) as other:
+        other.client("notes").refresh()
+    disk.fill()
+
+    refused(client.refresh, StoreUnavailable, "store_full")
+
+    disk.make_room()
+    assert client.refresh().state == "connected"
 
 
 @pytest.mark.parametrize("change", ["connect", "connect another", "disconnect", "rename"])
