@@ -102,6 +102,18 @@ def with_grant(record: Record, number: int, *, key_id: str = "", **changes: Any)
     )
 
 
+def token_text(number: int) -> str:
+    """Return the token object of that number, as it is written down."""
+    return token(number).to_json().decode()
+
+
+def access(record: Record | None) -> str:
+    """Return the access token of a record whose grant nobody sealed."""
+    assert record is not None
+    assert record.sealed is not None
+    return Grant.from_json(record.sealed.blob).access_token.reveal()
+
+
 def connected(store: Store, number: int = 1, **changes: Any) -> Record:
     """Store and return a connected record."""
     return store.create(with_grant(blank(number, **changes), number))
