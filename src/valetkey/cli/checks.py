@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from valetkey.cli.output import ago, count, span
 from valetkey.cli.session import Session
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import ConfigurationError, DecryptionFailed, clean
 from valetkey.model.connections import ConnectionKey, Query, Status
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def connections(session: Session) -> Iterator[Finding]:
 def _connection(session: Session, status: Status) -> Iterator[Finding]:
     level = _LEVELS.get(status.state)
     if level is None:
+        yield from _damage(session, status)
         return
     from valetkey.engine.trouble import why  # noqa: PLC0415
 
@@ -174,6 +175,19 @@ def _connection(session: Session, status: Status) -> Iterator[Finding]:
     }
     name = str(ConnectionKey(connection.env, connection.credential, connection.owner, connection.account))
     yield Finding(level, clean(name), clean(words[status.state]), status.hint.removeprefix("run: "))
+
+
+def _damage(session: Session, status: Status) -> Iterator[Finding]:
+    """Try to open the grant: that it is damaged shows nowhere else before it is needed."""
+    from valetkey.engine.world import open_grant  # noqa: PLC0415
+
+    try:
+        record = session.core.store.load(status.connection.key)
+        if record is not None:
+            open_grant(session.core.world, record)
+    except DecryptionFailed as error:
+        if error.code == "sealed_broken":  # trouble with the key was told already, once
+            yield Finding("fail", clean(status.connection.key), clean(error, 500), error.hint)
 
 
 def network(session: Session) -> Iterator[Finding]:  # noqa: ARG001 - one shape with the others

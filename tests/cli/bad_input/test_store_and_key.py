@@ -100,9 +100,12 @@ def test_a_damaged_grant_is_connected_again_as_the_hint_says(change: str, connec
         hint = connected.refused(STORE, "sealed_broken", *args, "--owner", "ben", named="notes/ben")
 
     assert hint.endswith("connect it again: valetkey connect notes --owner ben")
+    doctor = connected.run("doctor")
+    assert (doctor.returncode, "fail  notes/ben: the grant" in doctor.stdout) == (NOT_WELL, True)
     assert connected.ok("token", "notes")
     assert connected.paste(connected.kit.provider.approve, "--owner", "ben").returncode == 0
     assert connected.ok("token", "notes", "--owner", "ben")
+    assert connected.run("doctor").returncode == 0
 
 
 # -- the file
