@@ -141,6 +141,10 @@ class Disk:
     def make_room(self) -> None:
         self._ballast.unlink()
 
+    def remount(self, mode: str) -> None:
+        """Let it be read only (``ro``) or written too (``rw``); nothing may be open on it."""
+        subprocess.run(["mount", "-o", f"remount,{mode}", str(self.path)], check=True, capture_output=True)
+
 
 @pytest.fixture
 def disk(face: Any) -> Iterator[Disk]:

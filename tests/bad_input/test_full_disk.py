@@ -1,4 +1,4 @@
-"""A disk that is full, really: before a refresh, at the very moment of the commit, and under a store that is made."""
+"""A disk that is full, really: before a refresh, at the very moment of the commit; and one that may only be read."""
 
 from __future__ import annotations
 
@@ -159,3 +159,23 @@ def test_a_store_that_is_made_on_a_full_disk_leaves_no_half_key(face: Any, refus
     disk.make_room()
     assert face.practice.connect("notes").state == "connected"
     assert Path(disk.path / "key").read_text().count("\n") == 2
+
+
+def test_on_a_disk_that_may_only_be_read_nothing_is_touched_and_nothing_is_sent(
+    face: Any, refused: Any, restart: Any, disk: Any
+) -> None:
+    face.practice.connect("notes")
+    face.practice.valet.close()
+    restart()
+    before = {path.name: path.read_bytes() for path in disk.path.iterdir()}
+    face.practice.clock.advance(HOUR + 1)
+    disk.remount("ro")
+
+    for use in (lambda: face.client().get("/me"), lambda: face.client().refresh(), face.valet.connections):
+        error = refused(use, StoreUnavailable, "store_read_only", str(disk.path), "Nothing was changed")
+
+    assert "VALETKEY_HOME" in error.hint
+    assert face.practice.provider.refresh_requests == 0
+    assert {path.name: path.read_bytes() for path in disk.path.iterdir()} == before
+    disk.remount("rw")
+    assert face.client().get("/me").status_code == 200
