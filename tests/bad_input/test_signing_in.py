@@ -150,14 +150,15 @@ def test_a_wrong_client_secret_touches_no_connection_and_is_over_when_it_is_righ
     assert face.client().status().state == "connected"
 
 
-def test_a_wrong_client_secret_while_connecting_leaves_nothing(face: Any, refused: Any, left: Any) -> None:
+def test_a_wrong_client_secret_while_connecting_leaves_no_grant(face: Any, refused: Any) -> None:
     service, secret_id = app(face)
     service.set(secret_id, json.dumps({"client_id": DEFAULT_CLIENT_ID, "client_secret": "wrong-canary"}))
 
     error = refused(lambda: face.practice.connect("notes"), ClientRejected, "client_rejected", "notes")
 
     assert error.hint.endswith("valetkey app add notes --env test")
-    assert left() == []
+    states = [(status.state, status.granted) for status in face.valet.connections()]
+    assert states in ([], [("pending", ())]), "a row that waits for a grant may stay: others may rely on it"
 
 
 # -- the person
