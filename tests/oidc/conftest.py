@@ -267,7 +267,7 @@ class Program:
         """Connect as a web application does: authorize, send the person there, finish."""
         start = self.valet.authorize(name, **options)
         callback = (person or Person()).sign_in(start.url)
-        status: Status = self.valet.finish(callback, binding=start.binding, owner=owner)
+        status: Status = self.valet.finish(callback, binding=start.binding, owner=options.get("owner"))
         return status
 
     def call(self, name: str) -> Any:
