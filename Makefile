@@ -40,10 +40,14 @@ $(OTHER_PYTHONS:%=test-%): test-%:
 	@if scripts/find-python $* >/dev/null; then $(MAKE) core PYTHON_VERSION=$*; \
 	else echo "**** Python $* is not here: the core tests did not run on it."; fi
 
+# What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider.
+CORE_TESTS = tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
+	tests/test_flights.py tests/test_http.py tests/test_loopback.py tests/test_interaction.py tests/test_package.py
+
 .PHONY: core
 core: # with PYTHON_VERSION: the core tests on that Python, in an environment of its own
 	@scripts/setup .venv-$(PYTHON_VERSION) test $(PYTHON_VERSION)
-	.venv-$(PYTHON_VERSION)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not oidc" $(ARGS)
+	.venv-$(PYTHON_VERSION)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not oidc" $(or $(ARGS),$(CORE_TESTS))
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
