@@ -212,6 +212,9 @@ def _one_more(base: str, count: int) -> tuple[float, float]:
         valet.client(NAME)
         owners = [f"user-{number}" for number in range(4 * count)]
         spent = median(_cost_of_clients(valet, owners[at : at + count]) for at in range(count, 4 * count, count))
+        valet.close()
+        valet = Valet(**settings(base, Path(folder)))
+        valet.client(NAME)
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         kept = [valet.client(NAME, owner=owner) for owner in owners[:count]]
