@@ -11,7 +11,7 @@ from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command
-from valetkey.engine.verdicts import mark_dead
+from valetkey.engine.verdicts import mark_dead, release
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
@@ -120,7 +120,12 @@ class _Attempt:
         holder = self.world.nonce()
         since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
         claimed = self.world.store.claim(record, holder=holder, life=CLAIM_LIFE, spending=record.refresh_fp, over=over)
-        return None if claimed is None else Claimed(claimed, holder, since)
+        if claimed is None:
+            return None
+        if _verdict(claimed) != _verdict(record):
+            release(self.world, claimed, holder)
+            return None
+        return Claimed(claimed, holder, since)
 
     def _respect_backoff(self, record: Record) -> None:
         wait = (record.next_try_at or 0.0) - self.world.clock.now()
@@ -138,6 +143,11 @@ class _Attempt:
             raise RefreshBusy(msg, hint="try again in a few seconds")
         self.world.store.wait_for_change(record, min(left, STILL))
         return None
+
+
+def _verdict(record: Record) -> tuple[str, int, float | None]:
+    """Return what a refusal or a failure between our look and our claim changes: a version does not count it."""
+    return record.state, record.failures, record.next_try_at
 
 
 def _patience(credential: OAuth2Credential, record: Record, wait: float) -> ProviderUnavailable:
