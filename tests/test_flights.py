@@ -118,12 +118,13 @@ if child == 0:
         client.get_access_token()
     except BaseException as error:
         os.write(2, repr(error).encode())
-        os._exit(1)
+        os._exit(0 if getattr(error, "code", "") == "store_forked" else 1)  # an honest word is no hang
     os._exit(0)
 thread.join()
 _, status = os.waitpid(child, 0)
 practice.close()
 print(os.waitstatus_to_exitcode(status))
+sys.exit(os.waitstatus_to_exitcode(status))  # so that what the child said shows
 """
 
 
