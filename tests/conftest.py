@@ -7,6 +7,7 @@ import gc
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,10 @@ SETTINGS_OF_OTHERS = [
     *("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS"),  # whose desktop it is
     *("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"),
 ]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a background job of a shell: children would inherit it, and Ctrl-C would not reach the programs under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
