@@ -121,7 +121,7 @@ def mark_dead(
 
 def _refused_grant(world: World, credential: OAuth2Credential, record: Record, holder: str, refusal: Refusal) -> None:
     """R7: read again from the primary; moved on: adopt; else mark, with a reason."""
-    current = world.store.load(record.key)
+    current = world.store.find(record.id)  # by id, for it may have been renamed
     if current is None or (current.incarnation, current.version) != (record.incarnation, record.version):
         return
     if current.claim is None or current.claim.holder != holder:
