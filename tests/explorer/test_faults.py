@@ -1,0 +1,102 @@
+"""Two racers, every order of their steps, and one thing going wrong at every place where it can.
+
+What it may cost stands beside each case, and nothing else may be lost: where the only successor of a refresh token went
+to a process that died, or was on its way when the line broke, no client can have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from stepped.cases import (
+    BOTH_GET,
+    BOTH_HEAL,
+    DISCONNECT_AND_RECONNECT,
+    GET_AND_DISCONNECT,
+    GET_AND_RECONNECT,
+    MORE,
+    REFRESH_AND_RECONNECT,
+    STORE_FAULTS,
+)
+from stepped.interleaving import Explored
+from stepped.plays import Case, played
+from stepped.promises import OVERTAKEN
+
+Report = Callable[[Explored], Explored]
+
+NOBODY = "lost the grant: its only successor went to nobody"
+BOTH_SENT = "lost the grant: a frozen holder and its successor both sent"
+LATE = "lost the grant: the server worked on a request after its connection had closed"
+KILLED = "disconnected, and a killed process left a grant alive at the server"
+SUCCESSOR = "disconnected, and a successor that went to nobody lives at the server"
+EARLIER = "left the grant of an earlier sign-in to its end, as nobody knows whether it is another"
+UNKNOWN = "disconnected, and as the store's answer was lost nobody knew of the grant before the last"
+UNSTORED = "disconnected, and a sign-in could not store its grant, which lives at the server"
+
+GET_DENY, GET_GRACE, GET_NONE = (replace(BOTH_GET, on_reuse=mode) for mode in ("deny", "grace", "none"))
+RECONNECT_TOKEN = replace(GET_AND_RECONNECT, reach="token")
+BOTH_TOKEN = replace(DISCONNECT_AND_RECONNECT, reach="token")
+QUIETLY: set[str] = set()
+
+LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
+    *(("both get", BOTH_GET, fault, QUIETLY) for fault in ("not_sent", "request_lost", "unavailable", *STORE_FAULTS)),
+    *(("both get", BOTH_GET, fault, QUIETLY) for fault in ("slow", "slow_answer")),
+    ("both get", BOTH_GET, "kill", {NOBODY}),
+    ("both get", BOTH_GET, "answer_lost", {NOBODY}),
+    ("both get", BOTH_GET, "freeze", {OVERTAKEN, BOTH_SENT}),
+    ("both get, deny", GET_DENY, "kill", {NOBODY}),
+    ("both get, deny", GET_DENY, "freeze", {OVERTAKEN}),
+    *(("both get, grace", GET_GRACE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
+    *(("both get, none", GET_NONE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
+    ("both heal", BOTH_HEAL, "kill", {NOBODY}),
+    *(("both heal", BOTH_HEAL, fault, QUIETLY) for fault in STORE_FAULTS),
+    ("get and disconnect", GET_AND_DISCONNECT, "kill", {KILLED}),
+    ("get and disconnect", GET_AND_DISCONNECT, "answer_lost", {SUCCESSOR}),
+    *(("get and disconnect", GET_AND_DISCONNECT, fault, QUIETLY) for fault in ("freeze", *STORE_FAULTS)),
+    *(("get and reconnect", GET_AND_RECONNECT, fault, QUIETLY) for fault in ("kill", "freeze", *STORE_FAULTS)),
+    ("get and reconnect, token", RECONNECT_TOKEN, "lost", QUIETLY),
+    ("refresh by hand and reconnect", REFRESH_AND_RECONNECT, "lost", QUIETLY),
+    ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "kill", {KILLED, EARLIER}),
+    ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "lost", {UNKNOWN, EARLIER}),
+    ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "hiccup", {EARLIER}),
+    ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "outage", {UNSTORED, EARLIER}),
+    ("disconnect and reconnect, token", BOTH_TOKEN, "lost", {UNKNOWN}),
+]
+ALL_CLOCKS = frozenset({"clock.now", "clock.monotonic"})
+FURTHER: list[tuple[str, Case, str, set[str]]] = [
+    ("both get", BOTH_GET, "late", {NOBODY, LATE}),
+    ("both get, deny", GET_DENY, "late", {NOBODY}),
+    ("both get, deny", GET_DENY, "answer_lost", {NOBODY}),
+    ("both get, grace", GET_GRACE, "freeze", {OVERTAKEN}),
+    ("both get, not twice in doubt", replace(BOTH_GET, retry_in_doubt=False), "answer_lost", {NOBODY}),
+    ("both get, frozen at all clocks", replace(BOTH_GET, clock_steps=ALL_CLOCKS), "freeze", {OVERTAKEN, BOTH_SENT}),
+    ("both get, short", replace(BOTH_GET, outage=5.0), "outage", QUIETLY),
+    ("both heal", BOTH_HEAL, "freeze", {OVERTAKEN, BOTH_SENT}),
+    *(("both heal", BOTH_HEAL, fault, QUIETLY) for fault in ("not_sent", "request_lost", "unavailable", "slow")),
+    ("get and disconnect", GET_AND_DISCONNECT, "late", {SUCCESSOR}),
+    *(("get and disconnect", GET_AND_DISCONNECT, fault, QUIETLY) for fault in ("request_lost", "slow", "not_sent")),
+    *(("get and reconnect", GET_AND_RECONNECT, fault, QUIETLY) for fault in ("answer_lost", "late", "slow")),
+    *(("refresh by hand and reconnect", REFRESH_AND_RECONNECT, fault, QUIETLY) for fault in ("hiccup", "outage")),
+    ("get and reconnect, token", RECONNECT_TOKEN, "outage", QUIETLY),
+    ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "freeze", {EARLIER}),
+    ("disconnect and reconnect, token", BOTH_TOKEN, "hiccup", QUIETLY),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "fault", "costs"),
+    [
+        pytest.param(case, fault, costs, id=f"{name}, {fault}")
+        for name, case, fault, costs in [*LOOKED_AT, *(FURTHER if MORE else [])]
+    ],
+)
+def test_one_fault_breaks_no_promise_and_costs_what_it_must(
+    case: Case, fault: str, costs: set[str], report: Report
+) -> None:
+    found = report(played(replace(case, faults=frozenset({fault}))))
+
+    assert found.complete
+    assert not found.broken, found.worded()
+    assert set(found.tally) == costs

@@ -1,0 +1,104 @@
+"""Two racers, every order of their steps, nothing going wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stepped import acts, outcomes
+from stepped.cases import BOTH_GET, BOTH_HEAL, DISCONNECT_AND_RECONNECT, GET_AND_DISCONNECT, GET_AND_RECONNECT
+from stepped.interleaving import Explored
+from stepped.plays import Act, Case, Scene, played
+from stepped.small_server import HOUR
+
+Report = Callable[[Explored], Explored]
+
+
+def keeps_its_promises(case: Case, report: Report) -> None:
+    found = report(played(case))
+
+    assert found.complete
+    assert not found.broken, found.worded()
+
+
+@pytest.mark.parametrize("on_reuse", ["revoke", "deny", "grace", "none"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(BOTH_GET, id="both find it expired"),
+        pytest.param(BOTH_HEAL, id="both heal a 401"),
+        pytest.param(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.heal()}), id="expired, and a 401"),
+    ],
+)
+def test_two_racers_refresh_once_and_both_get_the_token(case: Case, on_reuse: Any, report: Report) -> None:
+    keeps_its_promises(replace(case, on_reuse=on_reuse, check=outcomes.one_refresh_for_all), report)
+
+
+def test_two_racers_refresh_once_ahead_of_time(report: Report) -> None:
+    ahead = {name: acts.get(ahead=True) for name in "AB"}
+    keeps_its_promises(replace(BOTH_GET, acts=ahead, age=HOUR - 61.0, check=outcomes.one_refresh_ahead), report)
+
+
+def test_two_racers_leave_a_young_token_alone_that_is_refused(report: Report) -> None:
+    keeps_its_promises(replace(BOTH_HEAL, age=30.0, check=outcomes.nothing_sent), report)
+
+
+def test_two_disconnects_leave_nothing_alive(report: Report) -> None:
+    keeps_its_promises(replace(BOTH_GET, acts={"A": acts.disconnect, "B": acts.disconnect}, check=_gone), report)
+
+
+def test_two_racers_ask_once_for_what_was_withdrawn_and_both_are_told(report: Report) -> None:
+    keeps_its_promises(replace(BOTH_GET, withdrawn=True, check=outcomes.told_once), report)
+
+
+@pytest.mark.parametrize("reach", ["token", "grant", "user"])
+@pytest.mark.parametrize("spent_too", [False, True], ids=["spent is spent", "spent ends the grant"])
+def test_a_refresh_never_brings_back_what_is_disconnected(reach: str, spent_too: bool, report: Report) -> None:
+    keeps_its_promises(replace(GET_AND_DISCONNECT, reach=reach, spent_too=spent_too), report)
+
+
+@pytest.mark.parametrize("reach", ["token", "grant", "user"])
+@pytest.mark.parametrize("act", [acts.get(), acts.refresh_now], ids=["expired", "by hand"])
+def test_a_refresh_never_ends_or_replaces_a_newer_sign_in(act: Act, reach: str, report: Report) -> None:
+    keeps_its_promises(replace(GET_AND_RECONNECT, acts={"A": act, "B": acts.reconnect}, reach=reach), report)
+
+
+@pytest.mark.parametrize("reach", ["token", "grant"])
+def test_a_disconnect_and_a_sign_in_leave_one_of_both(reach: str, report: Report) -> None:
+    keeps_its_promises(replace(DISCONNECT_AND_RECONNECT, reach=reach), report)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a revocation of everything may arrive after the code of a sign-in that began in the meantime"
+)
+def test_a_revocation_of_everything_never_ends_a_sign_in_that_began_after_it(report: Report) -> None:
+    keeps_its_promises(replace(DISCONNECT_AND_RECONNECT, reach="user"), report)
+
+
+def test_a_refresh_goes_on_when_the_connection_is_renamed_meanwhile(report: Report) -> None:
+    keeps_its_promises(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.rename}, check=_renamed), report)
+
+
+def test_a_refresh_goes_on_when_side_facts_are_written_meanwhile(report: Report) -> None:
+    keeps_its_promises(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.note_tags}, check=_refreshed), report)
+
+
+def _gone(scene: Scene) -> list[str]:
+    row = scene.row()
+    assert row is not None
+    assert row.state == "disconnected"
+    return []
+
+
+def _renamed(scene: Scene) -> list[str]:
+    row = scene.row()
+    assert row is not None
+    assert row.key.account == "work"
+    return [] if outcomes.outcomes(scene)["A"] == "not connected" else _refreshed(scene)
+
+
+def _refreshed(scene: Scene) -> list[str]:
+    assert outcomes.outcomes(scene)["A"] == outcomes.NEXT
+    return []
