@@ -38,6 +38,7 @@ BOTH_GET: Final = Case({"A": acts.get(), "B": acts.get()}, victims=_ONE, check=o
 BOTH_HEAL: Final = Case({"A": acts.heal(), "B": acts.heal()}, age=FRESH, victims=_ONE, check=outcomes.served)
 GET_AND_DISCONNECT: Final = Case({"A": acts.get(), "B": acts.disconnect}, check=outcomes.disconnected)
 GET_AND_RECONNECT: Final = Case({"A": acts.get(), "B": acts.reconnect}, check=outcomes.connected_anew)
+GET_AND_RENAME: Final = Case({"A": acts.get(), "B": acts.rename})
 REFRESH_AND_RECONNECT: Final = Case(
     {"A": acts.refresh_now, "B": acts.reconnect}, age=FRESH, check=outcomes.connected_anew
 )
