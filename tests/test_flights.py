@@ -83,6 +83,26 @@ def test_a_flight_may_start_another_while_the_executor_takes_none(
     assert outer.result(10) == "inner"
 
 
+def test_where_no_thread_can_be_started_a_block_runs_without_beats_and_the_next_one_has_them(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of the interpreter, from Python 3.12 on."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    ran, beaten = [], threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with flights.pulse(0.001, beaten.set):
+            ran.append(1)
+    with flights.pulse(0.001, beaten.set):
+        assert beaten.wait(10)
+    flights.close()
+
+    assert ran == [1]
+
+
 ATEXIT = """
 import atexit
 from valetkey.testing import Practice

@@ -140,9 +140,7 @@ class _Pulse:
         with self._wake:
             self._live.add(number)
             heapq.heappush(self._due, (monotonic() + every, number, every, beat))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="valetkey-pulse", daemon=True)
-                self._thread.start()
+            self._ensure_thread()
             if self._due[0][1] == number:  # else the thread wakes up early enough
                 self._wake.notify()
         try:
@@ -150,6 +148,18 @@ class _Pulse:
         finally:
             with self._wake:
                 self._live.discard(number)
+
+    def _ensure_thread(self) -> None:
+        """Start the thread if there is none.
+
+        Where none can be started, as at the end of the interpreter, the block goes on without beats: a refresh that
+        takes longer than its claim lives is better than none.
+        """
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="valetkey-pulse", daemon=True)
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while (beat := self._next()) is not None:
