@@ -120,6 +120,7 @@ class Core:
             self.vault = Vault(ledger, self.keys, clock=self.clock)
             sealer = self.vault if sealed else ServiceSealer(self.vault)
             self.declarations.record(store)
+            store.watch(self._heard)
             self._world = World(
                 store=store,
                 sealer=sealer,
@@ -187,7 +188,12 @@ class Core:
         return source
 
     def unchanged(self, mark: object) -> bool:
-        """Whether nothing was committed since `mark`.  The store itself is asked four times a second at most (R0)."""
+        """Whether nothing was committed since `mark`.  The store itself is asked four times a second at most (R0).
+
+        One that tells of changes by itself has told those whom they concern.
+        """
+        if self.store.listens():
+            return True
         now = self.clock.monotonic()
         at, seen = self._looked
         if now - at >= LOOK_LOCAL:
@@ -200,7 +206,13 @@ class Core:
         self._looked = (float("-inf"), None)
         source = self._sources.get(record.key)
         if source is not None:
-            source.expire()
+            source.hear()
+
+    def _heard(self, key: ConnectionKey | None) -> None:
+        """Have whoever holds the token of a connection that others changed read it again; None: everybody."""
+        for source in list(self._sources.values()) if key is None else (self._sources.get(key),):
+            if source is not None:
+                source.hear()
 
     def own_source(self, credential: str) -> TokenSource:
         """Return the token source of the program's own default account."""

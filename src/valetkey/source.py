@@ -46,6 +46,7 @@ class Token:
         header: The value of the ``Authorization`` header.
         secret: The access token.
         fingerprint: Its fingerprint.
+        heard: What its source had last heard of changes by others before it was read.
         soft: Unix seconds from which it is refreshed in the background, or None.
         due: Unix seconds from which it counts as expired, or None.
         end: Unix seconds at which it ends, or None.
@@ -66,6 +67,7 @@ class Token:
         "fingerprint",
         "granted",
         "header",
+        "heard",
         "hosts",
         "mark",
         "places",
@@ -75,7 +77,7 @@ class Token:
         "until",
     )
 
-    def __init__(self, core: Core, held: Held, mark: object) -> None:
+    def __init__(self, core: Core, held: Held, mark: object, heard: object) -> None:
         record, grant = held.record, held.grant
         credential = core.credential(record.key.credential)
         moments = windows(record, credential)
@@ -89,6 +91,7 @@ class Token:
         self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
         self.base = instance or credential.api_base_url
         self.mark = mark
+        self.heard = heard
         self.extra = tuple(credential.api_headers.items())
         self.places: set[tuple[str, str, int | None]] = set()
         self.refresh_on_403 = credential.refresh_on_403
@@ -115,12 +118,13 @@ class Token:
 class TokenSource:
     """Where the clients of one connection get their token."""
 
-    __slots__ = ("__weakref__", "_core", "_noted_at", "key", "now", "token")
+    __slots__ = ("__weakref__", "_core", "_heard", "_noted_at", "key", "now", "token")
 
     def __init__(self, core: Core, key: ConnectionKey) -> None:
         self._core = core
         self.now: Callable[[], float] = getattr(core.clock, "ticks", core.clock.monotonic)
         self._noted_at = 0.0
+        self._heard: object = None
         self.key = key
         self.token: Token | None = None
 
@@ -157,9 +161,14 @@ class TokenSource:
         return await self._alanded(await self._core.in_flight(self._by_hand))
 
     def expire(self) -> None:
-        """Look at the store before the token is used again: this process has just changed it."""
+        """Look whether the token still is the current one before it is used again."""
         if self.token is not None:
             self.token.until = 0.0
+
+    def hear(self) -> None:
+        """Read the store before the token is used again: the connection has changed (R0)."""
+        self._heard = object()
+        self.expire()
 
     def prepare(self, url: str, options: dict[str, Any], token: Token) -> str:
         """Return the absolute URL, and have the host rule checked on each hop of a request that follows redirects.
@@ -208,7 +217,7 @@ class TokenSource:
         """Return the token in memory if the store did not change and it is not due; look no more often than R0 says."""
         token = self.token
         try:
-            if token is None or not self._core.unchanged(token.mark):
+            if token is None or token.heard is not self._heard or not self._core.unchanged(token.mark):
                 return None
         except StoreUnavailable as error:
             return self._meanwhile(error, Want())
@@ -246,11 +255,11 @@ class TokenSource:
     def _fly(self, want: Want) -> Token:
         """Run as a flight, in a thread of the valet."""
         world = self._core.world
-        mark = world.store.change_mark()
-        return self._remember(obtain(world, self.key, want), mark)
+        heard, mark = self._heard, world.store.change_mark()
+        return self._remember(obtain(world, self.key, want), mark, heard)
 
-    def _remember(self, held: Held, mark: object) -> Token:
-        token = Token(self._core, held, mark)
+    def _remember(self, held: Held, mark: object, heard: object) -> Token:
+        token = Token(self._core, held, mark, heard)
         now = self._core.clock.now()
         limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
         if limit is not None and limit <= now:  # an old token that serves while its successor is under way
@@ -276,9 +285,9 @@ class TokenSource:
                 from valetkey.engine.renewal import heal  # noqa: PLC0415 - a valid token needs none of it
 
             world = self._core.world
-            mark = world.store.change_mark()
+            heard, mark = self._heard, world.store.change_mark()
             held = heal(world, self.key, refused, explicit=explicit)
-            return None if held is None else self._remember(held, mark)
+            return None if held is None else self._remember(held, mark, heard)
 
         return lambda: self._core.flights.run(("heal", self.key, refused), fly)[0]
 

@@ -85,7 +85,6 @@ def test_a_refresh_goes_on_when_side_facts_are_written_meanwhile(report: Report)
     keeps_its_promises(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.note_tags}, check=_refreshed), report)
 
 
-@pytest.mark.xfail(strict=True, reason="a commit writes back the side facts that it found when it claimed")
 def test_side_facts_that_are_written_during_a_refresh_are_kept(report: Report) -> None:
     keeps_its_promises(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.note_tags}, check=_noted), report)
 

@@ -97,8 +97,8 @@ def test_missing_scopes_are_found_and_ordered_by_an_index(plan: Callable[..., li
             id="events",
         ),
         pytest.param(
-            "SELECT id FROM connection WHERE expires_at <= ? ORDER BY expires_at",
-            "connection_due (expires_at<?)",
+            sqlite._DUE,
+            "connection_due (env=? AND due_at<?)",
             id="due",
         ),
         pytest.param(

@@ -124,7 +124,7 @@ def test_a_full_disk_changes_nothing_and_is_over_when_there_is_room(store: SQLit
     with store._writer.lend() as handle:
         pages = handle.db.execute("PRAGMA page_count").fetchall()[0][0]
         handle.db.execute(f"PRAGMA max_page_count = {pages}")
-    big = replace(successor(record, 2), tags={"big": "x" * 100_000})
+    big = replace(successor(record, 2), error_text="x" * 100_000)
     expect = Expect.of(record, holder="holder-1")
     kind, code, text, hint = trouble(lambda: store.swap(big, expect=expect))
     assert (kind, code) == ("StoreUnavailable", "store_full")

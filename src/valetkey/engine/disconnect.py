@@ -158,6 +158,7 @@ def _dead(record: Record) -> Record:
         failures=0,
         next_try_at=None,
         cooldown_until=None,
+        due_at=None,
         expires_at=None,
         refresh_expires_at=None,
         obtained_at=None,

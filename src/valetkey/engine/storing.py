@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from valetkey.engine.windows import due_at
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
@@ -124,7 +125,7 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> Record:
     """Return `record` with everything that a new grant says in clear: its times, scopes and fingerprints."""
     refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
-    return replace(
+    told = replace(
         record,
         expires_at=grant.expires_at,
         refresh_expires_at=grant.refresh_expires_at,
@@ -134,6 +135,7 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> R
         access_fp=grant.access_token.fingerprint(),
         refresh_fp=grant.refresh_token.fingerprint() if grant.refresh_token else "",
     )
+    return replace(told, due_at=due_at(told, credential))
 
 
 def swap_sealed(

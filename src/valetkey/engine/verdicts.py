@@ -110,6 +110,7 @@ def mark_dead(
         error=refusal.error if refusal else reason,
         error_text=refusal.description if refusal else "",
         next_try_at=None,
+        due_at=None,
     )
     stored = swap_facts(world, dead, expect=Expect.of(record, holder=holder))
     if stored is None:
@@ -212,6 +213,7 @@ def _failing(
     """Note a failure on the record, give the claim back, and return the seconds until the next try."""
     failures = record.failures + 1
     wait = max(backoff(failures), at_least)
+    next_try_at = world.clock.now() + wait
     failing = replace(
         record,
         state="refresh_failing" if record.sealed is not None else record.state,
@@ -219,7 +221,8 @@ def _failing(
         error_text=text,
         failures=failures,
         doubt=doubt,
-        next_try_at=world.clock.now() + wait,
+        next_try_at=next_try_at,
+        due_at=next_try_at if record.due_at is not None else None,
     )
     expect = Expect.of(record, holder=holder)
     stored = (

@@ -23,6 +23,8 @@ YOUNG = 60.0
 BUFFER = 60.0
 SOFT_WINDOW = 600.0
 LONGEST_BACKOFF = 300.0
+KEEP_ALIVE = 0.75
+"""The part of a refresh token's life after which a worker refreshes it although nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,31 @@ def windows(record: Record, credential: OAuth2Credential) -> Windows:
     life = max(end - (record.obtained_at or end), 0.0)
     buffer = min(BUFFER, 0.2 * life) if credential.buffer is None else credential.buffer
     due = end - buffer
-    # The jitter is fixed per connection, so that a thousand tokens of one minute are not all refreshed in one second.
-    jitter = int(record.access_fp[:4] or "0", 16) / 0xFFFF
-    soft = due - min(SOFT_WINDOW, 0.1 * life) * (0.5 + 0.5 * jitter)
+    soft = due - min(SOFT_WINDOW, 0.1 * life) * (0.5 + 0.5 * _jitter(record))
     return Windows(soft, due, end)
+
+
+def due_at(record: Record, credential: OAuth2Credential) -> float | None:
+    """Work out when a worker should refresh a grant: ahead of need, and before its refresh token dies of disuse.
+
+    None: there is nothing to spend, or nothing is known to end.
+    """
+    if not record.refresh_fp:
+        return None
+    moments = [windows(record, credential).soft, _keep_alive(record)]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _keep_alive(record: Record) -> float | None:
+    if record.refresh_expires_at is None:
+        return None
+    life = max(record.refresh_expires_at - (record.obtained_at or record.refresh_expires_at), 0.0)
+    return record.refresh_expires_at - (1.0 - KEEP_ALIVE) * life * (0.5 + 0.5 * _jitter(record))
+
+
+def _jitter(record: Record) -> float:
+    """Return 0 to 1, fixed per token: a thousand tokens of one minute are not all refreshed in one second."""
+    return int(record.access_fp[:4] or "0", 16) / 0xFFFF
 
 
 def backoff(failures: int) -> float:

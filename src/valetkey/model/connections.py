@@ -153,6 +153,8 @@ class Record:
     connected_at: float | None = None
     last_refresh_at: float | None = None
     last_used_at: float | None = None
+    due_at: float | None = None
+    """When a worker should look at it: to refresh ahead of need, or to keep alive a grant that dies of disuse."""
 
     @property
     def connection(self) -> Connection:

@@ -6,7 +6,7 @@ and from the threads of its callers, so it must be safe for threads, and it must
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -106,13 +106,13 @@ class Store(Protocol):
         ...
 
     def claim(
-        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         """Claim the right to spend the grant of `record`, in one atomic step, by the store's clock.
 
         It succeeds only where the row has still the record's incarnation and version and is not claimed, or its claim
-        has run out and belongs to `over`.  A claim taken `over` from another holder that was spending the same token
-        counts one more doubt.  Returns the record as claimed, or None.
+        belongs to `over` and has run out; `dead`: or that holder is known to be dead (R10).  A claim taken `over` from
+        another holder that was spending the same token counts one more doubt.  Returns the record as claimed, or None.
         """
         ...
 
@@ -123,9 +123,11 @@ class Store(Protocol):
     def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
         """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim.
 
-        The `event` that tells of it is appended in the same step, and only if it happens.
-        `new.claim` is ignored.  Where `new.sealed` names a data key that the store no longer has, `KeyRetired` is
-        raised and nothing is written.  Returns the record as stored, or None when the row had moved on.
+        The `event` that tells of it is appended in the same step, and only if it happens.  `new.claim` is ignored, and
+        so is `new.key`: only `rename` changes it.  Within one incarnation side facts stay as the row has them: they are
+        `note`'s, and what was noted since `new` was read must not be lost.  Where `new.sealed` names a data key that
+        the store no longer has, `KeyRetired` is raised and nothing is written.  Returns the record as stored, or None
+        when the row had moved on.
         """
         ...
 
@@ -156,10 +158,29 @@ class Store(Protocol):
         """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""
         ...
 
+    def due(self, *, env: str, until: float, limit: int = 100) -> Sequence[Record]:
+        """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
+        ...
+
     def change_mark(self) -> object:
         """Return a value that differs from an earlier one if anything was committed by anybody in between.
 
-        Cheap: looked at up to four times a second.
+        Cheap: looked at up to four times a second.  A store that cannot tell cheaply returns one that always differs.
+        """
+        ...
+
+    def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
+        """Call `tell`, from any thread, with the key of each connection that others change, as soon as it is known.
+
+        None stands for all of them: some news may have been missed.  A rename is told for both keys.  A store that is
+        not told of changes itself never calls.
+        """
+        ...
+
+    def listens(self) -> bool:
+        """Whether `watch` misses nothing at present, so that nobody need look for changes.
+
+        It becomes true only after whoever watches was told None since the store began to listen.
         """
         ...
 

@@ -36,6 +36,7 @@ PLAIN: Final[tuple[str, ...]] = (
     "connected_at",
     "last_refresh_at",
     "last_used_at",
+    "due_at",
 )
 """The members of a record that are columns as they are."""
 

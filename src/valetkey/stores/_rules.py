@@ -15,6 +15,8 @@ from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Q
 NOTABLE: Final = frozenset({"tags", "last_used_at", "identity", "params", "cooldown_until", "learnt_lifetime"})
 """The side facts that `Store.note` may change."""
 
+_KEPT: Final = tuple(sorted(NOTABLE - {"cooldown_until"}))
+
 DATA_KEY: Final = "data_key"
 """The kind of the documents that hold wrapped data keys; their id is the key id."""
 
@@ -23,13 +25,13 @@ DATA_KEY: Final = "data_key"
 
 
 def claimed(
-    row: Record | None, record: Record, *, holder: str, until: float, spending: str, over: str | None
+    row: Record | None, record: Record, *, holder: str, until: float, spending: str, over: str | None, dead: bool
 ) -> Record | None:
     """Return `row` with the claim of `holder`, or None where it may not be claimed (R3).
 
     `row` is what the store holds now, with `Claim.expired` worked out now; `record` is what the caller has seen.
     """
-    if row is None or not _same_grant(row, record) or not _free(row.claim, over):
+    if row is None or not _same_grant(row, record) or not _free(row.claim, over, dead):
         return None
     doubt = row.doubt + _in_doubt(row.claim, holder, spending)
     return replace(row, claim=Claim(holder=holder, until=until, spending=spending), doubt=doubt)
@@ -39,8 +41,8 @@ def _same_grant(row: Record, record: Record) -> bool:
     return (row.incarnation, row.version) == (record.incarnation, record.version)
 
 
-def _free(claim: Claim | None, over: str | None) -> bool:
-    return claim is None or (claim.expired and claim.holder == over)
+def _free(claim: Claim | None, over: str | None, dead: bool) -> bool:
+    return claim is None or ((claim.expired or dead) and claim.holder == over)
 
 
 def _in_doubt(claim: Claim | None, holder: str, spending: str) -> bool:
@@ -68,11 +70,15 @@ def swapped(row: Record, new: Record) -> Record:
     """Return what is stored when `new` takes the place of `row`.
 
     The key stays that of the row, for only `rename` changes it: a refresh that was under way during a rename must
-    neither undo it nor fail for it.
+    neither undo it nor fail for it.  So do side facts within one incarnation: what was noted since `new` was read
+    stays.  A cool-down is about one access token, and ends with it.
     """
-    if new.key == row.key:
-        return replace(new, claim=None)
-    return replace(new, claim=None, key=row.key, secret_id=row.secret_id)
+    kept = _KEPT if new.incarnation == row.incarnation else ()
+    if new.version == row.version and kept:
+        kept = (*kept, "cooldown_until")
+    if new.key != row.key:
+        kept = (*kept, "key", "secret_id")
+    return replace(new, claim=None, **{name: getattr(row, name) for name in kept})
 
 
 def noted(row: Record, changes: Mapping[str, Any]) -> Record:

@@ -52,6 +52,7 @@ _FIRST: Final = (
         connected_at REAL,
         last_refresh_at REAL,
         last_used_at REAL,
+        due_at REAL,
         key_id TEXT,
         granted TEXT NOT NULL,
         requested TEXT NOT NULL,
@@ -68,7 +69,7 @@ _FIRST: Final = (
     # All that a search looks at, in the order of the list: rows that do not match are never read.
     "CREATE INDEX connection_search ON connection (env, credential, owner, account, state, search)",
     "CREATE INDEX connection_error ON connection (env, error) WHERE error <> ''",
-    "CREATE INDEX connection_due ON connection (expires_at) WHERE expires_at IS NOT NULL",
+    "CREATE INDEX connection_due ON connection (env, due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX connection_next_try ON connection (next_try_at) WHERE next_try_at IS NOT NULL",
     "CREATE INDEX connection_key_id ON connection (key_id) WHERE key_id IS NOT NULL",
     # Which scopes were asked for and not given: a table of its own, so that a page of them is found by an index.

@@ -99,6 +99,7 @@ def taken_over(row: Record, text: str, now: float) -> Record:
         sealed=_ELSEWHERE,
         connected_at=row.connected_at or now,
         last_refresh_at=now if row.sealed is not None else row.last_refresh_at,
+        due_at=grant.expires_at if grant.refresh_token else None,
     )
 
 
@@ -108,6 +109,7 @@ def vanished(row: Record) -> Record:
         _settled(row),
         incarnation=row.incarnation + 1,
         state="disconnected",
+        due_at=None,
         expires_at=None,
         refresh_expires_at=None,
         obtained_at=None,

@@ -85,13 +85,13 @@ class MemoryStore:
             return self._put(replace(record, claim=None))
 
     def claim(
-        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         """Claim the right to spend the grant of `record`, in one atomic step (R3); see `Store.claim`."""
         with self._writing():
             until = self._clock.monotonic() + life
             row = self._row(record.id)
-            new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over)
+            new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over, dead=dead)
             return None if new is None else self._put(new)
 
     def renew(self, record: Record, *, holder: str, life: float) -> bool:
@@ -170,6 +170,23 @@ class MemoryStore:
             items = tuple(row for _, name in left[:limit] if (row := self._row(name)) is not None)
         more = len(left) > limit and items
         return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+
+    def due(self, *, env: str, until: float, limit: int = 100) -> Sequence[Record]:
+        """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
+        with self._lock:
+            moments = [
+                (record.due_at, record.id)
+                for record in self._records.values()
+                if record.key.env == env and record.due_at is not None and record.due_at <= until
+            ]
+            return tuple(row for _, name in sorted(moments)[:limit] if (row := self._row(name)) is not None)
+
+    def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
+        """Do nothing: nobody else changes what is in this process's memory."""
+
+    def listens(self) -> bool:
+        """Return False: whoever wants to know of changes looks."""
+        return False
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:
         """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -91,6 +91,18 @@ class SecretServiceStore(LedgerPart):
         found = [self._listed(row) for row in page.items]
         return RecordPage(tuple(r for r in found if r is not None and _rules.matches(r, query)), page.cursor)
 
+    def due(self, *, env: str, until: float, limit: int = 100) -> Sequence[Record]:
+        """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
+        rows = self.ledger.due(env=_tokens.ledger_env(env), until=until, limit=limit)
+        return tuple(record for row in rows if (record := self._listed(row)) is not None)
+
+    def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
+        """Do nothing: a plain service tells nobody of changes."""
+
+    def listens(self) -> bool:
+        """Return False: whoever wants to know of changes looks."""
+        return False
+
     def holds(self, secret_id: str) -> bool:
         """Whether the service holds a token object under that id, whoever put it there."""
         return self._get(secret_id) is not None
@@ -130,13 +142,15 @@ class SecretServiceStore(LedgerPart):
         return self.ledger.create(_tokens.to_row(record))
 
     def claim(
-        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         """Claim the right to spend the grant of `record` (R3); not where the service holds another one by now."""
         seen = self.find(record.id)
         if seen is None:
             return None
-        row = self.ledger.claim(_tokens.to_row(record), holder=holder, life=life, spending=spending, over=over)
+        row = self.ledger.claim(
+            _tokens.to_row(record), holder=holder, life=life, spending=spending, over=over, dead=dead
+        )
         return None if row is None else _tokens.joined(row, _tokens.plain_text(seen.sealed))
 
     def renew(self, record: Record, *, holder: str, life: float) -> bool:

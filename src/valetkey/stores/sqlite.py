@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - 
 _BY_ID: Final = f"{_SELECT} WHERE id = ?"
 _BY_KEY: Final = f"{_SELECT} WHERE env = ? AND credential = ? AND owner = ? AND account = ?"
 _BY_DATA_KEY: Final = f"{_SELECT} WHERE key_id = ? LIMIT ?"
+_DUE: Final = f"{_SELECT} WHERE env = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
 _PLACES: Final = ", ".join(f":{name}" for name in WRITTEN)
 _INSERT: Final = f"INSERT INTO connection ({', '.join(WRITTEN)}) VALUES ({_PLACES})"  # noqa: S608
 _SET_CLAIM: Final = ", ".join(f"{name} = ?" for name in (*CLAIM, "doubt"))
@@ -66,6 +67,10 @@ class SQLiteStore(SQLiteDocuments):
         more = len(rows) > limit and items
         return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
 
+    def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
+        """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
+        return tuple(self._listed(row) for row in self._read(_DUE, (env, until, limit)))
+
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
         records = tuple(self._listed(row) for row in self._read(_BY_DATA_KEY, (key_id, limit)))
@@ -86,6 +91,13 @@ class SQLiteStore(SQLiteDocuments):
 
         return self._bell.wait_until(changed, timeout)
 
+    def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
+        """Do nothing: SQLite tells nobody of changes, `change_mark` does."""
+
+    def listens(self) -> bool:
+        """Return False: whoever wants to know of changes looks."""
+        return False
+
     # -- writing
 
     def create(self, record: Record) -> Record:
@@ -103,13 +115,13 @@ class SQLiteStore(SQLiteDocuments):
         return replace(record, claim=None)
 
     def claim(
-        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         """Claim the right to spend the grant of `record`, in one transaction (R3); see `Store.claim`."""
         with self._writing() as db:
             row = self._locked(db, record.id)
             until = self._clock.monotonic() + life
-            new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over)
+            new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over, dead=dead)
             if new is not None:
                 self._put_claim(db, new)
         return new

@@ -31,6 +31,9 @@ class ContractBase:
     seals: ClassVar[bool] = True
     """Whether the store keeps grants sealed; one that keeps plain token objects says False."""
 
+    tells: ClassVar[bool] = False
+    """Whether the store tells those who `watch` it of changes by other processes and hosts."""
+
     clock: FakeClock
 
     def make_store(self, clock: Clock) -> Store:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from valetkey.model.connections import Claim, Expect
+from valetkey.model.connections import Claim, Expect, Identity
 from valetkey.model.ports import Store
 from valetkey.testing._contract_base import (
     LIFE,
@@ -98,6 +98,15 @@ class Claims(ContractBase):
         record = held(store, connected(store), "holder-1")
         self.pass_time(LIFE / 2)
         assert store.claim(record, holder="holder-2", life=LIFE, spending="", over="holder-1") is None
+
+    def test_the_claim_of_a_dead_holder_is_taken_over_before_it_runs_out(self, store: Store) -> None:
+        record = held(store, connected(store), "holder-1", spending="fp")
+        self.pass_time(LIFE / 2)
+        assert store.claim(record, holder="holder-2", life=LIFE, spending="fp", over="holder-3", dead=True) is None
+        taken = held(store, record, "holder-2", spending="fp", over="holder-1", dead=True)
+        assert taken.claim is not None
+        assert (taken.claim.holder, taken.doubt) == ("holder-2", 1)
+        assert seen(store, record) == taken
 
     def test_a_free_record_is_claimed_whatever_over_says(self, store: Store) -> None:
         record = connected(store)
@@ -282,6 +291,42 @@ class Swaps(ContractBase):
         assert (stored.key, stored.secret_id) == (at("github", "ada"), "renamed")
         assert store.load(at("github", "ada")) == stored
         assert store.load(record.key) is None
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            pytest.param("tags", {"plan": "pro"}, id="tags"),
+            pytest.param("params", {"shop": "hats"}, id="params"),
+            pytest.param("identity", Identity(subject="7", email="ada@example.org"), id="identity"),
+            pytest.param("last_used_at", 1234.5, id="last use"),
+            pytest.param("learnt_lifetime", 600.0, id="learnt lifetime"),
+        ],
+    )
+    def test_what_is_noted_during_a_refresh_outlives_it(self, store: Store, name: str, value: object) -> None:
+        record = held(store, connected(store), "holder-1")
+        assert store.note(record.id, incarnation=record.incarnation, changes={name: value})
+        stored = store.swap(successor(record, 2), expect=Expect.of(record, holder="holder-1"))
+        assert getattr(stored, name) == value
+        assert seen(store, record) == stored
+
+    def test_a_new_incarnation_has_side_facts_of_its_own(self, store: Store) -> None:
+        record = connected(store, tags={"plan": "pro"})
+        new = replace(successor(record, 2), incarnation=record.incarnation + 1, tags={"plan": "free"})
+        stored = store.swap(new, expect=Expect.of(record))
+        assert stored is not None
+        assert stored.tags == {"plan": "free"}
+        assert seen(store, record) == stored
+
+    def test_a_cool_down_outlives_the_writes_of_its_grant_and_ends_with_the_next(self, store: Store) -> None:
+        record = connected(store)
+        assert store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": 99.0})
+        failing = store.swap(replace(record, failures=1), expect=Expect.of(record))
+        assert failing is not None
+        assert failing.cooldown_until == 99.0
+        renewed = store.swap(successor(record, 2), expect=Expect.of(record))
+        assert renewed is not None
+        assert renewed.cooldown_until is None
+        assert seen(store, record) == renewed
 
     def test_a_record_that_was_never_connected_gets_its_first_grant(self, store: Store) -> None:
         record = store.create(blank())

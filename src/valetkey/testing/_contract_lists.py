@@ -44,6 +44,30 @@ _KEYS = [
 Change = Callable[[Store, Record], object]
 
 
+class Due(ContractBase):
+    """What a worker asks for."""
+
+    def test_what_is_due_comes_the_most_urgent_first(self, store: Store) -> None:
+        late, soon, early = (connected(store, number, due_at=at) for number, at in ((1, 300.0), (2, 200.0), (3, 100.0)))
+        assert list(store.due(env=ENV, until=250.0)) == [early, soon]
+        assert list(store.due(env=ENV, until=300.0)) == [early, soon, late]
+        assert list(store.due(env=ENV, until=300.0, limit=1)) == [early]
+
+    def test_what_never_is_due_or_belongs_to_another_environment_is_left_out(self, store: Store) -> None:
+        connected(store, 1)
+        store.create(blank(2, key=at(env="other"), due_at=1.0))
+        assert list(store.due(env=ENV, until=1e12)) == []
+
+    def test_a_write_moves_when_it_is_due(self, store: Store) -> None:
+        record = connected(store, due_at=100.0)
+        later = store.swap(replace(record, due_at=900.0), expect=Expect.of(record))
+        assert later is not None
+        assert list(store.due(env=ENV, until=500.0)) == []
+        assert list(store.due(env=ENV, until=900.0)) == [later]
+        assert store.swap(replace(record, due_at=None), expect=Expect.of(record)) is not None
+        assert list(store.due(env=ENV, until=1e12)) == []
+
+
 class Lists(ContractBase):
     """Pages of connections."""
 
@@ -192,7 +216,7 @@ class Lists(ContractBase):
         assert store.list(Query(env=ENV, search="old")).items == ()
 
 
-_CHANGES: dict[str, Change] = {
+CHANGES: dict[str, Change] = {
     "claim": lambda store, record: store.claim(record, holder="h", life=LIFE, spending=""),
     "swap": lambda store, record: store.swap(successor(record, 2), expect=Expect.of(record)),
     "note": lambda store, record: store.note(record.id, incarnation=1, changes={"last_used_at": 5.0}),
@@ -213,7 +237,7 @@ def _each(changes: dict[str, Change]) -> list[ParameterSet]:
 class Changes(ContractBase):
     """Noticing what happens."""
 
-    @pytest.mark.parametrize("change", _each(_CHANGES))
+    @pytest.mark.parametrize("change", _each(CHANGES))
     def test_one_that_waits_is_woken_by_a_change(self, change: Change) -> None:
         store = self.make_store(SystemClock())
         record = connected(store)
@@ -223,7 +247,7 @@ class Changes(ContractBase):
             assert waiting.result() is True
         store.close()
 
-    @pytest.mark.parametrize("change", _each(_CHANGES))
+    @pytest.mark.parametrize("change", _each(CHANGES))
     def test_one_that_comes_late_does_not_wait(self, store: Store, change: Change) -> None:
         record = connected(store)
         assert change(store, record)
@@ -257,7 +281,7 @@ class Changes(ContractBase):
         assert store.wait_for_change(seen(store, record), 0.05) is False
         store.close()
 
-    @pytest.mark.parametrize("commit", _each(_CHANGES | _OTHER_COMMITS))
+    @pytest.mark.parametrize("commit", _each(CHANGES | _OTHER_COMMITS))
     def test_the_mark_differs_after_a_commit(self, store: Store, commit: Change) -> None:
         record = connected(store)
         before = store.change_mark()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import queue
 import secrets
 import traceback
 import warnings
@@ -36,6 +37,7 @@ from valetkey.testing._contract_base import (
     seen,
     successor,
 )
+from valetkey.testing._contract_lists import CHANGES, Change
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -168,10 +170,30 @@ class Shared(ContractBase):
         record = connected(store)
         other = self.make_store(self.clock)
         before = store.change_mark()
-        assert store.change_mark() == before
+        if store.local:
+            assert store.change_mark() == before
         assert other.swap(successor(record, 2), expect=Expect.of(record)) is not None
         assert store.change_mark() != before
         other.close()
+
+    @pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in CHANGES.items()])
+    def test_who_watches_a_store_that_listens_is_told_of_each_change(self, change: Change) -> None:
+        store, other = self._real(), self._real()
+        record = connected(other)
+        told: queue.SimpleQueue[ConnectionKey | None] = queue.SimpleQueue()
+        store.watch(told.put)
+        store.load(record.key)
+        if not self.tells:
+            assert not store.listens()
+            other.close()
+            store.close()
+            return
+        assert told.get(timeout=PATIENCE) is None, "from here on nothing is missed"
+        assert change(other, record)
+        assert told.get(timeout=PATIENCE) == record.key
+        assert store.listens()
+        other.close()
+        store.close()
 
     def test_of_handles_that_claim_at_once_one_wins(self, store: Store) -> None:
         record = connected(store)

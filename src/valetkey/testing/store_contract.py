@@ -30,14 +30,14 @@ for _part in ("base", "claims", "records", "lists", "documents", "shared"):
 
 from valetkey.testing._contract_claims import Claims, Swaps  # noqa: E402 - after the rewrite is registered
 from valetkey.testing._contract_documents import Documents, Events  # noqa: E402
-from valetkey.testing._contract_lists import Changes, Lists  # noqa: E402
+from valetkey.testing._contract_lists import Changes, Due, Lists  # noqa: E402
 from valetkey.testing._contract_records import DataKeys, Records  # noqa: E402
 from valetkey.testing._contract_shared import Shared  # noqa: E402
 
 __all__ = ["SharedStoreContract", "StoreContract"]
 
 
-class StoreContract(Records, Claims, Swaps, DataKeys, Lists, Changes, Documents, Events):
+class StoreContract(Records, Claims, Swaps, DataKeys, Lists, Due, Changes, Documents, Events):
     """What every `Store` does (``valetkey.model.ports``): each sentence of the protocol, as a test."""
 
 

@@ -130,7 +130,11 @@ def test_a_token_that_somebody_else_wrote_moves_the_row_on(
     service.kept[SECRET] = token_text(7)
     found = store.load(KEY)
     assert found == replace(
-        with_grant(record, 7), version=record.version + 1, last_refresh_at=clock.now(), connected_at=clock.now()
+        with_grant(record, 7),
+        version=record.version + 1,
+        last_refresh_at=clock.now(),
+        connected_at=clock.now(),
+        due_at=2_000_000_007.0,
     )
     assert access(found) == "access-7"
     assert store.find(record.id) == found
