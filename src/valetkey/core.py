@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
-from valetkey.engine.world import World
+from valetkey.engine.world import NO_JOURNAL, World
 from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
@@ -109,6 +109,7 @@ class Core:
         with late_imports, self._lock:
             if self._world is not None:
                 return self._world
+            from valetkey.host import open_holders, open_journal  # noqa: PLC0415
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
             from valetkey.stores import open_store  # noqa: PLC0415
@@ -121,6 +122,7 @@ class Core:
             sealer = self.vault if sealed else ServiceSealer(self.vault)
             self.declarations.record(store)
             store.watch(self._heard)
+            self.holders = open_holders(store, clock=self.clock)
             self._world = World(
                 store=store,
                 sealer=sealer,
@@ -128,12 +130,27 @@ class Core:
                 clock=self.clock,
                 credential=self.credential,
                 app=self.app,
-                nonce=lambda: os.urandom(16).hex(),
+                nonce=self.holders.name,
                 pulse=self.flights.pulse,
                 actor=self._actor,
                 changed=self._changed,
+                fate=self.holders.fate,
+                journal=open_journal(store, ledger, self.keys, clock=self.clock),
             )
+            self._replay_later(self._world)
             return self._world
+
+    def _replay_later(self, world: World) -> None:
+        """Bring what an earlier process of this host could not bring to the store any more."""
+        if world.journal is NO_JOURNAL:
+            return
+
+        def bring() -> int:
+            from valetkey.engine.replay import replay_all  # noqa: PLC0415 - a store on this host needs none of it
+
+            return replay_all(world)
+
+        self.flights.run(("replay", self.env), bring)
 
     def _place(self) -> Where:
         """Return where the store is: the embedded one has a folder, and so a master key, for each environment."""
@@ -313,6 +330,7 @@ class Core:
         self.http.close()
         if self._world is not None:
             self._world.store.close()
+            self.holders.close()
 
     def after_fork(self) -> None:
         """Start anew in a forked child: nothing inherited is used or closed (store handles see to themselves)."""

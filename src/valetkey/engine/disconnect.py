@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from valetkey.engine.flows import delete_flows
+from valetkey.engine.replay import replay
 from valetkey.engine.revoking import Revocation, revoke, revoke_grant
 from valetkey.engine.storing import look_again, tell
 from valetkey.engine.world import World
@@ -89,6 +90,7 @@ def _forget_one(world: World, record: Record) -> Disconnected:
             done = _disconnect(world, credential, current.key)
         elif world.store.delete(current):
             break
+    world.journal.erase(record.id)
     return replace(done, record=None)
 
 
@@ -102,9 +104,18 @@ def _disconnect(world: World, credential: OAuth2Credential | None, key: Connecti
     world.changed(now)
     tell(world, "disconnected", now)
     _drop_flows(world, key)
+    _collect(world, now)
     result = revoke(world, credential, old)
     tell(world, "revoked" if result.complete else "revocation_incomplete", now, revoked=list(result.revoked))
     return _told(now, result)
+
+
+def _collect(world: World, record: Record) -> None:
+    """Revoke the answers of refreshes that this host's journal kept for the store, which will not take them now."""
+    try:
+        replay(world, record.id)
+    except StoreError as error:
+        _log.warning("the journal of %s waits for the store: %s", record.key, error)
 
 
 def _drop_flows(world: World, key: ConnectionKey) -> None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
+from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
+from valetkey.engine.takeover import may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command
 from valetkey.engine.verdicts import mark_dead, release
-from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, STILL, YOUNG
+from valetkey.engine.windows import DEADLINE, STILL, YOUNG, claim_life
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ClientRejected, ConfigurationError, ProviderError, ProviderUnavailable, RefreshBusy
+from valetkey.errors import (
+    ClientRejected,
+    ConfigurationError,
+    ProviderError,
+    ProviderUnavailable,
+    RefreshBusy,
+    StoreUnavailable,
+)
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.bodies import LONGEST_WAIT
@@ -23,10 +32,14 @@ from valetkey.protocol.bodies import LONGEST_WAIT
 def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
     """Return a usable token where the one at hand is not: refresh it, or wait for whoever does."""
     attempt = _Attempt(world, credential, key, want)
-    while True:
-        held = attempt.step()
-        if held is not None:
-            return held
+    try:
+        while True:
+            held = attempt.step()
+            if held is not None:
+                return held
+    except StoreUnavailable:
+        world.lookout.store_away(world.clock.monotonic())
+        raise
 
 
 class _Attempt:
@@ -57,6 +70,8 @@ class _Attempt:
         app = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
+            return None
+        if replay(self.world, record.id, spending=record.refresh_fp):
             return None
         open_grant(self.world, record)  # a row that cannot be opened is not written to either: it stays as it is
         claimed = self._claim(record)
@@ -110,22 +125,21 @@ class _Attempt:
     def _claim(self, record: Record) -> Claimed | None:
         """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""
         self._respect_backoff(record)
-        over = None
-        if record.claim is not None:
-            if not record.claim.expired:
-                return None
-            if self.world.store.wait_for_change(record, STILL):
-                return None
-            over = record.claim.holder
-        holder = self.world.nonce()
+        may, dead = may_take_over(self.world, record)
+        if not may:
+            return None
+        over = record.claim.holder if record.claim else None
+        holder, life = self.world.nonce(), claim_life(self.credential)
         since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
-        claimed = self.world.store.claim(record, holder=holder, life=CLAIM_LIFE, spending=record.refresh_fp, over=over)
+        claimed = self.world.store.claim(
+            record, holder=holder, life=life, spending=record.refresh_fp, over=over, dead=dead
+        )
         if claimed is None:
             return None
         if _verdict(claimed) != _verdict(record):
             release(self.world, claimed, holder)
             return None
-        return Claimed(claimed, holder, since)
+        return Claimed(claimed, holder, since, life)
 
     def _respect_backoff(self, record: Record) -> None:
         wait = (record.next_try_at or 0.0) - self.world.clock.now()

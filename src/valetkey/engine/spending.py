@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from valetkey.engine.apps import app_accepted
 from valetkey.engine.disconnect import revoke_grant
 from valetkey.engine.lifecycle import Held
+from valetkey.engine.replay import healed
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.verdicts import refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
 from valetkey.engine.world import World, event_about, open_grant
-from valetkey.errors import StoreUnavailable, ValetkeyError
+from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import InDoubt, NotSent
+from valetkey.model.ports import InDoubt, JournalEntry, NotSent
 from valetkey.protocol.token_request import client_credentials_request, refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
@@ -29,11 +31,12 @@ COMMIT_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A record that this flight has claimed, the claim's holder, and since when (on the monotonic clock)."""
+    """A record that this flight has claimed, the claim's holder, since when (monotonic), and its life in seconds."""
 
     record: Record
     holder: str
     since: float
+    life: float = CLAIM_LIFE
 
 
 def spend(
@@ -50,7 +53,7 @@ def spend(
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
-    if world.clock.monotonic() > claimed.since + DEADLINE - SEND_MARGIN:
+    if world.clock.monotonic() > claimed.since + min(DEADLINE, claimed.life / 2) - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
         return None
     answer = _send(world, credential, claimed, request, retry=retry)
@@ -80,18 +83,21 @@ def _send(
     record, holder = claimed.record, claimed.holder
 
     def renew() -> object:
-        return world.store.renew(record, holder=holder, life=CLAIM_LIFE)
+        return world.store.renew(record, holder=holder, life=claimed.life)
 
     try:
-        with world.pulse(CLAIM_LIFE / 3, renew):
+        with world.pulse(claimed.life / 3, renew):
             response = world.endpoint.send(request, deadline=world.clock.monotonic() + LISTEN)
     except NotSent as error:
         raise unsent(world, credential, record, holder, str(error)) from error
     except InDoubt as error:
         unanswered(world, credential, record, holder, str(error), retry=retry)
         return None
-    # Anything else that is raised ends the flight, and whether the request left is not known.  The claim stays until
-    # it runs out: whoever takes it over counts the doubt.
+    except BaseException:
+        # Whether the request left is not known, but its connection is closed: the next one may try, in doubt.
+        with suppress(StoreError):
+            release(world, record, holder, doubt=record.doubt + 1)
+        raise
     return parse_token_response(response, credential=credential, now=world.clock.now())
 
 
@@ -112,30 +118,33 @@ def _commit(
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
     told = event_about(world, "refreshed", new, rotated=rotated)
+    entry = _noted(world, record, grant) if rotated else None
     stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
-    if stored is None:
-        return _not_wanted(world, credential, new, grant)
-    world.changed(stored)
-    return Held(stored, grant)
+    held = _not_wanted(world, credential, new, grant) if stored is None else Held(stored, grant)
+    if entry is not None:
+        world.journal.settle(entry)
+    if stored is not None:
+        world.changed(stored)
+    return held
+
+
+def _noted(world: World, record: Record, grant: Grant) -> JournalEntry:
+    """Write the answer down on this host before it goes to a store elsewhere: it carries the only successor (R6)."""
+    entry = JournalEntry(
+        env=record.key.env,
+        connection_id=record.id,
+        incarnation=record.incarnation,
+        version=record.version,
+        spent=record.refresh_fp,
+        at=world.clock.now(),
+        grant=grant.to_json(),
+    )
+    return world.journal.write(entry)
 
 
 def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: Grant) -> Record:
-    now = world.clock.now()
-    return replace(
-        grant_facts(record, grant, credential),
-        version=record.version + 1,
-        state="connected",
-        reason="",
-        error="",
-        error_text="",
-        failures=0,
-        doubt=0,
-        next_try_at=None,
-        cooldown_until=None,
-        last_refresh_at=now,
-        connected_at=record.connected_at or now,
-        requested=record.requested or credential.all_scopes,
-    )
+    new = healed(world, grant_facts(record, grant, credential))
+    return replace(new, requested=record.requested or credential.all_scopes)
 
 
 def _patiently(world: World, step: Callable[[], T]) -> T:
@@ -146,6 +155,7 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
         try:
             return step()
         except StoreUnavailable:
+            world.lookout.store_away(world.clock.monotonic())
             if world.clock.monotonic() + pause > give_up:
                 raise
             world.clock.sleep(pause)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from valetkey.engine.apps import app_rejected
+from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
 from valetkey.engine.trouble import broken_grant, needs_person, refresh_command
 from valetkey.engine.windows import backoff
@@ -127,6 +128,8 @@ def _refused_grant(world: World, credential: OAuth2Credential, record: Record, h
         return
     if current.claim is None or current.claim.holder != holder:
         return  # taken over meanwhile: whoever holds the claim now hears the provider's word too
+    if replay(world, record.id, spending=record.refresh_fp):
+        return
     reason: Reason = "lost_in_rotation" if record.doubt else reason_of(refusal)
     error = mark_dead(world, current, credential, reason=reason, holder=holder, refusal=refusal)
     if error is not None:

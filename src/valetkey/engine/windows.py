@@ -8,7 +8,9 @@ from valetkey.model.connections import Record
 from valetkey.model.credentials import OAuth2Credential
 
 CLAIM_LIFE = 30.0
-"""Seconds that a claim lives unless renewed."""
+"""Seconds that a claim lives unless renewed, at most."""
+SHORTEST_CLAIM = 4.0
+"""Seconds that a claim lives at least."""
 DEADLINE = 15.0
 """Seconds that a caller waits for a refresh, and within which a claim must be used: half the claim's life (R4)."""
 SEND_MARGIN = 1.0
@@ -25,6 +27,16 @@ SOFT_WINDOW = 600.0
 LONGEST_BACKOFF = 300.0
 KEEP_ALIVE = 0.75
 """The part of a refresh token's life after which a worker refreshes it although nobody asks."""
+
+
+def claim_life(credential: OAuth2Credential) -> float:
+    """Return seconds that a claim lives unless renewed.
+
+    Half of the time in which the provider still takes a spent token, where that is known: then who takes over from a
+    dead holder still gets a successor for it.
+    """
+    grace = credential.refresh_grace
+    return CLAIM_LIFE if not grace else min(CLAIM_LIFE, max(grace / 2, SHORTEST_CLAIM))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from valetkey.engine.lookout import Lookout
 from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import Clock, Label, Sealer, Store, TokenEndpoint
+from valetkey.model.ports import Clock, Fate, Journal, JournalEntry, Label, Sealer, Store, TokenEndpoint
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
+
+
+class NoJournal:
+    """The journal of a store that is itself on this host, and syncs each commit to disk."""
+
+    def write(self, entry: JournalEntry) -> JournalEntry:
+        """Keep nothing."""
+        return entry
+
+    def settle(self, entry: JournalEntry) -> None:
+        """Do nothing."""
+
+    def entries(self, connection_id: str) -> Sequence[JournalEntry]:  # noqa: ARG002 - a `Journal` is told
+        """Return nothing."""
+        return ()
+
+    def unsettled(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+    def erase(self, connection_id: str) -> None:
+        """Do nothing."""
+
+
+NO_JOURNAL = NoJournal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +52,13 @@ class World:
         clock: Time.
         credential: Finds a declared credential by name; raises ConfigurationError (``unknown_credential``).
         app: Reads the app credentials of a credential, anew each time; raises ConfigurationError (``app_missing``).
-        nonce: Makes 128 random bits in hex.
+        nonce: Makes a name for the holder of a claim: 128 random bits in hex, and how this host finds its process.
         pulse: ``with pulse(seconds, beat):`` calls `beat` every so many seconds until the block ends.
         actor: Which face acts, for events: ``library``, ``command``...
         changed: Told of every connection whose grant or state this process changed.
+        fate: Tells whether the process behind a claim lives, by the name of its holder (R10).
+        journal: What this host remembers of answers that may not have reached the store (R6).
+        lookout: What this process has seen of left claims and of a store that was away.
     """
 
     store: Store
@@ -42,6 +71,9 @@ class World:
     pulse: Pulse
     actor: str = "library"
     changed: Callable[[Record], None] = field(default=lambda _record: None)
+    fate: Callable[[str], Fate] = field(default=lambda _holder: "unknown")
+    journal: Journal = NO_JOURNAL
+    lookout: Lookout = field(default_factory=Lookout)
 
 
 def grant_label(key: ConnectionKey, connection_id: str, incarnation: int, version: int) -> Label:
