@@ -210,6 +210,7 @@ class Core:
         One that tells of changes by itself has told those whom they concern.
         """
         if self.store.listens():
+            self._looked = (self.clock.monotonic(), mark)
             return True
         now = self.clock.monotonic()
         at, seen = self._looked
@@ -217,6 +218,10 @@ class Core:
             seen = self.store.change_mark()
             self._looked = (now, seen)
         return seen == mark
+
+    def look_again_in(self, seconds: float) -> float:
+        """Return how long what the last look at the store said may be relied on, `seconds` after it at most."""
+        return self._looked[0] + seconds - self.clock.monotonic()
 
     def _changed(self, record: Record) -> None:
         """Have whoever holds the token of a connection that this process changed look again."""

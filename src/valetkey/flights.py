@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_THREADS = 128
-"""How many refreshes may be in the air at once; more of them queue."""
+MAX_THREADS = 64
+"""How many flights of one lane may be in the air at once; more of them queue."""
 
 
 class Flights:
     """One flight per key at a time; who comes while it is under way waits for the same result.
 
-    After a fork the child starts with none: the parent's threads do not exist there.
+    Lanes keep out of each other's way: what waits for one provider, which may take a minute each time, must not hold
+    up what is about another one, or only reads the store.  After a fork the child starts with no flights: the parent's
+    threads do not exist there.
     """
 
     def __init__(self, max_threads: int = MAX_THREADS) -> None:
@@ -42,10 +44,10 @@ class Flights:
         """Start with no flights and no threads, as in a forked child."""
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Any]] = {}
-        self._executor: ThreadPoolExecutor | None = None
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
         self.pulse = _Pulse()
 
-    def run(self, key: Hashable, function: Callable[[], T]) -> tuple[Future[T], bool]:
+    def run(self, key: Hashable, function: Callable[[], T], *, lane: str = "") -> tuple[Future[T], bool]:
         """Return the future of the flight under way for `key`, or start one that calls `function`; True: started."""
         with self._lock:
             future = self._under_way.get(key)
@@ -56,29 +58,31 @@ class Flights:
 
             started: Future[T] = Future()
             self._under_way[key] = started
-        self._launch(_Flight(function, started, lambda: self._landed(key)))
+        self._launch(_Flight(function, started, lambda: self._landed(key)), lane)
         return started, True
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Start a flight that nobody else can join."""
         return self.run(object(), function)[0]
 
-    def _launch(self, flight: _Flight) -> None:
+    def _launch(self, flight: _Flight, lane: str) -> None:
         try:
-            self._pool().submit(flight)
+            self._pool(lane).submit(flight)
         except RuntimeError:
             # Either the interpreter is on its way out, or no thread could be started although the work is queued.
             # A flight runs once, so this one runs here unless a thread has begun it.
             flight()
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self, lane: str) -> ThreadPoolExecutor:
         with self._lock:
-            if self._executor is None:
+            pool = self._lanes.get(lane)
+            if pool is None:
                 with late_imports:
                     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-                self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="valetkey-flight")
-            return self._executor
+                pool = ThreadPoolExecutor(self._max_threads, thread_name_prefix=f"valetkey-flight-{lane}".rstrip("-"))
+                self._lanes[lane] = pool
+            return pool
 
     def _landed(self, key: Hashable) -> None:
         with self._lock:
@@ -92,9 +96,9 @@ class Flights:
     def close(self) -> None:
         """Wait for the flights under way and let the threads go.  A later `run` starts new ones."""
         with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
+            pools, self._lanes = list(self._lanes.values()), {}
+        for pool in pools:
+            pool.shutdown(wait=True)
         self.pulse.close()
 
 

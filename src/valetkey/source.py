@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from valetkey.engine.lifecycle import Want, obtain
+from valetkey.engine.lifecycle import Want, obtain, read
 from valetkey.engine.windows import DEADLINE, windows
 from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
 from valetkey.forks import late_imports
@@ -34,6 +34,8 @@ USED_EVERY = 60.0
 """Seconds between notes of the last use."""
 GRACE = 1.0
 """Seconds for which an old token is served before the store that does not answer is asked again."""
+USABLE = Want()
+"""What most callers want: a token that works."""
 ROUNDS = 4
 """How many flights of others a caller joins before it gives up on finding what it needs."""
 
@@ -135,14 +137,14 @@ class TokenSource:
         token = self.token
         if token is not None and self.now() < token.until:
             return token
-        return self._still_good() or self._landed(Want())
+        return self._still_good() or self._landed(USABLE)
 
     async def aget(self) -> Token:
         """Do what `get` does without blocking the event loop."""
         token = self.token
         if token is not None and self.now() < token.until:
             return token
-        return self._still_good() or await self._alanded(Want())
+        return self._still_good() or await self._alanded(USABLE)
 
     def heal(self, refused: str, *, explicit: bool) -> Token | None:
         """Return the token to retry with after a 401, or None to let the 401 stand (R11)."""
@@ -230,11 +232,13 @@ class TokenSource:
                 self._refresh_ahead()
             else:
                 limit = token.soft
-        self._prolong(token, None if limit is None else limit - now)
+        self._prolong(token, None if limit is None else limit - now, self._core.look_again_in(self._look_every()))
         return token
 
-    def _prolong(self, token: Token, left: float | None) -> None:
-        look = LOOK_LOCAL if self._core.store.local else LOOK_REMOTE
+    def _look_every(self) -> float:
+        return LOOK_LOCAL if self._core.store.local else LOOK_REMOTE
+
+    def _prolong(self, token: Token, left: float | None, look: float) -> None:
         now = self.now()
         token.until = now + (look if left is None else min(look, left))
         if now - self._noted_at > USED_EVERY:
@@ -242,7 +246,7 @@ class TokenSource:
             self._core.flights.run(("used", self.key), self._note_use)
 
     def _refresh_ahead(self) -> None:
-        self._core.flights.run(self.key, lambda: self._fly(Want(ahead=True)))
+        self._run(Want(ahead=True))
 
     def _ahead(self, token: Token) -> Token:
         """Have a token that was just read refreshed ahead: a store that changes all the time is read at every look."""
@@ -251,6 +255,33 @@ class TokenSource:
         if in_window and not self._core.one_shot:
             self._refresh_ahead()
         return token
+
+    def _run(self, want: Want) -> tuple[Future[Token], bool]:
+        """Start a flight that brings what is wanted, or join the one of its kind that is under way.
+
+        Who only needs a usable token must not share the fate of a refresh ahead of time or by hand: the claim keeps
+        them to one request, as it does between processes.
+        """
+        kind = "ahead" if want.ahead else "by hand" if want.manual else ""
+        key = (kind, self.key) if kind else self.key
+        return self._core.flights.run(key, lambda: self._fly(want), lane=self.key.credential)
+
+    def _glance(self) -> Token | None:
+        """Read the record, in a flight that waits for no provider; None where its token will not do."""
+        world = self._core.world
+        heard, mark = self._heard, world.store.change_mark()
+        held = read(world, self.key)
+        return None if held is None else self._remember(held, mark, heard)
+
+    def _may_do(self, want: Want) -> bool:
+        """Whether the token that is stored may be what is wanted: not where it is known to be due."""
+        if want is not USABLE:
+            return False
+        token = self.token
+        return token is None or token.due is None or self._core.clock.now() < token.due
+
+    def _glancing(self) -> Future[Token | None]:
+        return self._core.flights.run(("look", self.key), self._glance)[0]
 
     def _fly(self, want: Want) -> Token:
         """Run as a flight, in a thread of the valet."""
@@ -264,7 +295,7 @@ class TokenSource:
         limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
         if limit is not None and limit <= now:  # an old token that serves while its successor is under way
             limit = min(now + LOOK_LOCAL, token.end or now)
-        self._prolong(token, None if limit is None else limit - now)
+        self._prolong(token, None if limit is None else limit - now, self._look_every())
         self.token = token
         return token
 
@@ -289,20 +320,24 @@ class TokenSource:
             held = heal(world, self.key, refused, explicit=explicit)
             return None if held is None else self._remember(held, mark, heard)
 
-        return lambda: self._core.flights.run(("heal", self.key, refused), fly)[0]
+        return lambda: self._core.flights.run(("heal", self.key, refused), fly, lane=self.key.credential)[0]
 
     def _landed(self, want: Want) -> Token:
         """Wait for a flight that brings what is wanted, own or another's."""
+        if self._may_do(want) and (found := self._joined(self._glancing, want)) is not None:
+            return self._ahead(found)
         for _ in range(ROUNDS):
-            future, own = self._core.flights.run(self.key, lambda: self._fly(want))
+            future, own = self._run(want)
             token = self._joined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token)
         raise self._busy()
 
     async def _alanded(self, want: Want) -> Token:
+        if self._may_do(want) and (found := await self._ajoined(self._glancing, want)) is not None:
+            return self._ahead(found)
         for _ in range(ROUNDS):
-            future, own = self._core.flights.run(self.key, lambda: self._fly(want))
+            future, own = self._run(want)
             token = await self._ajoined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token)

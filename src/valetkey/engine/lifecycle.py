@@ -65,6 +65,20 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     return renew(world, credential, key, want)
 
 
+def read(world: World, key: ConnectionKey) -> Held | None:
+    """Return the token of the connection where it is usable as it is; None where `obtain` has something to do.
+
+    Raises:
+        NotConnected: There is no grant.
+        ConfigurationError: Nobody declared the credential, or it wants an owner.
+        StoreError: The store or its key.
+    """
+    credential = world.credential(key.credential)
+    check_owner(key.owner, credential)
+    record = look(world, credential, key)
+    return opened(world, record) if usable(world, credential, record, Want()) else None
+
+
 def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
     """Read the record of a connection that has a grant, or can get one by itself.
 
@@ -93,13 +107,23 @@ def _left_by_others(world: World, credential: OAuth2Credential, key: ConnectionK
 
 def usable(world: World, credential: OAuth2Credential, record: Record, want: Want) -> bool:
     """Whether the token at hand will do: not refused, and not yet due."""
-    if record.sealed is None or record.state == "needs_reauth":
+    if record.sealed is None or dead(record, world.clock.now()):
         return False
     if want.refused and record.access_fp == want.refused:
         return False
     moments = windows(record, credential)
     limit = moments.soft if want.ahead else moments.due
     return limit is None or world.clock.now() < limit
+
+
+def dead(record: Record, now: float) -> bool:
+    """Whether a person must sign in again.
+
+    That nothing could renew a token was said by the clock alone: it holds no longer once the clock says otherwise.
+    """
+    if record.state != "needs_reauth":
+        return False
+    return record.reason != "no_refresh_token" or record.expires_at is None or now >= record.expires_at
 
 
 def opened(world: World, record: Record) -> Held:

@@ -7,7 +7,7 @@ claim once it is held is in `spending`.
 from __future__ import annotations
 
 from valetkey.engine.apps import client_changed, ensure_accepted
-from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
+from valetkey.engine.lifecycle import Held, Want, dead, look, obtain, opened, usable
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
@@ -84,7 +84,7 @@ class _Attempt:
 
     def _lives(self, record: Record) -> bool:
         """Whether the old token may still be handed out while its successor is not there."""
-        if record.sealed is None or record.state == "needs_reauth" or record.access_fp == self.want.refused:
+        if record.sealed is None or dead(record, self.world.clock.now()) or record.access_fp == self.want.refused:
             return False
         return self._unexpired(record)
 
@@ -98,7 +98,7 @@ class _Attempt:
         raise error
 
     def _refreshable(self, record: Record) -> bool:
-        if record.state == "needs_reauth":
+        if dead(record, self.world.clock.now()):
             raise needs_person(record, self.credential)
         return record.refreshable or self.credential.grant == "client_credentials"
 
@@ -125,14 +125,14 @@ class _Attempt:
     def _claim(self, record: Record) -> Claimed | None:
         """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""
         self._respect_backoff(record)
-        may, dead = may_take_over(self.world, record)
+        may, known_dead = may_take_over(self.world, record)
         if not may:
             return None
         over = record.claim.holder if record.claim else None
         holder, life = self.world.nonce(), claim_life(self.credential)
         since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
         claimed = self.world.store.claim(
-            record, holder=holder, life=life, spending=record.refresh_fp, over=over, dead=dead
+            record, holder=holder, life=life, spending=record.refresh_fp, over=over, dead=known_dead
         )
         if claimed is None:
             return None

@@ -48,7 +48,7 @@ def spend(
     the answer was lost and the same token may be sent once more (`retry`).
     """
     try:
-        grant = open_grant(world, claimed.record)
+        grant = _to_spend(open_grant(world, claimed.record))
         request = _request(credential, app, claimed.record, grant)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
@@ -74,6 +74,13 @@ def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, 
         msg = f"{record.key} holds no refresh token although its record says so"
         raise ValetkeyError(msg, code="row_corrupt", hint="connect it again")
     return refresh_request(credential, app, refresh_token=grant.refresh_token)
+
+
+def _to_spend(grant: Grant | None) -> Grant | None:
+    """Return the grant with the refresh token to send: what was quarantined is the successor of the one beside it."""
+    if grant is None or grant.quarantined is None:
+        return grant
+    return replace(grant, refresh_token=grant.quarantined, quarantined=None)
 
 
 def _send(

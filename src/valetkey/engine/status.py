@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from valetkey.engine.lifecycle import dead
 from valetkey.engine.trouble import app_command, connect_command, refresh_command
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
 from valetkey.model.credentials import OAuth2Credential
@@ -27,7 +28,7 @@ def status_of(
     return Status(
         connection=record.connection,
         state=state,
-        reason=app_error if state == "app_error" else _reason(record),
+        reason=app_error if state == "app_error" else _reason(record) if state != "expires_soon" else "",
         hint=_DAMAGED_HINT.format(refresh_command(key)) if damaged else _hint(state, key),
         expires_at=record.expires_at,
         refresh_expires_at=record.refresh_expires_at,
@@ -57,7 +58,7 @@ def _reason(record: Record) -> str:
 
 
 def _state(record: Record, *, now: float, app_error: str) -> State:
-    if record.state in {"pending", "disconnected", "needs_reauth"}:
+    if record.state in {"pending", "disconnected"} or dead(record, now):
         return record.state
     if app_error:
         return "app_error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from valetkey.engine.apps import app_rejected
 from valetkey.engine.replay import replay
@@ -17,8 +18,8 @@ from valetkey.model.grants import Grant
 from valetkey.model.ports import KeyRetired
 from valetkey.protocol.token_response import Refusal
 
-UNCLEAR_TRIES = 3
-"""An empty 400 counts as a refusal after so many tries over back-off (R12)."""
+UNCLEAR: Final = ("unclear", "unclear_again")
+"""The errors of empty 400s in a row: the next after these counts as a refusal, if back-off lay between them (R12)."""
 
 
 def release(world: World, record: Record, holder: str, *, doubt: int | None = None) -> None:
@@ -59,10 +60,11 @@ def refused(
 ) -> None:
     """Act on a refusal: raises, or returns where the record is to be looked at again."""
     if refusal.kind == "doubt":
-        unanswered(world, credential, record, holder, _words(refusal), retry=retry)
+        kept = _quarantine(world, record, refusal)
+        unanswered(world, credential, record, holder, _words(refusal), retry=retry, kept=kept)
     elif refusal.kind == "client":
         _refused_app(world, credential, record, holder, app, refusal)
-    elif refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(record)):
+    elif refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(world, record)):
         _refused_grant(world, credential, record, holder, refusal)
     else:
         raise _put_off(world, credential, record, holder, refusal)
@@ -78,15 +80,28 @@ def unsent(world: World, credential: OAuth2Credential, record: Record, holder: s
 
 
 def unanswered(
-    world: World, credential: OAuth2Credential, record: Record, holder: str, why: str, *, retry: bool
+    world: World,
+    credential: OAuth2Credential,
+    record: Record,
+    holder: str,
+    why: str,
+    *,
+    retry: bool,
+    kept: Grant | None = None,
 ) -> None:
-    """R9: sent, and no readable answer.  Once more with the same token, where the provider allows for it."""
+    """R9: sent, and no readable answer.  Once more with the same token, where the provider allows for it.
+
+    `kept` is the grant with a refresh token out of that answer: then it is that one which is sent once more.
+    """
     doubt = record.doubt + 1
+    if retry and kept is not None:
+        swap_sealed(world, replace(record, doubt=doubt), kept, expect=Expect.of(record, holder=holder))
+        return
     if retry and credential.retry_in_doubt:
         release(world, record, holder, doubt=doubt)
         return
     name = credential.display_name or credential.name
-    wait = _failing(world, record, holder, error="no_answer", text=why, doubt=doubt)
+    wait = _failing(world, record, holder, error="no_answer", text=why, doubt=doubt, grant=kept)
     msg = f"{name} gave no readable answer to the refresh: {why}"
     raise ProviderUnavailable(msg, error="no_answer", retry_after=wait, hint=_retry_hint(record))
 
@@ -156,8 +171,19 @@ def _refused_app(
     raise app_rejected(world, record.key.env, credential, app, refusal)
 
 
-def _unclear_too_often(record: Record) -> bool:
-    return record.error == "unclear" and record.failures + 1 >= UNCLEAR_TRIES
+def _unclear_too_often(world: World, record: Record) -> bool:
+    return record.error == UNCLEAR[-1] and _waited(world, record)
+
+
+def _unclear(world: World, record: Record) -> str:
+    """Return the error of one more unclear answer.  One that came before its back-off was over counts for nothing."""
+    if record.error not in UNCLEAR:
+        return UNCLEAR[0]
+    return UNCLEAR[-1] if _waited(world, record) else record.error
+
+
+def _waited(world: World, record: Record) -> bool:
+    return record.next_try_at is None or world.clock.now() >= record.next_try_at
 
 
 def _put_off(
@@ -165,16 +191,17 @@ def _put_off(
 ) -> ProviderError:
     """Not now, or not like this: the grant is kept and tried again later."""
     name = credential.display_name or credential.name
-    error = "unclear" if refusal.counts_as_refused else refusal.error or f"http_{refusal.status}"
+    error = _unclear(world, record) if refusal.counts_as_refused else refusal.error or f"http_{refusal.status}"
+    kept = _quarantine(world, record, refusal)
     wait = _failing(
         world,
         record,
         holder,
         error=error,
         text=refusal.description,
-        doubt=record.doubt,
+        doubt=record.doubt + (kept is not None),
         at_least=refusal.retry_after or 0.0,
-        grant=_quarantine(world, record, refusal),
+        grant=kept,
     )
     if refusal.kind in {"transient", "unclear"}:
         return ProviderUnavailable(

@@ -26,7 +26,8 @@ class Grant:
         scope: The scopes that were granted, which may differ from those asked for.
         id_token: The OpenID Connect id token, where one came.
         obtained_at: Unix seconds at which this token set arrived.
-        quarantined: A refresh token that came in an answer which failed validation; kept, never used by itself.
+        quarantined: A refresh token that came in an answer which could not be used otherwise.  `refresh_token` may be
+            spent with it, so this is what the next refresh sends.
     """
 
     access_token: Secret
