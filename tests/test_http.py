@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import httpx2
 import pytest
 
 from valetkey.clock import SystemClock
+from valetkey.errors import ConfigurationError
 from valetkey.http import BODY_LIMIT, Http, HttpEndpoint
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.values import Request
@@ -174,3 +178,55 @@ def test_after_a_fork_the_child_has_a_client_of_its_own(http: Http) -> None:
     assert http.client is not before
     assert not before.is_closed
     before.close()
+
+
+# -- a client of the program's own
+
+
+def test_hooks_of_a_client_that_was_given_see_api_calls_and_no_token_endpoint(site: Site) -> None:
+    site.answers["/token"] = plain(b'{"error": "invalid_grant"}', 400)
+    site.answers["/me"] = plain(b"{}")
+    seen: list[str] = []
+
+    def response(answer: httpx2.Response) -> None:
+        seen.append(answer.url.path)
+        answer.raise_for_status()
+
+    with httpx2.Client(event_hooks={"response": [response]}) as given:
+        http = Http(given)
+        answer = send(HttpEndpoint(http, SystemClock()), site.url("/token"))
+        http.client.get(site.url("/me"))
+
+    assert answer.status == 400  # type: ignore[attr-defined]
+    assert seen == ["/me"]
+
+
+def test_valets_that_share_a_client_put_their_hook_on_it_once() -> None:
+    calls: list[str] = []
+    with httpx2.Client(
+        event_hooks={"request": [lambda request: calls.append(request.url.path)]},
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200)),
+    ) as given:
+        Http(given)
+        hooks = given.event_hooks
+        Http(given)
+        given.get("https://api.example/me")
+
+        assert given.event_hooks == hooks
+    assert calls == ["/me"]
+
+
+@pytest.mark.parametrize("make", [httpx2.Client, httpx2.AsyncClient])
+def test_a_client_that_was_given_is_not_used_in_a_forked_child(make: Any) -> None:
+    given = make(transport=httpx2.MockTransport(lambda _: httpx2.Response(200)))
+    http = Http(given)
+    http.after_fork()
+
+    with pytest.raises(ConfigurationError, match="before the fork") as caught:
+        _ = http.client if make is httpx2.Client else http.client_here()
+
+    assert caught.value.code == "http_forked"
+    if make is httpx2.AsyncClient:
+        asyncio.run(given.aclose())
+    else:
+        given.close()

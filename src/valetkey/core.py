@@ -343,7 +343,7 @@ class Core:
         self.news.after_fork()
         self._looked = (float("-inf"), None)
         self._world = None if self._world is None else _with_pulse(self._world, self.flights)
-        self.http.reset()
+        self.http.after_fork()
         for source in list(self._sources.values()):
             source.expire()
 

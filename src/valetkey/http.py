@@ -10,9 +10,9 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from valetkey.errors import clean
+from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
 from valetkey.model.ports import Clock, InDoubt, NotSent
 from valetkey.values import Request, Response
@@ -28,6 +28,9 @@ BODY_LIMIT = 1 << 20
 CONNECT_TIMEOUT = 10.0
 API_TIMEOUT = 30.0
 USER_AGENT = "valetkey"
+ENDPOINT = "valetkey.endpoint"
+"""The request extension of what goes to an authorization server."""
+_OURS = "_valetkey_wrapped"
 HOP = "valetkey.hop"
 """The request extension with the function that looks at each hop of a request that follows redirects."""
 
@@ -36,7 +39,10 @@ class Http:
     """Makes HTTP clients when they are first needed and shares them.
 
     `given` is a client of the program's own: a sync one serves token endpoints and API calls, an async one API calls.
+    Its event hooks see API calls only: what goes to token endpoints is between us and them.
+
     After a fork the child makes new clients; the inherited ones are kept, never closed: their sockets are the parent's.
+    A client that was given cannot be made anew, so in the child it is refused.
     """
 
     def __init__(self, given: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
@@ -46,17 +52,22 @@ class Http:
         self._inherited: list[object] = []
         self.follows = bool(given is not None and given.follow_redirects)
         """Whether the client in use follows redirects unless told otherwise."""
+        self._forked = False
         if given is not None:
-            hook = _ahook if self._given_async is not None else refuse_hop
-            given.event_hooks = {**given.event_hooks, "request": [*given.event_hooks["request"], hook]}
+            _prepare(given, _ahook if self._given_async is not None else refuse_hop)
+        self.reset()
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child."""
+        self._forked = True
         self.reset()
 
     def reset(self) -> None:
-        """Start anew in a forked child."""
+        """Start without clients of our own."""
         self._inherited.append(self.__dict__.copy())
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
-        self._client: httpx2.Client | None = self._given
+        self._client: httpx2.Client | None = None if self._forked else self._given
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
             weakref.WeakKeyDictionary()
         )
@@ -64,12 +75,18 @@ class Http:
 
     @property
     def client(self) -> httpx2.Client:
-        """The shared blocking client."""
+        """The shared blocking client.
+
+        Raises:
+            ConfigurationError: A client was given, and this is a forked child (``http_forked``).
+        """
         return self._client or self._make_client()
 
     def _make_client(self) -> httpx2.Client:
         with late_imports, self._lock:
             if self._client is None:
+                if self._given is not None:
+                    self._refuse_forked()
                 import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
 
                 self._client = httpx2.Client(**self._options(refuse_hop))
@@ -88,6 +105,8 @@ class Http:
             RuntimeError: No event loop is running.
         """
         if self._given_async is not None:
+            if self._forked:
+                self._refuse_forked()
             return self._given_async  # type: ignore[return-value]
         loop = self._running_loop()
         latest, client = self._latest  # most programs have one loop; the dictionary costs 1 % of a request
@@ -107,6 +126,11 @@ class Http:
             client = httpx2.AsyncClient(**self._options(_ahook))
             return self._by_loop.setdefault(loop, client)
 
+    def _refuse_forked(self) -> NoReturn:
+        msg = "the HTTP client that this valet was given was made before the fork: its connections are the parent's"
+        hint = "make the valet, or at least the client for its http=, in the child; without http= a valet may be forked"
+        raise ConfigurationError(msg, code="http_forked", hint=hint)
+
     def _options(self, hook: Callable[[httpx2.Request], object]) -> dict[str, Any]:
         import httpx2  # noqa: PLC0415
 
@@ -124,7 +148,7 @@ class Http:
     def close(self) -> None:
         """Close the blocking client if it is ours; a later call makes a new one."""
         with self._lock:
-            client, self._client = self._client, self._given
+            client, self._client = self._client, None if self._forked else self._given
         if client is not None and client is not self._given:
             client.close()
 
@@ -134,6 +158,40 @@ class Http:
         client = self._by_loop.pop(loop, None)
         if client is not None:
             await client.aclose()
+
+
+def _prepare(given: Any, hop: Callable[[Any], object]) -> None:
+    """Keep what goes to token endpoints from the hooks of a client that was given, and have each hop looked at.
+
+    A client may be given to several valets: what is done already is left as it is.
+    """
+    hooks: dict[str, list[Any]] = given.event_hooks
+    wrap = _awrapped if hop is _ahook else _wrapped
+    named = {
+        name: [hook if hook is hop or hasattr(hook, _OURS) else wrap(hook) for hook in listed]
+        for name, listed in hooks.items()
+    }
+    if hop not in named["request"]:
+        named["request"].append(hop)
+    given.event_hooks = named
+
+
+def _wrapped(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    def call(about: Any) -> None:
+        if ENDPOINT not in getattr(about, "request", about).extensions:
+            hook(about)
+
+    setattr(call, _OURS, True)
+    return call
+
+
+def _awrapped(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def call(about: Any) -> None:
+        if ENDPOINT not in getattr(about, "request", about).extensions:
+            await hook(about)
+
+    setattr(call, _OURS, True)
+    return call
 
 
 def _nothing() -> None:
@@ -183,18 +241,18 @@ class HttpEndpoint:
                 request.url,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
                 content=request.body or None,
-                extensions={"timeout": _timeout(left)},
+                extensions={"timeout": _timeout(left), ENDPOINT: True},
             )
             with _sent(client, built) as response:
                 return self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             raise NotSent(_why(error)) from error
-        except RuntimeError as error:  # httpx2's word for a client that was closed
-            raise NotSent(_why(error)) from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
             raise NotSent(_why(error)) from error
-        except (httpx2.RequestError, zlib.error) as error:
+        except (httpx2.HTTPError, httpx2.StreamError, zlib.error) as error:
             raise InDoubt(_why(error)) from error
+        except RuntimeError as error:  # httpx2's word for a client that was closed
+            raise NotSent(_why(error)) from error
 
     def _read(self, response: httpx2.Response, deadline: float) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}
