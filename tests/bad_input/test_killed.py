@@ -112,6 +112,7 @@ def check_files(scene: Scene) -> None:
     db.close()
     assert (scene.folder / "key").read_bytes() == scene.key
     assert {path.name for path in scene.folder.iterdir()} <= {
+        "holders",
         "key",
         "valetkey.db",
         "valetkey.db-wal",
