@@ -58,7 +58,7 @@ def test_without_a_browser_the_other_ways_are_named(kit: Any, monkeypatch: pytes
     ran = kit.run("connect", "notes")
 
     assert ran.code == 3
-    assert "[no_browser]" in ran.err
+    assert "[browser_missing]" in ran.err
     assert "--paste" in ran.err
     assert "--device" in ran.err
 
@@ -108,8 +108,8 @@ def test_an_address_is_opened_anywhere_and_pasted_back(kit: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        pytest.param("", "nothing_pasted", id="the input ends"),
-        pytest.param("\n", "nothing_pasted", id="an empty line"),
+        pytest.param("", "paste_empty", id="the input ends"),
+        pytest.param("\n", "paste_empty", id="an empty line"),
         pytest.param(
             "http://127.0.0.1:8421/callback/notes?code=x&state=forged\n", "state_mismatch", id="another state"
         ),

@@ -139,12 +139,12 @@ def test_a_connection_that_nobody_declares_any_more_does_not_hide_the_others(kit
     shown = kit.run("status", "--json").json["connections"]
 
     assert [(one["credential"], one["state"], one["reason"]) for one in shown] == [
-        ("gone", "app_error", "unknown_credential"),
+        ("gone", "app_error", "credential_unknown"),
         ("notes", "connected", ""),
     ]
     assert "valetkey app add gone" in kit.ok("status")
     assert len(kit.run("connections", "--json").json["connections"]) == 2
-    assert "fail  gone: its app cannot be used (unknown_credential)" in kit.run("doctor").out
+    assert "fail  gone: its app cannot be used (credential_unknown)" in kit.run("doctor").out
 
 
 def test_times_are_told(still: Any) -> None:
@@ -252,7 +252,7 @@ def test_a_bad_cursor_is_told(five: Any) -> None:
     ran = five.run("connections", "--cursor", "nonsense")
 
     assert ran.code == 2
-    assert "[bad_cursor]" in ran.err
+    assert "[cursor_invalid]" in ran.err
 
 
 # -- events
@@ -277,7 +277,7 @@ def test_events_tell_what_happened_oldest_first(still: Any) -> None:
 def test_the_last_so_many_and_those_of_one_connection(five: Any) -> None:
     assert [e["owner"] for e in five.run("events", "--limit", "2", "--json").json["events"]] == ["kim", "lea"]
     assert [e["owner"] for e in five.run("events", "notes", "--owner", "bob", "--json").json["events"]] == ["bob"]
-    assert "[no_such_connection]" in five.run("events", "notes").err
+    assert "[connection_unknown]" in five.run("events", "notes").err
 
 
 def test_events_are_followed_until_interrupted(kit: Any) -> None:

@@ -109,4 +109,4 @@ def _become(words: Sequence[str], environment: dict[str, str]) -> NoReturn:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         msg = f"{words[0]!r} did not start: {why}"
-        raise Stop(msg, code="not_started", hint="check its name, and that it can be executed") from error
+        raise Stop(msg, code="program_not_started", hint="check its name, and that it can be executed") from error

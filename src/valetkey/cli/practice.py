@@ -111,7 +111,7 @@ def _refuse_taken(session: Session) -> None:
     try:
         known = session.core.credential(NAME)
     except ConfigurationError as error:
-        if error.code != "unknown_credential":
+        if error.code != "credential_unknown":
             raise
         return
     if known.source != "command":

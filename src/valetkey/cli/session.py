@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from valetkey.model.wiring import SecretDeclaration
     from valetkey.source import TokenSource
 
-UNDECLARED: Final = "unknown_credential"
+UNDECLARED: Final = "credential_unknown"
 
 
 @dataclass(slots=True)

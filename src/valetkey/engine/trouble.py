@@ -93,6 +93,6 @@ def not_refreshable(record: Record, credential: OAuth2Credential) -> Configurati
     name = credential.display_name or credential.name
     return ConfigurationError(
         f"{record.key} cannot be refreshed: {name} gave no refresh token. Its access token still works",
-        code="not_refreshable",
+        code="grant_not_refreshable",
         hint=f"nothing to do; for a new token: {connect_command(record.key)}",
     )

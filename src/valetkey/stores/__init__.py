@@ -37,8 +37,8 @@ def open_store(
     claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
 
     Raises:
-        ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
-            (``unknown_store``), or it is none of all that (``store_argument``).
+        ConfigurationError: There is no home folder (``home_missing``), nothing serves the URL's scheme
+            (``store_unknown``), or it is none of all that (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -57,7 +57,7 @@ def default_path() -> Path:
     """Return where the embedded store is: in ``VALETKEY_HOME``, else in the data folder of this user.
 
     Raises:
-        ConfigurationError: No home folder can be found (``no_home``).
+        ConfigurationError: No home folder can be found (``home_missing``).
     """
     home = os.environ.get(HOME)
     folder = os.path.expanduser(home) if home else _data_folder()  # noqa: PTH111 - Path's raises where there is none
@@ -79,7 +79,7 @@ def no_home(reason: str) -> ConfigurationError:
     """Return the error for a program that runs without a home folder."""
     return ConfigurationError(
         f"There is no folder to keep the store in: {clean(reason)}.",
-        code="no_home",
+        code="home_missing",
         hint=f"Set {HOME} to a folder that this user may write, or pass a path: Valet('/srv/app/valetkey.db')",
     )
 
@@ -134,7 +134,7 @@ def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
         known = ", ".join(sorted({"memory", "sqlite", *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
-            code="unknown_store",
+            code="store_unknown",
             hint=f"Install the package whose entry point in the group {PLUGINS!r} is named {scheme!r}, or pass a path.",
         )
     make = cast("Callable[..., Any]", found[scheme].load())

@@ -37,7 +37,7 @@ def lock(key: Path) -> None:
     ("spoil", "code"),
     [
         pytest.param(lose, "key_missing", id="missing"),
-        pytest.param(take_another, "wrong_key", id="wrong"),
+        pytest.param(take_another, "key_wrong", id="wrong"),
         pytest.param(lock, "key_unreadable", id="unreadable"),
     ],
 )
@@ -186,7 +186,7 @@ def test_of_a_file_that_may_only_be_read_valid_tokens_are_read(connected: Any) -
 def test_where_no_store_can_be_made_none_is_half_made(shell: Any, tmp_path: Path, monkeypatch: Any) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    for home, status, code in ((locked, STORE, "store_read_only"), (locked / "below", USAGE, "no_home")):
+    for home, status, code in ((locked, STORE, "store_read_only"), (locked / "below", USAGE, "home_missing")):
         monkeypatch.setenv("VALETKEY_HOME", str(home))
         hint = shell.refused(status, code, "secret", "set", "x", named=str(home), rules=("modes-count",))
         assert "VALETKEY_HOME" in hint
