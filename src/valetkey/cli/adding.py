@@ -74,6 +74,7 @@ def _with_fields(function: Any) -> Any:
 @command(
     "add",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey app add github",
         "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < file",

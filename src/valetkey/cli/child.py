@@ -57,6 +57,7 @@ def _as_split(made: Command) -> Command:
 @_as_split
 @command(
     "exec",
+    makes_store=True,
     examples=(
         "valetkey exec github -- gh repo list              # GITHUB_TOKEN",
         "valetkey exec github slack -- python report.py    # and SLACK_TOKEN",

@@ -24,6 +24,7 @@ _LONGEST_WAIT: Final = 600
 @command(
     "connect",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey connect github             # opens your browser",
         "valetkey connect github --device    # shows a code to enter anywhere",

@@ -30,6 +30,7 @@ _SLICE: Final = 0.5
 
 @command(
     NAME,
+    makes_store=True,
     examples=(
         "valetkey practice                  # and in another terminal, what it says",
         "valetkey practice --lifetime 90    # watch tokens being refreshed",

@@ -32,6 +32,7 @@ def secret() -> None:
 @secret.command(
     "set",
     json=True,
+    makes_store=True,
     examples=("valetkey secret set stripe-webhook", "openssl rand -hex 32 | valetkey secret set stripe-webhook"),
 )
 @click.argument("secret_id", metavar="ID")

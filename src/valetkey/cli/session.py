@@ -28,20 +28,31 @@ class Session:
         store: Where the store is; None: the embedded one.
         key: Where the master key is; None: as the environment says, else beside the store.
         json: Whether answers are JSON objects.
+        makes_store: Whether a store that was named and is not there is made: not by commands that only look, or a
+            mistyped path would look like lost connections.
     """
 
     env: str | None = None
     store: str | None = None
     key: str | None = None
     json: bool = False
+    makes_store: bool = False
     _core: Core | None = field(default=None, repr=False)
 
     @property
     def core(self) -> Core:
-        """The inside of the valet."""
+        """The inside of the valet.
+
+        Raises:
+            StoreUnavailable: The store was named, is not there, and this command makes none (``store_missing``).
+        """
         if self._core is None:
             from valetkey.core import Core  # noqa: PLC0415 - not for --help
 
+            if self.store is not None and not self.makes_store:
+                from valetkey.stores import demand_store  # noqa: PLC0415
+
+                demand_store(self.store)
             self._core = Core(self.store, env=self.env, key=self.key, actor="command", one_shot=True)
         return self._core
 

@@ -31,6 +31,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 @command(
     "import",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey import tokens.jsonl --dry-run",
         "valetkey import tokens.jsonl --on-conflict newer",

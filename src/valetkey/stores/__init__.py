@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import ConfigurationError, StoreUnavailable, clean
 from valetkey.model.ports import Clock, SecretService, Store
 
 if TYPE_CHECKING:
@@ -51,6 +51,27 @@ def open_store(
 
         return SecretServiceStore(where, _embedded(clock), clock=clock)
     raise _no_store(where)
+
+
+def demand_store(where: str) -> None:
+    """Let `where` pass if a store is there, or if it is no file: for programs that only look, and make none.
+
+    Raises:
+        StoreUnavailable: There is no such file (``store_missing``).
+        ConfigurationError: It is a ``sqlite:`` URL that names no file (``store_path``).
+    """
+    url = _URL.fullmatch(where)
+    if not where.strip() or where == ":memory:" or (url and url[1].lower() != "sqlite"):
+        return
+    path = Path(os.path.abspath(os.path.expanduser(_path_of(where) if url else where)))  # noqa: PTH100, PTH111
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        msg = f"There is no store at {path}, and none was made."
+        hint = "Compare the path. Connecting, adding an app, setting a secret and importing make a new store there."
+        raise StoreUnavailable(msg, code="store_missing", hint=hint) from None
+    except OSError:  # opening it says what is wrong
+        return
 
 
 def default_path() -> Path:

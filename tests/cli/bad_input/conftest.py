@@ -83,7 +83,11 @@ class Shell:
     def files(self) -> dict[str, bytes]:
         """Return all that lies in the folder; SQLite's own files beside the store are empty when nobody uses it."""
         beside = ("-wal", "-shm")
-        return {path.name: path.read_bytes() for path in self.home.iterdir() if not path.name.endswith(beside)}
+        return {
+            path.name: path.read_bytes()
+            for path in self.home.iterdir()
+            if path.is_file() and not path.name.endswith(beside)
+        }
 
     def sql(self, statement: str) -> list[Any]:
         db = sqlite3.connect(self.database, isolation_level=None)

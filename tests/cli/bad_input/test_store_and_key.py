@@ -224,3 +224,44 @@ def test_a_store_that_cannot_be_made_whole_is_made_when_there_is_room(
     assert [path.name for path in home.iterdir() if "key" in path.name.replace("valetkey", "")] == [], "no half key"
     assert "Stored" in shell.ok("secret", "set", "mail")
     assert "mail" in shell.ok("secret", "list")
+
+
+LOOKS = (
+    ("status",),
+    ("status", "--check"),
+    ("doctor",),
+    ("connections",),
+    ("events",),
+    ("token", "notes"),
+    ("header", "notes"),
+    ("app", "list"),
+    ("secret", "list"),
+    ("key", "status"),
+    ("refresh", "notes"),
+    ("disconnect", "notes", "--yes"),
+    ("export",),
+)
+
+
+@pytest.mark.parametrize("place", ["{}", "sqlite://{}"], ids=["path", "URL"])
+def test_a_store_that_was_named_and_is_not_there_is_not_made_by_looking(kit: Any, tmp_path: Path, place: str) -> None:
+    mistyped = tmp_path / "typo" / "valetkey.db"
+
+    for args in LOOKS:
+        ran = kit.run(*args, "--store", place.format(mistyped))
+        if args == ("doctor",):
+            assert ran.code == NOT_WELL
+            assert f"fail  store: There is no store at {mistyped}" in ran.out
+        else:
+            assert (ran.code, "[store_missing]" in ran.err, str(mistyped) in ran.err) == (STORE, True, True), ran
+            assert "Compare the path" in ran.err
+        assert not mistyped.parent.exists(), args
+
+
+def test_a_store_that_was_named_and_is_not_there_is_made_by_putting_something_in(kit: Any, tmp_path: Path) -> None:
+    new = ("--store", str(tmp_path / "new" / "valetkey.db"))
+
+    kit.ok("secret", "set", "x", *new, text="1")
+
+    assert "Nothing is declared" in kit.run("status", *new).err
+    assert kit.run("status", "--store", "memory:").code == 0, "it is no file"
