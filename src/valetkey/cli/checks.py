@@ -178,15 +178,10 @@ def _connection(session: Session, status: Status) -> Iterator[Finding]:
 
 
 def _damage(session: Session, status: Status) -> Iterator[Finding]:
-    """Try to open the grant: that it is damaged shows nowhere else before it is needed."""
-    from valetkey.engine.world import open_grant  # noqa: PLC0415
-
-    try:
-        record = session.core.store.load(status.connection.key)
-        if record is not None:
-            open_grant(session.core.world, record)
-    except DecryptionFailed as error:
-        if error.code == "sealed_broken":  # trouble with the key was told already, once
+    """Try to open the grant."""
+    with contextlib.suppress(DecryptionFailed):  # trouble with the key was told already, once
+        error = session.damage(status.connection.key)
+        if error is not None:
             yield Finding("fail", clean(status.connection.key), clean(error, 500), error.hint)
 
 

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from valetkey.client import OAuth2Client
     from valetkey.core import Core
     from valetkey.desk import Desk
+    from valetkey.errors import DecryptionFailed
     from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.wiring import SecretDeclaration
     from valetkey.source import TokenSource
 
 UNDECLARED: Final = "credential_unknown"
+BROKEN: Final = "sealed_broken"
+"""The error of one grant that cannot be opened while others can."""
 
 
 @dataclass(slots=True)
@@ -147,6 +150,25 @@ class Session:
                 raise
             stub = self.known(record.key.credential)
             return status_of(record.key, record, stub, now=self.core.clock.now(), app_error=UNDECLARED)
+
+    def damage(self, key: ConnectionKey) -> DecryptionFailed | None:
+        """Return why the grant of a connection cannot be opened, None where it can: it shows nowhere else before use.
+
+        Raises:
+            DecryptionFailed: No grant can be opened: the key is missing, or another one.
+        """
+        from valetkey.engine.world import open_grant  # noqa: PLC0415
+        from valetkey.errors import DecryptionFailed  # noqa: PLC0415
+
+        record = self.core.store.load(key)
+        try:
+            if record is not None:
+                open_grant(self.core.world, record)
+        except DecryptionFailed as error:
+            if error.code != BROKEN:
+                raise
+            return error
+        return None
 
     def close(self) -> None:
         """Wait for what is under way, and let go of all handles."""

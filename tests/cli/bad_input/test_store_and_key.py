@@ -74,6 +74,7 @@ def test_one_damaged_row_is_told_and_removed_as_the_hint_says(connected: Any) ->
 
     for args in (["token", "notes"], ["refresh", "notes"], ["disconnect", "notes", "--yes"]):
         hint = connected.refused(STORE, "row_corrupt", *args, "--owner", "ben", named="params is not JSON")
+    assert connected.run("status", "--check").returncode == NOT_WELL
 
     assert connected.sql("SELECT * FROM connection WHERE owner = '=ben'") == before
     assert connected.ok("token", "notes"), "the other one works"
@@ -100,12 +101,17 @@ def test_a_damaged_grant_is_connected_again_as_the_hint_says(change: str, connec
         hint = connected.refused(STORE, "sealed_broken", *args, "--owner", "ben", named="notes/ben")
 
     assert hint.endswith("connect it again: valetkey connect notes --owner ben")
+    looked = connected.run("status", "--check")
+    assert (looked.returncode, "it cannot be opened" in looked.stdout) == (NOT_WELL, True)
+    assert "connect it again: valetkey connect notes --owner ben" in looked.stdout
+    assert connected.run("status", "--check", "--owner", "ben").returncode == NOT_WELL
     doctor = connected.run("doctor")
     assert (doctor.returncode, "fail  notes/ben: the grant" in doctor.stdout) == (NOT_WELL, True)
     assert connected.ok("token", "notes")
     assert connected.paste(connected.kit.provider.approve, "--owner", "ben").returncode == 0
     assert connected.ok("token", "notes", "--owner", "ben")
     assert connected.run("doctor").returncode == 0
+    assert connected.run("status", "--check").returncode == 0
 
 
 # -- the file
