@@ -113,7 +113,10 @@ def test_a_provider_that_is_down_shows_with_its_next_try(still: Any) -> None:
     shown = still.ok("status", "notes")
 
     assert "refresh_failing" in shown
-    assert "failing, next try in 2 min" in shown
+    assert "failing, next try on use, in 2 min\n" in shown
+    assert "  -> nothing to do: it is tried again at its next use; at once with: valetkey refresh notes\n" in shown
+    still.clock.advance(119.7)
+    assert "failing, next try on use\n" in still.ok("status", "notes"), "not: in 0 s"
 
 
 def test_a_wrong_client_secret_is_the_apps_trouble(still: Any) -> None:

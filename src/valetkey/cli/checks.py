@@ -182,7 +182,7 @@ def _connection(session: Session, status: Status) -> Iterator[Finding]:
     words = {
         "needs_reauth": why(status.reason, credential),
         "app_error": f"its app cannot be used ({status.reason})",
-        "refresh_failing": f"refreshing fails ({status.reason or 'no answer'}); it is tried again",
+        "refresh_failing": f"refreshing fails ({status.reason or 'no answer'})",
         "expires_soon": _ends(status.refresh_expires_at or status.expires_at, now),
     }
     name = str(ConnectionKey(connection.env, connection.credential, connection.owner, connection.account))

@@ -193,8 +193,8 @@ def _last_refresh(session: Session, one: Status, now: float) -> str:
         at = None if one.reason in {BROKEN, BROKEN_ROW} else _refused_at(session, one)
         return f"refused {ago(at, now)}: {why}" if at else why
     if one.state == "refresh_failing":
-        again = f", next try {ahead(one.next_try_at, now)}" if (one.next_try_at or 0) > now else ""
-        return f"failing{again}"
+        waits = (one.next_try_at or now) - now
+        return "failing, next try on use" + (f", {ahead(one.next_try_at, now)}" if waits >= 1 else "")
     return ago(one.last_refresh_at, now)
 
 

@@ -39,6 +39,11 @@ def refresh_command(key: ConnectionKey) -> str:
     return _command("refresh", key)
 
 
+def retry_hint(key: ConnectionKey) -> str:
+    """Say what to do while refreshing fails: nothing, for the next use tries again, with or without a worker."""
+    return f"nothing to do: it is tried again at its next use; at once with: {refresh_command(key)}"
+
+
 def app_command(credential: str, env: str) -> str:
     """Return the command line that takes the app credentials of a credential, in this environment."""
     return _command("app add", ConnectionKey(env, credential))
