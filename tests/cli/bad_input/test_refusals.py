@@ -77,7 +77,7 @@ def test_a_pending_approval_is_for_a_person(shell: Any) -> None:
 
     hint = shell.refused_paste(PERSON, "authorization_denied", shell.kit.provider.approve, named="pending approval")
 
-    assert hint == "wait until the request is approved, then: valetkey connect notes"
+    assert hint == "wait until an administrator has approved the request, then: valetkey connect notes"
 
 
 def test_a_replayed_callback_is_refused_and_costs_nothing(shell: Any) -> None:
