@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +33,22 @@ def test_the_status_comes_as_json(kit: Any, browser: Callable[[], str]) -> None:
     assert connection["id"].startswith("con_")
     assert (connection["state"], connection["account"], connection["identity"]["login"]) == ("connected", "work", "ada")
     assert set(connection["granted"]) == {"notes.read", "notes.write"}
+
+
+def test_what_the_browser_says_is_not_in_the_answer(
+    kit: Any, browser: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = os.environ["BROWSER"].replace("%s", '"$1"')
+    talks = tmp_path / "talks"
+    talks.write_text(f"#!/bin/sh\necho 'Opening in existing session.'\n{opens}\n")
+    talks.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{talks} %s")
+
+    ran = kit.process("connect", "notes", "--json")
+
+    assert ran.json["connection"]["state"] == "connected"
+    assert "Opening in existing session.\n" in ran.err
+    assert browser()
 
 
 @pytest.mark.usefixtures("browser")
