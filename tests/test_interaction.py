@@ -78,7 +78,7 @@ def test_the_end_of_the_input_is_told_as_such() -> None:
 
     with pytest.raises(ConnectError) as caught:
         talk.ask_callback("Paste:")
-    assert caught.value.code == "nothing_pasted"
+    assert caught.value.code == "paste_empty"
 
 
 def test_all_of_it_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -395,7 +395,7 @@ def test_closing_ends_the_wait(listener: LoopbackListener, background: Any) -> N
 
     with pytest.raises(ConnectError) as caught:
         waiting.result(10)
-    assert caught.value.code == "cancelled"
+    assert caught.value.code == "connect_cancelled"
 
 
 def test_closing_frees_the_port_and_leaves_no_thread() -> None:

@@ -56,7 +56,7 @@ _SENTENCES: Final = {
     "client_rejected": "The provider does not accept the app's own credentials. Signing in again cannot mend that.",
     "provider_unavailable": "The provider is not reachable, or asks for patience.",
     "wrong_user": "The sign-in was started by somebody else.",
-    "disconnected_meanwhile": "It was disconnected while you signed in. The new access was dropped.",
+    "connection_disconnected": "It was disconnected while you signed in. The new access was dropped.",
 }
 
 

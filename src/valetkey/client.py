@@ -174,7 +174,7 @@ class OAuth2Client(_Client):
         Raises:
             ReauthorizationRequired: A person must sign in again.
             ProviderError: The provider did not give a new token; the old one is kept.
-            ConfigurationError: There is no refresh token, and the access token still works (``not_refreshable``).
+            ConfigurationError: There is no refresh token, and the access token still works (``grant_not_refreshable``).
         """
         self._source.refresh()
         return self.status()

@@ -71,7 +71,7 @@ def connect_browser(
         run: Runs the last step, which spends the code: in a flight, say, that Ctrl-C does not end.
 
     Raises:
-        ConnectError: ``no_browser``, ``port_in_use``, ``redirect_https_only``, and all of `finish_authorization`.
+        ConnectError: ``browser_missing``, ``port_in_use``, ``redirect_https_only``, and all of `finish_authorization`.
         ConsentExpired: The person did not answer in time.
     """
     place = loopback_place(credential, port)
@@ -115,7 +115,7 @@ def connect_paste(
     Nothing needs to listen at `redirect_uri`: the browser may well show an error there, the address is what counts.
 
     Raises:
-        ConnectError: ``nothing_pasted``, ``redirect_https_only``, and all of `finish_authorization`.
+        ConnectError: ``paste_empty``, ``redirect_https_only``, and all of `finish_authorization`.
     """
     where = redirect_uri or credential.redirect_uri or loopback_place(credential, None).uri(DEFAULT_PORT)
     start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=where)
@@ -133,7 +133,7 @@ def _pasted(interaction: Interaction, key: ConnectionKey) -> str:
     pasted = interaction.ask_callback(_PROMPT).strip().strip("'\"<>")
     if not pasted:
         msg = "no address was pasted"
-        raise ConnectError(msg, code="nothing_pasted", hint=f"start again: {connect_command(key)} --paste")
+        raise ConnectError(msg, code="paste_empty", hint=f"start again: {connect_command(key)} --paste")
     return pasted
 
 
@@ -219,7 +219,7 @@ def _answer(
         if not opener(page.as_uri()):
             msg = "there is no browser to open on this machine"
             hint = 'connect with --device or --paste; in a program: how="device" or how="paste"'
-            raise ConnectError(msg, code="no_browser", hint=hint)
+            raise ConnectError(msg, code="browser_missing", hint=hint)
         return _wait(ear, interaction, timeout)
 
 
@@ -255,7 +255,7 @@ def _success(credential: OAuth2Credential, record: Record) -> Outcome:
 
 
 def _failure(credential: OAuth2Credential, key: ConnectionKey, error: BaseException) -> Outcome:
-    code = error.code if isinstance(error, ValetkeyError) else "interrupted"
+    code = error.code if isinstance(error, ValetkeyError) else "connect_interrupted"
     kind: Literal["denied", "failed"] = "denied" if isinstance(error, AuthorizationDenied) else "failed"
     return Outcome(kind=kind, provider=name_of(credential), code=code, again=connect_command(key))
 

@@ -168,7 +168,7 @@ class Core:
         """Return the declared credential with that name.
 
         Raises:
-            ConfigurationError: Nobody declared it (``unknown_credential``); the nearest name is suggested.
+            ConfigurationError: Nobody declared it (``credential_unknown``); the nearest name is suggested.
         """
         return self.declarations.find(name)
 

@@ -116,7 +116,7 @@ class Declarations:
         """Return the declared credential with that name.
 
         Raises:
-            ConfigurationError: Nobody declared it (``unknown_credential``); the nearest name is suggested.
+            ConfigurationError: Nobody declared it (``credential_unknown``); the nearest name is suggested.
         """
         return self.wiring.get(name) or self.file.get(name) or self._from_store(name)
 

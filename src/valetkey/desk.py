@@ -172,7 +172,7 @@ class Desk:
         record = self.core.store.load(key)
         if record is None:
             msg = f"there is no connection {key}"
-            raise ConfigurationError(msg, code="no_such_connection", hint="see: valetkey connections")
+            raise ConfigurationError(msg, code="connection_unknown", hint="see: valetkey connections")
         new = ConnectionKey(key.env, key.credential, key.owner, check_account(to))
         secret_id = token_secret_id(declared.token_secret_id, new.owner, new.account)
         if new != key and not self.core.store.rename(record, new, secret_id):
@@ -235,5 +235,5 @@ class Desk:
 def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     if isinstance(scopes, str):
         msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
-        raise ConfigurationError(msg, code="scopes_invalid", hint=f"write scopes=[{scopes!r}]")
+        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write scopes=[{scopes!r}]")
     return tuple(scopes)

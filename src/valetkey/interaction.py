@@ -82,7 +82,7 @@ class TerminalInteraction:
         """Ask, and read one line.
 
         Raises:
-            ConnectError: There is no line to read (``nothing_pasted``).
+            ConnectError: There is no line to read (``paste_empty``).
         """
         self._say(prompt)
         try:
@@ -90,7 +90,7 @@ class TerminalInteraction:
         except EOFError:
             msg = "there was nobody to paste the address: the input ended"
             hint = "run this in a terminal, or connect with --device where the provider can"
-            raise ConnectError(msg, code="nothing_pasted", hint=hint) from None
+            raise ConnectError(msg, code="paste_empty", hint=hint) from None
 
     def _say(self, *lines: str) -> None:
         stream = self._stream or sys.stderr

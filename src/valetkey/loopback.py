@@ -107,14 +107,14 @@ class LoopbackListener:
 
         Raises:
             ConsentExpired: Nobody answered within `timeout` seconds.
-            ConnectError: The listener was closed meanwhile (``cancelled``).
+            ConnectError: The listener was closed meanwhile (``connect_cancelled``).
         """
         self.answered(within=timeout)
         if self._callback is not None:
             return self._callback
         if self._closed:
             msg = "the sign-in was given up"
-            raise ConnectError(msg, code="cancelled")
+            raise ConnectError(msg, code="connect_cancelled")
         msg = f"nobody answered within {timeout:.0f} s"
         raise ConsentExpired(msg, hint="start again; where no browser page opened, connect with --paste or --device")
 

@@ -86,7 +86,7 @@ def empty(key: Path) -> None:
     [
         pytest.param(lose, DecryptionFailed, "key_missing", "key", id="missing"),
         pytest.param(lock_away, ConfigurationError, "key_unreadable", "directory", id="unreadable"),
-        pytest.param(replace, DecryptionFailed, "wrong_key", "key", id="wrong"),
+        pytest.param(replace, DecryptionFailed, "key_wrong", "key", id="wrong"),
         pytest.param(cut_off, ConfigurationError, "key_invalid", "line 2", id="cut off"),
         pytest.param(empty, ConfigurationError, "key_invalid", "holds no key", id="empty"),
     ],
@@ -136,7 +136,7 @@ def test_without_the_right_key_no_secret_is_stored_under_another(
 
     with type(face.practice.valet)(**options) as valet:
         for use in (lambda: valet.secrets.set("mail", "new"), lambda: valet.secrets.get("mail")):
-            refused(use, DecryptionFailed, "key_missing" if spoil is lose else "wrong_key")
+            refused(use, DecryptionFailed, "key_missing" if spoil is lose else "key_wrong")
 
     assert stored() == before
     put_back(key, right)

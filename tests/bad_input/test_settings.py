@@ -104,9 +104,9 @@ GOOD = '[credentials.crm]\npreset = "github"\nscopes = ["repo", "user"]\n'
     ("wrong", "code", "named", "mend"),
     [
         pytest.param(("[credentials.crm]", "[credentials.crm"), "toml_invalid", "line 1", "line 1", id="no TOML"),
-        pytest.param(("credentials", "credential"), "unknown_table", '"credential"', "credentials", id="table"),
-        pytest.param(("scopes", "scops"), "unknown_field", 'did you mean "scopes"', "rename", id="field"),
-        pytest.param(("github", "githb"), "unknown_preset", 'did you mean "github"', "providers search", id="preset"),
+        pytest.param(("credentials", "credential"), "table_unknown", '"credential"', "credentials", id="table"),
+        pytest.param(("scopes", "scops"), "field_unknown", 'did you mean "scopes"', "rename", id="field"),
+        pytest.param(("github", "githb"), "preset_unknown", 'did you mean "github"', "providers search", id="preset"),
         pytest.param(
             ('["repo", "user"]', '"repo user"'),
             "scopes_not_a_list",
@@ -116,14 +116,14 @@ GOOD = '[credentials.crm]\npreset = "github"\nscopes = ["repo", "user"]\n'
         ),
         pytest.param(
             ("scopes", 'client_secret = "hush-canary"\nscopes'),
-            "unknown_field",
+            "field_unknown",
             "client_secret",
             "valetkey app add",
             id="a secret",
         ),
         pytest.param(
             ("scopes", 'token_url = "http://crm.example/token"\nscopes'),
-            "insecure_url",
+            "url_insecure",
             "token_url",
             'token_url = "https://crm.example/token"',
             id="http",
@@ -177,7 +177,7 @@ def test_without_a_home_folder_the_hint_works(valet: Any, tmp_path: Path, monkey
     with pytest.raises(ConfigurationError) as caught:
         valet().connections()
 
-    assert caught.value.code == "no_home"
+    assert caught.value.code == "home_missing"
     assert "VALETKEY_HOME" in caught.value.hint
     monkeypatch.setenv("VALETKEY_HOME", str(tmp_path / "srv"))
     assert is_secret_kept(valet())
@@ -194,7 +194,7 @@ def test_a_home_that_is_no_folder_is_told(
     with pytest.raises(ConfigurationError) as caught:
         valet().connections()
 
-    assert caught.value.code in {"no_home", "store_path"}
+    assert caught.value.code in {"home_missing", "store_path"}
     assert str(tmp_path / "file") in str(caught.value)
     assert (tmp_path / "file").read_text() == "kept"
 

@@ -49,14 +49,14 @@ def app(face: Any) -> tuple[Any, str]:
     ],
 )
 def test_an_unknown_credential_is_named_with_the_nearest_one(face: Any, refused: Any, use: Any) -> None:
-    error = refused(lambda: use(face), ConfigurationError, "unknown_credential", '"ntoes"', 'did you mean "notes"')
+    error = refused(lambda: use(face), ConfigurationError, "credential_unknown", '"ntoes"', 'did you mean "notes"')
 
     assert error.hint.startswith('use "notes"')
     assert len(face.valet.connections()) == 0
 
 
 def test_declaring_it_as_the_hint_says_makes_it_known(face: Any, refused: Any) -> None:
-    error = refused(lambda: face.client("crm").get("/me"), ConfigurationError, "unknown_credential", "crm", "notes")
+    error = refused(lambda: face.client("crm").get("/me"), ConfigurationError, "credential_unknown", "crm", "notes")
 
     line = re.search(r"wire_oauth2_credential\((.*?), preset=\.\.\.\)", error.hint)
     assert line is not None
@@ -67,7 +67,7 @@ def test_declaring_it_as_the_hint_says_makes_it_known(face: Any, refused: Any) -
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "notes\n", None, 7])
 def test_what_can_be_no_name_is_told_without_advice_that_cannot_work(face: Any, refused: Any, name: Any) -> None:
-    error = refused(lambda: face.client(name).get("/me"), ConfigurationError, "unknown_credential")
+    error = refused(lambda: face.client(name).get("/me"), ConfigurationError, "credential_unknown")
 
     assert "wire_oauth2_credential" not in error.hint
 
@@ -290,7 +290,7 @@ def test_no_browser_is_told_with_the_other_ways_which_work(
     face: Any, refused: Any, left: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BROWSER")
-    error = refused(lambda: face.valet.connect("notes"), ConnectError, "no_browser", "no browser")
+    error = refused(lambda: face.valet.connect("notes"), ConnectError, "browser_missing", "no browser")
 
     assert 'how="paste"' in error.hint
     assert left() == []

@@ -178,7 +178,7 @@ class Kit:
 
     def session(self, **settings: Any) -> Any:
         """Return a session of the command, as a context manager."""
-        return Opened(Session(**settings))
+        return Opened(Session(makes_store=True, **settings))
 
 
 class Opened:

@@ -112,11 +112,11 @@ def test_adding_again_keeps_what_was_declared_and_changes_what_is_given(bare: An
 @pytest.mark.parametrize(
     ("args", "code", "hint"),
     [
-        pytest.param(["githb"], "unknown_credential", "--preset", id="no such provider"),
-        pytest.param(["mine", "--preset", "githb"], "unknown_preset", "providers search", id="no such preset"),
+        pytest.param(["githb"], "credential_unknown", "--preset", id="no such provider"),
+        pytest.param(["mine", "--preset", "githb"], "preset_unknown", "providers search", id="no such preset"),
         pytest.param(["mine", "--token-url", "http://a.example/t"], "", "https", id="a URL in the clear"),
         pytest.param(["github", "--param", "tenant"], "usage", "--help", id="a parameter without value"),
-        pytest.param(["a b", "--preset", "github"], "invalid_name", "a-b", id="a name that cannot be one"),
+        pytest.param(["a b", "--preset", "github"], "name_invalid", "a-b", id="a name that cannot be one"),
     ],
 )
 def test_mistakes_name_the_next_step(args: list[str], code: str, hint: str, bare: Any) -> None:
@@ -194,7 +194,7 @@ def test_what_the_file_declares_cannot_be_changed_here(bare: Any) -> None:
     taken = add(bare, "notes")
 
     assert (refused.code, taken.code) == (2, 0)
-    assert "[declared_elsewhere]" in refused.err
+    assert "[credential_declared_elsewhere]" in refused.err
     assert "valetkey.toml" in refused.err
     assert "http://127.0.0.1:8421/callback/notes" in taken.err
     listed = bare.run("app", "list", "--json").json["apps"]
@@ -226,7 +226,7 @@ def test_an_unknown_credential_is_told_with_the_nearest(kit: Any) -> None:
     ran = kit.run("app", "show", "nots")
 
     assert ran.code == 2
-    assert "[unknown_credential]" in ran.err
+    assert "[credential_unknown]" in ran.err
     assert 'use "notes"' in ran.err
     assert "valetkey app add github" in kit.run("status", "github").err
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,22 @@ def test_the_status_comes_as_json(kit: Any, browser: Callable[[], str]) -> None:
     assert set(connection["granted"]) == {"notes.read", "notes.write"}
 
 
+def test_what_the_browser_says_is_not_in_the_answer(
+    kit: Any, browser: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = os.environ["BROWSER"].replace("%s", '"$1"')
+    talks = tmp_path / "talks"
+    talks.write_text(f"#!/bin/sh\necho 'Opening in existing session.'\n{opens}\n")
+    talks.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{talks} %s")
+
+    ran = kit.process("connect", "notes", "--json")
+
+    assert ran.json["connection"]["state"] == "connected"
+    assert "Opening in existing session.\n" in ran.err
+    assert browser()
+
+
 @pytest.mark.usefixtures("browser")
 def test_a_fixed_port_is_listened_on(kit: Any) -> None:
     with socket.socket() as free:
@@ -58,7 +76,7 @@ def test_without_a_browser_the_other_ways_are_named(kit: Any, monkeypatch: pytes
     ran = kit.run("connect", "notes")
 
     assert ran.code == 3
-    assert "[no_browser]" in ran.err
+    assert "[browser_missing]" in ran.err
     assert "--paste" in ran.err
     assert "--device" in ran.err
 
@@ -108,8 +126,8 @@ def test_an_address_is_opened_anywhere_and_pasted_back(kit: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        pytest.param("", "nothing_pasted", id="the input ends"),
-        pytest.param("\n", "nothing_pasted", id="an empty line"),
+        pytest.param("", "paste_empty", id="the input ends"),
+        pytest.param("\n", "paste_empty", id="an empty line"),
         pytest.param(
             "http://127.0.0.1:8421/callback/notes?code=x&state=forged\n", "state_mismatch", id="another state"
         ),

@@ -24,7 +24,7 @@ def err(kind: Any, code: str = "", **more: Any) -> errors.ValetkeyError:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        pytest.param(err(errors.ConfigurationError, "unknown_credential"), 2, id="unknown credential"),
+        pytest.param(err(errors.ConfigurationError, "credential_unknown"), 2, id="unknown credential"),
         pytest.param(err(errors.ConfigurationError, "app_missing"), 2, id="no app"),
         pytest.param(err(errors.AmbiguousAccount, accounts=("a", "b")), 2, id="which account"),
         pytest.param(err(errors.HostNotAllowed), 2, id="foreign host"),
@@ -40,7 +40,7 @@ def err(kind: Any, code: str = "", **more: Any) -> errors.ValetkeyError:
         pytest.param(err(errors.ProviderProtocolError), 4, id="provider talks nonsense"),
         pytest.param(err(errors.RefreshBusy), 4, id="busy"),
         pytest.param(err(errors.StoreUnavailable), 5, id="store down"),
-        pytest.param(err(errors.DecryptionFailed, "wrong_key"), 5, id="wrong key"),
+        pytest.param(err(errors.DecryptionFailed, "key_wrong"), 5, id="wrong key"),
         pytest.param(err(errors.ConfigurationError, "key_unreadable"), 5, id="key file not readable"),
         pytest.param(err(errors.ConfigurationError, "key_missing"), 5, id="no key"),
         pytest.param(Stop("no", status=125), 125, id="of the command itself"),
@@ -83,7 +83,7 @@ def test_an_error_is_two_lines_with_code_and_next_step(capsys: pytest.CaptureFix
         pytest.param(err(errors.ConfigurationError, "owner_required", hint="valet.client(...)"), "--owner", id="owner"),
         pytest.param(err(errors.HostNotAllowed, hint="api_hosts=[...]"), "--api-host", id="host"),
         pytest.param(err(errors.HostNotAllowed, hint="write the whole URL, or ..."), "--api-base-url", id="base"),
-        pytest.param(err(errors.ConnectError, "no_browser", hint='how="paste"'), "--paste", id="browser"),
+        pytest.param(err(errors.ConnectError, "browser_missing", hint='how="paste"'), "--paste", id="browser"),
     ],
 )
 def test_the_next_step_is_one_for_a_shell(error: Exception, hint: str) -> None:

@@ -34,7 +34,7 @@ def test_a_file_that_is_there_is_never_replaced(bare: Any, tmp_path: Path) -> No
     ran = bare.run("key", "new", str(path))
 
     assert ran.code == 2
-    assert "[file]" in ran.err
+    assert "[file_unusable]" in ran.err
     assert path.read_text() == "precious"
 
 
@@ -103,7 +103,7 @@ def test_a_wrong_key_is_not_taken_for_a_connection_that_is_not_there(kit: Any, h
     ran = kit.run("token", "notes")
 
     assert ran.code == 5
-    assert "[wrong_key]" in ran.err
+    assert "[key_wrong]" in ran.err
     assert kit.provider.live_grants == 1
 
 

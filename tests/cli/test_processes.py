@@ -152,7 +152,7 @@ def test_a_full_disk_is_told(kit: Any) -> None:
     )
 
     assert ran.returncode == 2
-    assert "[output]" in ran.stderr
+    assert "[output_unwritable]" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert "Exception" not in ran.stderr
 

@@ -66,11 +66,11 @@ def test_it_is_deleted_after_asking(bare: Any) -> None:
     assert bare.ok("secret", "delete", "webhook", "--yes") == 'There is no secret "webhook".\n'
     ran = bare.run("secret", "get", "webhook")
     assert ran.code == 2
-    assert "[no_such_secret]" in ran.err
+    assert "[secret_missing]" in ran.err
 
 
 def test_an_empty_value_is_refused(bare: Any) -> None:
-    assert "[nothing_entered]" in bare.run("secret", "set", "webhook", text="\n").err
+    assert "[entry_empty]" in bare.run("secret", "set", "webhook", text="\n").err
 
 
 def test_environments_have_their_own(bare: Any) -> None:
@@ -110,14 +110,14 @@ def test_the_token_object_of_a_connection_is_only_read(kit: Any) -> None:
     assert len(kit.ok("secret", "get", "notes-oauth-token").strip()) == 12
     ran = kit.run("secret", "set", "notes-oauth-token", text="{}")
     assert ran.code == 2
-    assert "[read_only]" in ran.err
+    assert "[place_read_only]" in ran.err
 
 
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        pytest.param(b"\xff\xfe", "not_text", id="no text"),
-        pytest.param(b"x" * (1 << 20) + b"yz", "too_long", id="too long"),
+        pytest.param(b"\xff\xfe", "input_not_text", id="no text"),
+        pytest.param(b"x" * (1 << 20) + b"yz", "input_too_long", id="too long"),
     ],
 )
 def test_what_is_no_value_is_refused(content: bytes, code: str, bare: Any, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_a_provider_that_is_down_shows_with_its_next_try(still: Any) -> None:
     shown = still.ok("status", "notes")
 
     assert "refresh_failing" in shown
-    assert "failing, next try in 2 min" in shown
+    assert "failing, next try on use, in 2 min\n" in shown
+    assert "  -> nothing to do: it is tried again at its next use; at once with: valetkey refresh notes\n" in shown
+    still.clock.advance(119.7)
+    assert "failing, next try on use\n" in still.ok("status", "notes"), "not: in 0 s"
 
 
 def test_a_wrong_client_secret_is_the_apps_trouble(still: Any) -> None:
@@ -139,12 +142,12 @@ def test_a_connection_that_nobody_declares_any_more_does_not_hide_the_others(kit
     shown = kit.run("status", "--json").json["connections"]
 
     assert [(one["credential"], one["state"], one["reason"]) for one in shown] == [
-        ("gone", "app_error", "unknown_credential"),
+        ("gone", "app_error", "credential_unknown"),
         ("notes", "connected", ""),
     ]
     assert "valetkey app add gone" in kit.ok("status")
     assert len(kit.run("connections", "--json").json["connections"]) == 2
-    assert "fail  gone: its app cannot be used (unknown_credential)" in kit.run("doctor").out
+    assert "fail  gone: its app cannot be used (credential_unknown)" in kit.run("doctor").out
 
 
 def test_times_are_told(still: Any) -> None:
@@ -252,7 +255,7 @@ def test_a_bad_cursor_is_told(five: Any) -> None:
     ran = five.run("connections", "--cursor", "nonsense")
 
     assert ran.code == 2
-    assert "[bad_cursor]" in ran.err
+    assert "[cursor_invalid]" in ran.err
 
 
 # -- events
@@ -277,7 +280,7 @@ def test_events_tell_what_happened_oldest_first(still: Any) -> None:
 def test_the_last_so_many_and_those_of_one_connection(five: Any) -> None:
     assert [e["owner"] for e in five.run("events", "--limit", "2", "--json").json["events"]] == ["kim", "lea"]
     assert [e["owner"] for e in five.run("events", "notes", "--owner", "bob", "--json").json["events"]] == ["bob"]
-    assert "[no_such_connection]" in five.run("events", "notes").err
+    assert "[connection_unknown]" in five.run("events", "notes").err
 
 
 def test_events_are_followed_until_interrupted(kit: Any) -> None:

@@ -63,14 +63,14 @@ def test_what_is_there_is_skipped_unless_newer_is_wanted(kit: Any, tmp_path: Pat
 
 def test_a_json_list_is_understood_too(kit: Any) -> None:
     assert "1 created" in kit.ok("import", "-", text=f"[{row()}]")
-    assert "[not_json]" in kit.run("import", "-", text="[oops").err
+    assert "[input_not_json]" in kit.run("import", "-", text="[oops").err
 
 
 def test_a_file_that_is_not_there(kit: Any) -> None:
     ran = kit.run("import", "/nowhere/tokens.jsonl")
 
     assert ran.code == 2
-    assert "[file]" in ran.err
+    assert "[file_unusable]" in ran.err
 
 
 def test_an_export_holds_nothing_secret(kit: Any) -> None:

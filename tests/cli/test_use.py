@@ -77,7 +77,7 @@ def test_an_expired_token_is_refreshed_first(command: str, still: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "exit_code", "hint"),
     [
-        pytest.param(["nots"], "unknown_credential", 2, 'use "notes"', id="unknown"),
+        pytest.param(["nots"], "credential_unknown", 2, 'use "notes"', id="unknown"),
         pytest.param(["notes"], "not_connected", 3, "valetkey connect notes", id="never connected"),
         pytest.param(["notes", "--owner", "bob"], "not_connected", 3, "--owner bob", id="another owner"),
     ],
@@ -206,7 +206,7 @@ def test_the_token_goes_to_no_other_host(connected: Any) -> None:
         pytest.param(["/me", "-H", "Bad header"], "'NAME: VALUE'", id="no header"),
         pytest.param(["/me", "-H", "Authorization: Bearer x"], "leave it away", id="an authorization of its own"),
         pytest.param(["/me", "--json-body", "-d", "{"], "[body_invalid]", id="no JSON"),
-        pytest.param(["/me", "-d", "@/nowhere/file"], "[file]", id="no such file"),
+        pytest.param(["/me", "-d", "@/nowhere/file"], "[file_unusable]", id="no such file"),
     ],
 )
 def test_a_request_that_makes_no_sense(args: list[str], said: str, connected: Any) -> None:
@@ -311,12 +311,12 @@ def test_a_program_gets_the_usual_signals(connected: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        pytest.param(["notes", "--", "no-such-program-anywhere"], "not_started", id="no such program"),
-        pytest.param(["notes", "--", "/"], "not_started", id="a folder"),
+        pytest.param(["notes", "--", "no-such-program-anywhere"], "program_not_started", id="no such program"),
+        pytest.param(["notes", "--", "/"], "program_not_started", id="a folder"),
         pytest.param(["notes"], "usage", id="nothing to run"),
         pytest.param(["--", "true"], "usage", id="no name"),
         pytest.param(["notes", "--as", "A", "--as", "B", "--", "true"], "usage", id="too many variables"),
-        pytest.param(["nots", "--", "true"], "unknown_credential", id="unknown"),
+        pytest.param(["nots", "--", "true"], "credential_unknown", id="unknown"),
         pytest.param(["notes", "--owner", "bob", "--", "true"], "not_connected", id="not connected"),
     ],
 )

@@ -94,6 +94,46 @@ def test_every_code_is_documented_and_every_documented_code_exists(errors_page: 
     assert all(len(row) == 3 and row[1] and row[2] for row in rows)
 
 
+SAME_WORD = {"bad": "invalid", "no": "missing", "param": "parameter", "such": ""}
+FAULT_FIRST = {
+    "bad",
+    "duplicate",
+    "insecure",
+    "invalid",
+    "missing",
+    "no",
+    "not",
+    "nothing",
+    "reserved",
+    "too",
+    "unknown",
+}
+OF_CLASSES = {
+    kind.default_code for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ValetkeyError)
+}
+
+
+def word_set(code: str) -> frozenset[str]:
+    return frozenset(filter(None, (SAME_WORD.get(word, word).removesuffix("s") for word in code.split("_"))))
+
+
+def test_no_two_codes_say_the_same_in_another_order_of_words() -> None:
+    codes = Codes(Path(valetkey.__file__).parent).found
+    same: dict[frozenset[str], list[str]] = {}
+    for code in codes:
+        same.setdefault(word_set(code), []).append(code)
+
+    assert [alike for alike in same.values() if len(alike) > 1] == []
+
+
+def test_a_code_names_the_thing_first_and_then_what_is_wrong_with_it() -> None:
+    """Not those of a class, which are its name, nor the words of RFC 6749 for what a provider refused."""
+    codes = Codes(Path(valetkey.__file__).parent).found
+
+    ours = set(codes) - set(denials._HINTS) - OF_CLASSES
+    assert sorted(code for code in ours if code.split("_")[0] in FAULT_FIRST) == []
+
+
 def test_every_class_is_documented_below_its_parent_with_what_it_has(errors_page: Any) -> None:
     rows = {words(row[0])[0]: row for row in errors_page.tables("class", "below", "when", "also has")}
     classes = {

@@ -82,7 +82,7 @@ class Stage:
     def _credential(self, name: str) -> OAuth2Credential:
         if name not in self.credentials:
             msg = f"no credential {name!r}"
-            raise ConfigurationError(msg, code="unknown_credential")
+            raise ConfigurationError(msg, code="credential_unknown")
         return self.credentials[name]
 
     def declare(self, name: str, **fields: Any) -> OAuth2Credential:

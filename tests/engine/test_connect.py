@@ -113,7 +113,7 @@ def test_an_app_of_its_own_has_nobody_to_sign_in(stage: Any) -> None:
 
     with pytest.raises(ConfigurationError) as caught:
         stage.start()
-    assert caught.value.code == "no_consent"
+    assert caught.value.code == "consent_not_needed"
 
 
 def test_a_missing_app_ends_it_before_anything_is_stored(stage: Any) -> None:
@@ -190,7 +190,7 @@ def test_an_answer_at_another_address_is_refused(stage: Any, old: str, new: str)
 
     with pytest.raises(StateMismatch) as caught:
         _finish(stage, start, callback=callback)
-    assert caught.value.code == "redirect_mismatch"
+    assert caught.value.code == "callback_mismatch"
     assert stage.wire.sent == []
 
 

@@ -158,7 +158,7 @@ def test_a_disconnect_during_the_exchange_wins_and_the_new_grant_is_revoked(
     with pytest.raises(ConnectError) as caught:
         _finish(stage, start)
 
-    assert caught.value.code == "disconnected_meanwhile"
+    assert caught.value.code == "connection_disconnected"
     assert stage.provider.live_grants == 0
     found = stage.store.load(stage.key())
     assert found is None or (found.state == "disconnected" and found.sealed is None)
@@ -185,7 +185,7 @@ def test_a_flow_that_escaped_the_sweep_is_stopped_by_the_incarnation(stage: Any)
 
     with pytest.raises(ConnectError) as caught:
         _finish(stage, start, callback=callback)
-    assert caught.value.code == "disconnected_meanwhile"
+    assert caught.value.code == "connection_disconnected"
     assert stage.provider.token_requests == 1
 
 
@@ -197,7 +197,7 @@ def test_a_flow_that_escaped_an_erasure_is_stopped_too(stage: Any) -> None:
 
     with pytest.raises(ConnectError) as caught:
         _finish(stage, start, callback=callback)
-    assert caught.value.code == "disconnected_meanwhile"
+    assert caught.value.code == "connection_disconnected"
 
 
 def test_one_can_connect_again_after_a_disconnect(stage: Any) -> None:

@@ -148,7 +148,7 @@ def test_an_interruption_of_the_last_step_is_shown_and_passed_on(stage: Any) -> 
 
     with pytest.raises(KeyboardInterrupt):
         _connect(stage, person, run=interrupted)
-    assert "<code>interrupted</code>" in person.pages[0]
+    assert "<code>connect_interrupted</code>" in person.pages[0]
 
 
 def test_the_last_step_runs_where_it_is_told_to(stage: Any) -> None:
@@ -183,7 +183,7 @@ def test_no_browser_is_told_with_the_other_ways(stage: Any) -> None:
     with pytest.raises(ConnectError) as caught:
         _connect(stage, Nobody(opens=False))
 
-    assert caught.value.code == "no_browser"
+    assert caught.value.code == "browser_missing"
     assert "--device" in caught.value.hint
     assert stage.flows() == 0
 

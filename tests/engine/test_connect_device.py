@@ -154,7 +154,7 @@ def test_a_disconnect_while_waiting_wins(stage: Any) -> None:
 
     with pytest.raises(ConnectError) as caught:
         _finish(stage, flow, lambda _: disconnect(stage.world, stage.credentials["notes"], stage.key()))
-    assert caught.value.code == "disconnected_meanwhile"
+    assert caught.value.code == "connection_disconnected"
     assert stage.provider.live_grants == 0
 
 
@@ -163,7 +163,7 @@ def test_a_credential_without_the_endpoint_says_so(stage: Any) -> None:
 
     with pytest.raises(ConfigurationError) as caught:
         _start(stage)
-    assert caught.value.code == "no_device_flow"
+    assert caught.value.code == "device_flow_missing"
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_nothing_pasted_gives_up_and_leaves_nothing(stage: Any, pasted: str) -> 
     with pytest.raises(ConnectError) as caught:
         _paste(stage, lambda _: pasted)
 
-    assert caught.value.code == "nothing_pasted"
+    assert caught.value.code == "paste_empty"
     assert "valetkey connect notes" in caught.value.hint
     assert stage.flows() == 0
 

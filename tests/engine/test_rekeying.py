@@ -137,7 +137,7 @@ def test_the_old_master_key_opens_nothing_any_more(
     rotate(store, vault, keys)
     with pytest.raises(DecryptionFailed) as caught:
         StoreSecrets(store, Vault(store, GivenKeys(old), clock=clock), "default").get("app")
-    assert caught.value.code == "wrong_key"
+    assert caught.value.code == "key_wrong"
 
 
 def test_resealing_is_no_change_of_the_grant(store: Store, vault: Vault, keys: MemoryKeys) -> None:
@@ -223,12 +223,12 @@ def test_where_no_key_can_be_added_nothing_changes(store: Store, clock: FakeCloc
     before = (store.list_documents("data_key"), read_note(store))
     with pytest.raises(ConfigurationError) as caught:
         rotate(store, vault, fixed)
-    assert caught.value.code == "read_only"
+    assert caught.value.code == "place_read_only"
     assert (store.list_documents("data_key"), read_note(store)) == before
     assert secrets.get("app") == "one"
 
 
-@pytest.mark.parametrize(("there", "code"), [((), "key_missing"), ((new_key(),), "wrong_key")])
+@pytest.mark.parametrize(("there", "code"), [((), "key_missing"), ((new_key(),), "key_wrong")])
 def test_without_the_right_key_nothing_is_rotated_and_no_key_is_made(
     store: Store, secrets: StoreSecrets, clock: FakeClock, there: tuple[Any, ...], code: str
 ) -> None:
@@ -531,7 +531,7 @@ def test_a_vault_with_other_keys_than_the_provider_breaks_nothing(
     prepared(store, vault)
     with pytest.raises(DecryptionFailed) as caught:
         rotate(store, Vault(store, GivenKeys(new_key()), clock=clock), keys)
-    assert caught.value.code == "wrong_key"
+    assert caught.value.code == "key_wrong"
     assert_all_readable(store, keys, clock)
     assert rotate(store, vault, keys).resumed
     assert_all_readable(store, keys, clock)
@@ -778,7 +778,7 @@ def test_an_unfinished_rotation_shows(store: Store, vault: Vault, keys: MemoryKe
     assert sum(use.connections + use.documents for use in status.keys) == 4
 
 
-@pytest.mark.parametrize(("there", "code"), [((), "key_missing"), ((new_key(),), "wrong_key")])
+@pytest.mark.parametrize(("there", "code"), [((), "key_missing"), ((new_key(),), "key_wrong")])
 def test_a_missing_or_wrong_key_is_told_and_not_raised(
     store: Store, secrets: StoreSecrets, keys: MemoryKeys, clock: FakeClock, there: tuple[Any, ...], code: str
 ) -> None:

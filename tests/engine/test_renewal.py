@@ -606,7 +606,7 @@ def test_asking_to_refresh_what_nothing_can_renew_does_not_cost_the_connection(s
     with pytest.raises(ConfigurationError) as caught:
         get(stage, refused=fingerprint, manual=True)
 
-    assert caught.value.code == "not_refreshable"
+    assert caught.value.code == "grant_not_refreshable"
     assert get(stage).record.access_fp == fingerprint
     assert stage.record().state == "connected"
 

@@ -188,7 +188,7 @@ def test_where_nothing_can_be_written_it_is_told(services: Sequence[Any]) -> Non
     for use in (lambda: chain.set("a", PLANTED), lambda: chain.delete("a")):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert caught.value.code == "read_only"
+        assert caught.value.code == "place_read_only"
         assert PLANTED not in shown(caught.value)
 
 
@@ -660,7 +660,7 @@ def test_token_objects_are_not_written_past_the_engine(store: Store, vault: Vaul
     for use in (lambda: tokens.set("github-token/ada", PLANTED), lambda: tokens.delete("github-token/ada")):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert caught.value.code == "read_only"
+        assert caught.value.code == "place_read_only"
         assert PLANTED not in shown(caught.value)
     assert tokens.get("github-token/ada")
 

@@ -25,7 +25,7 @@ def test_an_empty_environment_holds_no_key_and_makes_none() -> None:
     assert "VALETKEY_KEY" in keys.place
     with pytest.raises(ConfigurationError) as caught:
         keys.create()
-    assert caught.value.code == "read_only"
+    assert caught.value.code == "place_read_only"
 
 
 def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_a_key_in_a_variable_cannot_be_rotated_from_here(may_write: bool) -> Non
     for use in (lambda: keys.add(new_key()), lambda: keys.retire("00000000")):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert caught.value.code == "read_only"
+        assert caught.value.code == "place_read_only"
         assert "VALETKEY_KEY_FILE_OLD" in caught.value.hint
 
 
@@ -91,5 +91,5 @@ def test_a_key_file_of_many_hosts_is_not_written(tmp_path: Path) -> None:
     before = (tmp_path / "key").read_text()
     with pytest.raises(ConfigurationError) as caught:
         keys.add(new_key())
-    assert caught.value.code == "read_only"
+    assert caught.value.code == "place_read_only"
     assert (tmp_path / "key").read_text() == before

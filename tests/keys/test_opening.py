@@ -121,7 +121,7 @@ def test_a_key_can_be_given_and_is_never_changed_here(sqlite: Store, form: str) 
     for use in (lambda: keys.add(new_key()), lambda: keys.retire(key.id), keys.create):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert caught.value.code == "read_only"
+        assert caught.value.code == "place_read_only"
 
 
 def test_too_few_bytes_are_no_key(sqlite: Store) -> None:
@@ -173,6 +173,6 @@ def test_other_names_are_looked_up_among_the_plugins(sqlite: Store, monkeypatch:
 def test_an_unknown_name_is_told_with_both_ways_out(sqlite: Store) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_keys("hashicorp:secret/path", store=sqlite)
-    assert caught.value.code == "unknown_key_provider"
+    assert caught.value.code == "key_provider_unknown"
     assert "valetkey.key_providers" in caught.value.hint
     assert "./hashicorp:" in caught.value.hint

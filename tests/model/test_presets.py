@@ -138,7 +138,7 @@ def test_a_broken_preset_of_the_user_says_what_is_wrong_and_where(folder: Path) 
 def test_only_a_plain_name_is_looked_up(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_preset(name)
-    assert caught.value.code == "unknown_preset"
+    assert caught.value.code == "preset_unknown"
 
 
 @pytest.mark.usefixtures("plugins")
@@ -226,7 +226,7 @@ def test_an_empty_value_removes_what_the_preset_says() -> None:
 def test_a_missing_parameter_is_told_with_an_example() -> None:
     with pytest.raises(ConfigurationError, match=r'credential "s": .*"shop" \(the shop\'s name\)') as caught:
         Wiring().oauth2_credential("s", preset="shop")
-    assert caught.value.code == "missing_param"
+    assert caught.value.code == "param_missing"
     assert 'params={"shop": "acme"}' in caught.value.hint
 
 
@@ -234,7 +234,7 @@ def test_a_missing_parameter_is_told_with_an_example() -> None:
 def test_a_misspelt_parameter_is_told() -> None:
     with pytest.raises(ConfigurationError, match='did you mean "shop"') as caught:
         Wiring().oauth2_credential("s", preset="shop", params={"shopp": "a"})
-    assert caught.value.code == "invalid_param"
+    assert caught.value.code == "param_invalid"
 
 
 ESCAPES = [
@@ -267,14 +267,14 @@ def test_no_parameter_moves_a_url_to_another_host(value: str, folder: Path) -> N
     (folder / "shop.toml").write_text(SHOP.replace('pattern = "[a-z0-9][a-z0-9-]*"', ""))
     with pytest.raises(ConfigurationError, match='credential "s"') as caught:
         Wiring().oauth2_credential("s", preset="shop", params={"shop": value})
-    assert caught.value.code in {"invalid_param", "invalid_text"}
+    assert caught.value.code in {"param_invalid", "text_invalid"}
 
 
 @pytest.mark.parametrize("value", ["evil/oauth2", "..", ".", "a?b", "a#b", "a@b", "a%2f..", "a\\b", "a b", "x" * 5000])
 def test_no_parameter_moves_a_url_to_another_path(value: str) -> None:
     with pytest.raises(ConfigurationError, match='credential "m"') as caught:
         Wiring().oauth2_credential("m", preset="microsoft", params={"tenant": value})
-    assert caught.value.code in {"invalid_param", "invalid_text"}
+    assert caught.value.code in {"param_invalid", "text_invalid"}
 
 
 def test_a_parameter_may_have_a_default() -> None:
@@ -301,7 +301,7 @@ def test_a_whole_host_is_nothing_but_a_host(host: str) -> None:
         return
     with pytest.raises(ConfigurationError) as caught:
         wiring.oauth2_credential(preset="gitlab", params={"host": host})
-    assert caught.value.code == "invalid_param"
+    assert caught.value.code == "param_invalid"
 
 
 def test_parameters_serve_urls_written_by_hand_too() -> None:
@@ -319,14 +319,14 @@ def test_the_general_rule_holds_in_paths_written_by_hand(value: str) -> None:
     url = "https://auth.example/{tenant}/token"
     with pytest.raises(ConfigurationError) as caught:
         Wiring().oauth2_credential("own", authorization_url=url, token_url=url, params={"tenant": value})
-    assert caught.value.code == "invalid_param"
+    assert caught.value.code == "param_invalid"
 
 
 @pytest.mark.usefixtures("folder")
 def test_the_pattern_of_a_preset_narrows_the_general_rule() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Wiring().oauth2_credential("s", preset="shop", params={"shop": "ACME"})
-    assert caught.value.code == "invalid_param"
+    assert caught.value.code == "param_invalid"
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_the_pattern_of_a_preset_narrows_the_general_rule() -> None:
 def test_a_parameter_stands_in_host_or_path_only(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Wiring().oauth2_credential("own", authorization_url=url, token_url=url, params={"scheme": "https"})
-    assert caught.value.code in {"invalid_param", "invalid_url"}
+    assert caught.value.code in {"param_invalid", "url_invalid"}
 
 
 def test_a_plain_preset_lints_clean() -> None:

@@ -400,7 +400,7 @@ def test_another_key_is_named_beside_the_one_needed(
     vault = Vault(store, GivenKeys(wrong), clock=clock)
     with pytest.raises(DecryptionFailed) as caught:
         _ = vault.seal(b"x", LABEL) if use == "seal" else vault.open(sealed, LABEL)
-    assert caught.value.code == "wrong_key"
+    assert caught.value.code == "key_wrong"
     assert wrong.id in str(caught.value)
     assert keys.keys()[0].id in str(caught.value)
     assert "the key given by the program" in str(caught.value)
@@ -548,7 +548,7 @@ def test_a_rotation_with_a_key_this_host_cannot_see_stops_neither_reading_nor_se
     vault.refresh()
     with pytest.raises(DecryptionFailed) as caught:
         vault.seal(b"x", LABEL)
-    assert caught.value.code == "wrong_key"
+    assert caught.value.code == "key_wrong"
     assert new
 
 

@@ -95,7 +95,7 @@ def test_declaring_another_under_the_same_name_is_refused_and_changes_nothing() 
     first = wiring.oauth2_credential("crm", **URLS)
     with pytest.raises(ConfigurationError, match='credential "crm" is declared twice, and differs in scopes') as caught:
         wiring.oauth2_credential("crm", **URLS, scopes=["a"])
-    assert caught.value.code == "duplicate_credential"
+    assert caught.value.code == "credential_duplicate"
     assert wiring.credentials() == (first,)
 
 
@@ -103,9 +103,9 @@ def test_declaring_another_under_the_same_name_is_refused_and_changes_nothing() 
     ("second", "code"),
     [
         pytest.param({"name": "my_crm"}, "name_collision", id="one environment variable for both"),
-        pytest.param({"name": "other", "token_secret_id": "my.crm-oauth-token"}, "duplicate_secret_id", id="one token"),
-        pytest.param({"name": "other", "token_secret_id": "my.crm-oauth-token/ada"}, "duplicate_secret_id", id="below"),
-        pytest.param({"name": "other", "token_secret_id": "my.crm-app-credentials"}, "duplicate_secret_id", id="app"),
+        pytest.param({"name": "other", "token_secret_id": "my.crm-oauth-token"}, "secret_id_duplicate", id="one token"),
+        pytest.param({"name": "other", "token_secret_id": "my.crm-oauth-token/ada"}, "secret_id_duplicate", id="below"),
+        pytest.param({"name": "other", "token_secret_id": "my.crm-app-credentials"}, "secret_id_duplicate", id="app"),
     ],
 )
 def test_two_credentials_that_would_mix_up_their_secrets_are_refused(second: dict[str, str], code: str) -> None:
@@ -130,7 +130,7 @@ def test_an_unknown_credential_names_the_nearest() -> None:
     wiring.oauth2_credential("github", preset="github")
     with pytest.raises(ConfigurationError, match='"githup" is not declared; did you mean "github"') as caught:
         wiring.credential("githup")
-    assert caught.value.code == "unknown_credential"
+    assert caught.value.code == "credential_unknown"
     assert 'wire_oauth2_credential("githup"' in caught.value.hint
     assert wiring.get("githup") is None
 
@@ -193,7 +193,7 @@ def test_two_programs_that_declare_one_name_differently_do_not_merge() -> None:
     two.oauth2_credential("crm", **URLS, scopes=["b"])
     with pytest.raises(ConfigurationError) as caught:
         one.merge(two)
-    assert caught.value.code == "duplicate_credential"
+    assert caught.value.code == "credential_duplicate"
 
 
 def test_secrets_are_merged_too() -> None:
@@ -225,7 +225,7 @@ def test_the_default_registry_can_be_forgotten() -> None:
 def test_an_unknown_keyword_suggests_the_nearest(wire: typing.Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=f'"x": there is no field .*did you mean "{message}"') as caught:
         wire()
-    assert caught.value.code == "unknown_field"
+    assert caught.value.code == "field_unknown"
 
 
 # -- as records --------------------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_a_record_that_was_tampered_with_does_not_pass() -> None:
     record = to_declaration(Wiring().oauth2_credential("crm", **URLS))
     with pytest.raises(ConfigurationError, match="the record of it in the store") as caught:
         from_declaration("crm", {**record, "token_url": "http://evil.example/token"})
-    assert caught.value.code == "insecure_url"
+    assert caught.value.code == "url_insecure"
 
 
 def test_the_source_of_a_record_is_kept() -> None:

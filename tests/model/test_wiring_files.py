@@ -90,21 +90,21 @@ def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
         pytest.param("[credentials.a\n", "toml_invalid", "no TOML", "line 1 of ", id="syntax"),
         pytest.param("\n\na = ", "toml_invalid", "no TOML", "mend ", id="syntax at the end"),
         pytest.param(
-            "[credential.a]\n", "unknown_table", '"credential"; did you mean "credentials"', "there are", id="t"
+            "[credential.a]\n", "table_unknown", '"credential"; did you mean "credentials"', "there are", id="t"
         ),
         pytest.param("credentials = 1\n", "toml_invalid", "credentials is a value", "[credentials]", id="no table"),
         pytest.param("[credentials]\na = 1\n", "toml_invalid", "credentials.a", "[credentials.a]", id="no inner table"),
-        pytest.param("[environments.x]\na = 1\n", "unknown_table", 'no table "a"', "credentials", id="environment"),
+        pytest.param("[environments.x]\na = 1\n", "table_unknown", 'no table "a"', "credentials", id="environment"),
         pytest.param(
             "[credentials.a]\npreset = 'github'\nscope = ['x']\n",
-            "unknown_field",
+            "field_unknown",
             "table [credentials.a]",
             "rename",
             id="field",
         ),
         pytest.param(
             "[environments.prod.credentials.a]\nscope = ['x']\n",
-            "unknown_field",
+            "field_unknown",
             "table [environments.prod.credentials.a]",
             "rename",
             id="field of another environment",
@@ -128,19 +128,19 @@ def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
         ),
         pytest.param(
             "[credentials.a]\npreset = 'github'\nclient_secret = 's3cr3t'\n",
-            "unknown_field",
+            "field_unknown",
             "secret",
             "app add",
             id="s",
         ),
-        pytest.param("[credentials.'a b']\npreset = 'github'\n", "invalid_name", '"a b"', 'name it "a-b"', id="name"),
-        pytest.param("[secrets.a]\nschema = 'X'\n", "unknown_field", "table [secrets.a]", "wire_secret", id="schema"),
-        pytest.param("[secrets.a]\ncolour = 'x'\n", "unknown_field", "table [secrets.a]", "display_name", id="secret"),
+        pytest.param("[credentials.'a b']\npreset = 'github'\n", "name_invalid", '"a b"', 'name it "a-b"', id="name"),
+        pytest.param("[secrets.a]\nschema = 'X'\n", "field_unknown", "table [secrets.a]", "wire_secret", id="schema"),
+        pytest.param("[secrets.a]\ncolour = 'x'\n", "field_unknown", "table [secrets.a]", "display_name", id="secret"),
         pytest.param(
             "[secrets.a]\nsecret_id = 1\n", "field_type", "table [secrets.a]", "secret_id = ", id="secret type"
         ),
         pytest.param(
-            "[secrets.a]\nsecret_id = ''\n", "missing_secret_id", "table [secrets.a]", "leave", id="secret id"
+            "[secrets.a]\nsecret_id = ''\n", "secret_id_missing", "table [secrets.a]", "leave", id="secret id"
         ),
         pytest.param("[environments.'']\n", "env_invalid", "environment", "VALETKEY_ENV", id="environment name"),
     ],

@@ -16,89 +16,89 @@ def declare(name: object = "crm", **fields: object) -> object:
 
 MISTAKES = [
     # fields that are not there
-    pytest.param({"token_uri": "x"}, "unknown_field", '"token_uri"; did you mean "token_url"', "rename", id="unknown"),
-    pytest.param({"scope": ["a"]}, "unknown_field", 'did you mean "scopes"', "rename", id="unknown, near"),
-    pytest.param({"zzzzzzzz": 1}, "unknown_field", 'no field "zzzzzzzz"', "remove zzzzzzzz", id="unknown, far"),
-    pytest.param({"client_secret": "s3cr3t"}, "unknown_field", "kept as a secret", "valetkey app add", id="secret"),
+    pytest.param({"token_uri": "x"}, "field_unknown", '"token_uri"; did you mean "token_url"', "rename", id="unknown"),
+    pytest.param({"scope": ["a"]}, "field_unknown", 'did you mean "scopes"', "rename", id="unknown, near"),
+    pytest.param({"zzzzzzzz": 1}, "field_unknown", 'no field "zzzzzzzz"', "remove zzzzzzzz", id="unknown, far"),
+    pytest.param({"client_secret": "s3cr3t"}, "field_unknown", "kept as a secret", "valetkey app add", id="secret"),
     # URLs
-    pytest.param({"token_url": None}, "missing_url", "token_url is missing", 'token_url="https://', id="no token URL"),
-    pytest.param({"token_url": ""}, "missing_url", "token_url is missing", 'preset="', id="empty token URL"),
-    pytest.param({"authorization_url": None}, "missing_url", "authorization_url", 'authorization_url="', id="no authz"),
+    pytest.param({"token_url": None}, "url_missing", "token_url is missing", 'token_url="https://', id="no token URL"),
+    pytest.param({"token_url": ""}, "url_missing", "token_url is missing", 'preset="', id="empty token URL"),
+    pytest.param({"authorization_url": None}, "url_missing", "authorization_url", 'authorization_url="', id="no authz"),
     pytest.param(
         {"token_url": "http://auth.example.com/token"},
-        "insecure_url",
+        "url_insecure",
         "token_url does not start with https://",
         'token_url="https://auth.example.com/token"',
         id="http",
     ),
     pytest.param(
-        {"revocation_url": "http://x.example/r"}, "insecure_url", "revocation_url", "https://x", id="http too"
+        {"revocation_url": "http://x.example/r"}, "url_insecure", "revocation_url", "https://x", id="http too"
     ),
-    pytest.param({"token_url": "http://127.0.0.1.evil.example/"}, "insecure_url", "token_url", "https", id="not local"),
-    pytest.param({"token_url": "ftp://a.example/t"}, "insecure_url", "token_url", "https://a.example/t", id="ftp"),
-    pytest.param({"token_url": "auth.example.com/token"}, "invalid_url", "no absolute URL", "https://", id="no scheme"),
-    pytest.param({"token_url": "https:///token"}, "invalid_url", "no absolute URL", "https://", id="no host"),
-    pytest.param({"token_url": "https://[::1/t"}, "invalid_url", "no absolute URL", "https://", id="bracket"),
-    pytest.param({"token_url": "https://a.example:99999/"}, "invalid_url", "no absolute URL", "https://", id="port"),
-    pytest.param({"token_url": "https://a.example/t t"}, "invalid_url", "no absolute URL", "https://", id="space"),
-    pytest.param({"token_url": "https://a.example\\@b/"}, "invalid_url", "no absolute URL", "https://", id="backslash"),
+    pytest.param({"token_url": "http://127.0.0.1.evil.example/"}, "url_insecure", "token_url", "https", id="not local"),
+    pytest.param({"token_url": "ftp://a.example/t"}, "url_insecure", "token_url", "https://a.example/t", id="ftp"),
+    pytest.param({"token_url": "auth.example.com/token"}, "url_invalid", "no absolute URL", "https://", id="no scheme"),
+    pytest.param({"token_url": "https:///token"}, "url_invalid", "no absolute URL", "https://", id="no host"),
+    pytest.param({"token_url": "https://[::1/t"}, "url_invalid", "no absolute URL", "https://", id="bracket"),
+    pytest.param({"token_url": "https://a.example:99999/"}, "url_invalid", "no absolute URL", "https://", id="port"),
+    pytest.param({"token_url": "https://a.example/t t"}, "url_invalid", "no absolute URL", "https://", id="space"),
+    pytest.param({"token_url": "https://a.example\\@b/"}, "url_invalid", "no absolute URL", "https://", id="backslash"),
     pytest.param(
-        {"token_url": "https://\u0430pple.com/t"}, "invalid_url", "no absolute URL", "https://", id="look-alike"
+        {"token_url": "https://\u0430pple.com/t"}, "url_invalid", "no absolute URL", "https://", id="look-alike"
     ),
     pytest.param(
-        {"token_url": "https://a.example/t\n"}, "invalid_text", "control characters", "one line", id="newline"
+        {"token_url": "https://a.example/t\n"}, "text_invalid", "control characters", "one line", id="newline"
     ),
-    pytest.param({"token_url": "https://a.example/#x"}, "invalid_url", "fragment", '"https://a.example/"', id="hash"),
-    pytest.param({"token_url": "https://a.example/#"}, "invalid_url", "fragment", '"https://a.example/"', id="bare #"),
-    pytest.param({"token_url": "https://u:p@a.example/"}, "invalid_url", "user or password", "// to @", id="userinfo"),
-    pytest.param({"issuer": "https://a.example/?x=1"}, "invalid_url", "query", '"https://a.example/"', id="issuer"),
-    pytest.param({"api_base_url": "https://a.example?x"}, "invalid_url", "query", "https://a.example", id="base query"),
-    pytest.param({"redirect_uri": "myapp:/callback"}, "invalid_url", "no redirect URI", "127.0.0.1", id="short scheme"),
-    pytest.param({"redirect_uri": "http://a.example/"}, "insecure_url", "redirect_uri", "https://", id="http redirect"),
+    pytest.param({"token_url": "https://a.example/#x"}, "url_invalid", "fragment", '"https://a.example/"', id="hash"),
+    pytest.param({"token_url": "https://a.example/#"}, "url_invalid", "fragment", '"https://a.example/"', id="bare #"),
+    pytest.param({"token_url": "https://u:p@a.example/"}, "url_invalid", "user or password", "// to @", id="userinfo"),
+    pytest.param({"issuer": "https://a.example/?x=1"}, "url_invalid", "query", '"https://a.example/"', id="issuer"),
+    pytest.param({"api_base_url": "https://a.example?x"}, "url_invalid", "query", "https://a.example", id="base query"),
+    pytest.param({"redirect_uri": "myapp:/callback"}, "url_invalid", "no redirect URI", "127.0.0.1", id="short scheme"),
+    pytest.param({"redirect_uri": "http://a.example/"}, "url_insecure", "redirect_uri", "https://", id="http redirect"),
     pytest.param(
-        {"redirect_uri": "com.example.a:/c#x"}, "invalid_url", "redirect_uri", "127.0.0.1", id="redirect hash"
+        {"redirect_uri": "com.example.a:/c#x"}, "url_invalid", "redirect_uri", "127.0.0.1", id="redirect hash"
     ),
     pytest.param({"token_url": 5}, "field_type", "token_url is int", 'token_url="..."', id="URL is a number"),
     # secret ids
-    pytest.param({"secret_id": ""}, "missing_secret_id", "secret_id is empty", "crm-app-credentials", id="secret id"),
-    pytest.param({"token_secret_id": " "}, "missing_secret_id", "token_secret_id", "crm-oauth-token", id="token id"),
-    pytest.param({"secret_id": "a", "token_secret_id": "a"}, "duplicate_secret_id", "the same", "crm-oauth", id="same"),
+    pytest.param({"secret_id": ""}, "secret_id_missing", "secret_id is empty", "crm-app-credentials", id="secret id"),
+    pytest.param({"token_secret_id": " "}, "secret_id_missing", "token_secret_id", "crm-oauth-token", id="token id"),
+    pytest.param({"secret_id": "a", "token_secret_id": "a"}, "secret_id_duplicate", "the same", "crm-oauth", id="same"),
     # scopes
     pytest.param(
         {"scopes": "repo, read:user"}, "scopes_not_a_list", "one string", 'scopes=["repo", "read:user"]', id="string"
     ),
     pytest.param(
-        {"scopes": ["repo user"]}, "invalid_scope", "more than one", 'scopes=["repo", "user"]', id="two in one"
+        {"scopes": ["repo user"]}, "scopes_malformed", "more than one", 'scopes=["repo", "user"]', id="two in one"
     ),
     pytest.param(
-        {"scopes": ["a,b"], "scope_separator": ","}, "invalid_scope", "more than one", '["a", "b"]', id="comma"
+        {"scopes": ["a,b"], "scope_separator": ","}, "scopes_malformed", "more than one", '["a", "b"]', id="comma"
     ),
-    pytest.param({"scopes": ['a"b']}, "invalid_scope", "no scope may have", "documentation", id="quote"),
-    pytest.param({"scopes": [""]}, "invalid_text", "empty string", "scopes", id="empty scope"),
+    pytest.param({"scopes": ['a"b']}, "scopes_malformed", "no scope may have", "documentation", id="quote"),
+    pytest.param({"scopes": [""]}, "text_invalid", "empty string", "scopes", id="empty scope"),
     pytest.param({"scopes": [1]}, "field_type", "scopes is int", "scopes", id="number scope"),
     pytest.param({"scopes": 7}, "field_type", "list of strings", 'scopes=["..."]', id="scopes number"),
     pytest.param({"scopes": {"a": "b"}}, "field_type", "list of strings", 'scopes=["..."]', id="scopes table"),
-    pytest.param({"scope_separator": ""}, "invalid_text", "scope_separator is empty", 'scope_separator=" "', id="sep"),
+    pytest.param({"scope_separator": ""}, "text_invalid", "scope_separator is empty", 'scope_separator=" "', id="sep"),
     # hosts
     pytest.param(
         {"api_hosts": ["https://api.example.com/v1"]},
-        "invalid_host",
+        "host_invalid",
         "holds a URL",
         'api_hosts=["api.example.com"]',
         id="host is a URL",
     ),
-    pytest.param({"api_hosts": ["api.example.com/v1"]}, "invalid_host", "a URL", '["api.example.com"]', id="host path"),
-    pytest.param({"api_hosts": ["*"]}, "invalid_host", "no host name", "*.example.com", id="any host"),
-    pytest.param({"api_hosts": ["*.com"]}, "invalid_host", "too wide", "*.example.com", id="a whole top level"),
-    pytest.param({"api_hosts": ["api.*.com"]}, "invalid_host", "no host name", "*.example.com", id="star inside"),
-    pytest.param({"api_hosts": ["a_b!.com"]}, "invalid_host", "no host name", "*.example.com", id="bad host"),
-    pytest.param({"api_hosts": ["a.example:x"]}, "invalid_host", "no host name", "*.example.com", id="bad port"),
+    pytest.param({"api_hosts": ["api.example.com/v1"]}, "host_invalid", "a URL", '["api.example.com"]', id="host path"),
+    pytest.param({"api_hosts": ["*"]}, "host_invalid", "no host name", "*.example.com", id="any host"),
+    pytest.param({"api_hosts": ["*.com"]}, "host_invalid", "too wide", "*.example.com", id="a whole top level"),
+    pytest.param({"api_hosts": ["api.*.com"]}, "host_invalid", "no host name", "*.example.com", id="star inside"),
+    pytest.param({"api_hosts": ["a_b!.com"]}, "host_invalid", "no host name", "*.example.com", id="bad host"),
+    pytest.param({"api_hosts": ["a.example:x"]}, "host_invalid", "no host name", "*.example.com", id="bad port"),
     pytest.param({"api_hosts": "api.example.com"}, "field_type", "one string", '["api.example.com"]', id="host string"),
     # numbers, flags, words
-    pytest.param({"access_token_lifetime": -1}, "invalid_number", "is -1", "access_token_lifetime=3600", id="negative"),
-    pytest.param({"access_token_lifetime": 0}, "invalid_number", "is 0", "leave", id="zero life"),
-    pytest.param({"buffer": float("nan")}, "invalid_number", "buffer is nan", "buffer=3600", id="nan"),
-    pytest.param({"refresh_grace": float("inf")}, "invalid_number", "refresh_grace is inf", "3600", id="inf"),
+    pytest.param({"access_token_lifetime": -1}, "number_invalid", "is -1", "access_token_lifetime=3600", id="negative"),
+    pytest.param({"access_token_lifetime": 0}, "number_invalid", "is 0", "leave", id="zero life"),
+    pytest.param({"buffer": float("nan")}, "number_invalid", "buffer is nan", "buffer=3600", id="nan"),
+    pytest.param({"refresh_grace": float("inf")}, "number_invalid", "refresh_grace is inf", "3600", id="inf"),
     pytest.param({"buffer": "60"}, "field_type", "buffer is str", "buffer=3600", id="number as text"),
     pytest.param({"buffer": True}, "field_type", "buffer is bool", "buffer=3600", id="number as flag"),
     pytest.param({"pkce": "false"}, "field_type", "pkce is str", "pkce=False", id="flag as text"),
@@ -106,46 +106,46 @@ MISTAKES = [
     pytest.param({"rotates_refresh_token": "maybe"}, "field_type", "is str", "=True", id="tristate as text"),
     pytest.param(
         {"client_auth": "client_secret_bsaic"},
-        "invalid_choice",
+        "choice_invalid",
         'did you mean "client_secret_basic"',
         "one of",
         id="auth",
     ),
-    pytest.param({"grant": "password"}, "invalid_choice", "grant", "authorization_code", id="grant"),
-    pytest.param({"on_reuse": "explode"}, "invalid_choice", "on_reuse", "revoke_grant", id="reuse"),
+    pytest.param({"grant": "password"}, "choice_invalid", "grant", "authorization_code", id="grant"),
+    pytest.param({"on_reuse": "explode"}, "choice_invalid", "on_reuse", "revoke_grant", id="reuse"),
     pytest.param({"revocation_auth": 3}, "field_type", "revocation_auth is int", 'revocation_auth="', id="word type"),
     # tables
-    pytest.param({"additional_params": {"state": "x"}}, "reserved_parameter", '"state"', 'remove "state"', id="state"),
-    pytest.param({"additional_params": {"client_id": "x"}}, "reserved_parameter", '"client_id"', "remove", id="id"),
+    pytest.param({"additional_params": {"state": "x"}}, "parameter_reserved", '"state"', 'remove "state"', id="state"),
+    pytest.param({"additional_params": {"client_id": "x"}}, "parameter_reserved", '"client_id"', "remove", id="id"),
     pytest.param(
-        {"additional_params": {"Redirect_URI": "x"}}, "reserved_parameter", "Redirect_URI", "remove", id="uri"
+        {"additional_params": {"Redirect_URI": "x"}}, "parameter_reserved", "Redirect_URI", "remove", id="uri"
     ),
-    pytest.param({"additional_params": {"code_challenge": "x"}}, "reserved_parameter", "code_ch", "remove", id="pkce"),
-    pytest.param({"additional_params": {"response_type": "x"}}, "reserved_parameter", "response", "remove", id="type"),
-    pytest.param({"token_params": {"code": "x"}}, "reserved_parameter", "token_params", 'remove "code"', id="code"),
-    pytest.param({"refresh_params": {"client_secret": "x"}}, "reserved_parameter", "client_secret", "remove", id="cs"),
+    pytest.param({"additional_params": {"code_challenge": "x"}}, "parameter_reserved", "code_ch", "remove", id="pkce"),
+    pytest.param({"additional_params": {"response_type": "x"}}, "parameter_reserved", "response", "remove", id="type"),
+    pytest.param({"token_params": {"code": "x"}}, "parameter_reserved", "token_params", 'remove "code"', id="code"),
+    pytest.param({"refresh_params": {"client_secret": "x"}}, "parameter_reserved", "client_secret", "remove", id="cs"),
     pytest.param({"additional_params": {"a": 1}}, "field_type", "strings only", 'additional_params={"a": "1"}', id="1"),
     pytest.param({"additional_params": {"a": ["b"]}}, "field_type", "strings only", "additional_params={", id="list"),
     pytest.param({"additional_params": {5: "b"}}, "field_type", "strings only", 'additional_params={"5": "b"}', id="5"),
     pytest.param({"additional_params": "a=b"}, "field_type", "is str", "additional_params={", id="table as text"),
-    pytest.param({"api_headers": {"Authorization": "x"}}, "reserved_parameter", "Authorization", "remove", id="header"),
-    pytest.param({"api_headers": {"a b": "x"}}, "reserved_parameter", "a b", "remove", id="header name"),
-    pytest.param({"identity": {"mail": "x"}}, "invalid_choice", 'identity is "mail"', "email", id="identity"),
+    pytest.param({"api_headers": {"Authorization": "x"}}, "parameter_reserved", "Authorization", "remove", id="header"),
+    pytest.param({"api_headers": {"a b": "x"}}, "parameter_reserved", "a b", "remove", id="header name"),
+    pytest.param({"identity": {"mail": "x"}}, "choice_invalid", 'identity is "mail"', "email", id="identity"),
     # flows that cannot be
-    pytest.param({"client_auth": "none", "pkce": False}, "public_client", "without PKCE", "pkce=True", id="no PKCE"),
+    pytest.param({"client_auth": "none", "pkce": False}, "client_public", "without PKCE", "pkce=True", id="no PKCE"),
     pytest.param(
         {"grant": "client_credentials", "client_auth": "none"},
-        "public_client",
+        "client_public",
         "prove itself",
         'client_auth="client_secret_basic"',
         id="public client credentials",
     ),
     # presets and their parameters
-    pytest.param({"preset": "githup"}, "unknown_preset", 'did you mean "github"', "providers search", id="preset"),
-    pytest.param({"preset": "../github"}, "unknown_preset", "none of that name", "providers search", id="path"),
+    pytest.param({"preset": "githup"}, "preset_unknown", 'did you mean "github"', "providers search", id="preset"),
+    pytest.param({"preset": "../github"}, "preset_unknown", "none of that name", "providers search", id="path"),
     pytest.param({"preset": 4}, "field_type", "preset is not text", 'preset="github"', id="preset number"),
-    pytest.param({"token_url": "https://{shop}.example/t"}, "missing_param", '"shop"', 'params={"shop": "', id="param"),
-    pytest.param({"params": {"shop": "a"}}, "invalid_param", "of no URL", 'remove "shop"', id="unused param"),
+    pytest.param({"token_url": "https://{shop}.example/t"}, "param_missing", '"shop"', 'params={"shop": "', id="param"),
+    pytest.param({"params": {"shop": "a"}}, "param_invalid", "of no URL", 'remove "shop"', id="unused param"),
 ]
 
 
@@ -181,16 +181,16 @@ def test_no_mistake_repeats_a_secret() -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        pytest.param(None, "missing_name", id="none"),
-        pytest.param("", "missing_name", id="empty"),
-        pytest.param("   ", "missing_name", id="blank"),
-        pytest.param(7, "missing_name", id="number"),
-        pytest.param("my crm", "invalid_name", id="space"),
-        pytest.param("crm/eu", "invalid_name", id="slash"),
-        pytest.param("..", "invalid_name", id="dots"),
-        pytest.param("crm\n", "invalid_name", id="newline"),
-        pytest.param("ünï", "invalid_name", id="not ASCII"),
-        pytest.param("a" * 101, "invalid_name", id="too long"),
+        pytest.param(None, "name_missing", id="none"),
+        pytest.param("", "name_missing", id="empty"),
+        pytest.param("   ", "name_missing", id="blank"),
+        pytest.param(7, "name_missing", id="number"),
+        pytest.param("my crm", "name_invalid", id="space"),
+        pytest.param("crm/eu", "name_invalid", id="slash"),
+        pytest.param("..", "name_invalid", id="dots"),
+        pytest.param("crm\n", "name_invalid", id="newline"),
+        pytest.param("ünï", "name_invalid", id="not ASCII"),
+        pytest.param("a" * 101, "name_invalid", id="too long"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(name: object, code: str) -> None:

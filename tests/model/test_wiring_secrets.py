@@ -47,21 +47,21 @@ def test_declaring_a_secret_again_changes_nothing_and_otherwise_is_refused() -> 
     assert wiring.secret("api", schema=Account) is first
     with pytest.raises(ConfigurationError, match='secret "api"') as caught:
         wiring.secret("api")
-    assert caught.value.code == "duplicate_secret"
+    assert caught.value.code == "secret_duplicate"
     with pytest.raises(ConfigurationError, match='secret "other"') as caught:
         wiring.secret("other", secret_id="api")
-    assert caught.value.code == "duplicate_secret"
+    assert caught.value.code == "secret_duplicate"
     assert wiring.secrets() == (first,)
 
 
 @pytest.mark.parametrize(
     ("name", "fields", "code"),
     [
-        pytest.param("", {}, "missing_name", id="no name"),
-        pytest.param("a b", {}, "invalid_name", id="bad name"),
-        pytest.param("api", {"secret_id": ""}, "missing_secret_id", id="empty id"),
+        pytest.param("", {}, "name_missing", id="no name"),
+        pytest.param("a b", {}, "name_invalid", id="bad name"),
+        pytest.param("api", {"secret_id": ""}, "secret_id_missing", id="empty id"),
         pytest.param("api", {"schema": dict}, "field_type", id="schema of another kind"),
-        pytest.param("api", {"colour": "red"}, "unknown_field", id="unknown field"),
+        pytest.param("api", {"colour": "red"}, "field_unknown", id="unknown field"),
     ],
 )
 def test_a_mistake_in_a_secret_is_told(name: str, fields: dict[str, Any], code: str) -> None:

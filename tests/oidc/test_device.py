@@ -152,4 +152,4 @@ def test_nobody_signs_in_for_an_app(program: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         program.valet.authorize("service")
 
-    assert caught.value.code == "no_consent"
+    assert caught.value.code == "consent_not_needed"

@@ -56,9 +56,9 @@ def test_a_callback_counts_once(program: Any, person: Any) -> None:
     ("change", "code"),
     [
         pytest.param(lambda url: url.replace("state=", "state=x"), "state_mismatch", id="other state"),
-        pytest.param(lambda url: url.replace(":8421/", ":8422/"), "redirect_mismatch", id="other port"),
+        pytest.param(lambda url: url.replace(":8421/", ":8422/"), "callback_mismatch", id="other port"),
         pytest.param(
-            lambda url: url.replace("/callback/basic", "/callback/post"), "redirect_mismatch", id="other path"
+            lambda url: url.replace("/callback/basic", "/callback/post"), "callback_mismatch", id="other path"
         ),
     ],
 )

@@ -157,7 +157,7 @@ def test_nothing_declared_replaces_a_parameter_of_the_protocol(name: str, place:
 
 @pytest.mark.parametrize(
     ("address", "code"),
-    [("", "url_missing"), ("http://as.example/a", "insecure_url"), ("as.example/a", "bad_url")],
+    [("", "url_missing"), ("http://as.example/a", "url_insecure"), ("as.example/a", "url_invalid")],
 )
 def test_a_browser_is_sent_to_https_only(address: str, code: str) -> None:
     with pytest.raises(ConfigurationError, match="authorization_url") as caught:

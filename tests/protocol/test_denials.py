@@ -33,6 +33,18 @@ def params(error: str, description: str = "") -> CallbackParams:
             id="the sentence of the RFC tells nothing",
         ),
         pytest.param("consent_required", "", "by_admin", id="consent_required"),
+        pytest.param("admin_consent_required", "", "by_admin", id="admin_consent_required"),
+        pytest.param("admin_approval_required", "", "by_admin", id="admin_approval_required"),
+        pytest.param("OAUTH_APP_BLOCKED", "this app is blocked", "by_admin", id="Salesforce: blocked"),
+        pytest.param("OAUTH_APP_ACCESS_DENIED", "", "by_admin", id="Salesforce: not approved"),
+        pytest.param("approval_required", "", "approval_pending", id="approval_required"),
+        pytest.param("pending_approval", "", "approval_pending", id="pending_approval"),
+        pytest.param(
+            "admin_consent_required",
+            "Your request has been sent to the admins",
+            "approval_pending",
+            id="required, and asked for",
+        ),
         pytest.param("admin_policy_enforced", "", "by_admin", id="Google: policy"),
         pytest.param("org_internal", "", "by_admin", id="Google: internal app"),
         pytest.param(

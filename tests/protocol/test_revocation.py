@@ -153,7 +153,7 @@ def test_some_want_nothing_but_the_bearer() -> None:
     ("credential", "app", "code"),
     [
         (replace(SITE, revocation_url=""), APP, "url_missing"),
-        (replace(SITE, revocation_url="http://as.example/revoke"), APP, "insecure_url"),
+        (replace(SITE, revocation_url="http://as.example/revoke"), APP, "url_insecure"),
         (SITE, AppCredentials(client_id="app"), "client_secret_missing"),
         (replace(SITE, revocation_auth="client_secret_bearer"), AppCredentials(client_id="a"), "client_secret_missing"),
         (SITE, AppCredentials(client_id=""), "client_id_missing"),

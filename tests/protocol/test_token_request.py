@@ -92,7 +92,7 @@ def test_a_public_app_has_no_token_of_its_own() -> None:
     with pytest.raises(ConfigurationError, match="client_auth is 'none'") as caught:
         client_credentials_request(PUBLIC, APP, scope=())
 
-    assert caught.value.code == "public_client"
+    assert caught.value.code == "client_public"
     assert "'site'" in caught.value.hint
 
 
@@ -169,8 +169,8 @@ def test_some_providers_want_another_accept_header() -> None:
     ("url", "code_"),
     [
         pytest.param("", "url_missing", id="none declared"),
-        pytest.param("http://as.example/token", "insecure_url", id="plain http"),
-        pytest.param("ftp://as.example/token", "bad_url", id="no web URL"),
+        pytest.param("http://as.example/token", "url_insecure", id="plain http"),
+        pytest.param("ftp://as.example/token", "url_invalid", id="no web URL"),
     ],
 )
 def test_nothing_is_made_for_an_endpoint_that_is_not_https(url: str, code_: str) -> None:

@@ -184,13 +184,13 @@ def test_https_and_this_machine_pass(url: str) -> None:
     ("url", "code"),
     [
         pytest.param("", "url_missing", id="nothing"),
-        pytest.param("http://as.example/t", "insecure_url", id="http"),
-        pytest.param("http://user:planted@as.example/t?key=planted", "bad_url", id="userinfo"),
-        pytest.param("http://as.example/t?key=planted", "insecure_url", id="a secret in the query"),
-        pytest.param("as.example/t", "bad_url", id="no scheme"),
-        pytest.param("https://", "bad_url", id="no host"),
-        pytest.param("https://as example/t", "bad_url", id="a space"),
-        pytest.param("file:///etc/passwd", "bad_url", id="a file"),
+        pytest.param("http://as.example/t", "url_insecure", id="http"),
+        pytest.param("http://user:planted@as.example/t?key=planted", "url_invalid", id="userinfo"),
+        pytest.param("http://as.example/t?key=planted", "url_insecure", id="a secret in the query"),
+        pytest.param("as.example/t", "url_invalid", id="no scheme"),
+        pytest.param("https://", "url_invalid", id="no host"),
+        pytest.param("https://as example/t", "url_invalid", id="a space"),
+        pytest.param("file:///etc/passwd", "url_invalid", id="a file"),
     ],
 )
 def test_anything_else_is_refused_by_field_and_name(url: str, code: str) -> None:
@@ -220,7 +220,7 @@ def test_what_has_no_origin(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         origin(url)
 
-    assert caught.value.code == "bad_url"
+    assert caught.value.code == "url_invalid"
 
 
 # -- a credential's hosts -------------------------------------------------------------------------------------------
@@ -276,14 +276,14 @@ def test_a_host_without_a_scheme_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         join("https://api.example.com", url)
 
-    assert caught.value.code == "bad_url"
+    assert caught.value.code == "url_invalid"
 
 
 def test_a_relative_url_needs_a_base() -> None:
     with pytest.raises(ConfigurationError, match="api_base_url") as caught:
         join("", "/user?token=planted")
 
-    assert caught.value.code == "no_base_url"
+    assert caught.value.code == "base_url_missing"
     assert "planted" not in str(caught.value)
 
 

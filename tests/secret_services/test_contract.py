@@ -150,7 +150,7 @@ def test_a_service_that_only_reads_says_so(make: Make) -> None:
     for use in (lambda: service.set("plain", "planted-value"), lambda: service.delete("plain")):
         with pytest.raises(ConfigurationError) as caught:
             use()
-        assert caught.value.code == "read_only"
+        assert caught.value.code == "place_read_only"
         assert "PLAIN" in caught.value.hint
         assert "planted-value" not in str(caught.value) + caught.value.hint
     assert service.get("plain") == VALUES["plain"]

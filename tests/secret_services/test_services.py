@@ -93,5 +93,5 @@ def test_other_names_are_looked_up_among_the_plugins(monkeypatch: pytest.MonkeyP
 def test_an_unknown_name_is_told() -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_secrets("hashicorp:secret")
-    assert caught.value.code == "unknown_secret_service"
+    assert caught.value.code == "secret_service_unknown"
     assert "hashicorp" in str(caught.value)

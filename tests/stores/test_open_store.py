@@ -128,10 +128,10 @@ def test_a_user_without_home_folder_is_told_what_to_do(monkeypatch: pytest.Monke
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     code, _, hint = refusal(open_store)
-    assert code == "no_home"
+    assert code == "home_missing"
     assert "VALETKEY_HOME" in hint
     monkeypatch.setenv("VALETKEY_HOME", "~/keys")
-    assert refusal(open_store)[0] == "no_home"
+    assert refusal(open_store)[0] == "home_missing"
 
 
 @pytest.mark.parametrize("below", ["file", "file/folder"])
@@ -139,7 +139,7 @@ def test_a_home_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("VALETKEY_HOME", str(tmp_path / below / "home"))
     code, text, hint = refusal(open_store)
-    assert code == "no_home"
+    assert code == "home_missing"
     assert str(tmp_path / below) in text
     assert "VALETKEY_HOME" in hint
 
@@ -150,7 +150,7 @@ def test_a_home_folder_that_may_not_be_made(
     open_folder.chmod(0o555)
     monkeypatch.setenv("VALETKEY_HOME", str(open_folder / "home"))
     code, text, _ = as_plain_user(lambda: refusal(open_store))
-    assert code == "no_home"
+    assert code == "home_missing"
     assert "Permission denied" in text
 
 
@@ -175,7 +175,7 @@ def test_a_sqlite_url_without_a_file_is_refused(url: str) -> None:
 def test_a_scheme_that_nothing_serves_is_named_and_the_password_is_not(url: str) -> None:
     code, text, hint = refusal(lambda: open_store(url))
     scheme = url.partition(":")[0]
-    assert code == "unknown_store"
+    assert code == "store_unknown"
     assert f"{scheme}:" in text
     assert "memory, sqlite" in text
     assert scheme in hint

@@ -33,7 +33,7 @@ def test_any_other_text_is_a_bad_cursor(text: str) -> None:
     try:
         position = _cursor.decode(text)
     except ConfigurationError as error:
-        assert error.code == "bad_cursor"  # noqa: PT017
+        assert error.code == "cursor_invalid"  # noqa: PT017
     else:
         assert all(isinstance(part, str) for part in position)
 

@@ -143,7 +143,7 @@ def test_only_side_facts_can_be_noted(store: SQLiteStore) -> None:
 @pytest.mark.parametrize("owner", ["\ud800", "a\udcff"])
 def test_text_that_is_no_text_is_refused(store: SQLiteStore, owner: str) -> None:
     kind, code, text, hint = trouble(lambda: store.create(replace(blank(), key=at("github", owner))))
-    assert (kind, code) == ("ConfigurationError", "bad_text")
+    assert (kind, code) == ("ConfigurationError", "text_invalid")
     assert (text + hint).encode()
     assert store.list(Query(env=ENV)).items == ()
 
@@ -151,7 +151,7 @@ def test_text_that_is_no_text_is_refused(store: SQLiteStore, owner: str) -> None
 def test_a_bad_cursor_says_what_to_do(store: SQLiteStore) -> None:
     with pytest.raises(ConfigurationError) as caught:
         store.list(Query(env=ENV), cursor="bad")
-    assert caught.value.code == "bad_cursor"
+    assert caught.value.code == "cursor_invalid"
     assert caught.value.hint
 
 

@@ -74,6 +74,7 @@ def _with_fields(function: Any) -> Any:
 @command(
     "add",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey app add github",
         "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < file",
@@ -135,7 +136,9 @@ def _declared(session: Session, name: str, given: Mapping[str, Any]) -> tuple[OA
             options = ", ".join(f"--{field.replace('_', '-')}" for field in given)
             where = "valetkey.toml" if known.source == "file" else "the program"
             msg = f"{name} is declared in {where}, which {options} cannot change"
-            raise Stop(msg, code="declared_elsewhere", hint=f"change it in {where}, or leave the options away")
+            raise Stop(
+                msg, code="credential_declared_elsewhere", hint=f"change it in {where}, or leave the options away"
+            )
         return known, _preset(known.preset)
     before = to_declaration(known) if known is not None else {}
     return _made(name, {field: value for field, value in before.items() if field != "source"}, given)
@@ -145,7 +148,7 @@ def _known(session: Session, name: str) -> OAuth2Credential | None:
     try:
         return session.core.credential(name)
     except ConfigurationError as error:
-        if error.code != "unknown_credential":
+        if error.code != "credential_unknown":
             raise
         return None
 
@@ -178,7 +181,7 @@ def _same_name(name: str) -> str:
     msg = f'nobody declared "{clean(name, 60)}", and there is no provider of that name{did_you_mean(name, known)}'
     options, when = _BY_HAND
     hint = f"add --preset PROVIDER (valetkey providers list), or {options} {when}"
-    raise Stop(msg, code="unknown_credential", hint=hint)
+    raise Stop(msg, code="credential_unknown", hint=hint)
 
 
 def _preset(preset_id: str) -> Preset | None:
@@ -241,7 +244,7 @@ def _secret(label: str, *, secret_stdin: bool) -> str:
     if not at_hand():
         msg = f"{label} is needed, and there is nobody to ask"
         hint = "pipe it in and add --secret-stdin; or add --public if there is none"
-        raise Stop(msg, code="nobody_to_ask", hint=hint)
+        raise Stop(msg, code="terminal_missing", hint=hint)
     return ask_hidden(f"{label} (hidden; empty for a public client)")
 
 

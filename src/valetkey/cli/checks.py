@@ -7,13 +7,14 @@ import os
 import sqlite3
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-from valetkey.cli.output import ago, count, span
+from valetkey.cli.output import ahead, count, span
 from valetkey.cli.session import Session
 from valetkey.errors import ConfigurationError, DecryptionFailed, clean
 from valetkey.model.connections import ConnectionKey, Query, Status
@@ -111,13 +112,17 @@ def _place(place: str) -> tuple[str, int | None]:
 
 
 def declarations(session: Session) -> Iterator[Finding]:
-    """Look at what is declared, and whether each has its app."""
+    """Look at what is declared."""
     declared = session.core.credentials()
     if not declared:
         yield Finding("ok", "declarations", "nothing is declared yet", "valetkey app add github, or valetkey practice")
         return
     yield Finding("ok", "declarations", ", ".join(credential.name for credential in declared))
-    for credential in declared:
+
+
+def apps(session: Session) -> Iterator[Finding]:
+    """Look at whether each that is declared has its app."""
+    for credential in session.core.credentials():
         yield from _app(session, credential)
 
 
@@ -134,27 +139,34 @@ def _app(session: Session, credential: OAuth2Credential) -> Iterator[Finding]:
     state = app_state(session.core.world, session.core.env, credential)
     if state is not None and state.body.get("fingerprint") == app.fingerprint():
         why = clean(state.body.get("error") or "no reason given")
-        since = ago(float(state.body.get("since") or 0), session.core.clock.now())
+        long = span(session.core.clock.now() - float(state.body.get("since") or 0))
         hint = f"check its client id and secret, then: valetkey app add {credential.name}"
-        yield Finding("fail", what, f"the provider has not accepted it since {since} ({why})", hint)
+        yield Finding("fail", what, f"the provider has not accepted it for {long} ({why})", hint)
 
 
 def connections(session: Session) -> Iterator[Finding]:
-    """Look at each connection."""
-    well = seen = 0
+    """Look at each connection, and count them by state."""
+    states: Counter[str] = Counter()
+    worst: Level = "ok"
     cursor: str | None = None
-    while seen < _LOOKED_AT:
+    while states.total() < _LOOKED_AT:
         page = session.statuses(Query(env=session.core.env), cursor, _PAGE)
         for status in page:
-            seen += 1
-            well += status.state == "connected"
-            yield from _connection(session, status)
+            states[status.state] += 1
+            for finding in _connection(session, status):
+                worst = "warn"  # how bad each is stands at each
+                yield finding
         cursor = page.cursor
         if cursor is None:
             break
-    more = f" of the first {_LOOKED_AT}" if cursor else ""
-    text = f"{well} of {count(seen, 'connection')} connected{more}" if seen else "nothing is connected yet"
-    yield Finding("ok", "connections", text)
+    yield Finding(worst, "connections", _counted(states, more=cursor is not None))
+
+
+def _counted(states: Counter[str], *, more: bool) -> str:
+    if not states:
+        return "nothing is connected yet"
+    counted = ", ".join(f"{number} {state}" for state, number in states.most_common())
+    return f"of the first {states.total()}: {counted}" if more else counted
 
 
 def _connection(session: Session, status: Status) -> Iterator[Finding]:
@@ -170,23 +182,22 @@ def _connection(session: Session, status: Status) -> Iterator[Finding]:
     words = {
         "needs_reauth": why(status.reason, credential),
         "app_error": f"its app cannot be used ({status.reason})",
-        "refresh_failing": f"refreshing fails ({status.reason or 'no answer'}); it is tried again",
-        "expires_soon": f"it ends {ago(status.refresh_expires_at or status.expires_at, now)}",
+        "refresh_failing": f"refreshing fails ({status.reason or 'no answer'})",
+        "expires_soon": _ends(status.refresh_expires_at or status.expires_at, now),
     }
     name = str(ConnectionKey(connection.env, connection.credential, connection.owner, connection.account))
     yield Finding(level, clean(name), clean(words[status.state]), status.hint.removeprefix("run: "))
 
 
-def _damage(session: Session, status: Status) -> Iterator[Finding]:
-    """Try to open the grant: that it is damaged shows nowhere else before it is needed."""
-    from valetkey.engine.world import open_grant  # noqa: PLC0415
+def _ends(at: float | None, now: float) -> str:
+    return "it ends soon" if at is None else f"it {'ends' if at > now else 'ended'} {ahead(at, now)}"
 
-    try:
-        record = session.core.store.load(status.connection.key)
-        if record is not None:
-            open_grant(session.core.world, record)
-    except DecryptionFailed as error:
-        if error.code == "sealed_broken":  # trouble with the key was told already, once
+
+def _damage(session: Session, status: Status) -> Iterator[Finding]:
+    """Try to open the grant."""
+    with contextlib.suppress(DecryptionFailed):  # trouble with the key was told already, once
+        error = session.damage(status.connection.key)
+        if error is not None:
             yield Finding("fail", clean(status.connection.key), clean(error, 500), error.hint)
 
 

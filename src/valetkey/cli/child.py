@@ -57,6 +57,7 @@ def _as_split(made: Command) -> Command:
 @_as_split
 @command(
     "exec",
+    makes_store=True,
     examples=(
         "valetkey exec github -- gh repo list              # GITHUB_TOKEN",
         "valetkey exec github slack -- python report.py    # and SLACK_TOKEN",
@@ -109,4 +110,4 @@ def _become(words: Sequence[str], environment: dict[str, str]) -> NoReturn:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         msg = f"{words[0]!r} did not start: {why}"
-        raise Stop(msg, code="not_started", hint="check its name, and that it can be executed") from error
+        raise Stop(msg, code="program_not_started", hint="check its name, and that it can be executed") from error

@@ -111,7 +111,16 @@ class _Shown(click.Command):
 
 
 class Command(_Shown):
-    """A command that works."""
+    """A command that works; `makes_store`: also where a store is named that is not there yet."""
+
+    def __init__(self, *args: Any, makes_store: bool = False, **kwargs: Any) -> None:
+        self._makes_store = makes_store
+        super().__init__(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        ctx.ensure_object(Session).makes_store = self._makes_store
+        return super().invoke(ctx)
 
 
 class Group(_Shown, click.Group):
@@ -124,9 +133,11 @@ class Group(_Shown, click.Group):
         self.format_commands(ctx, formatter)
 
 
-def command(name: str, *, examples: Sequence[str] = (), json: bool = False) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function; `json`: it takes ``--json``."""
-    return click.command(name, cls=Command, examples=examples, json=json)
+def command(
+    name: str, *, examples: Sequence[str] = (), json: bool = False, makes_store: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function; `json`: it takes ``--json``; `makes_store`: see `Command`."""
+    return click.command(name, cls=Command, examples=examples, json=json, makes_store=makes_store)
 
 
 def group(name: str) -> Callable[[Callable[..., Any]], Group]:

@@ -11,7 +11,7 @@ from valetkey.cli.commands import command, credential_argument, pass_session, wh
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
-from valetkey.cli.terminal import out, paint, say, warn
+from valetkey.cli.terminal import out, paint, say, stdout_is_ours, warn
 from valetkey.errors import ConnectError, clean
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LONGEST_WAIT: Final = 600
 @command(
     "connect",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey connect github             # opens your browser",
         "valetkey connect github --device    # shows a code to enter anywhere",
@@ -75,7 +76,8 @@ def connect(
     if device or paste or credential.grant == "client_credentials":
         status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
     else:
-        _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
+        with stdout_is_ours():
+            _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
         status = session.core.status(key)
     _tell(session, credential, status)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import click
@@ -16,6 +16,8 @@ from valetkey.cli.session import Session
 from valetkey.cli.terminal import Kind, out, paint, say, terminal_width, width
 from valetkey.errors import ValetkeyError
 
+_SEALED: Final = ("apps", "connections")
+"""What cannot be looked at without the key: to say so for each would bury the one thing to do."""
 _COLOURS: Final[dict[Level, Kind]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 
@@ -46,18 +48,30 @@ def _findings(session: Session, *, online: bool) -> Iterator[Finding]:
         ("store", checks.store),
         ("key", checks.key),
         ("declarations", checks.declarations),
+        ("apps", checks.apps),
         ("connections", checks.connections),
         ("network", checks.network),
         *([("clock", checks.clock)] if online else []),
     ]
+    failed: set[str] = set()
     for what, check in look:
-        try:
-            yield from check(session)
-        except ValetkeyError as error:
-            trouble = told(error)
-            yield Finding("fail", what, trouble.message, trouble.hint)
-            if what == "store":
-                return
+        if "key" in failed and what in _SEALED:
+            yield Finding("warn", what, "not looked at: no key")
+            continue
+        for finding in _found(session, what, check):
+            yield finding
+            if finding.level == "fail":
+                failed.add(finding.what)
+        if "store" in failed and what == "store":
+            return
+
+
+def _found(session: Session, what: str, check: Callable[[Session], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check(session)
+    except ValetkeyError as error:
+        trouble = told(error)
+        yield Finding("fail", what, trouble.message, trouble.hint)
 
 
 def _write(finding: Finding) -> None:

@@ -69,7 +69,7 @@ def _id_of(session: Session, key: ConnectionKey) -> str:
     record = session.core.store.load(key)
     if record is None:
         msg = f"there is no connection {key}, so nothing happened to it"
-        raise Stop(msg, code="no_such_connection", hint="see: valetkey connections")
+        raise Stop(msg, code="connection_unknown", hint="see: valetkey connections")
     return record.id
 
 

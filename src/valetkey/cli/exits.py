@@ -69,7 +69,7 @@ _BY_CODE: Final = {
     "key_unwritable": STORE,
     "key_invalid": STORE,
     "keyring_unavailable": STORE,
-    "wrong_key": STORE,
+    "key_wrong": STORE,
     # errors of connecting that nobody at a browser can mend
     "port_in_use": USAGE,
     "port_unusable": USAGE,
@@ -82,7 +82,7 @@ _AT_SHELL: Final = {
     "owner_required": "say whose it is with --owner ID",
     "owner_invalid": "give --owner an id that is not empty, or leave it away for the program's own",
     "account_invalid": "give --account a short text, or leave it away for the only account",
-    "no_browser": "connect with --device or --paste",
+    "browser_missing": "connect with --device or --paste",
     "host_not_allowed": "if it is meant: valetkey app add NAME --api-host HOST, or api_hosts where it is declared",
 }
 """Next steps for people at a shell, where the library's own are lines of Python."""
@@ -173,10 +173,12 @@ def _of_system(error: BaseException) -> Told | None:
         return None
     why = error.strerror or type(error).__name__
     if is_of_output(error):
-        return Told(USAGE, "output", f"the output cannot be written: {why}", "make room, or write somewhere else")
+        return Told(
+            USAGE, "output_unwritable", f"the output cannot be written: {why}", "make room, or write somewhere else"
+        )
     if error.filename is None:
         return None
-    return Told(USAGE, "file", f"{clean(error.filename)}: {why}", "check the path and its mode")
+    return Told(USAGE, "file_unusable", f"{clean(error.filename)}: {why}", "check the path and its mode")
 
 
 def is_of_output(error: BaseException) -> bool:

@@ -119,7 +119,9 @@ def new(file: str | None, *, reveal: bool) -> None:
 
     if file is None and is_terminal(sys.stdout) and not reveal:
         msg = "a key is not printed to a terminal"
-        raise Stop(msg, code="terminal", hint="valetkey key new FILE makes a file; --reveal prints it all the same")
+        raise Stop(
+            msg, code="output_is_terminal", hint="valetkey key new FILE makes a file; --reveal prints it all the same"
+        )
     made = new_key()
     if file is None:
         out(made.secret.reveal())

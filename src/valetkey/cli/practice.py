@@ -30,6 +30,7 @@ _SLICE: Final = 0.5
 
 @command(
     NAME,
+    makes_store=True,
     examples=(
         "valetkey practice                  # and in another terminal, what it says",
         "valetkey practice --lifetime 90    # watch tokens being refreshed",
@@ -111,7 +112,7 @@ def _refuse_taken(session: Session) -> None:
     try:
         known = session.core.credential(NAME)
     except ConfigurationError as error:
-        if error.code != "unknown_credential":
+        if error.code != "credential_unknown":
             raise
         return
     if known.source != "command":

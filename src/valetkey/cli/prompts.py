@@ -23,13 +23,13 @@ def ask(prompt: str, *, otherwise: str) -> str:
     """
     if not at_hand():
         msg = f"{prompt} is needed, and there is nobody to ask"
-        raise Stop(msg, code="nobody_to_ask", hint=f"give it with {otherwise}")
+        raise Stop(msg, code="terminal_missing", hint=f"give it with {otherwise}")
     sys.stderr.write(f"{prompt}: ")
     sys.stderr.flush()
     entered = sys.stdin.readline().strip()
     if not entered:
         msg = f"{prompt} is needed, and nothing was entered"
-        raise Stop(msg, code="nothing_entered", hint=f"enter it, or give it with {otherwise}")
+        raise Stop(msg, code="entry_empty", hint=f"enter it, or give it with {otherwise}")
     return entered
 
 
@@ -53,10 +53,10 @@ def read_stdin() -> str:
         text.encode()  # where stdin lets odd bytes through, they show here
     except UnicodeError:
         msg = "what comes on stdin is not UTF-8 text"
-        raise Stop(msg, code="not_text", hint="encode it first, in base64 for example") from None
+        raise Stop(msg, code="input_not_text", hint="encode it first, in base64 for example") from None
     if len(text) > _LONGEST:
         msg = "what comes on stdin is longer than 1 MiB"
-        raise Stop(msg, code="too_long", hint="give the value itself")
+        raise Stop(msg, code="input_too_long", hint="give the value itself")
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -70,9 +70,9 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not at_hand():
         msg = f"nothing was changed, for there is nobody to ask: {question}"
-        raise Stop(msg, code="nobody_to_ask", hint="if it is meant, add --yes")
+        raise Stop(msg, code="terminal_missing", hint="if it is meant, add --yes")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         msg = "not confirmed; nothing was changed"
-        raise Stop(msg, code="not_confirmed", status=1)
+        raise Stop(msg, code="confirmation_missing", status=1)

@@ -26,6 +26,7 @@ _JSON: Final = "application/json"
 
 @command(
     "request",
+    makes_store=True,
     examples=(
         "valetkey request github /user | jq .login",
         'valetkey request github POST /user/repos --json-body -d \'{"name": "new"}\'',

@@ -32,6 +32,7 @@ def secret() -> None:
 @secret.command(
     "set",
     json=True,
+    makes_store=True,
     examples=("valetkey secret set stripe-webhook", "openssl rand -hex 32 | valetkey secret set stripe-webhook"),
 )
 @click.argument("secret_id", metavar="ID")
@@ -44,7 +45,7 @@ def set_(session: Session, *, secret_id: str) -> None:
     value = ask_hidden(f"Value of {secret_id} (hidden)")
     if not value:
         msg = "the value is empty"
-        raise Stop(msg, code="nothing_entered", hint=f"to remove it: valetkey secret delete {secret_id}")
+        raise Stop(msg, code="entry_empty", hint=f"to remove it: valetkey secret delete {secret_id}")
     text = _checked(session, secret_id, value)
     session.desk.secrets().set(secret_id, text)
     fingerprint = session.core.vault.fingerprint(text)
@@ -68,7 +69,7 @@ def get(session: Session, *, secret_id: str, reveal: bool, yes: bool) -> None:
     value = session.desk.secrets().get(secret_id)
     if value is None:
         msg = f'there is no secret "{clean(secret_id)}"'
-        raise Stop(msg, code="no_such_secret", hint="see: valetkey secret list")
+        raise Stop(msg, code="secret_missing", hint="see: valetkey secret list")
     if reveal and is_terminal(sys.stdout):
         confirm(f"Show {clean(secret_id)} on this terminal?", yes=yes)
     fingerprint = session.core.vault.fingerprint(value)

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from valetkey.client import OAuth2Client
     from valetkey.core import Core
     from valetkey.desk import Desk
+    from valetkey.errors import DecryptionFailed
     from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.wiring import SecretDeclaration
     from valetkey.source import TokenSource
 
-UNDECLARED: Final = "unknown_credential"
+UNDECLARED: Final = "credential_unknown"
+BROKEN: Final = "sealed_broken"
+"""The error of one grant that cannot be opened while others can."""
 
 
 @dataclass(slots=True)
@@ -28,20 +31,31 @@ class Session:
         store: Where the store is; None: the embedded one.
         key: Where the master key is; None: as the environment says, else beside the store.
         json: Whether answers are JSON objects.
+        makes_store: Whether a store that was named and is not there is made: not by commands that only look, or a
+            mistyped path would look like lost connections.
     """
 
     env: str | None = None
     store: str | None = None
     key: str | None = None
     json: bool = False
+    makes_store: bool = False
     _core: Core | None = field(default=None, repr=False)
 
     @property
     def core(self) -> Core:
-        """The inside of the valet."""
+        """The inside of the valet.
+
+        Raises:
+            StoreUnavailable: The store was named, is not there, and this command makes none (``store_missing``).
+        """
         if self._core is None:
             from valetkey.core import Core  # noqa: PLC0415 - not for --help
 
+            if self.store is not None and not self.makes_store:
+                from valetkey.stores import demand_store  # noqa: PLC0415
+
+                demand_store(self.store)
             self._core = Core(self.store, env=self.env, key=self.key, actor="command", one_shot=True)
         return self._core
 
@@ -136,6 +150,25 @@ class Session:
                 raise
             stub = self.known(record.key.credential)
             return status_of(record.key, record, stub, now=self.core.clock.now(), app_error=UNDECLARED)
+
+    def damage(self, key: ConnectionKey) -> DecryptionFailed | None:
+        """Return why the grant of a connection cannot be opened, None where it can: it shows nowhere else before use.
+
+        Raises:
+            DecryptionFailed: No grant can be opened: the key is missing, or another one.
+        """
+        from valetkey.engine.world import open_grant  # noqa: PLC0415
+        from valetkey.errors import DecryptionFailed  # noqa: PLC0415
+
+        record = self.core.store.load(key)
+        try:
+            if record is not None:
+                open_grant(self.core.world, record)
+        except DecryptionFailed as error:
+            if error.code != BROKEN:
+                raise
+            return error
+        return None
 
     def close(self) -> None:
         """Wait for what is under way, and let go of all handles."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import click
@@ -10,9 +11,10 @@ from valetkey.cli.commands import command, pass_session, whose
 from valetkey.cli.completion import complete_credentials
 from valetkey.cli.exits import NOT_WELL, OK
 from valetkey.cli.output import Column, Table, ago, ahead, count, emit
-from valetkey.cli.session import Session
+from valetkey.cli.session import BROKEN, Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.terminal import Kind, say
+from valetkey.engine.status import DAMAGED as BROKEN_ROW
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Connection, ConnectionKey, Query, State, Status, StoredState
 from valetkey.model.credentials import OAuth2Credential
@@ -43,7 +45,8 @@ _SHORT: Final = {
     "lost_in_rotation": "an answer was lost",
     "reuse_detected": "a token was used twice",
     "key_lost": "its key is lost",
-    "row_corrupt": "its row is damaged",
+    BROKEN_ROW: "its row is damaged",
+    BROKEN: "it cannot be opened",
     "unknown": "no longer accepted",
 }
 _AT_REST: Final = ("pending", "disconnected")
@@ -80,10 +83,12 @@ _PAGE: Final = 200
 def status(session: Session, *, name: str | None, owner: str | None, account: str, check: bool) -> int:
     """Show what is connected, how it is, and what to do about what is not well.
 
-    Looking changes nothing and asks no provider.  With --check, connections that were never made or were disconnected
-    count only where NAME is given.
+    Looking changes nothing and asks no provider.  With --check each grant is opened too, for damage shows only then;
+    and connections that were never made or were disconnected count only where NAME is given.
     """
     found, more = _wanted(session, name, owner, account)
+    if check:
+        found = [_opened(session, one) for one in found]
     if session.json:
         emit({"connections": [of_status(one) for one in found], "more": more})
     elif found:
@@ -185,11 +190,11 @@ def expiry(session: Session, one: Status, now: float) -> str:
 def _last_refresh(session: Session, one: Status, now: float) -> str:
     if one.state == "needs_reauth":
         why = _SHORT.get(one.reason, _SHORT["unknown"])
-        at = _refused_at(session, one)
+        at = None if one.reason in {BROKEN, BROKEN_ROW} else _refused_at(session, one)
         return f"refused {ago(at, now)}: {why}" if at else why
     if one.state == "refresh_failing":
-        again = f", next try {ahead(one.next_try_at, now)}" if (one.next_try_at or 0) > now else ""
-        return f"failing{again}"
+        waits = (one.next_try_at or now) - now
+        return "failing, next try on use" + (f", {ahead(one.next_try_at, now)}" if waits >= 1 else "")
     return ago(one.last_refresh_at, now)
 
 
@@ -198,6 +203,14 @@ def _refused_at(session: Session, one: Status) -> float | None:
         env=one.connection.env, connection_id=one.connection.id, limit=20, newest_first=True
     )
     return next((event.at for event in events if event.kind == "needs_reauth"), None)
+
+
+def _opened(session: Session, one: Status) -> Status:
+    """Return the status with what opening the grant shows."""
+    error = session.damage(one.connection.key) if one.connection.id and one.reason != BROKEN_ROW else None
+    if error is None:
+        return one
+    return replace(one, state="needs_reauth", reason=error.code, hint=error.hint)
 
 
 def _verdict(found: list[Status], *, named: bool) -> int:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final, Literal, TextIO
 
 Kind = Literal["good", "warn", "bad", "dim", "bold"]
 _CODES: Final[dict[Kind, str]] = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
 _FALLBACK_WIDTH: Final = 80
+_STDOUT, _STDERR = 1, 2
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -42,6 +45,26 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def stdout_is_ours() -> Generator[None]:
+    """Let programs that are started meanwhile, and what they start, write to stderr where they mean stdout.
+
+    A browser says much, and it may live on: neither its words nor its hold on a pipe belong to the data of a command.
+    """
+    try:
+        sys.stdout.flush()
+        kept = os.dup(_STDOUT)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        os.dup2(_STDERR, _STDOUT)
+        yield
+    finally:
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
 
 
 def warn(text: str, hint: str = "") -> None:

@@ -31,6 +31,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 @command(
     "import",
     json=True,
+    makes_store=True,
     examples=(
         "valetkey import tokens.jsonl --dry-run",
         "valetkey import tokens.jsonl --on-conflict newer",
@@ -74,7 +75,7 @@ def _rows(text: str) -> Iterator[Any]:
             yield from json.loads(text)
         except ValueError:
             msg = "the file begins as a JSON list and is none"
-            raise Stop(msg, code="not_json", hint="give one JSON object a line") from None
+            raise Stop(msg, code="input_not_json", hint="give one JSON object a line") from None
         return
     for line in text.splitlines():
         if line.strip():
@@ -183,7 +184,7 @@ def _check_stdout(*, yes: bool) -> None:
         return
     if stat.S_ISREG(mode) and mode & _OTHERS:
         msg = f"stdout is a file that others may read (mode {stat.S_IMODE(mode):04o})"
-        raise Stop(msg, code="readable_by_others", hint="name the file: valetkey export --include-tokens FILE")
+        raise Stop(msg, code="output_readable_by_others", hint="name the file: valetkey export --include-tokens FILE")
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def start_authorization(
     """
     if credential.grant != "authorization_code":
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
-        raise ConfigurationError(msg, code="no_consent", hint=f"just use it: valetkey token {credential.name}")
+        raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
     app = world.app(credential)
     asked = wanted_scopes(credential, scopes)
     verifier = new_verifier(secrets.token_bytes(32)) if credential.pkce else None
@@ -133,7 +133,7 @@ def finish_authorization(
 
     Raises:
         StateMismatch: Unknown, used or expired state; another browser (``binding_mismatch``); another address
-            (``redirect_mismatch``).
+            (``callback_mismatch``).
         WrongUser: `owner` is not who started.
         IssuerMismatch: Another server answered.
         AuthorizationDenied: Access was not given.
@@ -194,7 +194,7 @@ def reserved(world: World, credential: OAuth2Credential, key: ConnectionKey, *, 
     incarnation that the sign-in started from.
 
     Raises:
-        ConnectError: It was disconnected since (``disconnected_meanwhile``).
+        ConnectError: It was disconnected since (``connection_disconnected``).
     """
     found = world.store.load(key)
     if found is None and since:
@@ -218,7 +218,7 @@ def keep(
     """Store what was bought over `before`, and return the record.
 
     Raises:
-        ConnectError: It was disconnected meanwhile (``disconnected_meanwhile``); the new grant is revoked.
+        ConnectError: It was disconnected meanwhile (``connection_disconnected``); the new grant is revoked.
         StoreUnavailable: The store did not come back; the grant is lost.
     """
     grant = tokens.grant(
@@ -289,7 +289,7 @@ def _check_answer(flow: Flow, callback_url: str, owner: str | Unset | None) -> N
     if _address(callback_url) != _address(flow.redirect_uri):
         msg = f"the answer came to another address than {flow.redirect_uri}"
         hint = "pass the whole address as the browser sees it (behind a proxy: the public one), and start again"
-        raise StateMismatch(msg, code="redirect_mismatch", hint=hint)
+        raise StateMismatch(msg, code="callback_mismatch", hint=hint)
     if not isinstance(owner, Unset) and owner != flow.key.owner:
         msg = "the sign-in was started by somebody else than who finished it"
         raise WrongUser(msg, hint="sign in to the application as the one who started, and start again")

@@ -58,7 +58,7 @@ def start_device(
     """Ask the provider for a code to show.  `scopes` are asked for beside the credential's own.
 
     Raises:
-        ConfigurationError: The credential has no device authorization endpoint (``no_device_flow``).
+        ConfigurationError: The credential has no device authorization endpoint (``device_flow_missing``).
         ProviderUnavailable: The provider did not answer; it can be started again.
         ClientRejected: The provider does not accept the app.
         ConnectError: It refused.
@@ -66,7 +66,7 @@ def start_device(
     if not credential.device_authorization_url:
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
         hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
-        raise ConfigurationError(msg, code="no_device_flow", hint=hint)
+        raise ConfigurationError(msg, code="device_flow_missing", hint=hint)
     app = world.app(credential)
     incarnation = incarnation_of(world, key)
     request = device_authorization_request(credential, app, scopes=wanted_scopes(credential, scopes))

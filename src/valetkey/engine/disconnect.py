@@ -61,7 +61,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     """
     if not owner:
         msg = "forget() needs an owner"
-        raise ConfigurationError(msg, code="owner_empty", hint="pass the id of the user or tenant to forget")
+        raise ConfigurationError(msg, code="owner_required", hint="pass the id of the user or tenant to forget")
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     records = list(_pages(world, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]

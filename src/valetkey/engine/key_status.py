@@ -40,7 +40,7 @@ class KeyStatus:
         retiring: Data keys that a rotation has not seen the end of: run it again.
         keys: What each data key seals.
         readable: Whether all data keys open.
-        code: The code of what is wrong (``key_missing``, ``wrong_key``, ...); empty when all is well.
+        code: The code of what is wrong (``key_missing``, ``key_wrong``, ...); empty when all is well.
         problem: The same in words.
         hint: What to do about it.
     """

@@ -98,7 +98,7 @@ def rotate(
 
     Raises:
         DecryptionFailed: A data key cannot be opened with the keys at hand; nothing was changed.
-        ConfigurationError: Keys cannot be added where they are (``read_only``, ``key_unwritable``).
+        ConfigurationError: Keys cannot be added where they are (``place_read_only``, ``key_unwritable``).
         StoreError: Too many others changed the keys at the same time.
     """
     note = read_note(store)

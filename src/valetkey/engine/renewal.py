@@ -12,7 +12,7 @@ from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import may_take_over
-from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command
+from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, retry_hint
 from valetkey.engine.verdicts import mark_dead, release
 from valetkey.engine.windows import DEADLINE, STILL, YOUNG, claim_life
 from valetkey.engine.world import World, open_grant
@@ -171,7 +171,7 @@ def _patience(credential: OAuth2Credential, record: Record, wait: float) -> Prov
         error=record.error,
         description=record.error_text,
         retry_after=wait,
-        hint=f"nothing to do: it is tried again; at once with: {refresh_command(record.key)}",
+        hint=retry_hint(record.key),
     )
 
 

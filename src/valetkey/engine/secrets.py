@@ -108,7 +108,7 @@ class ChainSecrets:
             try:
                 write(service)
             except ConfigurationError as error:
-                if error.code != "read_only":
+                if error.code != "place_read_only":
                     raise
                 refusal = refusal or error
             else:
@@ -158,12 +158,12 @@ class TokenSecrets:
         return None if opened is None else opened.decode()
 
     def set(self, secret_id: str, value: str) -> None:
-        """Store a secret; the token object of a connection is only written by connecting (``read_only``)."""
+        """Store a secret; the token object of a connection is only written by connecting (``place_read_only``)."""
         self._refuse_token(secret_id)
         self._fallback.set(secret_id, value)
 
     def delete(self, secret_id: str) -> None:
-        """Remove a secret; the token object of a connection only goes by disconnecting (``read_only``)."""
+        """Remove a secret; the token object of a connection only goes by disconnecting (``place_read_only``)."""
         self._refuse_token(secret_id)
         self._fallback.delete(secret_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from valetkey.engine.lifecycle import dead
-from valetkey.engine.trouble import app_command, connect_command, refresh_command
+from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
 from valetkey.model.credentials import OAuth2Credential
 
@@ -84,6 +84,8 @@ def _ends_soon(record: Record, now: float) -> bool:
 def _hint(state: State, key: ConnectionKey) -> str:
     if state in {"pending", "needs_reauth", "disconnected", "expires_soon"}:
         return f"run: {connect_command(key)}"
+    if state == "refresh_failing":
+        return retry_hint(key)
     if state == "app_error":
         return f"check the app's client id and secret, then run: {app_command(key.credential, key.env)}"
     return ""

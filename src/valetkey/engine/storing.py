@@ -52,7 +52,7 @@ def put_grant(
     are.  A claim that is held on the record ends: what its holder brings is of the old incarnation.
 
     Raises:
-        ConnectError: It was disconnected meanwhile (``disconnected_meanwhile``); the grant is not stored.
+        ConnectError: It was disconnected meanwhile (``connection_disconnected``); the grant is not stored.
         StoreUnavailable: The store does not answer; the grant is not stored.
     """
     current = before or reserve(world, credential, key)
@@ -216,4 +216,4 @@ def _refuse_disconnected(current: Record, before: Record | None) -> None:
 def disconnected_meanwhile(key: ConnectionKey) -> ConnectError:
     """Return the error for a sign-in that a disconnect overtook."""
     msg = f"{key} was disconnected while it was being connected; the new access was dropped"
-    return ConnectError(msg, code="disconnected_meanwhile", hint="start again if it is meant to be connected")
+    return ConnectError(msg, code="connection_disconnected", hint="start again if it is meant to be connected")

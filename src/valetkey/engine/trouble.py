@@ -39,6 +39,11 @@ def refresh_command(key: ConnectionKey) -> str:
     return _command("refresh", key)
 
 
+def retry_hint(key: ConnectionKey) -> str:
+    """Say what to do while refreshing fails: nothing, for the next use tries again, with or without a worker."""
+    return f"nothing to do: it is tried again at its next use; at once with: {refresh_command(key)}"
+
+
 def app_command(credential: str, env: str) -> str:
     """Return the command line that takes the app credentials of a credential, in this environment."""
     return _command("app add", ConnectionKey(env, credential))
@@ -93,6 +98,6 @@ def not_refreshable(record: Record, credential: OAuth2Credential) -> Configurati
     name = credential.display_name or credential.name
     return ConfigurationError(
         f"{record.key} cannot be refreshed: {name} gave no refresh token. Its access token still works",
-        code="not_refreshable",
+        code="grant_not_refreshable",
         hint=f"nothing to do; for a new token: {connect_command(record.key)}",
     )

@@ -8,7 +8,7 @@ from typing import Final
 from valetkey.engine.apps import app_rejected
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
-from valetkey.engine.trouble import broken_grant, needs_person, refresh_command
+from valetkey.engine.trouble import broken_grant, needs_person, retry_hint
 from valetkey.engine.windows import backoff
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
@@ -272,4 +272,4 @@ def _words(refusal: Refusal) -> str:
 
 
 def _retry_hint(record: Record) -> str:
-    return f"nothing to do: it is tried again; at once with: {refresh_command(record.key)}"
+    return retry_hint(record.key)

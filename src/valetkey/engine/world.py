@@ -50,7 +50,7 @@ class World:
         sealer: What seals and opens grants.
         endpoint: The way to authorization servers.
         clock: Time.
-        credential: Finds a declared credential by name; raises ConfigurationError (``unknown_credential``).
+        credential: Finds a declared credential by name; raises ConfigurationError (``credential_unknown``).
         app: Reads the app credentials of a credential, anew each time; raises ConfigurationError (``app_missing``).
         nonce: Makes a name for the holder of a claim: 128 random bits in hex, and how this host finds its process.
         pulse: ``with pulse(seconds, beat):`` calls `beat` every so many seconds until the block ends.

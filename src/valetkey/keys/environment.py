@@ -46,14 +46,14 @@ class EnvKeys:
         return tuple(found.values())
 
     def create(self) -> MasterKey:
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         raise fixed_place(self.place)
 
     def add(self, key: MasterKey) -> None:
         """Put a new current key before the others, in the file, where that is allowed.
 
         Raises:
-            ConfigurationError: It is not (``read_only``), or the file cannot be written.
+            ConfigurationError: It is not (``place_read_only``), or the file cannot be written.
         """
         self._writable().add(key)
 
@@ -61,7 +61,7 @@ class EnvKeys:
         """Remove a key from the file, where that is allowed.
 
         Raises:
-            ConfigurationError: It is not (``read_only``), or the file cannot be written.
+            ConfigurationError: It is not (``place_read_only``), or the file cannot be written.
         """
         self._writable().retire(key_id)
 

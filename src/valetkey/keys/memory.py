@@ -54,16 +54,16 @@ class GivenKeys:
         return self._keys
 
     def create(self) -> MasterKey:
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         raise fixed_place(self.place)
 
     def add(self, key: MasterKey) -> None:
-        """Refuse, unless it is there already (`ConfigurationError`, code ``read_only``)."""
+        """Refuse, unless it is there already (`ConfigurationError`, code ``place_read_only``)."""
         if key not in self._keys:
             raise fixed_place(self.place)
 
     def retire(self, key_id: str) -> None:
-        """Refuse, unless it is gone already (`ConfigurationError`, code ``read_only``)."""
+        """Refuse, unless it is gone already (`ConfigurationError`, code ``place_read_only``)."""
         if any(key.id == key_id for key in self._keys):
             raise fixed_place(self.place)
 
@@ -74,4 +74,4 @@ def fixed_place(place: str) -> ConfigurationError:
         "valetkey key new > new.key; set VALETKEY_KEY_FILE to it and VALETKEY_KEY_FILE_OLD to a file with the old key, "
         "wherever the store is used; then: valetkey key rotate"
     )
-    return ConfigurationError(f"keys cannot be changed in {place}", code="read_only", hint=hint)
+    return ConfigurationError(f"keys cannot be changed in {place}", code="place_read_only", hint=hint)

@@ -36,7 +36,7 @@ def open_keys(choice: object, *, store: Store, environ: Mapping[str, str] | None
 
     Raises:
         ConfigurationError: The bytes are no key (``key_invalid``), there is no provider of that name
-            (``unknown_key_provider``), or it is none of these (``key_choice``).
+            (``key_provider_unknown``), or it is none of these (``key_choice``).
     """
     if choice is None:
         return _usual(store, os.environ if environ is None else environ)
@@ -102,4 +102,4 @@ def _plugged(name: str, rest: str) -> KeyProvider:
         return provider
     msg = f"there is no key provider named {name!r}"
     hint = f"install the package that brings it (entry point {GROUP}), or write ./{name}:... if a file is meant"
-    raise ConfigurationError(msg, code="unknown_key_provider", hint=hint)
+    raise ConfigurationError(msg, code="key_provider_unknown", hint=hint)

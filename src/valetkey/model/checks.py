@@ -41,7 +41,7 @@ def text(place: Place, field: str, value: object) -> str:
         raise _wrong_type(place, field, value, "text", "...")
     if has_control(value) or len(value) > LONGEST_TEXT:
         problem = f"{field} holds control characters" if has_control(value) else f"{field} is too long"
-        place.refuse(problem, code="invalid_text", hint=f"write {field} as one line of plain text")
+        place.refuse(problem, code="text_invalid", hint=f"write {field} as one line of plain text")
     return value
 
 
@@ -60,7 +60,7 @@ def seconds(place: Place, field: str, value: object) -> float:
     if not math.isfinite(value) or value < 0:
         place.refuse(
             f"{field} is {value}, and seconds are zero or more",
-            code="invalid_number",
+            code="number_invalid",
             hint=f"write for example {place.line(field, 3600)}",
         )
     return value
@@ -79,7 +79,7 @@ def words(place: Place, field: str, value: object) -> tuple[str, ...]:
         raise _wrong_type(place, field, value, "a list of strings", ["..."])
     found = tuple(text(place, field, item) for item in cast("Iterable[object]", value))
     if not all(found):
-        place.refuse(f"{field} holds an empty string", code="invalid_text", hint=f"remove the empty one: {field}")
+        place.refuse(f"{field} holds an empty string", code="text_invalid", hint=f"remove the empty one: {field}")
     return tuple(dict.fromkeys(found))
 
 
@@ -112,7 +112,7 @@ def choice(place: Place, field: str, value: object, allowed: tuple[str, ...]) ->
     if word not in allowed:
         place.refuse(
             f'{field} is "{word:.60}"{did_you_mean(word, allowed)}',
-            code="invalid_choice",
+            code="choice_invalid",
             hint=f"write {field} as one of: {', '.join(allowed)}",
         )
     return word
@@ -139,7 +139,7 @@ def url(place: Place, field: str, value: str) -> None:
     if "#" in value:
         place.refuse(
             f"{field} has a fragment (#...)",
-            code="invalid_url",
+            code="url_invalid",
             hint=f"write {place.line(field, value.partition('#')[0])}",
         )
     _scheme(place, field, parts)
@@ -151,7 +151,7 @@ def identifier_url(place: Place, field: str, value: str) -> None:
     if "?" in value:
         place.refuse(
             f"{field} has a query (?...)",
-            code="invalid_url",
+            code="url_invalid",
             hint=f"write {place.line(field, value.partition('?')[0])}",
         )
 
@@ -164,7 +164,7 @@ def redirect_uri(place: Place, field: str, value: str) -> None:
     elif "." not in scheme or "#" in value or not re.fullmatch(r"[a-z][a-z0-9.+-]*:/[^/\s].*", value):
         place.refuse(
             f"{field} is no redirect URI that may be used",
-            code="invalid_url",
+            code="url_invalid",
             hint=f"write an https URL, {place.line(field, 'http://127.0.0.1:8421/callback/name')}, "
             "or a scheme of your own domain: com.example.app:/callback",
         )
@@ -182,7 +182,7 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
         # never shown: a password may stand in it
         place.refuse(
             f"{field} holds a user or password before the host",
-            code="invalid_url",
+            code="url_invalid",
             hint=f"remove everything from // to @ in {field}; app credentials are kept as a secret",
         )
     host = parts.hostname or ""
@@ -194,7 +194,7 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
 def _no_url(place: Place, field: str) -> Exception:
     return place.error(
         f"{field} is no absolute URL",
-        code="invalid_url",
+        code="url_invalid",
         hint=f"write scheme, host and path: {place.line(field, 'https://auth.example.com/oauth')}",
     )
 
@@ -204,7 +204,7 @@ def _scheme(place: Place, field: str, parts: SplitResult) -> None:
         return
     place.refuse(
         f"{field} does not start with https:// (http is for 127.0.0.1, ::1 and localhost only)",
-        code="insecure_url",
+        code="url_insecure",
         hint=f"write {place.line(field, f'https://{parts.netloc}{parts.path}')}",
     )
 
@@ -216,7 +216,7 @@ def hosts(place: Place, field: str, value: tuple[str, ...]) -> None:
             bare = urlsplit(host if "//" in host else f"//{host}").hostname or "api.example.com"
             place.refuse(
                 f"{field} holds a URL, and takes host names",
-                code="invalid_host",
+                code="host_invalid",
                 hint=f"write {place.line(field, [bare])}",
             )
         _host(place, field, host)
@@ -229,7 +229,7 @@ def _host(place: Place, field: str, host: str) -> None:
     if not is_host(bare) or whole_domain or (":" in host and not port.isdecimal()):
         place.refuse(
             f'{field}: "{host:.80}" is no host name' + (" (too wide)" if whole_domain else ""),
-            code="invalid_host",
+            code="host_invalid",
             hint=f"write {place.line(field, ['api.example.com'])}, or *.example.com for all hosts below",
         )
 
@@ -241,13 +241,13 @@ def scopes(place: Place, field: str, value: tuple[str, ...], separator: str) -> 
             parts = [part for part in re.split(rf"\s|{re.escape(separator)}", scope) if part]
             place.refuse(
                 f'{field}: "{scope:.80}" is more than one scope',
-                code="invalid_scope",
+                code="scopes_malformed",
                 hint=f"write {place.line(field, parts)}",
             )
         if _SCOPE.fullmatch(scope) is None:
             place.refuse(
                 f'{field}: "{scope:.80}" holds a character that no scope may have',
-                code="invalid_scope",
+                code="scopes_malformed",
                 hint=f"write the {field} as the provider's documentation spells them",
             )
 
@@ -258,7 +258,7 @@ def headers(place: Place, field: str, value: Mapping[str, str]) -> None:
         if _HEADER.fullmatch(name) is None or name.lower() in {"authorization", "cookie", "host", "content-length"}:
             place.refuse(
                 f'{field}: "{name:.60}" cannot be set here',
-                code="reserved_parameter",
+                code="parameter_reserved",
                 hint=f'remove "{name:.60}" from {field}',
             )
 
@@ -269,6 +269,6 @@ def without(place: Place, field: str, value: Mapping[str, str], reserved: frozen
         if name.lower() in reserved:
             place.refuse(
                 f'{field} may not set "{name}": it is set for each request anew',
-                code="reserved_parameter",
+                code="parameter_reserved",
                 hint=f'remove "{name}" from {field}',
             )

@@ -234,7 +234,7 @@ def _locked(document: Document, note: KeyNote | None, keys: KeyProvider, masters
     if not masters:
         return Shut(f"there is no key in {keys.place}; this store needs key {wanted}{kept}", "key_missing", _BACK_HINT)
     there = ", ".join(masters)
-    return Shut(f"{keys.place} holds key {there}, but this store needs key {wanted}{kept}", "wrong_key", _BACK_HINT)
+    return Shut(f"{keys.place} holds key {there}, but this store needs key {wanted}{kept}", "key_wrong", _BACK_HINT)
 
 
 def _wrapped(store: Store, key_id: str, raw: bytes, master: MasterKey) -> dict[str, str]:

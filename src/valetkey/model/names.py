@@ -38,19 +38,19 @@ def check_name(name: object, *, what: str = "credential") -> str:
     It becomes part of URLs, secret ids, environment variables and file tables.
 
     Raises:
-        ConfigurationError: ``missing_name`` or ``invalid_name``.
+        ConfigurationError: ``name_missing`` or ``name_invalid``.
     """
     if not isinstance(name, str) or not name.strip():
         _place("declaration").refuse(
             f"a {what} was declared without a name",
-            code="missing_name",
+            code="name_missing",
             hint=f'give it a name as the first argument, such as "github"; it is what valet.client() takes ({what})',
         )
     if _NAME.fullmatch(name) is None:
         suggestion = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("-._") or "github"
         _place(f'{what} "{clean(name, 60)}"').refuse(
             "the name holds a character that names may not have, or is too long",
-            code="invalid_name",
+            code="name_invalid",
             hint=f'name it "{suggestion}": letters, digits, ".", "_" and "-", a letter or digit first',
         )
     return name
@@ -189,6 +189,6 @@ def find_credential(name: object, known: Iterable[str]) -> ConfigurationError:
         hint = f"{hint}, or declare it: {how}" if hint else f"declare it: {how}"
     return ConfigurationError(
         f'credential "{shown}" is not declared{about}',
-        code="unknown_credential",
+        code="credential_unknown",
         hint=hint or 'pass the name that a credential was declared under, such as valet.client("github")',
     )

@@ -27,8 +27,8 @@ from valetkey.values import Request, Response, Secret
 class SecretService(Protocol):
     """Where secrets live.  Values are text; for structured secrets, JSON.
 
-    An id is up to 512 characters.  Read-only services raise `ConfigurationError` (code ``read_only``) from `set` and
-    `delete`; a service that does not answer raises `StoreUnavailable`.
+    An id is up to 512 characters.  Read-only services raise `ConfigurationError` (code ``place_read_only``) from `set`
+    and `delete`; a service that does not answer raises `StoreUnavailable`.
     """
 
     def get(self, secret_id: str) -> str | None:

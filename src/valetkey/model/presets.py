@@ -83,7 +83,7 @@ def load_preset(preset_id: str) -> Preset:
     Only that one file is read, and entry points only where neither knows it.
 
     Raises:
-        ConfigurationError: ``unknown_preset``, with the nearest one; ``preset_invalid``: its data is not in order.
+        ConfigurationError: ``preset_unknown``, with the nearest one; ``preset_invalid``: its data is not in order.
     """
     found: Preset | None = None
     if _ID.fullmatch(preset_id):
@@ -96,7 +96,7 @@ def load_preset(preset_id: str) -> Preset:
 def _unknown(preset_id: str) -> NoReturn:
     Place(f'preset "{clean(preset_id, 60)}"').refuse(
         f"there is none of that name{did_you_mean(preset_id, preset_ids())}",
-        code="unknown_preset",
+        code="preset_unknown",
         hint="run `valetkey providers search` for those there are, or write authorization_url and token_url by hand",
     )
 

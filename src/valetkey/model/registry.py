@@ -73,7 +73,7 @@ class Wiring:
         Declaring the same again changes nothing.
 
         Raises:
-            ConfigurationError: A field is wrong, or the name is taken (``duplicate_credential``).
+            ConfigurationError: A field is wrong, or the name is taken (``credential_duplicate``).
         """
         return self.add(declare(name, fields))
 
@@ -81,7 +81,7 @@ class Wiring:
         """Register a credential that is made already.
 
         Raises:
-            ConfigurationError: ``duplicate_credential``, ``duplicate_secret_id``, or ``name_collision``.
+            ConfigurationError: ``credential_duplicate``, ``secret_id_duplicate``, or ``name_collision``.
         """
         known = self._credentials.setdefault(credential.name, credential)
         if known != credential:
@@ -106,7 +106,7 @@ class Wiring:
         """Declare a secret; see `wire_secret`.
 
         Raises:
-            ConfigurationError: A field is wrong, or (``duplicate_secret``) name or id are taken.
+            ConfigurationError: A field is wrong, or (``secret_duplicate``) name or id are taken.
         """
         declared = _secret(name, display_name, description, schema, name if secret_id is None else secret_id)
         known = self._secrets.setdefault(declared.name, declared)
@@ -116,7 +116,7 @@ class Wiring:
                 self._secrets.pop(declared.name, None)
             _place(f'secret "{declared.name}"').refuse(
                 f'the name or the id "{declared.secret_id}" is declared already, otherwise',
-                code="duplicate_secret",
+                code="secret_duplicate",
                 hint="remove one of the two wire_secret() calls, or give one another name and secret_id",
             )
         return known
@@ -129,7 +129,7 @@ class Wiring:
         """Return the declared credential.
 
         Raises:
-            ConfigurationError: ``unknown_credential``, with the nearest name.
+            ConfigurationError: ``credential_unknown``, with the nearest name.
         """
         found = self._credentials.get(name)
         if found is None:
@@ -161,7 +161,7 @@ class Wiring:
         """Take over what `other` declares.  Where both declare a name, code goes before file, file before command.
 
         Raises:
-            ConfigurationError: ``duplicate_credential`` or ``duplicate_secret``: both of the same rank, and different.
+            ConfigurationError: ``credential_duplicate`` or ``secret_duplicate``: both of the same rank, and different.
         """
         for credential in other.credentials():
             known = self._credentials.get(credential.name)
@@ -182,7 +182,7 @@ def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationE
     differ = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return ConfigurationError(
         f'credential "{new.name}" is declared twice, and differs in {", ".join(differ)}',
-        code="duplicate_credential",
+        code="credential_duplicate",
         hint="remove one of the two declarations, or give one another name",
     )
 
@@ -200,7 +200,7 @@ def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError
         place = _place(f'credential "{new.name}"')
         return place.error(
             f'its token_secret_id "{new.token_secret_id}" is in use by credential "{other.name}"',
-            code="duplicate_secret_id",
+            code="secret_id_duplicate",
             hint=f"write {place.line('token_secret_id', f'{new.name}-oauth-token')}, or leave it out",
         )
     return None
@@ -214,7 +214,7 @@ def _secret(
     if not secret_id.strip():
         place.refuse(
             "secret_id is empty",
-            code="missing_secret_id",
+            code="secret_id_missing",
             hint=f"write {place.line('secret_id', checked)}, or leave it out: that is its default",
         )
     if schema is not None and not (hasattr(schema, "__dataclass_fields__") or hasattr(schema, "model_validate")):

@@ -51,7 +51,7 @@ class Vault:
         Raises:
             ConfigurationError: The key cannot be read, or there is none and none may be made (``key_missing``).
             DecryptionFailed: The store has a data key that the master key at hand does not open (``key_missing``,
-                ``wrong_key``).
+                ``key_wrong``).
         """
         ring, key_id, box = self._current()
         return Sealed(box.seal(plain, _bound_to(ring.store_id, label)), key_id)
@@ -61,7 +61,7 @@ class Vault:
 
         Raises:
             ConfigurationError: The place of the key cannot be read (``key_unreadable``, ``key_invalid``).
-            DecryptionFailed: The master key is not there (``key_missing``), it is another one (``wrong_key``), or the
+            DecryptionFailed: The master key is not there (``key_missing``), it is another one (``key_wrong``), or the
                 bytes were changed, or moved here from elsewhere (``sealed_broken``).
         """
         self._look_again()

@@ -18,4 +18,6 @@ def variable_name(secret_id: str, prefix: str = "") -> str:
 
 def read_only(secret_id: str, where: str, hint: str) -> ConfigurationError:
     """Return the error for a write to a place that is only read."""
-    return ConfigurationError(f"{where} is only read: {secret_id!r} cannot be changed", code="read_only", hint=hint)
+    return ConfigurationError(
+        f"{where} is only read: {secret_id!r} cannot be changed", code="place_read_only", hint=hint
+    )

@@ -50,13 +50,13 @@ def unknown_field(place: Place, name: str) -> Exception:
     if name in {"client_id", "client_secret"}:
         return place.error(
             f"{name} is not part of a declaration: app credentials are kept as a secret",
-            code="unknown_field",
+            code="field_unknown",
             hint="run `valetkey app add` for this credential, or set VALETKEY_<NAME>_CLIENT_ID and _CLIENT_SECRET",
         )
     near = did_you_mean(name, SETTINGS)
     return place.error(
         f'there is no field "{name:.60}"{near}',
-        code="unknown_field",
+        code="field_unknown",
         hint=f"rename it as suggested, or remove {name:.60}" if near else f"remove {name:.60}",
     )
 
@@ -65,7 +65,7 @@ def known_fields(place: Place, given: Iterable[str]) -> None:
     """Check that every given field exists.
 
     Raises:
-        ConfigurationError: ``unknown_field``, with the nearest field.
+        ConfigurationError: ``field_unknown``, with the nearest field.
     """
     for name in given:
         if name not in SETTINGS:
@@ -183,13 +183,13 @@ def _check_secrets(credential: OAuth2Credential, place: Place) -> None:
             default = f"{credential.name}-{'app-credentials' if field == 'secret_id' else 'oauth-token'}"
             place.refuse(
                 f"{field} is empty",
-                code="missing_secret_id",
+                code="secret_id_missing",
                 hint=f"write {place.line(field, default)}, or leave {field} out: that is its default",
             )
     if credential.secret_id == credential.token_secret_id:
         place.refuse(
             "secret_id and token_secret_id are the same: the token would overwrite the app credentials",
-            code="duplicate_secret_id",
+            code="secret_id_duplicate",
             hint=f"write {place.line('token_secret_id', f'{credential.name}-oauth-token')}",
         )
 
@@ -203,13 +203,13 @@ def _check_flow(credential: OAuth2Credential, place: Place) -> None:
         if credential.client_auth == "none" and not credential.pkce:
             place.refuse(
                 "a public client (client_auth none) without PKCE could have its codes stolen",
-                code="public_client",
+                code="client_public",
                 hint=f"write {place.line('pkce', True)} (RFC 9700 section 2.1.1)",
             )
     elif credential.client_auth == "none":
         place.refuse(
             "the client credentials grant needs a client that can prove itself, and client_auth is none",
-            code="public_client",
+            code="client_public",
             hint=f"write {place.line('client_auth', 'client_secret_basic')} (RFC 6749 section 4.4)",
         )
 
@@ -217,7 +217,7 @@ def _check_flow(credential: OAuth2Credential, place: Place) -> None:
 def _missing(place: Place, field: str, path: str) -> Exception:
     return place.error(
         f"{field} is missing",
-        code="missing_url",
+        code="url_missing",
         hint=f"write {place.line(field, f'https://auth.example.com/{path}')}, "
         f"or {place.line('preset', '...')} if `valetkey providers search` knows the provider",
     )
@@ -227,7 +227,7 @@ def _check_scopes(credential: OAuth2Credential, place: Place) -> None:
     if not credential.scope_separator:
         place.refuse(
             "scope_separator is empty",
-            code="invalid_text",
+            code="text_invalid",
             hint=f"write {place.line('scope_separator', ' ')}, or leave it out",
         )
     for field in ("scopes", "forced_scopes"):
@@ -247,7 +247,7 @@ def _check_numbers(credential: OAuth2Credential, place: Place) -> None:
         if getattr(credential, field) == 0:
             place.refuse(
                 f"{field} is 0, so nothing would ever be valid",
-                code="invalid_number",
+                code="number_invalid",
                 hint=f"write {place.line(field, 3600)}, or leave {field} out",
             )
 

@@ -52,7 +52,7 @@ def fill(place: Place, template: str, values: Mapping[str, str], rules: Mapping[
     """Put `values` into `template`.
 
     Raises:
-        ConfigurationError: ``missing_param``: a value is missing; ``invalid_param``: one may not stand there.
+        ConfigurationError: ``param_missing``: a value is missing; ``param_invalid``: one may not stand there.
     """
     before_host, slashes, rest = template.partition("://") if "://" in template else ("", "", template)
     host, slash, tail = rest.partition("/")
@@ -77,13 +77,13 @@ def _allowed(place: Place, rule: UrlParam, value: str, where: str) -> None:
         about = f" ({rule.description})" if rule.description else ""
         place.refuse(
             f'the URL parameter "{rule.name}"{about} is not given',
-            code="missing_param",
+            code="param_missing",
             hint=f"add {place.line('params', {rule.name: rule.example or '...'})}",
         )
     if not _fits(rule, value, where) or (rule.pattern and re.fullmatch(rule.pattern, value) is None):
         place.refuse(
             f'params["{rule.name}"] is not a value that may stand in the {where} of a URL',
-            code="invalid_param",
+            code="param_invalid",
             hint=f"write {place.line('params', {rule.name: rule.example or rule.default or 'name'})}",
         )
 
@@ -103,6 +103,6 @@ def unused(place: Place, values: Mapping[str, str], used: frozenset[str]) -> Non
         if name not in used:
             place.refuse(
                 f'params["{name:.60}"] is a parameter of no URL{did_you_mean(name, used)}',
-                code="invalid_param",
+                code="param_invalid",
                 hint=f'remove "{name:.60}" from params',
             )

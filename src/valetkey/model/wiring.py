@@ -88,7 +88,7 @@ def wire_secret(
         known = ("display_name", "description", "schema", "secret_id")
         Place(f'secret "{name}"').refuse(
             f'there is no field "{field:.60}"{did_you_mean(field, known)}',
-            code="unknown_field",
+            code="field_unknown",
             hint=f"remove {field:.60}; a secret has: {', '.join(known)}",
         )
     return default_wiring().secret(

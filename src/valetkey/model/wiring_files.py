@@ -81,7 +81,7 @@ def load_wiring_file(path: Path | str, *, env: str | None = None) -> Wiring:
     """Return what a file declares for an environment (`env`, else the current one).
 
     Raises:
-        ConfigurationError: ``file_unreadable``, ``toml_invalid`` (with the line), ``unknown_table``, or what a
+        ConfigurationError: ``file_unreadable``, ``toml_invalid`` (with the line), ``table_unknown``, or what a
             declaration in code would raise; the message names file and table.
     """
     file = Path(path)
@@ -118,7 +118,7 @@ def _parse(path: Path) -> dict[str, Any]:
 def _known(place: Place, given: Mapping[str, object], known: tuple[str, ...], what: str) -> None:
     for name in given:
         if name not in known:
-            code = "unknown_table" if what == "table" else "unknown_field"
+            code = "table_unknown" if what == "table" else "field_unknown"
             place.refuse(
                 f'there is no {what} "{clean(name, 60)}"{did_you_mean(name, known)}',
                 code=code,
@@ -186,7 +186,7 @@ def _add_secret(wiring: Wiring, file: Path, name: str, given: Mapping[str, objec
     if "schema" in given:
         place.refuse(
             "a schema is a Python class, and cannot stand in a file",
-            code="unknown_field",
+            code="field_unknown",
             hint="declare this secret in code: wire_secret(..., schema=...)",
         )
     _known(place, given, _SECRET_FIELDS, "field")

@@ -86,7 +86,7 @@ def authorization_url(
         nonce: For OpenID Connect, or None.
 
     Raises:
-        ConfigurationError: ``client_id_missing``, ``url_missing``, ``bad_url``, ``insecure_url``, or
+        ConfigurationError: ``client_id_missing``, ``url_missing``, ``url_invalid``, ``url_insecure``, or
             ``parameter_reserved`` when the endpoint's query or ``additional_params`` set a parameter of the protocol to
             another value.
     """

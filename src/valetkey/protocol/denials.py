@@ -36,7 +36,17 @@ class CallbackParams:
     extra: Mapping[str, str] = field(default_factory=lambda: _NONE, repr=False)
 
 
-_ADMIN_ERRORS: Final = frozenset({"admin_policy_enforced", "org_internal", "consent_required"})
+_PENDING_ERRORS: Final = frozenset(
+    {"approval_required", "approval_pending", "pending_approval", "awaiting_approval", "admin_approval_pending"}
+)
+# Google: admin_policy_enforced, org_internal.  Salesforce: OAUTH_APP_ACCESS_DENIED, OAUTH_APP_BLOCKED.
+_ADMIN_ERRORS: Final = frozenset(
+    {
+        *("admin_policy_enforced", "org_internal", "oauth_app_access_denied", "oauth_app_blocked"),
+        *("consent_required", "admin_consent_required", "admin_approval_required", "app_not_approved"),
+        *("app_not_allowed", "blocked_by_admin", "access_restricted"),
+    }
+)
 _PERSON_ERRORS: Final = frozenset(
     {"access_denied", "authorization_declined", "user_denied", "user_cancelled_login", "user_cancelled_authorize"}
 )
@@ -124,13 +134,16 @@ def refused_consent(
 _DENIED_HINTS: Final[dict[DeniedBy, str]] = {
     "by_person": "try again and allow the access: {again}",
     "by_admin": "ask an administrator of the account to allow this app, then try again: {again}",
-    "approval_pending": "wait until the request is approved, then: {again}",
+    "approval_pending": "wait until an administrator has approved the request, then: {again}",
     "unknown": "try again and allow the access, or ask an administrator of the account: {again}",
 }
 
 
 def _denied_by(error: str, description: str) -> DeniedBy | None:
     """Tell who denied; None when the error is no denial at all."""
+    error = error.lower()
+    if error in _PENDING_ERRORS:
+        return "approval_pending"
     if error not in _ADMIN_ERRORS | _PERSON_ERRORS and not _BY_ADMIN.search(description):
         return None
     if _PENDING.search(description):

@@ -26,7 +26,7 @@ def post(
     Parameters without a value are left out: RFC 6749 section 3.2 has them count as absent.
 
     Raises:
-        ConfigurationError: The URL is missing (``url_missing``) or not https (``insecure_url``), or the app's secret
+        ConfigurationError: The URL is missing (``url_missing``) or not https (``url_insecure``), or the app's secret
             is missing (``client_secret_missing``).
     """
     require_https(url, what=what, name=credential.name)

@@ -68,7 +68,7 @@ def revocation_request(
         params: The connection's params, for templates.
 
     Raises:
-        ConfigurationError: ``url_missing``, ``bad_url``, ``insecure_url``, ``client_id_missing``,
+        ConfigurationError: ``url_missing``, ``url_invalid``, ``url_insecure``, ``client_id_missing``,
             ``client_secret_missing``, or ``revocation_param_missing`` when a template names an unknown param.
     """
     known = {**params, "token": token.reveal(), "token_type_hint": hint, "client_id": client_id(credential, app)}

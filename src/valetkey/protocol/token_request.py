@@ -65,12 +65,12 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
     """Return the request by which an app gets a token of its own; only a confidential client may (section 4.4).
 
     Raises:
-        ConfigurationError: ``public_client`` when the credential's method is ``none``; see also `forms.post`.
+        ConfigurationError: ``client_public`` when the credential's method is ``none``; see also `forms.post`.
     """
     if credential.client_auth == "none":
         msg = f"{credential.name}: the client credentials grant is for apps with a secret, and client_auth is 'none'"
         hint = f"declare {credential.name!r} with client_auth='client_secret_basic' or 'client_secret_post'"
-        raise ConfigurationError(msg, code="public_client", hint=hint)
+        raise ConfigurationError(msg, code="client_public", hint=hint)
     params = {"grant_type": "client_credentials", "scope": credential.scope_separator.join(scope)}
     return token_request(credential, app, params, extra=credential.token_params)
 

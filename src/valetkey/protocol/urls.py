@@ -27,12 +27,12 @@ def origin(url: str) -> str:
     """Return scheme, host and port as ``https://api.example.com`` (the scheme's own port is left out).
 
     Raises:
-        ConfigurationError: Code ``bad_url``: it is no http or https URL, or one that parsers disagree about.
+        ConfigurationError: Code ``url_invalid``: it is no http or https URL, or one that parsers disagree about.
     """
     parts = _parts(url)
     if parts is None:
         msg = f"{_shown(url)!r} is no usable http or https URL"
-        raise ConfigurationError(msg, code="bad_url", hint="write it as https://host/path")
+        raise ConfigurationError(msg, code="url_invalid", hint="write it as https://host/path")
     scheme, host, port = parts
     return f"{scheme}://{_entry(scheme, host, port)}"
 
@@ -43,7 +43,7 @@ def require_https(url: str, *, what: str, name: str) -> None:
     `what` is the field and `name` the credential that holds it, for the message.
 
     Raises:
-        ConfigurationError: ``url_missing``, ``bad_url`` or ``insecure_url``.
+        ConfigurationError: ``url_missing``, ``url_invalid`` or ``url_insecure``.
     """
     if not url:
         msg = f"{name}: {what} is needed for this and not declared"
@@ -51,10 +51,10 @@ def require_https(url: str, *, what: str, name: str) -> None:
     parts = _parts(url)
     if parts is None:
         msg = f"{name}: {what} {_shown(url)!r} is no usable https URL"
-        raise ConfigurationError(msg, code="bad_url", hint=f"write {what} of {name!r} as https://host/path")
+        raise ConfigurationError(msg, code="url_invalid", hint=f"write {what} of {name!r} as https://host/path")
     if not _secure(parts[0], parts[1]):
         msg = f"{name}: {what} {_shown(url)!r} is not https: anybody on the way could read what is sent there"
-        raise ConfigurationError(msg, code="insecure_url", hint=f"write {what} of {name!r} with https://")
+        raise ConfigurationError(msg, code="url_insecure", hint=f"write {what} of {name!r} with https://")
 
 
 @lru_cache(maxsize=1024)
@@ -120,17 +120,19 @@ def join(base: str, url: str) -> str:
     """Return an absolute `url` unchanged, and a relative one below `base`: its path is added to the base's path.
 
     Raises:
-        ConfigurationError: ``bad_url`` for ``//host`` and its kin, which look relative and are not; ``no_base_url``
-            for a relative URL without a base.
+        ConfigurationError: ``url_invalid`` for ``//host`` and its kin, which look relative and are not;
+            ``base_url_missing`` for a relative URL without a base.
     """
     if _ABSOLUTE.match(url):
         return url
     if url.startswith(("//", "/\\", "\\")):
         msg = f"{_shown(url)!r} names a host without a scheme"
-        raise ConfigurationError(msg, code="bad_url", hint="write the whole URL, or a path that starts with one slash")
+        raise ConfigurationError(
+            msg, code="url_invalid", hint="write the whole URL, or a path that starts with one slash"
+        )
     if not base:
         msg = f"{_shown(url)!r} is relative, and this credential has no api_base_url"
-        raise ConfigurationError(msg, code="no_base_url", hint="pass the whole URL, or declare api_base_url=")
+        raise ConfigurationError(msg, code="base_url_missing", hint="pass the whole URL, or declare api_base_url=")
     base = base.rstrip("/")
     return base + url if url[:1] in ("", "?", "#") else f"{base}/{url.removeprefix('/')}"
 

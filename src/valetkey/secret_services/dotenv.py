@@ -98,11 +98,11 @@ class DotenvSecrets:
         return values.get(secret_id) or values.get(variable_name(secret_id)) or None
 
     def set(self, secret_id: str, value: str) -> NoReturn:  # noqa: ARG002 - it is not taken
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         self._refuse(secret_id)
 
     def delete(self, secret_id: str) -> NoReturn:
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         self._refuse(secret_id)
 
     def _values(self) -> Mapping[str, str]:

@@ -26,11 +26,11 @@ class EnvSecrets:
         return self._environ.get(variable_name(secret_id, self._prefix)) or None
 
     def set(self, secret_id: str, value: str) -> NoReturn:  # noqa: ARG002 - it is not taken
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         self._refuse(secret_id)
 
     def delete(self, secret_id: str) -> NoReturn:
-        """Refuse (`ConfigurationError`, code ``read_only``)."""
+        """Refuse (`ConfigurationError`, code ``place_read_only``)."""
         self._refuse(secret_id)
 
     def _refuse(self, secret_id: str) -> NoReturn:

@@ -22,7 +22,7 @@ def open_secrets(choice: str) -> SecretService:
     ``name:rest`` is the entry point `name` of ``valetkey.secret_services``, called with ``rest``.
 
     Raises:
-        ConfigurationError: There is no service of that name (``unknown_secret_service``).
+        ConfigurationError: There is no service of that name (``secret_service_unknown``).
     """
     name, _, rest = choice.partition(":")
     built_in: dict[str, Callable[[], SecretService]] = {
@@ -42,4 +42,4 @@ def _plugged(name: str, rest: str) -> SecretService:
         return service
     msg = f"there is no secret service named {name!r}"
     hint = f"use env:, dotenv:PATH or keyring, or install the package that brings it (entry point {GROUP})"
-    raise ConfigurationError(msg, code="unknown_secret_service", hint=hint)
+    raise ConfigurationError(msg, code="secret_service_unknown", hint=hint)

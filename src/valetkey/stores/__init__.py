@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import ConfigurationError, StoreUnavailable, clean
 from valetkey.model.ports import Clock, SecretService, Store
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def open_store(
     claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
 
     Raises:
-        ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
-            (``unknown_store``), or it is none of all that (``store_argument``).
+        ConfigurationError: There is no home folder (``home_missing``), nothing serves the URL's scheme
+            (``store_unknown``), or it is none of all that (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -53,11 +53,32 @@ def open_store(
     raise _no_store(where)
 
 
+def demand_store(where: str) -> None:
+    """Let `where` pass if a store is there, or if it is no file: for programs that only look, and make none.
+
+    Raises:
+        StoreUnavailable: There is no such file (``store_missing``).
+        ConfigurationError: It is a ``sqlite:`` URL that names no file (``store_path``).
+    """
+    url = _URL.fullmatch(where)
+    if not where.strip() or where == ":memory:" or (url and url[1].lower() != "sqlite"):
+        return
+    path = Path(os.path.abspath(os.path.expanduser(_path_of(where) if url else where)))  # noqa: PTH100, PTH111
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        msg = f"There is no store at {path}, and none was made."
+        hint = "Compare the path. Connecting, adding an app, setting a secret and importing make a new store there."
+        raise StoreUnavailable(msg, code="store_missing", hint=hint) from None
+    except OSError:  # opening it says what is wrong
+        return
+
+
 def default_path() -> Path:
     """Return where the embedded store is: in ``VALETKEY_HOME``, else in the data folder of this user.
 
     Raises:
-        ConfigurationError: No home folder can be found (``no_home``).
+        ConfigurationError: No home folder can be found (``home_missing``).
     """
     home = os.environ.get(HOME)
     folder = os.path.expanduser(home) if home else _data_folder()  # noqa: PTH111 - Path's raises where there is none
@@ -79,7 +100,7 @@ def no_home(reason: str) -> ConfigurationError:
     """Return the error for a program that runs without a home folder."""
     return ConfigurationError(
         f"There is no folder to keep the store in: {clean(reason)}.",
-        code="no_home",
+        code="home_missing",
         hint=f"Set {HOME} to a folder that this user may write, or pass a path: Valet('/srv/app/valetkey.db')",
     )
 
@@ -134,7 +155,7 @@ def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
         known = ", ".join(sorted({"memory", "sqlite", *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
-            code="unknown_store",
+            code="store_unknown",
             hint=f"Install the package whose entry point in the group {PLUGINS!r} is named {scheme!r}, or pass a path.",
         )
     make = cast("Callable[..., Any]", found[scheme].load())

@@ -21,7 +21,7 @@ def decode(cursor: str) -> Position:
     """Return the position that `encode` wrote.
 
     Raises:
-        ConfigurationError: It is not a cursor (``bad_cursor``).
+        ConfigurationError: It is not a cursor (``cursor_invalid``).
     """
     try:
         position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
@@ -36,6 +36,6 @@ def decode(cursor: str) -> Position:
 def _bad() -> ConfigurationError:
     return ConfigurationError(
         "This is not a cursor of a list of connections.",
-        code="bad_cursor",
+        code="cursor_invalid",
         hint="Start again without a cursor, and pass on the `cursor` of each page as it is.",
     )

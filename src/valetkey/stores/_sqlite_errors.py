@@ -125,7 +125,7 @@ def bad_text() -> ConfigurationError:
     """Return the error for text that cannot be written down."""
     return ConfigurationError(
         "A text for the store holds half of a surrogate pair, which is no character.",
-        code="bad_text",
+        code="text_invalid",
         hint="Look where owner, account or tags come from: bytes were decoded with errors='surrogateescape'.",
     )
 

@@ -276,7 +276,7 @@ class SecretServiceStore(LedgerPart):
     def _put(self, secret_id: str, text: str | None) -> None:
         if text is not None and not secret_id:
             msg = "A record without secret_id has no place in a secret service."
-            raise StoreError(msg, code="no_secret_id", hint="Declare the credential with a token_secret_id.")
+            raise StoreError(msg, code="secret_id_missing", hint="Declare the credential with a token_secret_id.")
         if text == self._get(secret_id):
             return
         if text is None:

@@ -30,7 +30,7 @@ ADD = ("--client-id", DEFAULT_CLIENT_ID, "--secret-stdin")
     ],
 )
 def test_an_unknown_credential_is_named_with_the_nearest_one(args: list[str], status: int, shell: Any) -> None:
-    hint = shell.refused(status, "unknown_credential", *args, named='did you mean "notes"')
+    hint = shell.refused(status, "credential_unknown", *args, named='did you mean "notes"')
 
     assert hint == 'use "notes"; all of them: valetkey app list'
     assert "notes" in shell.ok("app", "list")
@@ -44,7 +44,7 @@ def test_without_app_credentials_the_hint_takes_them(shell: Any) -> None:
 
     shell.ok("app", "add", "bare", *ADD, text=DEFAULT_CLIENT_SECRET)
 
-    assert shell.refused(PERSON, "nothing_pasted", "connect", "bare", "--paste", text="")
+    assert shell.refused(PERSON, "paste_empty", "connect", "bare", "--paste", text="")
 
 
 def test_a_wrong_client_secret_is_mended_by_what_the_hint_says(connected: Any) -> None:
@@ -77,7 +77,7 @@ def test_a_pending_approval_is_for_a_person(shell: Any) -> None:
 
     hint = shell.refused_paste(PERSON, "authorization_denied", shell.kit.provider.approve, named="pending approval")
 
-    assert hint == "wait until the request is approved, then: valetkey connect notes"
+    assert hint == "wait until an administrator has approved the request, then: valetkey connect notes"
 
 
 def test_a_replayed_callback_is_refused_and_costs_nothing(shell: Any) -> None:
@@ -107,7 +107,7 @@ def test_a_port_in_use_is_named(shell: Any) -> None:
 def test_no_browser_is_told_with_ways_that_work(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BROWSER")
 
-    hint = shell.refused(PERSON, "no_browser", "connect", "notes")
+    hint = shell.refused(PERSON, "browser_missing", "connect", "notes")
 
     assert hint == "connect with --device or --paste"
     assert shell.paste(shell.kit.provider.approve).returncode == 0
@@ -157,8 +157,8 @@ def test_an_odd_environment_works_from_connect_to_hint(env: str, shell: Any, mon
     ("text", "code", "named"),
     [
         pytest.param('[credentials.crm\npreset = "github"', "toml_invalid", "line 1", id="no TOML"),
-        pytest.param('[credentials.crm]\npreset = "githb"', "unknown_preset", 'did you mean "github"', id="preset"),
-        pytest.param('[credentials.crm]\nclient_secret = "canary"', "unknown_field", "client_secret", id="a secret"),
+        pytest.param('[credentials.crm]\npreset = "githb"', "preset_unknown", 'did you mean "github"', id="preset"),
+        pytest.param('[credentials.crm]\nclient_secret = "canary"', "field_unknown", "client_secret", id="a secret"),
     ],
 )
 def test_a_mistake_in_the_file_of_declarations_is_named(
@@ -179,11 +179,11 @@ def test_without_a_home_folder_the_hint_works(shell: Any, tmp_path: Path, monkey
     for name in ["VALETKEY_HOME", *(n for n in os.environ if n.startswith("XDG_"))]:
         monkeypatch.delenv(name)
     for args in (["token", "notes"], ["secret", "set", "x"]):
-        hint = shell.refused(USAGE, "no_home", *args, rules=("nobodys-home",))
+        hint = shell.refused(USAGE, "home_missing", *args, rules=("nobodys-home",))
     assert hint.startswith("Set VALETKEY_HOME to a folder")
     assert shell.ok("--help", rules=("nobodys-home",))
 
     monkeypatch.setenv("VALETKEY_HOME", str(tmp_path / "srv"))
 
     assert "Stored" in shell.ok("secret", "set", "x", rules=("nobodys-home",))
-    shell.refused(USAGE, "unknown_credential", "token", "notes", rules=("nobodys-home",))
+    shell.refused(USAGE, "credential_unknown", "token", "notes", rules=("nobodys-home",))

@@ -37,7 +37,7 @@ def lock(key: Path) -> None:
     ("spoil", "code"),
     [
         pytest.param(lose, "key_missing", id="missing"),
-        pytest.param(take_another, "wrong_key", id="wrong"),
+        pytest.param(take_another, "key_wrong", id="wrong"),
         pytest.param(lock, "key_unreadable", id="unreadable"),
     ],
 )
@@ -74,6 +74,7 @@ def test_one_damaged_row_is_told_and_removed_as_the_hint_says(connected: Any) ->
 
     for args in (["token", "notes"], ["refresh", "notes"], ["disconnect", "notes", "--yes"]):
         hint = connected.refused(STORE, "row_corrupt", *args, "--owner", "ben", named="params is not JSON")
+    assert connected.run("status", "--check").returncode == NOT_WELL
 
     assert connected.sql("SELECT * FROM connection WHERE owner = '=ben'") == before
     assert connected.ok("token", "notes"), "the other one works"
@@ -100,12 +101,17 @@ def test_a_damaged_grant_is_connected_again_as_the_hint_says(change: str, connec
         hint = connected.refused(STORE, "sealed_broken", *args, "--owner", "ben", named="notes/ben")
 
     assert hint.endswith("connect it again: valetkey connect notes --owner ben")
+    looked = connected.run("status", "--check")
+    assert (looked.returncode, "it cannot be opened" in looked.stdout) == (NOT_WELL, True)
+    assert "connect it again: valetkey connect notes --owner ben" in looked.stdout
+    assert connected.run("status", "--check", "--owner", "ben").returncode == NOT_WELL
     doctor = connected.run("doctor")
     assert (doctor.returncode, "fail  notes/ben: the grant" in doctor.stdout) == (NOT_WELL, True)
     assert connected.ok("token", "notes")
     assert connected.paste(connected.kit.provider.approve, "--owner", "ben").returncode == 0
     assert connected.ok("token", "notes", "--owner", "ben")
     assert connected.run("doctor").returncode == 0
+    assert connected.run("status", "--check").returncode == 0
 
 
 # -- the file
@@ -186,7 +192,7 @@ def test_of_a_file_that_may_only_be_read_valid_tokens_are_read(connected: Any) -
 def test_where_no_store_can_be_made_none_is_half_made(shell: Any, tmp_path: Path, monkeypatch: Any) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    for home, status, code in ((locked, STORE, "store_read_only"), (locked / "below", USAGE, "no_home")):
+    for home, status, code in ((locked, STORE, "store_read_only"), (locked / "below", USAGE, "home_missing")):
         monkeypatch.setenv("VALETKEY_HOME", str(home))
         hint = shell.refused(status, code, "secret", "set", "x", named=str(home), rules=("modes-count",))
         assert "VALETKEY_HOME" in hint
@@ -224,3 +230,44 @@ def test_a_store_that_cannot_be_made_whole_is_made_when_there_is_room(
     assert [path.name for path in home.iterdir() if "key" in path.name.replace("valetkey", "")] == [], "no half key"
     assert "Stored" in shell.ok("secret", "set", "mail")
     assert "mail" in shell.ok("secret", "list")
+
+
+LOOKS = (
+    ("status",),
+    ("status", "--check"),
+    ("doctor",),
+    ("connections",),
+    ("events",),
+    ("token", "notes"),
+    ("header", "notes"),
+    ("app", "list"),
+    ("secret", "list"),
+    ("key", "status"),
+    ("refresh", "notes"),
+    ("disconnect", "notes", "--yes"),
+    ("export",),
+)
+
+
+@pytest.mark.parametrize("place", ["{}", "sqlite://{}"], ids=["path", "URL"])
+def test_a_store_that_was_named_and_is_not_there_is_not_made_by_looking(kit: Any, tmp_path: Path, place: str) -> None:
+    mistyped = tmp_path / "typo" / "valetkey.db"
+
+    for args in LOOKS:
+        ran = kit.run(*args, "--store", place.format(mistyped))
+        if args == ("doctor",):
+            assert ran.code == NOT_WELL
+            assert f"fail  store: There is no store at {mistyped}" in ran.out
+        else:
+            assert (ran.code, "[store_missing]" in ran.err, str(mistyped) in ran.err) == (STORE, True, True), ran
+            assert "Compare the path" in ran.err
+        assert not mistyped.parent.exists(), args
+
+
+def test_a_store_that_was_named_and_is_not_there_is_made_by_putting_something_in(kit: Any, tmp_path: Path) -> None:
+    new = ("--store", str(tmp_path / "new" / "valetkey.db"))
+
+    kit.ok("secret", "set", "x", *new, text="1")
+
+    assert "Nothing is declared" in kit.run("status", *new).err
+    assert kit.run("status", "--store", "memory:").code == 0, "it is no file"

@@ -83,7 +83,7 @@ def one_of_both(scene: Scene) -> list[str]:
     """Look that of a disconnect and a sign-in one ends as the row says."""
     row = scene.row()
     done = outcomes(scene).get("B")
-    known = {"connected", "disconnected_meanwhile", "state_mismatch"}
+    known = {"connected", "connection_disconnected", "state_mismatch"}
     _demand(done is None or done in known or bool(scene.faults), f"the sign-in ended with {done}")
     _demand(row is not None and row.state in {"connected", "disconnected"}, "the row is neither")
     return []

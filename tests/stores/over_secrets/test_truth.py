@@ -94,7 +94,7 @@ def test_a_record_without_secret_id_gets_no_grant(store: SecretServiceStore) -> 
     assert seen(store, record) == record
     with pytest.raises(StoreError) as caught:
         store.swap(successor(record, 1), expect=Expect.of(record))
-    assert caught.value.code == "no_secret_id"
+    assert caught.value.code == "secret_id_missing"
 
 
 def test_keys_of_documents_are_those_of_the_ledger(store: SecretServiceStore, record: Record, ledger: Store) -> None:
