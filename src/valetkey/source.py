@@ -119,7 +119,7 @@ class TokenSource:
 
     def __init__(self, core: Core, key: ConnectionKey) -> None:
         self._core = core
-        self.now: Callable[[], float] = getattr(core.clock, "ticks", core.clock.monotonic)
+        self.now = core.ticks
         self._noted_at = 0.0
         self.key = key
         self.token: Token | None = None
