@@ -39,7 +39,9 @@ class ConnectionAuth(httpx2.Auth):
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Run by `httpx2.AsyncClient`."""
-        token = await self._source.aget()
+        token = self._source.token
+        if token is None or self._source.now() >= token.until:  # what `aget` does, without its coroutine
+            token = await self._source.aget()
         self._put_on(request, token)
         response = yield request
         if response.status_code in {401, 403} and (explicit := self._refused(response, token)) is not None:

@@ -184,8 +184,11 @@ class OAuth2Client(_Client):
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
-        address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
-        return self._core.http.client.request(method, address, auth=self._auth or self.auth, **options)
+        http, auth = self._core.http, self._auth or self.auth
+        address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
+        if options:
+            return http.client.request(method, address, auth=auth, **options)
+        return http.client.request(method, address, auth=auth)  # ** costs 1 % of a request also with nothing in it
 
     def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, self._source.get())
@@ -263,9 +266,12 @@ class AsyncOAuth2Client(_Client):
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
-        if not _is_plain(method, url, options, self._core.http.follows):
+        http, auth = self._core.http, self._auth or self.auth
+        if not _is_plain(method, url, options, http.follows):
             return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
-        return self._core.http.client_here().request(method, url, auth=self._auth or self.auth, **options)
+        if options:
+            return http.client_here().request(method, url, auth=auth, **options)
+        return http.client_here().request(method, url, auth=auth)
 
     async def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
         address = await self._address(url, options)

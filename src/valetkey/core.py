@@ -57,6 +57,7 @@ class Core:
     ) -> None:
         self.env = current_env(env)
         self.clock: Clock = clock or SystemClock()
+        self.ticks: Callable[[], float] = getattr(self.clock, "ticks", self.clock.monotonic)
         self.base_url = base_url
         self.one_shot = one_shot
         self.flights = Flights()

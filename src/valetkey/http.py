@@ -20,6 +20,7 @@ from valetkey.values import Request, Response
 if TYPE_CHECKING:
     import asyncio
     import ssl
+    from http.cookiejar import Cookie, CookieJar
 
     import httpx2
 
@@ -198,11 +199,18 @@ def _nothing() -> None:
     """Stand for a weak reference to nothing."""
 
 
-def _no_cookies() -> Any:
+def _no_cookies() -> CookieJar:
     """Return a jar that keeps nothing: one client serves many people, and their cookies must not mix."""
-    from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+    from http.cookiejar import CookieJar  # noqa: PLC0415
 
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    class NoCookies(CookieJar):
+        def extract_cookies(self, response: object, request: object) -> None:
+            """Keep none."""
+
+        def __iter__(self) -> Iterator[Cookie]:
+            return iter(())
+
+    return NoCookies()
 
 
 def refuse_hop(request: httpx2.Request) -> None:
@@ -213,7 +221,8 @@ def refuse_hop(request: httpx2.Request) -> None:
 
 
 async def _ahook(request: httpx2.Request) -> None:
-    refuse_hop(request)
+    if HOP in request.extensions:
+        refuse_hop(request)
 
 
 class HttpEndpoint:

@@ -124,7 +124,7 @@ class TokenSource:
 
     def __init__(self, core: Core, key: ConnectionKey) -> None:
         self._core = core
-        self.now: Callable[[], float] = getattr(core.clock, "ticks", core.clock.monotonic)
+        self.now = core.ticks
         self._noted_at = 0.0
         self._heard: object = None
         self.key = key

@@ -22,7 +22,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def has_control(text: str) -> bool:
     """Tell whether `text` holds control characters, line separators or broken surrogates."""
-    return _CONTROL.search(text) is not None
+    return not text.isprintable() and _CONTROL.search(text) is not None  # the first is quick, and sees all of these
 
 
 def _place(title: str) -> Place:
