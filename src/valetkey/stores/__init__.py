@@ -22,6 +22,9 @@ PLUGINS: Final = "valetkey.stores"
 ``open(url, clock=clock)``.
 """
 
+REDIS: Final = frozenset({"redis", "rediss", "valkey", "valkeys", "unix"})
+"""Schemes of URLs that `RedisStore` serves."""
+
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+):(//.*)?", re.IGNORECASE | re.DOTALL)
 """A scheme of two letters or more, and nothing after it but ``//...``: a path may hold a colon too."""
 
@@ -32,13 +35,15 @@ def open_store(
     """Return the store that `where` names.  Costs no connection; the store is opened when it is first used.
 
     ``None`` is the embedded SQLite file in the user's data folder (`default_path`).  A string is a path, or a URL:
-    ``sqlite:///home/ada/valetkey.db``, ``memory:``, or one whose scheme an installed package serves (entry point
-    group ``valetkey.stores``).  A store is taken as it is.  A plain `SecretService` keeps the token objects, while
-    claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
+    ``sqlite:///home/ada/valetkey.db``, ``redis://host:6379/0`` (and what else `RedisStore` knows), ``memory:``, or one
+    whose scheme an installed package serves (entry point group ``valetkey.stores``).  A store is taken as it is.  A
+    plain `SecretService` keeps the token objects, while claims and states live in the embedded SQLite file of this
+    host (`SecretServiceStore`).
 
     Raises:
         ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
-            (``unknown_store``), or it is none of all that (``store_argument``).
+            (``unknown_store``), the package that does is not installed (``store_package``), or it is none of all that
+            (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -110,7 +115,28 @@ def _named(name: str, clock: Clock | None) -> Store:
         from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
         return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
-    return _plugged(name, scheme, clock)
+    return _served(name, scheme, clock)
+
+
+def _served(url: str, scheme: str, clock: Clock | None) -> Store:
+    """Open the store of a server.  Its client is a package of its own, which need not be there."""
+    if scheme in REDIS:
+        try:
+            from valetkey.stores.redis import RedisStore  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise _no_package(error, "redis") from None
+        return RedisStore(url, clock=clock)
+    return _plugged(url, scheme, clock)
+
+
+def _no_package(error: ModuleNotFoundError, extra: str) -> ConfigurationError:
+    if (error.name or "").partition(".")[0] == "valetkey":
+        raise error
+    return ConfigurationError(
+        f"This kind of store needs the package {clean(error.name)}, which is not installed.",
+        code="store_package",
+        hint=f"pip install 'valetkey[{extra}]'",
+    )
 
 
 def _path_of(url: str) -> str:
@@ -131,7 +157,7 @@ def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
 
     found = {point.name: point for point in entry_points(group=PLUGINS)}
     if scheme not in found:
-        known = ", ".join(sorted({"memory", "sqlite", *found}))
+        known = ", ".join(sorted({"memory", "sqlite", *REDIS, *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
             code="unknown_store",
