@@ -42,8 +42,8 @@ def open_store(
 
     Raises:
         ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
-            (``unknown_store``), the package that does is not installed (``store_package``), or it is none of all that
-            (``store_argument``).
+            (``unknown_store``), the package that does is not installed (``extra_missing``), the URL is malformed
+            (``store_url``), or it is none of all that (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -115,26 +115,23 @@ def _named(name: str, clock: Clock | None) -> Store:
         from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
         return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
-    return _served(name, scheme, clock)
-
-
-def _served(url: str, scheme: str, clock: Clock | None) -> Store:
-    """Open the store of a server.  Its client is a package of its own, which need not be there."""
     if scheme in REDIS:
-        try:
-            from valetkey.stores.redis import RedisStore  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise _no_package(error, "redis") from None
-        return RedisStore(url, clock=clock)
-    return _plugged(url, scheme, clock)
+        return _redis(name, clock)
+    return _plugged(name, scheme, clock)
 
 
-def _no_package(error: ModuleNotFoundError, extra: str) -> ConfigurationError:
-    if (error.name or "").partition(".")[0] == "valetkey":
-        raise error
+def _redis(url: str, clock: Clock | None) -> Store:
+    try:
+        from valetkey.stores.redis import RedisStore  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _extra_missing("Redis", "redis", "redis") from error
+    return RedisStore(url, clock=clock)
+
+
+def _extra_missing(store: str, package: str, extra: str) -> ConfigurationError:
     return ConfigurationError(
-        f"This kind of store needs the package {clean(error.name)}, which is not installed.",
-        code="store_package",
+        f"A {store} store needs the package {package}, which cannot be imported here.",
+        code="extra_missing",
         hint=f"pip install 'valetkey[{extra}]'",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import re
 import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,61 +13,66 @@ from redis import exceptions as redis_errors
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError, clean
 from valetkey.stores._rules import DATA_KEY
 
-_DOUBT: Final = "If it was writing, it is not known whether that was done."
-
 
 class Conflict(Exception):
     """What a write was decided from has changed meanwhile: decide again."""
 
 
 @contextmanager
-def translated(url: str) -> Generator[None]:
+def translated(url: str, *, writes: bool = False) -> Generator[None]:
     """Turn errors of Redis in the block into those of valetkey."""
     try:
         yield
     except redis_errors.RedisError as error:
-        raise store_error(error, url) from error
+        raise store_error(error, url, writes=writes) from error
     except (OSError, ValueError, IndexError) as error:  # what a connection says that another thread closes
-        raise no_answer(url, str(error) or type(error).__name__) from error
+        raise (answer_lost(url) if writes else no_answer(url, str(error) or type(error).__name__)) from error
 
 
-def store_error(error: redis_errors.RedisError, url: str) -> ValetkeyError:
+def store_error(error: redis_errors.RedisError, url: str, *, writes: bool = False) -> ValetkeyError:
     """Return the error to raise for one of Redis."""
     text = clean(error)
     if isinstance(error, (redis_errors.AuthenticationError, redis_errors.AuthorizationError)):
         return _login(url)
-    for word, make in _BY_WORD.items():
-        if word in text[:200].split() or text.startswith(word):
-            return make(url)
     for kind, make in _BY_CLASS.items():
         if isinstance(error, kind):
             return make(url)
+    for words, make in _BY_WORDS:
+        if words.search(text):
+            return make(url)
     if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
-        return _no_way(error, url)
+        return _no_way(error, url, writes=writes)
     return StoreError(f"The store {url} failed: {text}.", hint="Look at the log of the server.")
 
 
-def _no_way(error: redis_errors.RedisError, url: str) -> ValetkeyError:
+def _no_way(error: redis_errors.RedisError, url: str, *, writes: bool) -> StoreUnavailable:
     cause = error.__context__
     if isinstance(cause, ssl.SSLError):
         return _tls(url, getattr(cause, "verify_message", "") or cause.reason or str(cause))
-    if isinstance(cause, (ConnectionRefusedError, FileNotFoundError, PermissionError, socket.gaierror)):
-        return StoreUnavailable(
-            f"The store {url} is not reached: {clean(cause.strerror or cause)}. Nothing was sent.",
-            hint="Check the address, and that the server runs: redis-cli -u URL ping",
-        )
-    return no_answer(url, clean(error))
+    reason = str(cause.strerror or cause) if isinstance(cause, OSError) else str(error)
+    if "connecting to" in str(error):
+        return no_answer(url, f"it is not reached ({clean(reason)}), and nothing was sent")
+    return answer_lost(url) if writes else no_answer(url, reason)
 
 
 def no_answer(url: str, reason: str) -> StoreUnavailable:
-    """Return the error for an answer that did not come."""
+    """Return the error for a server that does not answer."""
     return StoreUnavailable(
-        f"The store {url} does not answer: {clean(reason).rstrip('.')}. {_DOUBT}",
-        hint="Try again; if it stays so, look at the server: redis-cli -u URL ping",
+        f"The store {url} does not answer: {clean(reason).rstrip('.')}.",
+        hint="Try again; if it stays so, look whether it runs and is reached from here: redis-cli -u URL ping",
     )
 
 
-def _tls(url: str, reason: str) -> ConfigurationError | StoreUnavailable:
+def answer_lost(url: str) -> StoreUnavailable:
+    """Return the error for a write of which nobody knows whether it happened."""
+    return StoreUnavailable(
+        f"The store {url} was asked to write, and its answer was lost: the write may have happened, or not.",
+        code="store_answer_lost",
+        hint="Read before writing again. If it happens often, look at the network and the log of the server.",
+    )
+
+
+def _tls(url: str, reason: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"The store {url} is not trusted: {clean(reason)}. Nothing was sent.",
         code="store_tls",
@@ -137,10 +142,10 @@ def _busy(url: str) -> StoreUnavailable:
     )
 
 
-def _forbidden(url: str) -> StoreError:
+def _privilege(url: str) -> StoreError:
     return StoreError(
         f"The store {url} forbids what valetkey needs. Nothing was changed.",
-        code="store_forbidden",
+        code="store_privilege",
         hint="Allow this user: ACL SETUSER name ~{valetkey:* &{valetkey:* +@all -@admin -@dangerous +info +role",
     )
 
@@ -208,32 +213,30 @@ def row_corrupt(url: str, what: str, reason: str, key: bytes, *, kind: str = "")
 
 _BY_CLASS: Final[dict[type[Exception], Callable[[str], ValetkeyError]]] = {
     redis_errors.BusyLoadingError: _loading,
+    redis_errors.MasterDownError: replica,
     redis_errors.ReadOnlyError: replica,
     redis_errors.OutOfMemoryError: _full,
-    redis_errors.NoPermissionError: _forbidden,
+    redis_errors.NoPermissionError: _privilege,
     redis_errors.ClusterDownError: _cluster,
     redis_errors.TryAgainError: _cluster,
     redis_errors.AskError: _cluster,
 }
 """Errors that redis-py tells apart: their texts lack the word that the server began with."""
 
-_BY_WORD: Final[dict[str, Callable[[str], ValetkeyError]]] = {
-    "MISCONF": _disk,
-    "READONLY": replica,
-    "OOM": _full,
-    "NOREPLICAS": _replicas,
-    "NOPERM": _forbidden,
-    "LOADING": _loading,
-    "MASTERDOWN": replica,
-    "CLUSTERDOWN": _cluster,
-    "TRYAGAIN": _cluster,
-    "ASK": _cluster,
-    "BUSY": _busy,
-    "NOAUTH": _login,
-    "WRONGPASS": _login,
-    "WRONGTYPE": _wrong_type,
-    "DB index is out of range": _no_database,
-    "SELECT is not allowed in cluster mode": _no_database,
-    "invalid DB index": _no_database,
-}
-"""The words that an answer of the server begins with, alone or within that of a script."""
+_BY_WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[str], ValetkeyError]], ...]] = tuple(
+    (re.compile(words), make)
+    for words, make in (
+        # what an answer of the server begins with, alone or within that of a script
+        (r"\bMISCONF\b", _disk),
+        (r"\b(READONLY|MASTERDOWN)\b", replica),
+        (r"\bOOM\b", _full),
+        (r"\bNOREPLICAS\b", _replicas),
+        (r"\bNOPERM\b|no permissions to", _privilege),
+        (r"\bLOADING\b", _loading),
+        (r"\b(CLUSTERDOWN|TRYAGAIN|ASK)\b", _cluster),
+        (r"\b(NOAUTH|WRONGPASS)\b", _login),
+        (r"\bWRONGTYPE\b", _wrong_type),
+        (r"\bBUSY\b", _busy),
+        (r"DB index is out of range|SELECT is not allowed|invalid DB index", _no_database),
+    )
+)

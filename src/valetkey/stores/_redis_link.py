@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from valetkey.logs import get_logger
 from valetkey.stores._redis_errors import no_answer, not_synced, translated
-from valetkey.stores._redis_steps import Step
+from valetkey.stores._redis_steps import Commit, Step
 from valetkey.stores._redis_url import Place
 
 _log = get_logger("stores.redis")
@@ -76,7 +76,7 @@ class Link:
             StoreError: It refuses.
         """
         sync = sync and self.syncs
-        with translated(self.place.shown):
+        with translated(self.place.shown, writes=isinstance(step, Commit)):
             answer, synced = self._sent(step, sync=sync)
             if isinstance(answer, Exception):
                 raise answer

@@ -10,9 +10,9 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.stores._rules import search_text, sort_key, stored_owner
+from valetkey.stores._texts import bad_text
 
 _END: Final = re.compile(rb"\0(?!\xff)")
 _LAST: Final = b"\xff"
@@ -28,11 +28,7 @@ def utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            "A text for the store holds half of a surrogate pair, which is no character.",
-            code="bad_text",
-            hint="Look where owner, account or tags come from: bytes were decoded with errors='surrogateescape'.",
-        ) from error
+        raise bad_text() from error
 
 
 class Names:

@@ -26,28 +26,6 @@ from valetkey.stores._rules import owner_of, stored_owner
 _APART: Final = frozenset({"search", "sealed", "key_id"})
 
 
-class Moment:
-    """The server's time at which something was read, as the clock by which its claim is judged."""
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-
-    def now(self) -> float:
-        """Return Unix seconds."""
-        return self.at
-
-    def monotonic(self) -> float:
-        """Return the same: the server has no other clock."""
-        return self.at
-
-    def sleep(self, seconds: float, /) -> None:
-        """Do nothing: a moment does not pass."""
-
-    def boot_id(self) -> str:
-        """Return nothing: claims are not bound to the boot of a machine."""
-        return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """A connection as it was read.
@@ -87,7 +65,7 @@ def row_of(connection_id: str, answer: Sequence[bytes], now: float) -> Row | Non
     try:
         values = _object(fields.get(b"row"))
         values.update(sealed=sealed.blob if sealed else None, key_id=sealed.key_id if sealed else None)
-        record = record_of(tuple(values[name] for name in COLUMNS), Moment(now))
+        record = record_of(tuple(values[name] for name in COLUMNS), lambda until, _: now >= until)
     except CorruptRow as error:
         return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), str(error))
     except (KeyError, TypeError, ValueError):
