@@ -62,7 +62,7 @@ class RedisBase:
         self._opening = threading.Lock()
         self._id = ""
         _forks.register(self)
-        weakref.finalize(self, _close, self._link, self._ear)
+        weakref.finalize(self, self._link.close)  # the ear ends by itself: it knows those who know the store
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -78,7 +78,8 @@ class RedisBase:
     def close(self) -> None:
         """Close all connections and end the listening.  Both begin again when the store is used again."""
         self._id = ""
-        _close(self._link, self._ear)
+        self._ear.close()
+        self._link.close()
 
     def change_mark(self) -> object:
         """Return a random value that each commit replaces by another."""
@@ -115,7 +116,7 @@ class RedisBase:
             self._link.run(Step(self._names))  # leads to the node that has the store
             server = look(self._link)
         demand_safe(server, self._link.place)
-        self._link.syncs = server.appends
+        self._link.syncs = server.syncs
         found = self._facts()
         if found is None:
             self._make()
@@ -241,8 +242,3 @@ _WRITES: Final[tuple[tuple[Any, ...], ...]] = (
     ("ZREM", "member"),
     ("XADD", "MAXLEN", "~", 1, "1-0", "e", "event"),
 )
-
-
-def _close(link: Link, ear: Ear) -> None:
-    ear.close()
-    link.close()

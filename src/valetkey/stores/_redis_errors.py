@@ -135,7 +135,24 @@ def _cluster(url: str) -> StoreUnavailable:
     )
 
 
-def _busy(url: str) -> StoreUnavailable:
+def busy(url: str) -> StoreUnavailable:
+    """Return the error for connections that are all in use."""
+    return StoreUnavailable(
+        f"All connections of this process to the store {url} are in use. Nothing was changed.",
+        code="store_busy",
+        hint="Try again; if it stays so, look for what is slow: redis-cli -u URL slowlog get",
+    )
+
+
+def _crowded(url: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The server of the store {url} takes no more connections. Nothing was changed.",
+        code="store_busy",
+        hint="Raise maxclients there, or look who has them: redis-cli -u URL client list",
+    )
+
+
+def _held_up(url: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"The store {url} is held up by a script of another program. Nothing was changed.",
         hint="Try again; if it stays so: redis-cli -u URL script kill",
@@ -236,7 +253,8 @@ _BY_WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[str], ValetkeyError]], .
         (r"\b(CLUSTERDOWN|TRYAGAIN|ASK)\b", _cluster),
         (r"\b(NOAUTH|WRONGPASS)\b", _login),
         (r"\bWRONGTYPE\b", _wrong_type),
-        (r"\bBUSY\b", _busy),
+        (r"\bBUSY\b", _held_up),
+        (r"max number of clients", _crowded),
         (r"DB index is out of range|SELECT is not allowed|invalid DB index", _no_database),
     )
 )

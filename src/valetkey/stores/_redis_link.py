@@ -19,7 +19,7 @@ from redis.exceptions import RedisError as RedisFailure
 from redis.retry import Retry
 
 from valetkey.logs import get_logger
-from valetkey.stores._redis_errors import no_answer, not_synced, translated
+from valetkey.stores._redis_errors import busy, not_synced, translated
 from valetkey.stores._redis_steps import Commit, Step
 from valetkey.stores._redis_url import Place
 
@@ -105,7 +105,7 @@ class Link:
         """Look at what the server says about its disk."""
         if isinstance(synced, ResponseError):
             self.syncs = False
-            _log.warning("%s no longer tells when a write is on its disk: %s", self.place.shown, synced)
+            _log.warning("%s does not tell when a write is on its disk: %s", self.place.shown, synced)
         elif not synced or not synced[0]:
             raise not_synced(self.place.shown, self.timeout * _SYNC)
 
@@ -138,7 +138,7 @@ class Link:
     def _turn(self) -> Generator[None]:
         turns = self._turns
         if not turns.acquire(timeout=self.timeout):
-            raise no_answer(self.place.shown, "all connections are in use")
+            raise busy(self.place.shown)
         try:
             yield
         finally:

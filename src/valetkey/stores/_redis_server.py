@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from valetkey.errors import StoreError
+from valetkey.errors import StoreError, StoreUnavailable
 from valetkey.logs import get_logger
 from valetkey.stores._redis_errors import replica
 from valetkey.stores._redis_link import Link
@@ -25,6 +25,7 @@ class Server:
         role: ``master``, or what else.
         clustered: Whether it is a node of a cluster.
         appends: Whether it writes an append-only file.
+        syncs: Whether it brings that file to disk by itself.
         snapshots: Whether it saves snapshots; None where that cannot be seen.
         evicts: The policy by which it evicts keys, empty where it does not.
     """
@@ -32,6 +33,7 @@ class Server:
     role: str
     clustered: bool
     appends: bool
+    syncs: bool
     snapshots: bool | None
     evicts: str
 
@@ -49,18 +51,27 @@ def look(link: Link) -> Server:
         role=str(told.get("role", "master")),
         clustered=bool(told.get("cluster_enabled")),
         appends=appends,
+        syncs=appends and _setting(link, "appendfsync") != "no",
         snapshots=None if appends else _snapshots(link),
         evicts=policy if int(told.get("maxmemory", 0)) > 0 and policy != _KEEPS else "",
     )
 
 
 def _snapshots(link: Link) -> bool | None:
+    saves = _setting(link, "save")
+    return None if saves is None else bool(saves)
+
+
+def _setting(link: Link, name: str) -> str | None:
+    """Return a setting of the server; None where it is not to be seen, as managed servers have it."""
     try:
-        told: Any = link.ask("CONFIG GET", "save")
-    except StoreError as error:  # managed servers forbid it
-        _log.debug("whether %s saves snapshots cannot be seen: %s", link.place.shown, error)
+        told: Mapping[str, Any] = link.ask("CONFIG GET", name)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        _log.debug("%s does not show its setting %s: %s", link.place.shown, name, error)
         return None
-    return bool(told.get("save"))
+    return str(told.get(name, ""))
 
 
 def demand_safe(server: Server, place: Place) -> None:
@@ -80,6 +91,8 @@ def demand_safe(server: Server, place: Place) -> None:
             hint="Set maxmemory-policy noeviction, or use a server of its own; if losing grants is all right, add"
             " allow_eviction=1 to the URL.",
         )
+    if server.appends and not server.syncs:
+        _log.warning("%s leaves it to the system when data reach the disk (appendfsync no)", place.shown)
     if server.appends or place.allow_volatile:
         return
     if not server.snapshots:

@@ -53,7 +53,7 @@ class Place:
     port: int = _PORT
     path: str = ""
     db: int = 0
-    user: str = ""
+    user: str = field(default="", repr=False)
     password: Secret | None = field(default=None, repr=False)
     tls: Mapping[str, str] | None = None
     client_name: str = "valetkey"

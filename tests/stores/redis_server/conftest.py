@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,11 +37,13 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
+    def start(self, *more: str, ready: bool = True) -> None:
+        """Start it; with `ready`, return when it answers."""
         common = ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--logfile", str(self.folder / "log")]
         listen = ["--port", str(self.port), "--bind", "127.0.0.1"]
-        self._process = subprocess.Popen([str(get_binary_path()), *common, *listen, *self._settings])
-        self.wait()
+        self._process = subprocess.Popen([str(get_binary_path()), *common, *listen, *self._settings, *more])
+        if ready:
+            self.wait()
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -73,7 +78,95 @@ class Server:
             self._process.wait()
             self._process = None
 
-    stop = kill
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Stop it where it stands, or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT if thaw else signal.SIGSTOP)
+
+
+class Wire:
+    """A way to a server that can be cut: it hands on what it gets, both ways, until it is told otherwise.
+
+    Attributes:
+        port: Where it listens, on loopback.
+        carried: How often a client sent something.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._state = threading.Lock()
+        self._lose_answers = 0
+        self._subscribed: set[socket.socket] = set()
+        self._deaf: set[socket.socket] = set()
+        self.carried = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
+
+    def url(self, name: str = "default") -> str:
+        return f"redis://127.0.0.1:{self.port}/0?name={name}"
+
+    def lose_answers(self, count: int = 1) -> None:
+        """Hand on the next request, and cut the connection when the answer comes."""
+        self._lose_answers = count
+
+    def swallow_news(self) -> None:
+        """Hand on no news any more to those who have subscribed by now: to them all looks well."""
+        with self._state:
+            self._deaf = set(self._subscribed)
+
+    def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                try:
+                    server.connect(str(self._server.socket))
+                except OSError:
+                    client.close()
+                    server.close()
+                    continue
+                with self._state:
+                    self._sockets += [client, server]
+                self._run(self._carry, client, server, True)
+                self._run(self._carry, server, client, False)
+
+    def _carry(self, giver: socket.socket, taker: socket.socket, forth: bool) -> None:  # noqa: FBT001
+        with contextlib.suppress(OSError):
+            while data := giver.recv(65536):
+                if forth:
+                    self.carried += 1
+                    if b"SUBSCRIBE" in data:
+                        self._subscribed.add(giver)
+                elif taker in self._deaf:
+                    continue
+                elif self._lose_answers:
+                    self._lose_answers -= 1
+                    break
+                taker.sendall(data)
+        for end in (giver, taker):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join(PATIENCE)
+        for end in self._sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join(PATIENCE)
+        for end in self._sockets:
+            end.close()
 
 
 _names = itertools.count(1)
@@ -85,7 +178,7 @@ def shared_server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="vk-") as folder:
         server = Server(Path(folder), *SAFE)
         yield server
-        server.stop()
+        server.kill()
 
 
 @pytest.fixture
@@ -115,7 +208,34 @@ def serve() -> Iterator[Callable[..., Server]]:
 
         yield start
         for server in servers:
-            server.stop()
+            server.kill()
+
+
+@pytest.fixture
+def wires() -> Iterator[Callable[[Server], Wire]]:
+    """Lay ways to servers that can be cut."""
+    laid: list[Wire] = []
+
+    def lay(server: Server) -> Wire:
+        laid.append(Wire(server))
+        return laid[-1]
+
+    yield lay
+    for wire in laid:
+        wire.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is so."""
+
+    def wait(so: Callable[[], object]) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not so():
+            assert time.monotonic() < give_up, "it does not come about"
+            time.sleep(0.005)
+
+    return wait
 
 
 @pytest.fixture
