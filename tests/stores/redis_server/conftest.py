@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -87,13 +88,18 @@ class Server:
 class Wire:
     """A way to a server that can be cut: it hands on what it gets, both ways, until it is told otherwise.
 
+    Args:
+        server: Where it leads.
+        tls: What it shows to clients, where they are to speak TLS.
+
     Attributes:
         port: Where it listens, on loopback.
         carried: How often a client sent something.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: ssl.SSLContext | None = None) -> None:
         self._server = server
+        self._tls = tls
         self._state = threading.Lock()
         self._lose_answers = 0
         self._subscribed: set[socket.socket] = set()
@@ -126,6 +132,12 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._tls is not None:
+                    try:
+                        client = self._tls.wrap_socket(client, server_side=True)
+                    except OSError:  # it does not trust us
+                        client.close()
+                        continue
                 server = socket.socket(socket.AF_UNIX)
                 try:
                     server.connect(str(self._server.socket))
@@ -138,7 +150,7 @@ class Wire:
                 self._run(self._carry, client, server, True)
                 self._run(self._carry, server, client, False)
 
-    def _carry(self, giver: socket.socket, taker: socket.socket, forth: bool) -> None:  # noqa: FBT001
+    def _carry(self, giver: socket.socket, taker: socket.socket, forth: bool) -> None:
         with contextlib.suppress(OSError):
             while data := giver.recv(65536):
                 if forth:
@@ -212,12 +224,12 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def wires() -> Iterator[Callable[[Server], Wire]]:
+def wires() -> Iterator[Callable[..., Wire]]:
     """Lay ways to servers that can be cut."""
     laid: list[Wire] = []
 
-    def lay(server: Server) -> Wire:
-        laid.append(Wire(server))
+    def lay(server: Server, tls: ssl.SSLContext | None = None) -> Wire:
+        laid.append(Wire(server, tls))
         return laid[-1]
 
     yield lay

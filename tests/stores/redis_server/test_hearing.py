@@ -188,7 +188,7 @@ def test_a_store_that_is_forgotten_leaves_no_thread(url: str, until: Any) -> Non
     until(gone)
 
 
-def test_a_forked_child_listens_by_itself(watched: tuple[RedisStore, Told], until: Any) -> None:
+def test_a_forked_child_listens_by_itself(watched: tuple[RedisStore, Told]) -> None:
     store, told = watched
 
     def work(child: Child) -> bool:

@@ -69,7 +69,7 @@ def test_a_url_says_where_the_store_is(url: str, shown: str, options: dict[str, 
 def test_nothing_shows_the_password() -> None:
     url = f"redis://ada:{WRITTEN}@127.0.0.1:1/0"
     store = open_store(url)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
+    with pytest.raises(Exception) as caught:
         store.store_id()
     for text in (repr(store), store.url, repr(place_of(url)), str(caught.value), repr(caught.value.__cause__)):
         assert "hunter2" not in text
