@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +229,57 @@ def callers(tmp_path: Path) -> Iterator[Callers]:
     callers = Callers(tmp_path)
     yield callers
     callers.close()
+
+
+class Family:
+    """A parent that has connected an account on the real clock, and programs of their own that use it.
+
+    Args:
+        provider: Who counts.
+        folder: Where the key is, and the embedded store where no other is named.
+        callers: What starts the programs.
+        store: The URL of the store.
+    """
+
+    def __init__(self, provider: Any, folder: Path, callers: Callers, store: str = "") -> None:
+        from valetkey import Valet, Wiring
+        from valetkey.clock import SystemClock
+        from valetkey.keys.files import FileKeys
+        from valetkey.secret_services.memory import MemorySecrets
+        from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
+
+        self.provider = provider
+        self.start, self.go, self.result = callers.start, callers.go, callers.result
+        app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
+        credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
+        paths = {"store": store or str(folder / "valetkey.db"), "key": str(folder / "key"), "env": "test"}
+        callers.know({"name": "notes", "credential": credential, "app": app, **paths})
+        FileKeys(folder / "key", can_create=True).create()
+        wiring = Wiring()
+        wiring.oauth2_credential("notes", **credential)
+        secrets = MemorySecrets()
+        secrets.set("notes-app-credentials", json.dumps(app))
+        self.options: dict[str, Any] = {"key": folder / "key", "env": "test", "wiring": wiring, "secrets": secrets}
+        self.valet = Valet(paths["store"], clock=SystemClock(), **self.options)
+        provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
+        start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
+        self.valet.finish(provider.approve(start.url), binding=start.binding)
+
+
+@pytest.fixture
+def family_at(tmp_path: Path, callers: Callers) -> Iterator[Callable[..., Family]]:
+    """Make families over a store: the embedded one, or that of a URL."""
+    from valetkey.testing import PracticeProvider
+
+    with PracticeProvider() as provider:
+        families: list[Family] = []
+
+        def make(store: str = "") -> Family:
+            families.append(Family(provider, tmp_path, callers, store))
+            return families[-1]
+
+        yield make
+        provider.reset_faults()
+        callers.close()
+        for family in families:
+            family.valet.close()

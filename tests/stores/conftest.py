@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_shared import Child
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests are not packages; what they share here is `sameness`
 
 NOBODY = 65534
 

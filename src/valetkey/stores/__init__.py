@@ -22,6 +22,9 @@ PLUGINS: Final = "valetkey.stores"
 ``open(url, clock=clock)``.
 """
 
+REDIS: Final = frozenset({"redis", "rediss", "valkey", "valkeys", "unix"})
+"""Schemes of URLs that `RedisStore` serves."""
+
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+):(//.*)?", re.IGNORECASE | re.DOTALL)
 """A scheme of two letters or more, and nothing after it but ``//...``: a path may hold a colon too."""
 
@@ -32,13 +35,15 @@ def open_store(
     """Return the store that `where` names.  Costs no connection; the store is opened when it is first used.
 
     ``None`` is the embedded SQLite file in the user's data folder (`default_path`).  A string is a path, or a URL:
-    ``sqlite:///home/ada/valetkey.db``, ``memory:``, or one whose scheme an installed package serves (entry point
-    group ``valetkey.stores``).  A store is taken as it is.  A plain `SecretService` keeps the token objects, while
-    claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
+    ``sqlite:///home/ada/valetkey.db``, ``redis://host:6379/0`` (and what else `RedisStore` knows), ``memory:``, or one
+    whose scheme an installed package serves (entry point group ``valetkey.stores``).  A store is taken as it is.  A
+    plain `SecretService` keeps the token objects, while claims and states live in the embedded SQLite file of this
+    host (`SecretServiceStore`).
 
     Raises:
         ConfigurationError: There is no home folder (``home_missing``), nothing serves the URL's scheme
-            (``store_unknown``), or it is none of all that (``store_argument``).
+            (``store_unknown``), the package that does is not installed (``extra_missing``), the URL is malformed
+            (``store_url``), or it is none of all that (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -131,7 +136,25 @@ def _named(name: str, clock: Clock | None) -> Store:
         from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
         return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
+    if scheme in REDIS:
+        return _redis(name, clock)
     return _plugged(name, scheme, clock)
+
+
+def _redis(url: str, clock: Clock | None) -> Store:
+    try:
+        from valetkey.stores.redis import RedisStore  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _extra_missing("Redis", "redis", "redis") from error
+    return RedisStore(url, clock=clock)
+
+
+def _extra_missing(store: str, package: str, extra: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"A {store} store needs the package {package}, which cannot be imported here.",
+        code="extra_missing",
+        hint=f"pip install 'valetkey[{extra}]'",
+    )
 
 
 def _path_of(url: str) -> str:
@@ -152,7 +175,7 @@ def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
 
     found = {point.name: point for point in entry_points(group=PLUGINS)}
     if scheme not in found:
-        known = ", ".join(sorted({"memory", "sqlite", *found}))
+        known = ", ".join(sorted({"memory", "sqlite", *REDIS, *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
             code="store_unknown",

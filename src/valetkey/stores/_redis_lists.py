@@ -1,0 +1,48 @@
+"""Pages of connections: which sorted set leads to them, and from where to where it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from valetkey.model.connections import Query
+from valetkey.stores._cursor import Position
+from valetkey.stores._redis_names import Names, after, within
+
+_MANY: Final = 1000
+"""How many members of the index are read at a time where only few of them will match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A sorted set to read in order.
+
+    Attributes:
+        key: The sorted set.
+        low: Where to begin.
+        high: Where to end.
+        step: How many members to read at a time.
+        search: What the text of a member must hold, folded; empty where members have none.
+    """
+
+    key: bytes
+    low: bytes
+    high: bytes
+    step: int
+    search: str = ""
+
+
+def walk(names: Names, query: Query, position: Position | None, limit: int) -> Walk:
+    """Return the shortest walk that meets all that a query asks for; not all that it meets is."""
+    low, high = within() if query.credential is None else within(query.credential)
+    if position is not None and (query.credential is None or position[0] >= query.credential):
+        low = after(position)
+    if query.missing_scope is not None:
+        return Walk(names.lacking(query.env, query.missing_scope), low, high, limit)
+    if query.owner is not None or query.own:
+        return Walk(names.owned(query.env, query.owner), low, high, limit)
+    if query.search:
+        return Walk(names.index(query.env), low, high, _MANY, query.search.casefold())
+    if query.state is not None:
+        return Walk(names.in_state(query.env, query.state), low, high, limit)
+    return Walk(names.index(query.env), low, high, limit)

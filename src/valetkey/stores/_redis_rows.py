@@ -1,0 +1,163 @@
+"""Connections, documents and events as Redis keeps them, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from valetkey.model.connections import ConnectionKey, Document, Event, Record, Sealed
+from valetkey.stores._redis_names import texts_of
+from valetkey.stores._rows import (
+    CLAIM,
+    COLUMNS,
+    CorruptRow,
+    document_of,
+    document_values,
+    event_of,
+    event_values,
+    record_of,
+    record_values,
+    to_json,
+)
+from valetkey.stores._rules import owner_of, stored_owner
+
+_APART: Final = frozenset({"search", "sealed", "key_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A connection as it was read.
+
+    Attributes:
+        record: The connection; where it is damaged, what can be read of it.
+        revision: What each write of it replaces by another random value.
+        damage: What is wrong with it, empty where nothing is.
+    """
+
+    record: Record
+    revision: bytes
+    damage: str = ""
+
+    def whole(self) -> Record:
+        """Return the record, for lists: a damaged one says so."""
+        return replace(self.record, error="row_corrupt", error_text=self.damage) if self.damage else self.record
+
+
+def row_fields(record: Record) -> list[str | bytes | int]:
+    """Return the fields of a connection's hash, names and values by turns, but for its revision."""
+    key, claim = record.key, record.claim
+    values = {name: value for name, value in record_values(record).items() if name not in _APART}
+    held = (None, None, None, None) if claim is None else (claim.holder, claim.until, "", claim.spending)
+    values.update(zip(CLAIM, held, strict=True))
+    place = to_json([key.env, key.credential, stored_owner(key.owner), key.account])
+    fields: list[str | bytes | int] = ["key", place, "incarnation", record.incarnation, "row", to_json(values)]
+    return fields + _sealed_fields(record.sealed)
+
+
+def row_of(connection_id: str, answer: Sequence[bytes], now: float) -> Row | None:
+    """Return the connection that an ``HGETALL`` found, None where there is none."""
+    if not answer:
+        return None
+    fields = _fields(answer)
+    sealed = _sealed(fields)
+    try:
+        values = _object(fields.get(b"row"))
+        values.update(sealed=sealed.blob if sealed else None, key_id=sealed.key_id if sealed else None)
+        record = record_of(tuple(values[name] for name in COLUMNS), lambda until, _: now >= until)
+    except CorruptRow as error:
+        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), str(error))
+    except (KeyError, TypeError, ValueError):
+        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), "row is not what was written")
+    return Row(record, fields.get(b"rev", b""))
+
+
+def _remains(connection_id: str, fields: Mapping[bytes, bytes], sealed: Sealed | None) -> Record:
+    try:
+        env, credential, owner, account = json.loads(fields[b"key"])
+        key = ConnectionKey(env, credential, owner_of(owner), account)
+        incarnation = int(fields[b"incarnation"])
+    except (KeyError, TypeError, ValueError):
+        key, incarnation = ConnectionKey("", ""), 0
+    return Record(id=connection_id, key=key, incarnation=incarnation, sealed=sealed)
+
+
+# -- documents and events ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A document as it was read, and what each write of it replaces by another random value."""
+
+    document: Document
+    revision: bytes
+
+
+def document_fields(document: Document) -> list[str | bytes | int]:
+    """Return the fields of a document's hash, names and values by turns, but for its revision."""
+    kind, env, document_id, version, expires_at, _, body, _ = document_values(document)
+    head = to_json([kind, env, document_id, version, expires_at])
+    fields: list[str | bytes | int] = ["doc", head, "body", body]
+    return fields + _sealed_fields(document.sealed)
+
+
+def paper_of(answer: Sequence[bytes]) -> Paper | None:
+    """Return the document that an ``HGETALL`` found, None where there is none.
+
+    Raises:
+        CorruptRow: It is damaged.
+    """
+    if not answer:
+        return None
+    fields = _fields(answer)
+    sealed = _sealed(fields)
+    try:
+        kind, env, document_id, version, expires_at = json.loads(fields[b"doc"])
+        body = fields[b"body"].decode()
+    except (KeyError, TypeError, ValueError):
+        msg = "doc is not what was written"
+        raise CorruptRow(msg) from None
+    secret = (sealed.key_id, body, sealed.blob) if sealed else (None, body, None)
+    return Paper(document_of((kind, env, document_id, version, expires_at, *secret)), fields.get(b"rev", b""))
+
+
+def document_of_member(found: bytes) -> tuple[str, str, str]:
+    """Return kind, environment and id of the document that a member names (`document_member`)."""
+    kind, env, document_id = texts_of(found[1:])
+    return kind, env, document_id
+
+
+def event_text(event: Event) -> str:
+    """Return an event as text, without its number."""
+    return to_json(list(event_values(event)))
+
+
+def event_at(entry: Sequence[Any]) -> Event:
+    """Return the event in an entry of a stream."""
+    place, fields = entry
+    return event_of((int(place.partition(b"-")[0]), *json.loads(fields[1])))
+
+
+# -- hashes --------------------------------------------------------------------------------------------------------
+
+
+def _fields(answer: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
+def _object(text: bytes | None) -> dict[str, Any]:
+    value: Any = json.loads(text or b"")
+    if not isinstance(value, dict):
+        msg = "row is not a JSON object"
+        raise CorruptRow(msg)
+    return cast("dict[str, Any]", value)
+
+
+def _sealed_fields(sealed: Sealed | None) -> list[str | bytes | int]:
+    return [] if sealed is None else ["sealed", sealed.blob, "key_id", sealed.key_id]
+
+
+def _sealed(fields: Mapping[bytes, bytes]) -> Sealed | None:
+    blob = fields.get(b"sealed")
+    return None if blob is None else Sealed(blob, fields.get(b"key_id", b"").decode())

