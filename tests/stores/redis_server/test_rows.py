@@ -148,7 +148,7 @@ def test_any_text_is_kept_apart_and_in_order(store: RedisStore) -> None:
 def test_half_a_character_is_refused(store: RedisStore, work: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         work(store)
-    assert caught.value.code == "bad_text"
+    assert caught.value.code == "text_invalid"
 
 
 # -- many --------------------------------------------------------------------------------------------------------------
