@@ -28,7 +28,7 @@ demo: setup ## show the main job end to end, against the practice provider on lo
 test: setup ## run all tests and hold the coverage to its gate; ARGS="tests/engine -k claim" runs some of them
 	@scripts/setup-oidc
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest --ignore=tests/explorer -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2 $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
@@ -41,8 +41,8 @@ $(OTHER_PYTHONS:%=test-%): test-%:
 	else echo "**** Python $* is not here: the core tests did not run on it."; fi
 
 .PHONY: explore
-explore: setup ## run the engine's interleavings in every order (some minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) tests/explorer $(ARGS)
+explore: setup ## explore the engine's interleavings further than `make test` does (some minutes)
+	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer)
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider.
 CORE_TESTS = tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \

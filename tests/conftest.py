@@ -84,6 +84,23 @@ def _own_wiring(_own_world: None) -> Iterator[None]:
         wiring.reset_default_wiring()
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much the explorer of interleavings looked at.
+
+    It stands here, for where tests are spread over processes the one that prints loads no other conftest.
+    """
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    explored = sorted((r.nodeid, noted) for r in reports for name, noted in r.user_properties if name == "explored")
+    if not explored:
+        return
+    terminalreporter.section("interleavings")
+    if os.environ.get("EXPLORE") == "more":
+        for nodeid, (*_, told) in explored:
+            terminalreporter.write_line(f"{nodeid.partition('::')[2]}: {told}")
+    schedules, states, runs = (sum(noted[at] for _, noted in explored) for at in range(3))
+    terminalreporter.write_line(f"explored: {schedules:.1e} schedules over {states:,} states in {runs:,} runs")
+
+
 # -- both facades ------------------------------------------------------------------------------------------------------
 
 

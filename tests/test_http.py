@@ -145,6 +145,76 @@ def test_what_cannot_be_read_leaves_a_doubt(site: Site, endpoint: HttpEndpoint, 
         send(endpoint, site.url("/token"))
 
 
+@pytest.mark.parametrize("late", [0.0, 5.0], ids=["at its deadline", "past its deadline"])
+def test_what_has_no_time_left_is_not_sent(site: Site, endpoint: HttpEndpoint, late: float) -> None:
+    site.answers["/token"] = plain(b"{}")
+    request = Request(method="POST", url=site.url("/token"), headers={}, body=b"a=b")
+
+    with pytest.raises(NotSent):
+        endpoint.send(request, deadline=SystemClock.monotonic() - late)
+    assert site.seen == []
+
+
+def dripping(start: bytes, drip: bytes, closed: threading.Event) -> Answer:
+    """Answer with `start`, then with `drip` again and again, until nobody listens any more."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.connection.sendall(start)
+        try:
+            while not closed.wait(0.01):
+                handler.connection.sendall(drip)
+        except OSError:
+            closed.set()
+
+    return answer
+
+
+DRIPS = [
+    pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", b".", id="in its headers"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", b" ", id="in its body"),
+    pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", id="in what comes before the answer"),
+]
+
+
+@pytest.mark.parametrize(("start", "drip"), DRIPS)
+def test_an_answer_that_comes_byte_by_byte_ends_at_the_deadline(
+    site: Site, endpoint: HttpEndpoint, start: bytes, drip: bytes
+) -> None:
+    closed = threading.Event()
+    site.answers["/token"] = dripping(start, drip, closed)
+    site.answers["/quick"] = plain(b"{}")
+    request = Request(method="POST", url=site.url("/token"), headers={}, body=b"a=b")
+    send(endpoint, site.url("/quick"))  # so that the connection is one that is used again
+
+    with pytest.raises(InDoubt):
+        endpoint.send(request, deadline=SystemClock.monotonic() + 1.0)
+    assert closed.wait(30)
+    assert send(endpoint, site.url("/quick")).status == 200  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("start", "drip"), DRIPS)
+def test_a_proxy_may_drip_as_little(site: Site, monkeypatch: pytest.MonkeyPatch, start: bytes, drip: bytes) -> None:
+    monkeypatch.setenv("HTTP_PROXY", site.url(""))
+    closed = threading.Event()
+    site.answers["http://provider.example/token"] = dripping(start, drip, closed)
+    request = Request(method="POST", url="http://provider.example/token", headers={}, body=b"a=b")
+    http = Http()
+    endpoint = HttpEndpoint(http, SystemClock())
+
+    with pytest.raises(InDoubt):
+        endpoint.send(request, deadline=SystemClock.monotonic() + 1.0)
+    assert closed.wait(30)
+    http.close()
+
+
+def test_other_requests_of_the_same_client_have_their_own_time_outs(site: Site, http: Http) -> None:
+    site.answers["/token"] = plain(b"{}")
+    send(HttpEndpoint(http, SystemClock()), site.url("/token"))
+
+    assert http.client.post(site.url("/token"), timeout=None).status_code == 200
+
+
 def test_what_cannot_be_connected_was_not_sent(endpoint: HttpEndpoint) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port, nobody answers on it

@@ -90,7 +90,10 @@ class Http:
                     self._refuse_forked()
                 import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
 
+                from valetkey.deadlines import heed_deadlines  # noqa: PLC0415
+
                 self._client = httpx2.Client(**self._options(refuse_hop))
+                heed_deadlines(self._client)
             return self._client
 
     def _first_loop(self) -> asyncio.AbstractEventLoop:
@@ -242,8 +245,13 @@ class HttpEndpoint:
         with late_imports:
             import httpx2  # noqa: PLC0415
 
-        left = max(deadline - self._clock.monotonic(), 0.001)
+            from valetkey.deadlines import within  # noqa: PLC0415
+
         client = self._http.client
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            msg = "no time was left to send it"
+            raise NotSent(msg)
         try:
             built = httpx2.Request(  # not client.build_request: nothing of the client's own defaults goes along
                 request.method,
@@ -252,7 +260,7 @@ class HttpEndpoint:
                 content=request.body or None,
                 extensions={"timeout": _timeout(left), ENDPOINT: True},
             )
-            with _sent(client, built) as response:
+            with within(left), _sent(client, built) as response:
                 return self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             raise NotSent(_why(error)) from error

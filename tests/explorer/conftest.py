@@ -1,6 +1,7 @@
 """The explorer of interleavings: what it needs around it, and a word at the end about how much it looked at.
 
-``EXPLORE=more`` looks further: every fault in every case, more modes of the server, more racers, more samples.
+``EXPLORE=more``, as ``make explore`` sets it, looks further: every fault in every case, more modes of the server, more
+racers, more samples; and it says of each case how much was looked at.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from coverage import Coverage
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are not packages; what they share here is `stepped`
 
@@ -21,7 +22,17 @@ from stepped.determined import determine
 from stepped.interleaving import Explored
 
 MORE = os.environ.get("EXPLORE") == "more"
-_PROPERTY = "explored"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unmeasured() -> Iterator[None]:
+    """Measure no coverage here: it would take most of the time, and the engine's own tests show it already."""
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
 
 
 @pytest.fixture(autouse=True)
@@ -41,16 +52,8 @@ def report(request: pytest.FixtureRequest) -> Callable[[Explored], Explored]:
     """Note how much was looked at; returns what it is given."""
 
     def note(explored: Explored) -> Explored:
-        request.node.user_properties.append((_PROPERTY, explored.told()))
+        noted = explored.schedules, explored.states, explored.runs, explored.told()
+        request.node.user_properties.append(("explored", noted))
         return explored
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reports = [r for kind in ("passed", "failed", "xfailed") for r in terminalreporter.stats.get(kind, [])]
-    told = [(r.nodeid, words) for r in reports for name, words in r.user_properties if name == _PROPERTY]
-    if told:
-        terminalreporter.section("schedules explored")
-    for nodeid, words in sorted(told):
-        terminalreporter.write_line(f"{nodeid.partition('::')[2]}: {words}")

@@ -10,11 +10,18 @@ from typing import Any
 
 import pytest
 from stepped import acts, outcomes, plays, stage
-from stepped.cases import BOTH_GET, BOTH_HEAL, DISCONNECT_AND_RECONNECT, GET_AND_DISCONNECT, GET_AND_RECONNECT
+from stepped.cases import (
+    ANOTHER_ACCOUNT,
+    BOTH_GET,
+    BOTH_HEAL,
+    DISCONNECT_AND_RECONNECT,
+    GET_AND_DISCONNECT,
+    GET_AND_RECONNECT,
+)
 from stepped.interleaving import Explored, follow
 from stepped.plays import Case, one_play, played
 
-from valetkey.engine import apps, disconnect, renewal, spending, storing, verdicts
+from valetkey.engine import apps, disconnect, renewal, revoking, spending, storing, turns, verdicts
 from valetkey.engine.spending import Claimed
 from valetkey.model.connections import Expect, Record
 from valetkey.stores import _rules
@@ -25,6 +32,8 @@ Report = Callable[[Explored], Explored]
 TWO_SENT = "a refresh token is sent while another live holder may be sending it"
 SPENT_SENT = "a refresh token is sent of which the row holds the successor"
 LOST = "the grant is lost"
+OURS = "our own revocation ended the grant that the row holds"
+DEAD_ROW = "notes//another holds a dead grant"
 
 
 # -- engines that are broken on purpose
@@ -118,6 +127,22 @@ def put_whatever_was_disconnected(patch: Patch) -> None:
     patch.setattr(storing, "_refuse_disconnected", lambda *_: None)
 
 
+def buy_without_a_note(patch: Patch) -> None:
+    """Sign in as if nobody could be revoking."""
+    patch.setattr(turns.Buying, "_begin", lambda _: None)
+
+
+def revoke_without_waiting(patch: Patch) -> None:
+    """Look at the rows while a grant may be on its way to one."""
+    wait = turns._wait
+    patch.setattr(turns, "_wait", lambda *args, **how: [] if args[-1] == "buying" else wait(*args, **how))
+
+
+def revoke_whoever_signs_in(patch: Patch) -> None:
+    """Lose patience with a sign-in, and end what it brings."""
+    patch.setattr(revoking, "_sibling", lambda *_: None)
+
+
 def wait_for_ever(patch: Patch) -> None:
     def wait(self: Any, record: Record) -> None:
         self.world.store.wait_for_change(record, 0.0)
@@ -126,6 +151,7 @@ def wait_for_ever(patch: Patch) -> None:
 
 
 HICCUP, FROZEN, SLOW = frozenset({"hiccup"}), frozenset({"freeze"}), frozenset({"slow"})
+BOTH_USER = replace(DISCONNECT_AND_RECONNECT, reach="user")
 GET_DENY_FROZEN = replace(BOTH_GET, on_reuse="deny", faults=FROZEN)
 
 
@@ -159,7 +185,7 @@ GET_DENY_FROZEN = replace(BOTH_GET, on_reuse="deny", faults=FROZEN)
         pytest.param(
             revoke_what_was_overtaken,
             replace(BOTH_GET, faults=frozenset({"lost"})),
-            "our own revocation ended the grant that the row holds",
+            OURS,
             id="revoked, whoever holds it",
         ),
         pytest.param(
@@ -174,6 +200,9 @@ GET_DENY_FROZEN = replace(BOTH_GET, on_reuse="deny", faults=FROZEN)
             "a connection comes back after it was disconnected",
             id="put over a disconnect",
         ),
+        pytest.param(buy_without_a_note, BOTH_USER, OURS, id="a sign-in without a note"),
+        pytest.param(revoke_without_waiting, ANOTHER_ACCOUNT, DEAD_ROW, id="a revocation that does not wait"),
+        pytest.param(revoke_whoever_signs_in, ANOTHER_ACCOUNT, DEAD_ROW, id="a revocation that does not look"),
         pytest.param(wait_for_ever, BOTH_GET, "a racer does not come to an end", id="endless"),
     ],
 )
@@ -230,9 +259,9 @@ def test_steps_that_commute_need_no_order(case: Case) -> None:
 def test_a_schedule_comes_out_the_same_each_time() -> None:
     case = replace(GET_AND_RECONNECT, faults=frozenset({"kill", "freeze", "lost"}), check=outcomes.how_it_ended)
 
-    assert len({str(follow(one_play(case), turns())) for _ in range(3)}) == 1
+    assert len({str(follow(one_play(case), one_after_another())) for _ in range(3)}) == 1
 
 
-def turns() -> Callable[[int], int]:
+def one_after_another() -> Callable[[int], int]:
     numbers = count(3)
     return lambda size: next(numbers) % size

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from stepped.cases import (
+    ANOTHER_ACCOUNT,
     BOTH_GET,
     BOTH_HEAL,
     DISCONNECT_AND_RECONNECT,
@@ -34,11 +35,13 @@ KILLED = "disconnected, and a killed process left a grant alive at the server"
 SUCCESSOR = "disconnected, and a successor that went to nobody lives at the server"
 EARLIER = "left the grant of an earlier sign-in to its end, as nobody knows whether it is another"
 UNKNOWN = "disconnected, and as the store's answer was lost nobody knew of the grant before the last"
+LEFT = "disconnected, and said that a token may live on"
 UNSTORED = "disconnected, and a sign-in could not store its grant, which lives at the server"
 
 GET_DENY, GET_GRACE, GET_NONE = (replace(BOTH_GET, on_reuse=mode) for mode in ("deny", "grace", "none"))
 RECONNECT_TOKEN = replace(GET_AND_RECONNECT, reach="token")
 BOTH_TOKEN = replace(DISCONNECT_AND_RECONNECT, reach="token")
+BOTH_USER = replace(DISCONNECT_AND_RECONNECT, reach="user")
 QUIETLY: set[str] = set()
 
 LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
@@ -65,6 +68,10 @@ LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
     ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "hiccup", {EARLIER}),
     ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "outage", {UNSTORED, EARLIER}),
     ("disconnect and reconnect, token", BOTH_TOKEN, "lost", {UNKNOWN}),
+    ("disconnect and reconnect, user", BOTH_USER, "kill", {KILLED}),
+    ("disconnect and reconnect, user", BOTH_USER, "hiccup", {LEFT}),
+    ("disconnect, and another account", ANOTHER_ACCOUNT, "kill", {KILLED, LEFT}),
+    ("disconnect, and another account", ANOTHER_ACCOUNT, "lost", {LEFT}),
 ]
 ALL_CLOCKS = frozenset({"clock.now", "clock.monotonic"})
 FURTHER: list[tuple[str, Case, str, set[str]]] = [
@@ -84,6 +91,12 @@ FURTHER: list[tuple[str, Case, str, set[str]]] = [
     ("get and reconnect, token", RECONNECT_TOKEN, "outage", QUIETLY),
     ("disconnect and reconnect", DISCONNECT_AND_RECONNECT, "freeze", {EARLIER}),
     ("disconnect and reconnect, token", BOTH_TOKEN, "hiccup", QUIETLY),
+    ("disconnect and reconnect, user", BOTH_USER, "freeze", {LEFT}),
+    ("disconnect and reconnect, user", BOTH_USER, "lost", {LEFT}),
+    ("disconnect and reconnect, user", BOTH_USER, "outage", {UNSTORED, LEFT}),
+    ("disconnect, and another account", ANOTHER_ACCOUNT, "freeze", {LEFT}),
+    ("disconnect, and another account", ANOTHER_ACCOUNT, "hiccup", {LEFT}),
+    ("disconnect, and another account", ANOTHER_ACCOUNT, "outage", {UNSTORED, LEFT}),
 ]
 
 

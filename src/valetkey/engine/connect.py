@@ -21,6 +21,7 @@ from valetkey.engine.exchange import buy, name_of, read_identity
 from valetkey.engine.flows import Flow, put_flow, take_flow
 from valetkey.engine.storing import Stored, disconnected_meanwhile, put_grant, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
+from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import (
     ConfigurationError,
@@ -154,9 +155,10 @@ def finish_authorization(
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
     request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
-    before = reserved(world, credential, flow.key, since=flow.incarnation)
-    tokens = buy(world, credential, flow.key, request)
-    return keep(world, credential, app, tokens, before, requested=flow.scopes, params=_kept(params))
+    with Buying(world, credential, flow.key) as buying:
+        before = reserved(world, credential, flow.key, since=flow.incarnation)
+        tokens = buy(world, credential, flow.key, request)
+        return keep(world, credential, app, tokens, before, buying, requested=flow.scopes, params=_kept(params))
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -170,9 +172,10 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     app = world.app(credential)
     asked = wanted_scopes(credential, scopes)
     request = client_credentials_request(credential, app, scope=asked)
-    before = reserved(world, credential, key, since=incarnation_of(world, key))
-    tokens = buy(world, credential, key, request)
-    return keep(world, credential, app, tokens, before, requested=asked)
+    with Buying(world, credential, key) as buying:
+        before = reserved(world, credential, key, since=incarnation_of(world, key))
+        tokens = buy(world, credential, key, request)
+        return keep(world, credential, app, tokens, before, buying, requested=asked)
 
 
 def wanted_scopes(credential: OAuth2Credential, scopes: tuple[str, ...]) -> tuple[str, ...]:
@@ -211,11 +214,12 @@ def keep(
     app: AppCredentials,
     tokens: TokenSet,
     before: Record,
+    buying: Buying,
     *,
     requested: tuple[str, ...],
     params: Mapping[str, str] | None = None,
 ) -> Record:
-    """Store what was bought over `before`, and return the record.
+    """Store what was bought over `before`, and return the record.  That ends the `buying`.
 
     Raises:
         ConnectError: It was disconnected meanwhile (``connection_disconnected``); the new grant is revoked.
@@ -246,8 +250,10 @@ def keep(
     try:
         stored = _patiently(world, put)
     except ConnectError:
+        buying.end()  # else the revocation would wait for it
         revoke_grant(world, credential, grant, record=before, identity=identity)
         raise
+    buying.end()
     _retire(world, credential, app, stored)
     return stored.record
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from valetkey.engine.connect import incarnation_of, keep, reserved, wanted_scopes
 from valetkey.engine.exchange import name_of, refusal_error
+from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable
 from valetkey.model.connections import ConnectionKey, Record
@@ -98,8 +100,9 @@ def finish_device(
     """
     app = world.app(credential)
     before = reserved(world, credential, key, since=flow.incarnation)
-    tokens = _poll(world, credential, key, app, flow, on_wait)
-    return keep(world, credential, app, tokens, before, requested=wanted_scopes(credential, scopes))
+    with ExitStack() as turn:
+        tokens, buying = _poll(world, credential, key, app, flow, turn, on_wait)
+        return keep(world, credential, app, tokens, before, buying, requested=wanted_scopes(credential, scopes))
 
 
 def _poll(
@@ -108,9 +111,13 @@ def _poll(
     key: ConnectionKey,
     app: AppCredentials,
     flow: DeviceFlow,
+    turn: ExitStack,
     on_wait: Callable[[float], None] | None,
-) -> TokenSet:
-    """Ask for the tokens until there is a final word (section 3.5): wait first, then ask."""
+) -> tuple[TokenSet, Buying]:
+    """Ask for the tokens until there is a final word (section 3.5): wait first, then ask.
+
+    Each question may buy them; what is bought is to be kept within `turn`.
+    """
     interval = flow.interval
     while True:
         left = flow.expires_at - world.clock.monotonic()
@@ -119,10 +126,12 @@ def _poll(
         if on_wait is not None:
             on_wait(left)
         world.clock.sleep(interval)
+        buying = turn.enter_context(Buying(world, credential, key))
         # A client assertion or the like is good for one request only, so each question is built anew.
         answer = _ask(world, credential, device_token_request(credential, app, device_code=flow.device_code))
         if isinstance(answer, TokenSet):
-            return answer
+            return answer, buying
+        turn.close()
         if isinstance(answer, Refusal) and not answer.goes_on:
             raise refusal_error(credential, key, answer)
         interval = next_interval(interval, answer or "timeout")

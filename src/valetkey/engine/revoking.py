@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from valetkey.engine.apps import client_changed
+from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, DecryptionFailed, StoreError
 from valetkey.logs import get_logger
@@ -96,10 +97,12 @@ def _revoke(
 ) -> Revocation:
     name = _name(credential)
     try:
-        obstacle = _obstacle(world, credential, record, identity)
-        if obstacle:
-            return _left_alone(world, credential, grant, obstacle)
-        answers = _tell_provider(world, credential, grant, record.params if record else credential.params)
+        with revoking(world, credential, record.key if record else None) as turn:
+            obstacle = _obstacle(world, credential, record, identity, turn)
+            if obstacle:
+                return _left_alone(world, credential, grant, obstacle)
+            params = record.params if record else credential.params
+            answers = _tell_provider(world, credential, grant, params, turn)
     except ConfigurationError as error:
         return _left_alone(world, credential, grant, f"{name} could not be asked to revoke the token: {error}")
     except StoreError as error:
@@ -107,7 +110,9 @@ def _revoke(
     return _summary(world, credential, grant, answers)
 
 
-def _obstacle(world: World, credential: OAuth2Credential, record: Record | None, identity: Identity | None) -> str:
+def _obstacle(
+    world: World, credential: OAuth2Credential, record: Record | None, identity: Identity | None, turn: Turn
+) -> str:
     """Return why nothing may be sent, or an empty text."""
     name = _name(credential)
     if not credential.revocation_url:
@@ -119,6 +124,8 @@ def _obstacle(world: World, credential: OAuth2Credential, record: Record | None,
     difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
     if difference:
         return f"{credential.name!r} now has {difference} than the one that the token was given to"
+    if not turn.free:
+        return f"a revocation at {name} would also end what a sign-in under way brings, so nothing was revoked there"
     other = _sibling(world, record, identity) if wide else None
     return f"a revocation at {name} would also end {other.key}, so nothing was revoked there" if other else ""
 
@@ -166,7 +173,7 @@ def _same_user(record: Record, identity: Identity | None, other: Record) -> bool
 
 
 def _tell_provider(
-    world: World, credential: OAuth2Credential, grant: Grant, params: Mapping[str, str]
+    world: World, credential: OAuth2Credential, grant: Grant, params: Mapping[str, str], turn: Turn
 ) -> dict[Kind, str]:
     """Ask for the revocation of each token; returns kind -> what went wrong, empty where it was confirmed.
 
@@ -181,7 +188,7 @@ def _tell_provider(
         request = revocation_request(
             credential, app, token=token, hint=kind, access_token=grant.access_token, params=params
         )
-        answers[kind] = _ask(world, credential, request)
+        answers[kind] = _ask(world, credential, request, turn)
     return answers
 
 
@@ -198,19 +205,20 @@ def _tokens(world: World, credential: OAuth2Credential, grant: Grant) -> Iterato
         yield "access_token", grant.access_token
 
 
-def _ask(world: World, credential: OAuth2Credential, request: Request) -> str:
+def _ask(world: World, credential: OAuth2Credential, request: Request, turn: Turn) -> str:
     """Send a revocation, twice where it may help; returns what went wrong, or an empty text."""
-    trouble, pause = _try(world, credential, request)
+    trouble, pause = _try(world, credential, request, turn)
     if trouble and pause is not None:
         world.clock.sleep(min(pause, _LONGEST_PAUSE))
-        trouble, _ = _try(world, credential, request)
+        trouble, _ = _try(world, credential, request, turn)
     return trouble
 
 
-def _try(world: World, credential: OAuth2Credential, request: Request) -> tuple[str, float | None]:
+def _try(world: World, credential: OAuth2Credential, request: Request, turn: Turn) -> tuple[str, float | None]:
     """Send it once; returns what went wrong, and after how many seconds another try makes sense."""
     try:
-        response = world.endpoint.send(request, deadline=world.clock.monotonic() + REVOKE_SECONDS)
+        deadline = min(world.clock.monotonic() + REVOKE_SECONDS, turn.until)
+        response = world.endpoint.send(request, deadline=deadline)
     except (NotSent, InDoubt) as error:
         return str(error) or type(error).__name__, _PAUSE
     answer = parse_revocation(response, credential=credential, now=world.clock.now())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stepped.plays import Act, Part
 
 KEY = ConnectionKey("test", "notes")
+ANOTHER = replace(KEY, account="another")
 REDIRECT = "http://127.0.0.1:4321/callback/notes"
 PAUSE = 5.0
 """Seconds after which a program calls again when the store or the provider did not answer."""
@@ -50,9 +51,19 @@ def disconnect(part: Part) -> Any:
 
 
 def reconnect(part: Part) -> str:
-    """Sign in anew: the flow begins, the person consents, the answer comes back."""
+    """Sign in anew."""
+    return _sign_in(part, KEY)
+
+
+def connect_another(part: Part) -> str:
+    """Sign in once more, as the same person, under another account label."""
+    return _sign_in(part, ANOTHER)
+
+
+def _sign_in(part: Part, key: ConnectionKey) -> str:
+    """Sign in: the flow begins, the person consents, the answer comes back."""
     world = part.world
-    begun = _persist(part, lambda: start_authorization(world, part.credential, KEY, scopes=(), redirect_uri=REDIRECT))
+    begun = _persist(part, lambda: start_authorization(world, part.credential, key, scopes=(), redirect_uri=REDIRECT))
     part.scene.note_flow(part.racer, begun.flow_id)
     state = dict(parse_qsl(urlsplit(begun.url).query))["state"]
     answer = f"{REDIRECT}?code=code&state={state}"

@@ -43,3 +43,4 @@ REFRESH_AND_RECONNECT: Final = Case(
     {"A": acts.refresh_now, "B": acts.reconnect}, age=FRESH, check=outcomes.connected_anew
 )
 DISCONNECT_AND_RECONNECT: Final = Case({"A": acts.disconnect, "B": acts.reconnect}, check=outcomes.one_of_both)
+ANOTHER_ACCOUNT: Final = Case({"A": acts.disconnect, "B": acts.connect_another}, reach="user", check=outcomes.all_live)

@@ -7,11 +7,13 @@ from typing import Any
 
 from stepped.interleaving import running
 
-from valetkey.engine import connect, verdicts
+from valetkey.engine import connect, storing, verdicts
 
 
 def _text(size: int) -> str:
     racer = running()
+    if racer is None:  # before the play begins
+        return "-" * size
     racer.nonces += 1
     return f"{racer.name}{racer.nonces}".ljust(size, "-")
 
@@ -27,4 +29,5 @@ def _backoff(failures: int) -> float:
 def determine(patch: Any) -> None:
     """Take the chance out of the engine; `patch` is pytest's monkeypatch."""
     patch.setattr(connect, "secrets", SimpleNamespace(token_urlsafe=_text, token_bytes=_bytes))
+    patch.setattr(storing, "new_connection_id", lambda: f"con_{_text(20)}")
     patch.setattr(verdicts, "backoff", _backoff)

@@ -187,9 +187,9 @@ _PLAIN = (str, int, float, bytes, type(None))
 _GETTERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 
 
-def running() -> Racer:
+def running() -> Racer | None:
     """Return the racer that runs now."""
-    racer: Racer = getcurrent().racer
+    racer: Racer | None = getattr(getcurrent(), "racer", None)
     return racer
 
 

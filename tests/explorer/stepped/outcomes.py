@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stepped.interleaving import Broken
+from stepped.promises import grant_of
 from stepped.small_server import serial
 
 if TYPE_CHECKING:
@@ -86,6 +87,15 @@ def one_of_both(scene: Scene) -> list[str]:
     known = {"connected", "connection_disconnected", "state_mismatch"}
     _demand(done is None or done in known or bool(scene.faults), f"the sign-in ended with {done}")
     _demand(row is not None and row.state in {"connected", "disconnected"}, "the row is neither")
+    return []
+
+
+def all_live(scene: Scene) -> list[str]:
+    """Look that every connection which has a grant has one that lives."""
+    for row in scene.rows():
+        _demand(row.sealed is None or scene.server.takes(grant_of(row)[0]), f"{row.key} holds a dead grant")
+    done = outcomes(scene).get("B")
+    _demand(done in {None, "connected"} or bool(scene.faults), f"the sign-in ended with {done}")
     return []
 
 

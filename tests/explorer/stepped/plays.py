@@ -126,7 +126,11 @@ class Scene:
     # -- what the stage and the promises ask
 
     def row(self) -> Record | None:
-        return next(iter(self.store._records.values()), None)
+        return next(iter(self.rows()), None)
+
+    def rows(self) -> list[Record]:
+        """Return the row that the play began with, and those of further accounts."""
+        return list(self.store._records.values())
 
     def row_key(self) -> Hashable:
         row = self.row()
@@ -303,7 +307,8 @@ class Scene:
             self._down_until if self.store_is_down() else 0.0,
             frozenset(self.froze),
         )
-        shared = (self.clock.time, self.row_key(), documents, self.server.key(), self.network.key())
+        others = tuple(map(frozen, self.rows()[1:]))
+        shared = (self.clock.time, self.row_key(), others, documents, self.server.key(), self.network.key())
         return (shared, racers, happened, self.promises.key(), tuple(self.since.items()))
 
     def end(self) -> list[str]:

@@ -163,7 +163,8 @@ class Promises:
     def _nothing_lives_on(self) -> None:
         """After a disconnect nothing lives at the server: where the server can revoke, and nothing was lost."""
         server = self._scene.server
-        living = {number for number, family in enumerate(server.families) if family.lives}
+        wanted = [server.family(grant_of(row)[0]) for row in self._scene.rows() if row.sealed is not None]
+        living = {n for n, family in enumerate(server.families) if family.lives and family not in wanted}
         if living and living <= self.replaced and server.reach != "token":
             self.words.add("left the grant of an earlier sign-in to its end, as nobody knows whether it is another")
         elif not living:
