@@ -175,14 +175,23 @@ def test_a_location_that_leads_nowhere_is_the_sessions_affair(play: Any, world: 
     assert play(scene) == 200
 
 
-def test_a_session_that_takes_locations_literally_is_followed_too(play: Any, world: Any) -> None:
-    world.foreign.answers["/a%7Eb"] = lambda seen: (200, {}, seen.token.encode())
-    world.api.lead("/from", f"{world.foreign.url}/a%7Eb")
+@pytest.mark.parametrize(
+    ("requote", "written", "path"),
+    [
+        pytest.param(True, "/a b", "/a%20b", id="put right"),
+        pytest.param(False, "/a%7Eb", "/a%7Eb", id="taken literally"),
+    ],
+)
+def test_a_location_is_read_as_the_session_reads_it(
+    play: Any, world: Any, requote: bool, written: str, path: str
+) -> None:
+    world.foreign.answers[path] = lambda _: (200, {}, b"")
+    world.api.lead("/from", world.foreign.url + written)
 
     async def scene(session: aiohttp.ClientSession) -> int:
         return await status_of(session, f"{world.api.url}/from")
 
-    assert play(scene, requote_redirect_url=False) == 200
+    assert play(scene, requote_redirect_url=requote) == 200
     assert [seen.token for seen in world.foreign.seen] == [""]
 
 

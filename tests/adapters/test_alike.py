@@ -86,6 +86,16 @@ def test_a_401_is_healed_by_one_refresh_and_one_retry_over_the_same_connection(w
     assert (world.provider.refreshes, world.provider.reuses) == (1, 0)
 
 
+def test_an_answer_that_refuses_at_length_is_read_to_its_end_and_the_connection_kept(web: Any, world: Any) -> None:
+    def refuse_once(seen: Any) -> Any:
+        return world.api.usual(seen) if len(world.api.seen) > 1 else (401, {}, b"no" * 2**20)
+
+    world.api.answers["/long"] = refuse_once
+
+    assert web.get(f"{world.api.url}/long").status == 200
+    assert len({seen.port for seen in world.api.seen}) == 1
+
+
 def test_a_401_to_the_retry_is_the_callers(web: Any, world: Any) -> None:
     world.api.refuse("/never")
 
@@ -296,14 +306,16 @@ def test_the_same_address_under_another_name_is_another_origin(web: Any, world: 
     assert "authorization" not in world.api.at("/to")[0].headers
 
 
-def test_a_token_that_was_left_behind_does_not_come_back(web: Any, world: Any) -> None:
-    world.api.lead("/from", f"{world.foreign.url}/via")
-    world.foreign.lead("/via", f"{world.api.url}/back")
-    world.api.answers["/back"] = lambda _: (200, {}, b"")
+@pytest.mark.parametrize("back", ["api", "other"])
+def test_a_token_that_was_left_behind_does_not_come_back(web: Any, world: Any, back: str) -> None:
+    to = getattr(world, back)
+    world.api.lead("/from", f"{world.other.url}/via")
+    world.other.lead("/via", f"{to.url}/to")
+    to.answers["/to"] = lambda _: (200, {}, b"")
 
     web.get(f"{world.api.url}/from")
 
-    assert "authorization" not in world.api.at("/back")[0].headers
+    assert "authorization" not in to.at("/to")[0].headers
 
 
 @pytest.mark.parametrize("where", ["other", "foreign"])

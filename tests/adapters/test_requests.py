@@ -134,14 +134,21 @@ def test_an_error_lets_go_of_the_connection(auth: RequestsAuth, session: request
 
 
 class Unwilling(io.BytesIO):
-    """A file that knows where it is, and does not go elsewhere."""
+    """A file that does not go back once it was read."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(b"body")
         self._error = error
+        self._begun = False
 
-    def seek(self, *_: object) -> int:
-        raise self._error
+    def read(self, size: int | None = -1) -> bytes:
+        self._begun = True
+        return super().read(size)
+
+    def seek(self, *where: int) -> int:
+        if self._begun:
+            raise self._error
+        return super().seek(*where)
 
 
 @pytest.mark.parametrize("error", [OSError("a pipe"), ValueError("it was closed")], ids=str)
