@@ -45,7 +45,7 @@ explore: setup ## run the engine's interleavings in every order (some minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) tests/explorer $(ARGS)
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider.
-CORE_TESTS = tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
+CORE_TESTS = tests/adapters tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
 	tests/test_flights.py tests/test_http.py tests/test_loopback.py tests/test_interaction.py tests/test_package.py
 
 .PHONY: core

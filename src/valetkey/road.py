@@ -108,7 +108,9 @@ class Flow(Road):
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Run by the asynchronous client."""
-        token = await self._source.aget()
+        token = self._source.token
+        if token is None or self._source.now() >= token.until:  # what `aget` does, without its coroutine
+            token = await self._source.aget()
         self._dress(request, token)
         response = yield request
         if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:

@@ -20,6 +20,7 @@ except ImportError as error:
     raise missing("aiohttp", error) from error
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_TELLING: Final = REFUSING | _REDIRECTS
 
 
 def middleware(client: AsyncOAuth2Client) -> ConnectionMiddleware:
@@ -61,44 +62,52 @@ class ConnectionMiddleware(Road):
     __slots__ = ()
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send one hop of a request."""
+        """Send one hop of a request: without the token once a redirect has led to another origin."""
         lead = _LEAD.get()
-        if lead is not None and lead.owner is self and lead.url == request.url:
-            return await self._follow(request, handler, lead)
-        response, retried = await self._send(request, handler, retry=True)
-        if response.status in _REDIRECTS:
-            self._note(request, response, carries=True, retried=retried)
-        return response
-
-    async def _follow(self, request: ClientRequest, handler: ClientHandlerType, lead: _Lead) -> ClientResponse:
-        """Send a hop to which a redirect led: without the token once another origin was entered."""
-        retried = lead.retried
-        if lead.carries:
-            response, again = await self._send(request, handler, retry=not retried)
-            retried = retried or again
-        else:
-            response = await handler(request)
-        _LEAD.set(None)  # not where it failed: then the session may try this hop anew
-        if response.status in _REDIRECTS:
-            self._note(request, response, carries=lead.carries, retried=retried)
-        return response
-
-    async def _send(
-        self, request: ClientRequest, handler: ClientHandlerType, *, retry: bool
-    ) -> tuple[ClientResponse, bool]:
-        """Return the answer, and whether it is the one to a retry."""
-        token = await self._source.aget()
-        self._dress(request, token)
+        if lead is not None and (lead.owner is not self or lead.url != request.url):
+            lead = None
+        token = None
+        if lead is None or lead.carries:
+            token = self._source.token
+            if token is None or self._source.now() >= token.until:  # what `aget` does, without its coroutine
+                token = await self._source.aget()
+            self._dress(request, token)
         response = await handler(request)
-        if response.status not in REFUSING or not retry:
-            return response, False
+        if response.status in _TELLING:
+            return await self._answered(request, handler, response, token, lead)
+        if lead is not None:
+            _LEAD.set(None)  # not where it failed: then the session may try this hop anew
+        return response
+
+    async def _answered(
+        self,
+        request: ClientRequest,
+        handler: ClientHandlerType,
+        response: ClientResponse,
+        token: Token | None,
+        lead: _Lead | None,
+    ) -> ClientResponse:
+        retried = lead is not None and lead.retried
+        if response.status in REFUSING and token is not None and not retried:
+            again = await self._again(request, handler, response, token)
+            if again is not None:
+                response, retried = again, True
+        _LEAD.set(None)
+        if response.status in _REDIRECTS:
+            self._note(request, response, carries=token is not None, retried=retried)
+        return response
+
+    async def _again(
+        self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
+    ) -> ClientResponse | None:
+        """Send a request that was refused a second time; None: the answer it got is the caller's."""
         try:
             newer = await self._newer(request, response, token)
         except BaseException:
             response.close()
             raise
         if newer is None or not _replayable(request.body):
-            return response, False
+            return None
         try:
             await response.content.read()  # to its end, so that the connection is used again
         finally:
@@ -106,7 +115,7 @@ class ConnectionMiddleware(Road):
         await request.close()  # until whatever still sends the first try has stopped
         request.update_expect_continue()  # a server that was asked before the body is asked again
         self._dress(request, newer)
-        return await handler(request), True
+        return await handler(request)
 
     def _dress(self, request: ClientRequest, token: Token) -> None:
         url = request.url

@@ -139,7 +139,7 @@ class _Headers(_Dict):
         self._left_behind = left_behind
 
     def copy(self) -> _Dict:
-        names, self._left_behind = self._left_behind, set()
+        names, self._left_behind = self._left_behind, set[str]()
         return _Dict((name, text) for name, text in self.items() if name.lower() not in names)
 
 
