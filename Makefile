@@ -45,7 +45,7 @@ explore: setup ## explore the engine's interleavings further than `make test` do
 	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer)
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider.
-CORE_TESTS = tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
+CORE_TESTS = tests/adapters tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
 	tests/test_flights.py tests/test_http.py tests/test_loopback.py tests/test_interaction.py tests/test_package.py
 
 .PHONY: core

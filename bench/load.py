@@ -64,10 +64,10 @@ def _threads(bench: Bench, count: int, turns: int) -> Figures:
     ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
     figures: Figures = {name: [] for name in ways}
     for way in ways.values():  # warming up
-        _by_threads(way, count)
+        by_threads(way, count)
     for order in in_turns(list(ways), turns):
         for name in order:
-            figures[name].append(_by_threads(ways[name], count))
+            figures[name].append(by_threads(ways[name], count))
     for held in (*bare.values(), *peers.values()):
         held.close()
     return figures
@@ -87,10 +87,10 @@ async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
     ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
     figures: Figures = {name: [] for name in ways}
     for way in ways.values():
-        await _by_tasks(way, count)
+        await by_tasks(way, count)
     for order in in_turns(list(ways), turns):
         for name in order:
-            figures[name].append(await _by_tasks(ways[name], count))
+            figures[name].append(await by_tasks(ways[name], count))
     for held in bare.values():
         await held.aclose()
     for peer in peers.values():
@@ -107,7 +107,9 @@ def _getter(get: Callable[[str], Any], url: str) -> Callable[[], Any]:
     return lambda: get(url)
 
 
-def _by_threads(way: Callable[[], Any], count: int) -> tuple[float, float]:
+def by_threads(way: Callable[[], Any], count: int) -> tuple[float, float]:
+    """Make `count` calls in threads; return how many a second of CPU, and a second of wall clock."""
+
     def worker(_: int) -> None:
         for _ in range(count // AT_ONCE):
             way()
@@ -118,7 +120,9 @@ def _by_threads(way: Callable[[], Any], count: int) -> tuple[float, float]:
     return count / (process_time() - cpu), count / (perf_counter() - wall)
 
 
-async def _by_tasks(way: Callable[[], Any], count: int) -> tuple[float, float]:
+async def by_tasks(way: Callable[[], Any], count: int) -> tuple[float, float]:
+    """Do what `by_threads` does, in tasks of the running event loop."""
+
     async def worker() -> None:
         for _ in range(count // AT_ONCE):
             await way()

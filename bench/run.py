@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 
+from adapted import adapters
 from herds import cancelled, herd, processes
 from hot import check, client, request
 from imports import command, imports
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "refreshes": refreshes,
     "refreshed_and_used": refreshed_and_used,
     "load": load,
+    "adapters": adapters,
 }
 
 

@@ -74,7 +74,7 @@ class _Client:
         if self._auth is None:
             from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
 
-            self._auth = ConnectionAuth(self._source, scopes=self._scopes)
+            self._auth = ConnectionAuth(self._source, self._scopes)
         return self._auth
 
     def __repr__(self) -> str:
@@ -89,6 +89,11 @@ def client_of(cls: type[C], core: Core, source: TokenSource, scopes: Sequence[st
     client = cls.__new__(cls)
     client._begin(core, source, tuple(scopes))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - a constructor
     return client
+
+
+def parts_of(client: OAuth2Client | AsyncOAuth2Client) -> tuple[TokenSource, tuple[str, ...]]:
+    """Return a client's token source and the scopes that it demands: what the adapters of other HTTP clients need."""
+    return client._source, client._scopes  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - its own module
 
 
 class OAuth2Client(_Client):

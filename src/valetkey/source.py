@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
 
+Place = tuple[str, str, int | None]
+"""Scheme, host and port."""
 Start = Callable[[], "Future[Token]"] | Callable[[], "Future[Token | None]"]
 LOOK_LOCAL = 0.25
 """Seconds between looks at a store on this host (R0)."""
@@ -95,7 +97,7 @@ class Token:
         self.mark = mark
         self.heard = heard
         self.extra = tuple(credential.api_headers.items())
-        self.places: set[tuple[str, str, int | None]] = set()
+        self.places: set[Place] = set()
         self.refresh_on_403 = credential.refresh_on_403
 
     def demand(self, scopes: Sequence[str]) -> None:

@@ -89,6 +89,16 @@ def test_the_lifespan_has_the_form_that_asgi_frameworks_take(practice: Any) -> N
     assert asyncio.run(serve(practice.async_valet)) == 200
 
 
+# -- adapters.md ---------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_heals_a_401_as_the_page_shows(page: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    names_of(page("docs/adapters.md"))
+
+    assert capsys.readouterr().out == "ada 1\n"
+    assert 'print(answer.json()["login"], practice.provider.refreshes)  # ada 1' in page("docs/adapters.md").text
+
+
 # -- how-it-works.md -----------------------------------------------------------------------------------------------
 
 

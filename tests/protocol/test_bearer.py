@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from valetkey.protocol.bearer import Challenge, Verdict, judge, parse_challenges
+from valetkey.protocol.bearer import Challenge, Verdict, judge, parse_challenges, refusal
 
 
 def parsed(*values: str) -> list[tuple[str, dict[str, str]]]:
@@ -219,3 +219,10 @@ def test_the_first_of_two_challenges_with_one_error_counts() -> None:
     second = Challenge("bearer", {"error": "insufficient_scope", "scope": "b"})
 
     assert judge(403, [first, second], refresh_on_403=False).scopes == ("a",)
+
+
+def test_an_answer_to_a_request_without_our_token_asks_for_nothing() -> None:
+    said = ['Bearer error="invalid_token"']
+
+    assert refusal(401, said, carried=False, refresh_on_403=True) == Verdict(kind="nothing")
+    assert refusal(401, said, carried=True, refresh_on_403=False) == Verdict(kind="renew", explicit=True)

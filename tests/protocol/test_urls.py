@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import OAuth2Credential
-from valetkey.protocol.urls import allowed_hosts, allows, host_allowed, is_loopback, join, origin, require_https
+from valetkey.protocol.urls import (
+    allowed_hosts,
+    allows,
+    host_allowed,
+    is_loopback,
+    join,
+    origin,
+    require_https,
+    stays,
+)
 
 HOSTS = ("api.example.com", "*.shops.example", "files.example.com:8443", "127.0.0.1:9000", "[::1]:9000", "localhost")
 
@@ -295,3 +304,25 @@ def test_no_relative_url_leaves_the_host_of_its_base(url: str) -> None:
         return
     assert joined == url or joined.startswith(("https://api.example.com/v1/", "https://api.example.com/v1"))
     assert "://" in url or host_allowed(joined, ("api.example.com",))
+
+
+@pytest.mark.parametrize(
+    ("location", "same"),
+    [
+        pytest.param("/other?x=a b", True, id="a path, even with a space"),
+        pytest.param("?x=1", True, id="a query"),
+        pytest.param("", True, id="nothing"),
+        pytest.param("//api.example.com/x", True, id="the host without a scheme"),
+        pytest.param("HTTPS://API.Example.com:443/x", True, id="the same in other words"),
+        pytest.param("https://api.example.com./x", True, id="the host with its final dot"),
+        pytest.param("https://example.com/x", False, id="another host"),
+        pytest.param("https://api.example.com:8443/x", False, id="another port"),
+        pytest.param("http://api.example.com/x", False, id="another scheme"),
+        pytest.param("https://api.example.com@evil.example/x", False, id="userinfo"),
+        pytest.param("https://evil.example\\@api.example.com/x", False, id="a backslash"),
+        pytest.param("https://[broken/x", False, id="what is no URL"),
+        pytest.param("mailto:ada@example.com", False, id="what has no host"),
+    ],
+)
+def test_a_redirect_stays_or_leaves(location: str, same: bool) -> None:
+    assert stays("https://api.example.com/a/b", location) is same

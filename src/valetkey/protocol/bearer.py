@@ -80,6 +80,15 @@ def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
     return tuple(Challenge(scheme, MappingProxyType(params)) for scheme, params in found[:_MAX_CHALLENGES])
 
 
+def refusal(status: int, values: Sequence[str], *, carried: bool, refresh_on_403: bool) -> Verdict:
+    """Tell what an API's answer asks for, by its status and its ``WWW-Authenticate`` headers.
+
+    An answer to a request that did not carry our token (`carried`), as after a redirect to another origin, is never
+    about it.
+    """
+    return judge(status, parse_challenges(values), refresh_on_403=refresh_on_403) if carried else NOTHING
+
+
 def judge(status: int, challenges: Sequence[Challenge], *, refresh_on_403: bool) -> Verdict:
     """Tell what an API's answer asks for.
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.credentials import OAuth2Credential
@@ -80,6 +80,19 @@ def host_allowed(url: str, hosts: Sequence[str]) -> bool:
     start = url.find("://") + 3
     end = url.find("/", start)
     return _url_allowed(url[:end] if end > 0 else url, tuple(hosts))
+
+
+def stays(url: str, location: str) -> bool:
+    """Tell whether a redirect from `url` to `location`, which may be relative, keeps scheme, host and port.
+
+    Only then the token goes along.  What parsers might disagree about does not stay.
+    """
+    try:
+        split = urlsplit(urljoin(url, location))
+    except ValueError:
+        return False
+    parts = _parts(f"{split.scheme}://{split.netloc}/")
+    return parts is not None and parts == _parts(url)
 
 
 @lru_cache(maxsize=4096)

@@ -288,6 +288,7 @@ def elsewhere(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[El
             "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_address[1]}",
             "SSL_CERT_FILE": str(certificate),
             "CURL_CA_BUNDLE": str(certificate),
+            "REQUESTS_CA_BUNDLE": str(certificate),
             "BROWSER": f"{browser} %s &",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONWARNINGS": "error,ignore::ResourceWarning",

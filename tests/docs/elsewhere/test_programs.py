@@ -121,6 +121,14 @@ def test_the_async_program_tells_of_each_user(run: Run) -> None:
     assert told == ["ada: octocat", f"ben: {NEVER_CONNECTED} ben"]
 
 
+@pytest.mark.usefixtures("app_added")
+@pytest.mark.parametrize("program", ["with_requests.py", "with_httpx.py", "with_aiohttp.py"])
+def test_other_http_clients_call_the_api_too(run: Run, program: str) -> None:
+    out_of(run("valetkey", "connect", "github", "--scope", "repo", "--scope", "read:user"))
+
+    assert out_of(run(program)) == REPOSITORIES
+
+
 def test_a_secret_service_of_the_programs_own_holds_app_and_token(run: Run, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()

@@ -1,0 +1,128 @@
+"""The one road of API requests, whichever HTTP client drives on it: which token, to which hosts, what a 401 means.
+
+No HTTP library is known here.  What is for one library alone stands in ``auth.py`` and in ``adapters/``; the rules
+themselves are pure functions of the protocol layer: `protocol.urls.host_allowed`, `protocol.bearer.refusal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, MutableMapping, Sequence
+from typing import Any, ClassVar, Final
+
+from valetkey.errors import StepUpRequired
+from valetkey.source import Place, Token, TokenSource
+
+REFUSING: Final = frozenset({401, 403})
+"""The statuses that may speak of the token."""
+AUTHORIZATION: Final = "Authorization"
+CHALLENGE: Final = "WWW-Authenticate"
+
+
+class Road:
+    """One connection, as HTTP clients use it.
+
+    The token goes only to the credential's hosts.  A 401 that speaks of the token is answered by one refresh and one
+    retry of the very request that was refused, never for a body that cannot be sent twice; a 401 that asks for a
+    stronger sign-in raises `StepUpRequired`.
+    """
+
+    __slots__ = ("_scopes", "_source")
+
+    def __init__(self, source: TokenSource, scopes: tuple[str, ...] = ()) -> None:
+        self._source = source
+        self._scopes = scopes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._source.key)!r})"
+
+    def _put_on(self, headers: MutableMapping[str, str], token: Token, url: object, place: Place) -> None:
+        """Put the token and the provider's own headers on a request.
+
+        Args:
+            headers: The request's headers.
+            token: What to put on.
+            url: Where it goes.
+            place: Scheme, host and port of `url`, as the HTTP client has them at hand: a place that was found allowed
+                is looked up, not parsed again.
+
+        Raises:
+            HostNotAllowed: The token may not go there.
+            ScopesMissing: The account holder did not grant what this client demands.
+        """
+        if self._scopes:
+            token.demand(self._scopes)
+        if place not in token.places:
+            self._source.ensure_allowed(str(url), token)
+            token.places.add(place)
+        headers[AUTHORIZATION] = token.header
+        for name, value in token.extra:
+            headers.setdefault(name, value)
+
+    def _refused(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool | None:
+        """Whether an answer refuses our token: True in RFC 6750's word, False without a word, None: it does not.
+
+        Args:
+            token: What was put on.
+            status: Of the answer.
+            sent: The ``Authorization`` header of the request that was answered, which may be a later hop.
+            challenges: The ``WWW-Authenticate`` headers of the answer.
+
+        Raises:
+            StepUpRequired: The token is fine; the API asks for a stronger or fresher sign-in.
+        """
+        from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
+
+        carried = sent == token.header
+        verdict = refusal(status, challenges, carried=carried, refresh_on_403=token.refresh_on_403)
+        if verdict.kind == "step_up":
+            raise StepUpRequired(
+                f"the API asks for a stronger sign-in than the token of {self._source.key} stands for",
+                acr_values=verdict.acr_values,
+                max_age=verdict.max_age,
+                hint="let the person sign in again with these acr_values",
+            )
+        return verdict.explicit if verdict.kind == "renew" else None
+
+
+class Flow(Road):
+    """The auth flow of ``httpx2`` and of its twin ``httpx``, to be mixed with the ``Auth`` of either.
+
+    These clients follow redirects between two steps of the flow, and take ``Authorization`` off where another origin
+    begins; what the flow sees is the answer of the last hop, and the request that was answered.
+    """
+
+    __slots__ = ()
+    _in_memory: ClassVar[type]
+    """The library's class of bodies that are in memory, and so can be sent a second time; all others are streams."""
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Run by the blocking client."""
+        token = self._source.get()
+        self._dress(request, token)
+        response = yield request
+        if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
+            newer = self._source.heal(token.fingerprint, explicit=explicit)
+            if newer is not None and isinstance(response.request.stream, self._in_memory):
+                self._dress(response.request, newer)
+                yield response.request
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Run by the asynchronous client."""
+        token = self._source.token
+        if token is None or self._source.now() >= token.until:  # what `aget` does, without its coroutine
+            token = await self._source.aget()
+        self._dress(request, token)
+        response = yield request
+        if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
+            newer = await self._source.aheal(token.fingerprint, explicit=explicit)
+            if newer is not None and isinstance(response.request.stream, self._in_memory):
+                self._dress(response.request, newer)
+                yield response.request
+
+    def _dress(self, request: Any, token: Token) -> None:
+        url = request.url
+        self._put_on(request.headers, token, url, (url.scheme, url.host, url.port))
+
+    def _refuses(self, response: Any, token: Token) -> bool | None:
+        sent = response.request.headers.get(AUTHORIZATION)
+        return self._refused(token, response.status_code, sent, response.headers.get_list(CHALLENGE))
