@@ -1,13 +1,12 @@
-"""Records, documents and events as rows of the SQLite store, and back."""
+"""Records, documents and events as rows of a database, and back: what the SQLite and the Postgres store share."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
-from valetkey.model.ports import Clock
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (
@@ -46,7 +45,7 @@ _NUMBERS: Final = tuple(
     if name in {"incarnation", "version", "doubt", "failures", "learnt_lifetime", "next_try_at", "cooldown_until"}
     or name.endswith(("_at", "_until"))
 )
-"""Where in a row numbers are: SQLite itself lets any column hold anything."""
+"""Where in a row numbers are: SQLite lets any column hold anything."""
 
 _KEY: Final = ("env", "credential", "owner", "account")
 CLAIM: Final = ("claim_holder", "claim_until", "claim_boot", "claim_spending")
@@ -62,6 +61,10 @@ WRITTEN: Final = (*PLAIN, *_KEY, *_TEXTS, *_DERIVED)
 _KEY_AT: Final = len(PLAIN)
 _TEXTS_AT: Final = _KEY_AT + len(_KEY) + len(CLAIM)
 _REST_AT: Final = _TEXTS_AT + len(_TEXTS)
+
+
+Expired = Callable[[float, Any], bool]
+"""Tells whether a claim has run out: from ``claim_until``, and from what the store reads as ``claim_boot``."""
 
 
 class CorruptRow(Exception):
@@ -93,7 +96,7 @@ def record_values(record: Record) -> dict[str, Any]:
     return values
 
 
-def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
+def record_of(row: tuple[Any, ...], expired: Expired) -> Record:
     """Return the record that a row (`COLUMNS`) holds.
 
     Raises:
@@ -105,7 +108,7 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
             raise CorruptRow(msg)
     granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
     return Record(
-        **_clear_part(row, clock),
+        **_clear_part(row, expired),
         granted=_strings(granted, "granted"),
         requested=_strings(requested, "requested"),
         identity=_identity(identity),
@@ -114,30 +117,26 @@ def record_of(row: tuple[Any, ...], clock: Clock) -> Record:
     )
 
 
-def readable_part(row: tuple[Any, ...], clock: Clock) -> Record:
+def readable_part(row: tuple[Any, ...], expired: Expired) -> Record:
     """Return a record of everything but the JSON columns, and without numbers that are none."""
-    members = _clear_part(row, clock)
+    members = _clear_part(row, expired)
     for at, name in _NUMBERS:
         if isinstance(row[at], (str, bytes)):
             members[name] = None if name.endswith(("_at", "_until", "_lifetime")) else 0
     return Record(**members)
 
 
-def _clear_part(row: tuple[Any, ...], clock: Clock) -> dict[str, Any]:
+def _clear_part(row: tuple[Any, ...], expired: Expired) -> dict[str, Any]:
     members: dict[str, Any] = dict(zip(PLAIN, row, strict=False))
     env, credential, owner, account, holder, until, boot, spending = row[_KEY_AT:_TEXTS_AT]
     refreshable, key_id, sealed = row[_REST_AT:]
     members["key"] = ConnectionKey(env, credential, owner_of(owner), account)
-    members["claim"] = None if holder is None else _claim(holder, until, boot, spending, clock)
+    members["claim"] = None if holder is None else Claim(
+        holder=holder, until=until, spending=spending, expired=expired(until, boot)
+    )
     members["refreshable"] = bool(refreshable)
     members["sealed"] = None if sealed is None else Sealed(sealed, key_id)
     return members
-
-
-def _claim(holder: str, until: float, boot: str, spending: str, clock: Clock) -> Claim:
-    # Measured from the boot of the machine (R10): a claim of another boot has run out, for its holder is gone.
-    expired = clock.monotonic() >= until or boot != clock.boot_id()
-    return Claim(holder=holder, until=until, spending=spending, expired=expired)
 
 
 def identity_text(identity: Identity | None) -> str | None:

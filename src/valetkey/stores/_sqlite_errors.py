@@ -13,6 +13,7 @@ from typing import Final
 
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError, clean
 from valetkey.stores._rules import DATA_KEY
+from valetkey.stores._texts import literal
 
 _PRIMARY: Final = 0xFF
 """SQLite's extended result codes carry the primary one in the low byte."""
@@ -121,18 +122,9 @@ def no_place(
     return ConfigurationError(f"There can be no store at {path}: {clean(reason)}.", code="store_path", hint=hint)
 
 
-def bad_text() -> ConfigurationError:
-    """Return the error for text that cannot be written down."""
-    return ConfigurationError(
-        "A text for the store holds half of a surrogate pair, which is no character.",
-        code="bad_text",
-        hint="Look where owner, account or tags come from: bytes were decoded with errors='surrogateescape'.",
-    )
-
-
 def row_corrupt(path: Path, what: str, reason: str, table: str, **key: str) -> StoreError:
     """Return the error for one damaged row, which `key` names in `table`; all others can still be read."""
-    which = " AND ".join(f"{name} = {_literal(text)}" for name, text in key.items())
+    which = " AND ".join(f"{name} = {literal(text)}" for name, text in key.items())
     mend = f"DELETE FROM {table} WHERE {which}"  # noqa: S608 - for a person to read
     hint = f"Restore the store from a backup; or remove this row: sqlite3 {_quoted(path)} {shlex.quote(mend)}"
     if key.get("kind") == DATA_KEY:
@@ -144,10 +136,6 @@ def row_corrupt(path: Path, what: str, reason: str, table: str, **key: str) -> S
 
 def _quoted(path: Path) -> str:
     return shlex.quote(str(path))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _unopened(path: Path) -> ValetkeyError:

@@ -12,8 +12,9 @@ from typing import Final
 
 from valetkey.errors import StoreUnavailable
 from valetkey.stores import _forks
-from valetkey.stores._sqlite_errors import BUSY, bad_text, locked, primary_code, store_error
+from valetkey.stores._sqlite_errors import BUSY, locked, primary_code, store_error
 from valetkey.stores._sqlite_file import DatabaseFile
+from valetkey.stores._texts import bad_text
 
 _QUEUE: Final = 4
 """How many times the busy time-out a thread waits for other threads: a herd of them on a slow disk is no error."""

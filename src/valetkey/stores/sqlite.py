@@ -222,13 +222,17 @@ class SQLiteStore(SQLiteDocuments):
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         try:
-            return _rows.record_of(row, self._clock)
+            return _rows.record_of(row, self._expired)
         except CorruptRow as error:
             raise row_corrupt(self.path, f"Connection {row[0]}", str(error), "connection", id=row[0]) from None
 
+    def _expired(self, until: float, boot: str) -> bool:
+        # Measured from the boot of the machine (R10): a claim of another boot has run out, for its holder is gone.
+        return self._clock.monotonic() >= until or boot != self._clock.boot_id()
+
     def _listed(self, row: tuple[Any, ...]) -> Record:
         try:
-            return _rows.record_of(row, self._clock)
+            return _rows.record_of(row, self._expired)
         except CorruptRow as error:
-            part = _rows.readable_part(row, self._clock)
+            part = _rows.readable_part(row, self._expired)
             return replace(part, error="row_corrupt", error_text=str(error))

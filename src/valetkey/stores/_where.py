@@ -1,0 +1,68 @@
+"""The conditions of a page of connections, for databases: equalities first, then the position, as indexes want them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from valetkey.model.connections import Query
+from valetkey.stores._cursor import Position
+from valetkey.stores._rules import stored_owner
+
+_ORDER: Final = ("credential", "owner", "account")
+
+
+def order(table: str) -> str:
+    """Return the columns that connections are listed by."""
+    return ", ".join(f"{table}.{name}" for name in _ORDER)
+
+
+@dataclass(slots=True)
+class Where:
+    """Conditions and their values.
+
+    Attributes:
+        key: The table in which the key's columns are looked up.
+        mark: What stands for a value in a statement.
+    """
+
+    key: str
+    mark: str = "?"
+    fixed: set[str] = field(default_factory=set[str])
+    conditions: list[str] = field(default_factory=list[str])
+    values: list[Any] = field(default_factory=list[Any])
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Demand one more thing."""
+        self.conditions.append(condition)
+        self.values += values
+
+    def fix(self, column: str, value: str) -> None:
+        """Demand that a column of the key has this value."""
+        self.add(f"{self.key}.{column} = {self.mark}", value)
+        self.fixed.add(column)
+
+    def match(self, query: Query) -> None:
+        """Demand all that the query asks for but its search, which each database does in its own way."""
+        self.fix("env", query.env)
+        if query.missing_scope is not None:
+            self.fix("scope", query.missing_scope)
+        if query.credential is not None:
+            self.fix("credential", query.credential)
+        if query.own:
+            self.fix("owner", stored_owner(None))
+        if query.owner is not None:
+            self.fix("owner", stored_owner(query.owner))
+        if query.state is not None:
+            self.add(f"c.state = {self.mark}", query.state)
+
+    def after(self, position: Position) -> None:
+        """Go on after a position; columns that are fixed are left out, so that the index leads straight there."""
+        free = [
+            (f"{self.key}.{name}", value)
+            for name, value in zip(_ORDER, position, strict=True)
+            if name not in self.fixed
+        ]
+        names = ", ".join(name for name, _ in free)
+        marks = ", ".join(self.mark for _ in free)
+        self.add(f"({names}) > ({marks})", *(value for _, value in free))
