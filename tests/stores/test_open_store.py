@@ -171,13 +171,13 @@ def test_a_sqlite_url_without_a_file_is_refused(url: str) -> None:
     assert "sqlite:///" in hint
 
 
-@pytest.mark.parametrize("url", ["postgresql://app:hunter2@db/valetkey", "redis://localhost/0", "nosuch:"])
+@pytest.mark.parametrize("url", ["mysql://app:hunter2@db/valetkey", "nosuch:"])
 def test_a_scheme_that_nothing_serves_is_named_and_the_password_is_not(url: str) -> None:
     code, text, hint = refusal(lambda: open_store(url))
     scheme = url.partition(":")[0]
     assert code == "unknown_store"
     assert f"{scheme}:" in text
-    assert "memory, sqlite" in text
+    assert all(name in text for name in ("memory", "postgresql", "sqlite"))
     assert scheme in hint
     assert "hunter2" not in text + hint
 
@@ -215,7 +215,7 @@ def test_an_installed_package_serves_its_scheme(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(store, PluggedIn)
     assert (store.url, store.now()) == ("Plugged://host/name", 5.0)
     assert asked == ["valetkey.stores"]
-    assert "memory, plugged, sqlite" in refusal(lambda: open_store("other:"))[1]
+    assert "plugged" in refusal(lambda: open_store("other:"))[1]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +223,7 @@ def test_an_installed_package_serves_its_scheme(monkeypatch: pytest.MonkeyPatch)
     [
         pytest.param("'/srv/v.db'", ["platformdirs", "importlib.metadata", "asyncio", "httpx2"], id="a path"),
         pytest.param("None", ["importlib.metadata", "asyncio", "httpx2", "cryptography"], id="the embedded store"),
+        pytest.param("'postgresql://h/d'", ["sqlite3", "platformdirs", "httpx2", "cryptography"], id="Postgres"),
         pytest.param("'memory:'", ["sqlite3", "platformdirs", "importlib.metadata"], id="memory"),
     ],
 )

@@ -32,13 +32,15 @@ def open_store(
     """Return the store that `where` names.  Costs no connection; the store is opened when it is first used.
 
     ``None`` is the embedded SQLite file in the user's data folder (`default_path`).  A string is a path, or a URL:
-    ``sqlite:///home/ada/valetkey.db``, ``memory:``, or one whose scheme an installed package serves (entry point
-    group ``valetkey.stores``).  A store is taken as it is.  A plain `SecretService` keeps the token objects, while
-    claims and states live in the embedded SQLite file of this host (`SecretServiceStore`).
+    ``sqlite:///home/ada/valetkey.db``, ``memory:``, ``postgresql://user@host/database``, or one whose scheme an
+    installed package serves (entry point group ``valetkey.stores``).  A store is taken as it is.  A plain
+    `SecretService` keeps the token objects, while claims and states live in the embedded SQLite file of this host
+    (`SecretServiceStore`).
 
     Raises:
         ConfigurationError: There is no home folder (``no_home``), nothing serves the URL's scheme
-            (``unknown_store``), or it is none of all that (``store_argument``).
+            (``unknown_store``), the package that does is not installed (``extra_missing``), the URL is malformed
+            (``store_url``), or it is none of all that (``store_argument``).
     """
     if where is None:
         return _embedded(clock)
@@ -110,6 +112,8 @@ def _named(name: str, clock: Clock | None) -> Store:
         from valetkey.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
         return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres(name, clock)
     return _plugged(name, scheme, clock)
 
 
@@ -126,12 +130,28 @@ def _path_of(url: str) -> str:
     return "/" + path.lstrip("/")
 
 
+def _postgres(url: str, clock: Clock | None) -> Store:
+    try:
+        from valetkey.stores.postgres import PostgresStore  # noqa: PLC0415 - an extra
+    except ImportError as error:  # there is none, or one without libpq
+        raise _extra_missing("Postgres", "psycopg", "postgres") from error
+    return PostgresStore(url, clock=clock)
+
+
+def _extra_missing(store: str, package: str, extra: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"A {store} store needs the package {package}, which cannot be imported here.",
+        code="extra_missing",
+        hint=f"pip install 'valetkey[{extra}]'",
+    )
+
+
 def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
     from importlib.metadata import entry_points  # noqa: PLC0415 - 20 ms that only plugged-in stores pay
 
     found = {point.name: point for point in entry_points(group=PLUGINS)}
     if scheme not in found:
-        known = ", ".join(sorted({"memory", "sqlite", *found}))
+        known = ", ".join(sorted({"memory", "postgresql", "sqlite", *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
             code="unknown_store",

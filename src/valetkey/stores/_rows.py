@@ -131,8 +131,8 @@ def _clear_part(row: tuple[Any, ...], expired: Expired) -> dict[str, Any]:
     env, credential, owner, account, holder, until, boot, spending = row[_KEY_AT:_TEXTS_AT]
     refreshable, key_id, sealed = row[_REST_AT:]
     members["key"] = ConnectionKey(env, credential, owner_of(owner), account)
-    members["claim"] = None if holder is None else Claim(
-        holder=holder, until=until, spending=spending, expired=expired(until, boot)
+    members["claim"] = (
+        None if holder is None else Claim(holder=holder, until=until, spending=spending, expired=expired(until, boot))
     )
     members["refreshable"] = bool(refreshable)
     members["sealed"] = None if sealed is None else Sealed(sealed, key_id)

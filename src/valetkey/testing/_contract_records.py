@@ -54,6 +54,7 @@ FULL: dict[str, Any] = {
     "connected_at": 1650000000.5,
     "last_refresh_at": 1660000000.5,
     "last_used_at": 1670000000.5,
+    "due_at": 1680000000.5,
 }
 """A value other than the default for every member of a record that is not about key, claim or grant."""
 
