@@ -82,10 +82,10 @@ class PostgresBase:
         listen_url: str | None = None,
         pool_size: int = POOL_SIZE,
     ) -> None:
-        self._place = parse(url, schema=schema, listen_url=listen_url)
+        self._place = place = parse(url, schema=schema, listen_url=listen_url)
         self.url: str = self._place.url
         self._server = Server(self._place)
-        self._pool = Pool(self._server.open, limit=pool_size, busy=lambda: trouble.busy(self._place))
+        self._pool = Pool(self._server.open, limit=pool_size, busy=lambda: trouble.busy(place))
         self._news = News(self._server, self._pool)
         self._waiting = Waiting(clock or SystemClock(), listens=self._news.listens)
         self._news.watch(self._waiting.stir, lazily=True)

@@ -21,6 +21,7 @@ LISTEN_URL: Final = "VALETKEY_LISTEN_URL"
 """Names a direct way to the server where ``listen_url=`` is not said."""
 
 _OURS: Final = frozenset({"schema", "listen_url"})
+_SHOWN: Final = frozenset({"host", "port", "dbname", "user"})
 _HIDDEN: Final = frozenset({"password", "sslpassword"})
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 _PORTS: Final = re.compile(r"[0-9]*(,[0-9]*)*")
@@ -74,34 +75,63 @@ def parse(url: str, *, schema: str | None = None, listen_url: str | None = None)
         ConfigurationError: libpq cannot read it, or could misread it (``store_url``).  The message shows nothing of
             it, for nobody knows which part of a malformed URL is the password.
     """
-    base, own = _split(url)
-    name = schema or own.get("schema", SCHEMA)
+    parts = _split(url)
+    name = schema or parts.own.get("schema", SCHEMA)
     if not _NAME.fullmatch(name):
         raise _malformed("its schema is no plain name", "Write letters, digits and underscores: ?schema=valetkey")
-    settings = _settings(base)
-    listening = listen_url or own.get("listen_url") or os.environ.get(LISTEN_URL)
-    other = settings if listening is None else _settings(_split(listening)[0])
+    settings = _settings(parts.whole)
+    listening = listen_url or parts.own.get("listen_url") or os.environ.get(LISTEN_URL)
+    other = settings if listening is None else _settings(_split(listening).whole)
     secrets = [found[key] for found in (settings, other) for key in _HIDDEN if found.get(key)]
     return Place(
         schema=name,
-        url=_shown(base, name),
+        url=_shown(parts, name),
         conninfo=Secret(make_conninfo("", **settings)),
         listen=Secret(make_conninfo("", **other)),
         secrets=tuple(Secret(text) for text in dict.fromkeys(secrets)),
     )
 
 
-def _split(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL without the parameters that are ours, and those."""
-    base, mark, query = url.partition("?")
-    scheme, _, rest = base.partition("://")
-    authority, _, database = rest.partition("/")
-    if scheme.lower() not in {"postgresql", "postgres"} or authority.count("@") > 1 or "@" in database:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A URL, cut where libpq cuts it: credentials end at the first ``@`` that comes before a slash."""
+
+    credentials: str | None
+    hosts: str
+    database: str
+    query: str
+    own: dict[str, str]
+
+    @property
+    def whole(self) -> str:
+        """The URL for libpq, which knows no parameters of ours."""
+        return self._text(None if self.credentials is None else f"{self.credentials}@") + _after("?", self.query)
+
+    @property
+    def bare(self) -> str:
+        """The URL without password and parameters."""
+        return self._text(None if self.credentials is None else f"{self.credentials.partition(':')[0]}@")
+
+    def _text(self, user: str | None) -> str:
+        return f"postgresql://{user or ''}{self.hosts}{_after('/', self.database)}"
+
+
+def _after(mark: str, text: str) -> str:
+    return mark + text if text else ""
+
+
+def _split(url: str) -> _Parts:
+    scheme, _, rest = url.partition("://")
+    head = rest.partition("/")[0]
+    credentials, at, _ = head.partition("@")
+    place, _, query = (rest[len(credentials) + 1 :] if at else rest).partition("?")
+    if scheme.lower() not in {"postgresql", "postgres"} or "@" in place:
         raise _malformed("it cannot be told apart into its parts")
+    hosts, _, database = place.partition("/")
     pairs = [part.partition("=") for part in query.split("&") if part]
     own = {unquote(key): unquote(value) for key, _, value in pairs if unquote(key) in _OURS}
     kept = "&".join(key + sign + value for key, sign, value in pairs if unquote(key) not in _OURS)
-    return f"postgresql://{rest}{mark if kept else ''}{kept}", own
+    return _Parts(credentials if at else None, hosts, database, kept, own)
 
 
 def _settings(url: str) -> dict[str, str]:
@@ -115,22 +145,14 @@ def _settings(url: str) -> dict[str, str]:
     return {**_SETTINGS, **said, **_ALWAYS}
 
 
-def _shown(url: str, schema: str) -> str:
-    """Return the URL without passwords: in it, those who look at it find host, port, user, database and schema."""
-    base = url.partition("?")[0]
-    scheme, _, rest = base.partition("://")
-    authority, slash, database = rest.partition("/")
-    user, at, hosts = authority.rpartition("@")
-    user = user.partition(":")[0]
-    told = {
-        key: str(value) for key, value in conninfo_to_dict(url).items() if key in {"host", "port", "dbname", "user"}
-    }
-    named = conninfo_to_dict(base)
-    more = {key: text for key, text in told.items() if named.get(key) != text}
+def _shown(parts: _Parts, schema: str) -> str:
+    """Return the URL for people: host, port, user, database and schema."""
+    bare = conninfo_to_dict(parts.bare)
+    told = {key: str(value) for key, value in conninfo_to_dict(parts.whole).items() if key in _SHOWN}
+    more = {key: text for key, text in told.items() if bare.get(key) != text}
     if schema != SCHEMA:
         more["schema"] = schema
-    query = "&".join(f"{key}={quote(text, safe='/,')}" for key, text in more.items())
-    return f"{scheme}://{user}{at}{hosts}{slash}{database}" + (f"?{query}" if query else "")
+    return parts.bare + _after("?", "&".join(f"{key}={quote(text, safe='/,')}" for key, text in more.items()))
 
 
 def _malformed(reason: str, hint: str = "") -> ConfigurationError:

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +240,140 @@ class Time:
 @pytest.fixture
 def server_time(postgres: Cluster, schema: str) -> Time:
     return Time(postgres, schema)
+
+
+# -- a link that fails ----------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A line to the server that is cut on cue: when the client has sent certain bytes.
+
+    Attributes:
+        cut_at: What the client sends when the line is cut; None: never.
+        deliver: Whether the server still gets it.
+        cuts: How often it was cut.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.cut_at: bytes | None = None
+        self.deliver = True
+        self.cuts = 0
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._threads: list[threading.Thread] = []
+        self._open: list[socket.socket] = []
+        self._begin(self._accept)
+
+    def _begin(self, work: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self._open += [client, server]
+                self._begin(self._carry, client, server, True)
+                self._begin(self._carry, server, client, False)
+
+    def _carry(self, source: socket.socket, target: socket.socket, outward: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if outward and self.cut_at is not None and self.cut_at in data:
+                    self.cut_at = None
+                    self.cuts += 1
+                    self._hang_up(source)
+                    if self.deliver:
+                        target.sendall(data)
+                    break
+                target.sendall(data)
+        self._hang_up(target if outward else source)
+        self._hang_up(source if outward else target)
+
+    @staticmethod
+    def _hang_up(end: socket.socket) -> None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._hang_up(self._listener)
+        self._listener.close()
+        for end in self._open:
+            self._hang_up(end)
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        for end in self._open:
+            end.close()
+
+
+@pytest.fixture
+def line(postgres: Cluster) -> Iterator[Line]:
+    line = Line(postgres.port)
+    yield line
+    line.close()
+
+
+# -- a pooler ------------------------------------------------------------------------------------------------------------
+
+BOUNCER = """
+[databases]
+postgres = host={sockets} port={server} dbname=postgres user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 200
+"""
+
+
+class Bouncer:
+    """A pgbouncer before the server, in transaction mode."""
+
+    def __init__(self, program: str, cluster: Cluster) -> None:
+        self.port = free_port()
+        self._cluster = cluster
+        settings = cluster.folder / f"pgbouncer-{self.port}.ini"
+        settings.write_text(BOUNCER.format(sockets=cluster.sockets, server=cluster.port, port=self.port))
+        with (cluster.folder / "pgbouncer.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, settings],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call, no lock
+                **_as_other_user(),
+            )
+        end = time.monotonic() + PATIENCE
+        while True:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.url()):
+                return
+            assert self._process.poll() is None, (cluster.folder / "pgbouncer.log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def url(self, **parts: str) -> str:
+        query = "&".join(f"{name}={value}" for name, value in parts.items())
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres" + (f"?{query}" if query else "")
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def bouncer(postgres: Cluster) -> Iterator[Bouncer]:
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        reason = "pgbouncer is not here (on Debian and Ubuntu: apt install pgbouncer)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    bouncer = Bouncer(program, postgres)
+    yield bouncer
+    bouncer.close()
