@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -42,9 +43,12 @@ def test_without_a_direct_way_changes_are_looked_for_and_the_log_says_what_to_do
         claimed = held(store, record)
         assert pooled.wait_for_change(record, PATIENCE)
         assert seen(pooled, record) == claimed
-        pooled.close()  # its thread has come so far, and ends
+        patience = threading.Event()
+        while not caplog.messages:
+            patience.wait(0.01)
     assert not pooled.listens()
     assert told == []
+    pooled.close()
     assert "a pooler is in between; name a direct listen_url" in caplog.text
 
 
