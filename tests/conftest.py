@@ -211,7 +211,7 @@ class Callers:
 
     def result(self, process: subprocess.Popen[str]) -> list[str]:
         """Wait for its end, and return what its calls came to: HTTP statuses and error codes."""
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=100)
         assert process.returncode == 0, err
         outcome: list[str] = json.loads(out)
         return outcome
@@ -229,3 +229,68 @@ def callers(tmp_path: Path) -> Iterator[Callers]:
     callers = Callers(tmp_path)
     yield callers
     callers.close()
+
+
+class Family:
+    """A parent that has connected an account on the real clock, and programs of their own that use it.
+
+    Each of these finds the token expired; the provider rotates, and counts.
+    """
+
+    def __init__(self, provider: Any, callers: Callers, store: str, key: Path) -> None:
+        from valetkey import Valet, Wiring
+        from valetkey.clock import SystemClock
+        from valetkey.keys.files import FileKeys
+        from valetkey.secret_services.memory import MemorySecrets
+        from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
+
+        self.provider = provider
+        self.start, self.go, self.result = callers.start, callers.go, callers.result
+        FileKeys(key, can_create=True).create()
+        app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
+        credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
+        paths = {"store": store, "key": str(key), "env": "test"}
+        callers.know({"name": "notes", "credential": credential, "app": app, **paths})
+
+        def valet() -> Any:
+            wiring = Wiring()
+            wiring.oauth2_credential("notes", **credential)
+            secrets = MemorySecrets()
+            secrets.set("notes-app-credentials", json.dumps(app))
+            return Valet(store, key=key, env="test", wiring=wiring, secrets=secrets, clock=SystemClock())
+
+        self.another_valet = valet
+        self.valet = valet()
+        provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
+        start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
+        self.valet.finish(provider.approve(start.url), binding=start.binding)
+
+    def herd(self, mode: str, processes: int, count: int) -> list[str]:
+        """Let `count` callers in each of so many processes call at once; return what their calls came to."""
+        started = [self.start(mode, count) for _ in range(processes)]
+        for process in started:
+            self.go(process)
+        return [answer for process in started for answer in self.result(process)]
+
+    def refreshed_once(self) -> bool:
+        provider = self.provider
+        return (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants) == (1, 1, 0, 1)
+
+
+@pytest.fixture
+def families(tmp_path: Path, callers: Callers) -> Iterator[Any]:
+    """Make a family over a store, named by path or URL."""
+    from valetkey.testing import PracticeProvider
+
+    made: list[Family] = []
+    with PracticeProvider() as provider:
+
+        def make(store: str) -> Family:
+            made.append(Family(provider, callers, store, tmp_path / "key"))
+            return made[-1]
+
+        yield make
+        provider.reset_faults()
+        callers.close()
+        for family in made:
+            family.valet.close()

@@ -120,7 +120,8 @@ class Core:
             self.vault = Vault(ledger, self.keys, clock=self.clock)
             sealer = self.vault if sealed else ServiceSealer(self.vault)
             self.declarations.record(store)
-            store.watch(self._heard)
+            if not self.one_shot:  # one that lives for a moment need not hear what comes after
+                store.watch(self._heard)
             self._world = World(
                 store=store,
                 sealer=sealer,

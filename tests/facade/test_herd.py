@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from valetkey import Valet, Wiring
-from valetkey.clock import SystemClock
-from valetkey.secret_services.memory import MemorySecrets
-from valetkey.testing import Practice, PracticeProvider
-from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
+from valetkey.testing import Practice
 
 HOUR = 3600
 
@@ -115,56 +109,18 @@ def test_a_loop_that_ends_during_the_refresh_costs_nothing(practice: Practice) -
 # -- processes
 
 
-class Family:
-    """A parent that has connected an account on the real clock, and programs of their own that use it."""
-
-    def __init__(self, provider: PracticeProvider, folder: Path, callers: Any) -> None:
-        self.provider = provider
-        self.start, self.go, self.result = callers.start, callers.go, callers.result
-        app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
-        credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
-        paths = {"store": str(folder / "valetkey.db"), "key": str(folder / "key"), "env": "test"}
-        callers.know({"name": "notes", "credential": credential, "app": app, **paths})
-        wiring = Wiring()
-        wiring.oauth2_credential("notes", **credential)
-        secrets = MemorySecrets()
-        secrets.set("notes-app-credentials", json.dumps(app))
-        self.valet = Valet(
-            paths["store"], key=folder / "key", env="test", wiring=wiring, secrets=secrets, clock=SystemClock()
-        )
-        provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
-        start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
-        self.valet.finish(provider.approve(start.url), binding=start.binding)
-
-
 @pytest.fixture
-def family(tmp_path: Path, callers: Any) -> Iterator[Family]:
-    with PracticeProvider() as provider:
-        family = Family(provider, tmp_path, callers)
-        yield family
-        provider.reset_faults()
-        callers.close()
-        family.valet.close()
-
-
-def refreshed_once(provider: PracticeProvider) -> bool:
-    counted = (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants)
-    return counted == (1, 1, 0, 1)
+def family(families: Any, tmp_path: Path) -> Any:
+    return families(str(tmp_path / "valetkey.db"))
 
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
-def test_four_processes_of_twenty_five_refresh_once(family: Family, mode: str) -> None:
-    processes = [family.start(mode, 25) for _ in range(4)]
-    for process in processes:
-        family.go(process)
-
-    answers = [answer for process in processes for answer in family.result(process)]
-
-    assert answers == ["200"] * 100
-    assert refreshed_once(family.provider)
+def test_four_processes_of_twenty_five_refresh_once(family: Any, mode: str) -> None:
+    assert family.herd(mode, 4, 25) == ["200"] * 100
+    assert family.refreshed_once()
 
 
-def test_ctrl_c_during_the_refresh_costs_nothing(family: Family) -> None:
+def test_ctrl_c_during_the_refresh_costs_nothing(family: Any) -> None:
     held = family.provider.hold("token")
     process = family.start("interrupted")
     family.go(process)
@@ -175,14 +131,14 @@ def test_ctrl_c_during_the_refresh_costs_nothing(family: Family) -> None:
     _, err = process.communicate(timeout=60)
 
     assert "KeyboardInterrupt" in err
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()
     again = family.start("threads", 1)
     family.go(again)
     assert family.result(again) == ["200"]
-    assert refreshed_once(family.provider), "the successor was stored, so nothing was refreshed a second time"
+    assert family.refreshed_once(), "the successor was stored, so nothing was refreshed a second time"
 
 
-def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Family) -> None:
+def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Any) -> None:
     held = family.provider.hold("token")
     process = family.start("loop_ended")
     family.go(process)
@@ -192,10 +148,10 @@ def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Family) -
     held.release()
 
     assert family.result(process) == ["200"]
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()
 
 
-def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Family) -> None:
+def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Any) -> None:
     held = family.provider.hold("token")
     process = family.start("forked")
     family.go(process)
@@ -206,4 +162,4 @@ def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: F
     held.release()
 
     assert family.result(process) == ["200", "200"]
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()

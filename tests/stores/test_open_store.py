@@ -182,6 +182,22 @@ def test_a_scheme_that_nothing_serves_is_named_and_the_password_is_not(url: str)
     assert "hunter2" not in text + hint
 
 
+@pytest.mark.parametrize(
+    ("url", "package", "hint"),
+    [pytest.param("postgresql://app:hunter2@db/v", "psycopg", "pip install 'valetkey[postgres]'", id="Postgres")],
+)
+def test_a_store_whose_package_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, url: str, package: str, hint: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("valetkey.stores.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, text, found = refusal(lambda: open_store(url))
+    assert (code, found) == ("extra_missing", hint)
+    assert package in text
+    assert "hunter2" not in text
+
+
 # -- plugged-in stores -----------------------------------------------------------------------------------------------
 
 

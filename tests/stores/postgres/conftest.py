@@ -181,6 +181,13 @@ def _children(parent: int) -> list[int]:
     return [int(line) for line in found.split()]
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_of_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine's user has a database is nothing to these tests."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """The server of this test process."""
@@ -242,7 +249,7 @@ def server_time(postgres: Cluster, schema: str) -> Time:
     return Time(postgres, schema)
 
 
-# -- a link that fails ----------------------------------------------------------------------------------------------------
+# -- a link that fails -------------------------------------------------------------------------------------------------
 
 
 class Line:
@@ -316,7 +323,7 @@ def line(postgres: Cluster) -> Iterator[Line]:
     line.close()
 
 
-# -- a pooler ------------------------------------------------------------------------------------------------------------
+# -- a pooler ----------------------------------------------------------------------------------------------------------
 
 BOUNCER = """
 [databases]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ def made(schema: str) -> Iterator[Callable[..., PostgresStore]]:
         store.close()
 
 
-# -- logging in ----------------------------------------------------------------------------------------------------------
+# -- logging in --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,9 +89,7 @@ def test_a_password_with_odd_characters_opens_the_store(postgres: Any, made: Any
     assert store.store_id() == store.store_id()
 
 
-def test_a_server_that_is_not_there_is_told(made: Any, postgres: Any) -> None:
-    import socket
-
+def test_a_server_that_is_not_there_is_told(made: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:  # free as soon as it is closed
         port = taken.getsockname()[1]
     store = made(f"postgresql://app:hunter2@127.0.0.1:{port}/v")
@@ -109,7 +108,7 @@ def test_a_server_without_free_connections_is_told(made: Any, postgres: Any, rol
     assert "pgbouncer" in hint
 
 
-# -- privileges and schema -----------------------------------------------------------------------------------------------
+# -- privileges and schema ---------------------------------------------------------------------------------------------
 
 
 def test_a_role_that_may_not_make_the_tables_is_told_what_an_administrator_does(
@@ -124,7 +123,7 @@ def test_a_role_that_may_not_make_the_tables_is_told_what_an_administrator_does(
 
 
 def test_a_role_that_may_not_use_the_tables_is_told_and_one_that_may_works(
-    made: Any, postgres: Any, store: PostgresStore, role: str, schema: str
+    made: Any, postgres: Any, store: PostgresStore, role: str
 ) -> None:
     record = connected(store)
     other = made(postgres.tcp(user=role, password="hunter2"))
@@ -209,7 +208,7 @@ def test_an_older_schema_is_brought_up_to_date_once(
     assert sql("SELECT schema_version FROM {S}.store") == [(2,)]
 
 
-# -- connections that are lost -------------------------------------------------------------------------------------------
+# -- connections that are lost -----------------------------------------------------------------------------------------
 
 
 def test_reads_and_writes_go_on_when_the_server_has_ended_their_connections(
@@ -239,7 +238,7 @@ def test_a_write_that_is_cut_off_before_its_commit_happens_once(postgres: Any, l
 
 @pytest.mark.parametrize("deliver", [pytest.param(True, id="it happened"), pytest.param(False, id="it did not")])
 def test_a_commit_whose_answer_is_lost_is_told_and_not_tried_again(
-    postgres: Any, line: Any, made: Any, deliver: bool, sql: Sql
+    postgres: Any, line: Any, made: Any, deliver: bool
 ) -> None:
     store = made(lined(postgres, line))
     store.store_id()
@@ -321,7 +320,7 @@ def test_a_frozen_server_is_given_up_and_not_asked_twice(
     assert seen(store, record) == record
 
 
-# -- waiting for others --------------------------------------------------------------------------------------------------
+# -- waiting for others ------------------------------------------------------------------------------------------------
 
 
 def test_a_row_that_another_transaction_holds_is_told(
@@ -330,7 +329,7 @@ def test_a_row_that_another_transaction_holds_is_told(
     record = connected(store)
     monkeypatch.setattr(_postgres_base, "_PREPARE", _postgres_base._PREPARE.replace(b"'5s'", b"'20ms'"))
     with psycopg.connect(postgres.conninfo) as other:
-        other.execute(f"SELECT 1 FROM {schema}.connection FOR UPDATE".encode())
+        other.execute(f"SELECT 1 FROM {schema}.connection FOR UPDATE".encode())  # noqa: S608
         kind, code, _, hint = trouble(lambda: store.claim(record, holder="h", life=1.0, spending=""))
         assert (kind, code) == ("StoreUnavailable", "store_locked")
         assert "pg_stat_activity" in hint
@@ -366,7 +365,7 @@ def test_who_follows_events_misses_none_that_is_committed_late(
 ) -> None:
     """The event with the lower number is committed after the one with the higher."""
     store.store_id()
-    event = f"INSERT INTO {schema}.event VALUES (DEFAULT, '{ENV}', '', 'early', 1, '', '', '', '', '{{}}')"
+    event = f"INSERT INTO {schema}.event VALUES (DEFAULT, '{ENV}', '', 'early', 1, '', '', '', '', '{{}}')"  # noqa: S608
     found: list[list[str]] = []
     with psycopg.connect(postgres.conninfo) as other:
         other.execute(b"SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 1))", (schema,))
@@ -384,7 +383,7 @@ def _until_somebody_waits(postgres: Any) -> None:
         pass
 
 
-# -- settings of the server and the role ---------------------------------------------------------------------------------
+# -- settings of the server and the role -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -418,7 +417,7 @@ def test_a_role_that_is_read_only_is_told(postgres: Any, made: Any, role: str) -
     assert trouble(made(postgres.tcp(user=role, password="hunter2")).store_id)[1] == "store_read_only"
 
 
-# -- values --------------------------------------------------------------------------------------------------------------
+# -- values ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
