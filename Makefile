@@ -27,6 +27,7 @@ demo: setup ## show the main job end to end, against the practice provider on lo
 .PHONY: test
 test: setup ## run all tests and hold the coverage to its gate; ARGS="tests/engine -k claim" runs some of them
 	@scripts/setup-oidc
+	@scripts/setup-pgbouncer
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2 $(ARGS)
 	@$(BIN)/coverage combine --quiet

@@ -251,14 +251,10 @@ def callers(tmp_path: Path) -> Iterator[Callers]:
 class Family:
     """A parent that has connected an account on the real clock, and programs of their own that use it.
 
-    Args:
-        provider: Who counts.
-        folder: Where the key is, and the embedded store where no other is named.
-        callers: What starts the programs.
-        store: The URL of the store.
+    Each of these finds the token expired; the provider rotates, and counts.
     """
 
-    def __init__(self, provider: Any, folder: Path, callers: Callers, store: str = "") -> None:
+    def __init__(self, provider: Any, callers: Callers, store: str, key: Path) -> None:
         from valetkey import Valet, Wiring
         from valetkey.clock import SystemClock
         from valetkey.keys.files import FileKeys
@@ -267,36 +263,51 @@ class Family:
 
         self.provider = provider
         self.start, self.go, self.result = callers.start, callers.go, callers.result
+        FileKeys(key, can_create=True).create()
         app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
         credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
-        paths = {"store": store or str(folder / "valetkey.db"), "key": str(folder / "key"), "env": "test"}
+        paths = {"store": store, "key": str(key), "env": "test"}
         callers.know({"name": "notes", "credential": credential, "app": app, **paths})
-        FileKeys(folder / "key", can_create=True).create()
-        wiring = Wiring()
-        wiring.oauth2_credential("notes", **credential)
-        secrets = MemorySecrets()
-        secrets.set("notes-app-credentials", json.dumps(app))
-        self.options: dict[str, Any] = {"key": folder / "key", "env": "test", "wiring": wiring, "secrets": secrets}
-        self.valet = Valet(paths["store"], clock=SystemClock(), **self.options)
+
+        def valet() -> Any:
+            wiring = Wiring()
+            wiring.oauth2_credential("notes", **credential)
+            secrets = MemorySecrets()
+            secrets.set("notes-app-credentials", json.dumps(app))
+            return Valet(store, key=key, env="test", wiring=wiring, secrets=secrets, clock=SystemClock())
+
+        self.another_valet = valet
+        self.valet = valet()
         provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
         start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
         self.valet.finish(provider.approve(start.url), binding=start.binding)
 
+    def herd(self, mode: str, processes: int, count: int) -> list[str]:
+        """Let `count` callers in each of so many processes call at once; return what their calls came to."""
+        started = [self.start(mode, count) for _ in range(processes)]
+        for process in started:
+            self.go(process)
+        return [answer for process in started for answer in self.result(process)]
+
+    def refreshed_once(self) -> bool:
+        provider = self.provider
+        return (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants) == (1, 1, 0, 1)
+
 
 @pytest.fixture
-def family_at(tmp_path: Path, callers: Callers) -> Iterator[Callable[..., Family]]:
-    """Make families over a store: the embedded one, or that of a URL."""
+def families(tmp_path: Path, callers: Callers) -> Iterator[Any]:
+    """Make a family over a store, named by path or URL."""
     from valetkey.testing import PracticeProvider
 
+    made: list[Family] = []
     with PracticeProvider() as provider:
-        families: list[Family] = []
 
-        def make(store: str = "") -> Family:
-            families.append(Family(provider, tmp_path, callers, store))
-            return families[-1]
+        def make(store: str) -> Family:
+            made.append(Family(provider, callers, store, tmp_path / "key"))
+            return made[-1]
 
         yield make
         provider.reset_faults()
         callers.close()
-        for family in families:
+        for family in made:
             family.valet.close()

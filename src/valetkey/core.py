@@ -122,7 +122,8 @@ class Core:
             self.vault = Vault(ledger, self.keys, clock=self.clock)
             sealer = self.vault if sealed else ServiceSealer(self.vault)
             self.declarations.record(store)
-            store.watch(self._heard)
+            if not self.one_shot:  # one that lives for a moment need not hear what comes after
+                store.watch(self._heard)
             self.holders = open_holders(store, clock=self.clock)
             self._world = World(
                 store=store,

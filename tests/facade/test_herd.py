@@ -6,11 +6,12 @@ import asyncio
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from valetkey.testing import Practice, PracticeProvider
+from valetkey.testing import Practice
 
 HOUR = 3600
 
@@ -109,26 +110,15 @@ def test_a_loop_that_ends_during_the_refresh_costs_nothing(practice: Practice) -
 
 
 @pytest.fixture
-def family(family_at: Any) -> Any:
+def family(families: Any, tmp_path: Path) -> Any:
     """A parent that has connected an account, and programs of their own that use it, over the embedded store."""
-    return family_at()
-
-
-def refreshed_once(provider: PracticeProvider) -> bool:
-    counted = (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants)
-    return counted == (1, 1, 0, 1)
+    return families(str(tmp_path / "valetkey.db"))
 
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
 def test_four_processes_of_twenty_five_refresh_once(family: Any, mode: str) -> None:
-    processes = [family.start(mode, 25) for _ in range(4)]
-    for process in processes:
-        family.go(process)
-
-    answers = [answer for process in processes for answer in family.result(process)]
-
-    assert answers == ["200"] * 100
-    assert refreshed_once(family.provider)
+    assert family.herd(mode, 4, 25) == ["200"] * 100
+    assert family.refreshed_once()
 
 
 def test_ctrl_c_during_the_refresh_costs_nothing(family: Any) -> None:
@@ -142,11 +132,11 @@ def test_ctrl_c_during_the_refresh_costs_nothing(family: Any) -> None:
     _, err = process.communicate(timeout=60)
 
     assert "KeyboardInterrupt" in err
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()
     again = family.start("threads", 1)
     family.go(again)
     assert family.result(again) == ["200"]
-    assert refreshed_once(family.provider), "the successor was stored, so nothing was refreshed a second time"
+    assert family.refreshed_once(), "the successor was stored, so nothing was refreshed a second time"
 
 
 def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Any) -> None:
@@ -159,7 +149,7 @@ def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Any) -> N
     held.release()
 
     assert family.result(process) == ["200"]
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()
 
 
 def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Any) -> None:
@@ -173,4 +163,4 @@ def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: A
     held.release()
 
     assert family.result(process) == ["200", "200"]
-    assert refreshed_once(family.provider)
+    assert family.refreshed_once()

@@ -38,7 +38,7 @@ def _refuse_secrets(option: str, value: Any) -> None:
     Raises:
         click.BadParameter: There is one.
     """
-    if option == "store" and urlsplit(str(value)).password:
+    if option == "store" and (urlsplit(str(value)).password or "password=" in urlsplit(str(value)).query):
         msg = "it holds a password, and others can read command lines: leave it to the settings of the database."
         raise click.BadParameter(msg)
     if option == "key":
@@ -57,7 +57,7 @@ def everywhere(*, json: bool) -> list[click.Parameter]:
     shared: dict[str, Any] = {"expose_value": False, "callback": _setting}
     place = [
         click.Option(["--env"], metavar="NAME", help="The environment: dev, prod...  [VALETKEY_ENV]", **shared),
-        click.Option(["--store"], metavar="PLACE", help="Another store: the path of its file.", **shared),
+        click.Option(["--store"], metavar="PLACE", help="Another store: its path, or its URL.", **shared),
         click.Option(["--key"], metavar="PLACE", help='"keyring", or the path of the key file.', **shared),
     ]
     return [*([click.Option(["--json"], is_flag=True, help="Answer with a JSON object.", **shared)] * json), *place]

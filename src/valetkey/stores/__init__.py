@@ -35,10 +35,10 @@ def open_store(
     """Return the store that `where` names.  Costs no connection; the store is opened when it is first used.
 
     ``None`` is the embedded SQLite file in the user's data folder (`default_path`).  A string is a path, or a URL:
-    ``sqlite:///home/ada/valetkey.db``, ``redis://host:6379/0`` (and what else `RedisStore` knows), ``memory:``, or one
-    whose scheme an installed package serves (entry point group ``valetkey.stores``).  A store is taken as it is.  A
-    plain `SecretService` keeps the token objects, while claims and states live in the embedded SQLite file of this
-    host (`SecretServiceStore`).
+    ``sqlite:///home/ada/valetkey.db``, ``postgresql://user@host/database``, ``redis://host:6379/0`` (and what else
+    `RedisStore` knows), ``memory:``, or one whose scheme an installed package serves (entry point group
+    ``valetkey.stores``).  A store is taken as it is.  A plain `SecretService` keeps the token objects, while claims and
+    states live in the embedded SQLite file of this host (`SecretServiceStore`).
 
     Raises:
         ConfigurationError: There is no home folder (``home_missing``), nothing serves the URL's scheme
@@ -138,6 +138,8 @@ def _named(name: str, clock: Clock | None) -> Store:
         return SQLiteStore(_path_of(name) if scheme else name, clock=clock)
     if scheme in REDIS:
         return _redis(name, clock)
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres(name, clock)
     return _plugged(name, scheme, clock)
 
 
@@ -170,12 +172,20 @@ def _path_of(url: str) -> str:
     return "/" + path.lstrip("/")
 
 
+def _postgres(url: str, clock: Clock | None) -> Store:
+    try:
+        from valetkey.stores.postgres import PostgresStore  # noqa: PLC0415 - an extra
+    except ImportError as error:  # there is none, or one without libpq
+        raise _extra_missing("Postgres", "psycopg", "postgres") from error
+    return PostgresStore(url, clock=clock)
+
+
 def _plugged(url: str, scheme: str, clock: Clock | None) -> Store:
     from importlib.metadata import entry_points  # noqa: PLC0415 - 20 ms that only plugged-in stores pay
 
     found = {point.name: point for point in entry_points(group=PLUGINS)}
     if scheme not in found:
-        known = ", ".join(sorted({"memory", "sqlite", *REDIS, *found}))
+        known = ", ".join(sorted({"memory", "postgresql", "sqlite", *REDIS, *found}))
         raise ConfigurationError(
             f"No store serves URLs that begin with {scheme}: (known: {known}).",
             code="store_unknown",

@@ -35,10 +35,15 @@ class Bell:
             self.rings += 1
             self._state.notify_all()
 
-    def wait_until(self, changed: Callable[[], bool], timeout: float) -> bool:
-        """Return True as soon as `changed()` is true, False after `timeout` seconds."""
+    def wait_until(
+        self, changed: Callable[[], bool], timeout: float, *, first: float = _FIRST, longest: float = _LONGEST
+    ) -> bool:
+        """Return True as soon as `changed()` is true, False after `timeout` seconds.
+
+        Whoever does not ring is looked for after `first` seconds, and at growing intervals of up to `longest`.
+        """
         deadline = self._clock.monotonic() + timeout
-        nap = _FIRST
+        nap = first
         while True:
             rings = self.rings
             if changed():
@@ -47,7 +52,7 @@ class Bell:
             if left <= 0:
                 return False
             self._nap(min(nap, left), rings)
-            nap = min(nap * _GROWTH, _LONGEST)
+            nap = min(nap * _GROWTH, longest)
 
     def _nap(self, seconds: float, rings: int) -> None:
         if not self._real:

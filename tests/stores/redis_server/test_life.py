@@ -11,22 +11,17 @@ from valetkey import NotConnected, Valet
 from valetkey.errors import ConfigurationError
 
 
-def test_eight_processes_of_twenty_five_refresh_once(family_at: Any, url: str) -> None:
-    family = family_at(url)
-    processes = [family.start(mode, 25) for mode in ["threads", "tasks"] * 4]
-    for process in processes:
-        family.go(process)
+@pytest.mark.parametrize("mode", ["threads", "tasks"])
+def test_eight_processes_of_a_hundred_refresh_once(mode: str, families: Any, url: str) -> None:
+    family = families(url)
 
-    answers = [answer for process in processes for answer in family.result(process)]
-
-    assert answers == ["200"] * 200
-    counted = family.provider
-    assert (counted.refreshes, counted.refresh_requests, counted.reuses, counted.live_grants) == (1, 1, 0, 1)
+    assert family.herd(mode, 8, 100) == ["200"] * 800
+    assert family.refreshed_once()
 
 
-def test_a_disconnect_by_another_valet_is_seen_at_once(family_at: Any, url: str, until: Any) -> None:
-    family = family_at(url)
-    with Valet(url, **family.options) as other:
+def test_a_disconnect_by_another_valet_is_seen_at_once(families: Any, url: str, until: Any) -> None:
+    family = families(url)
+    with family.another_valet() as other:
         client, store = other.client("notes"), other._core.store
         client.get_access_token()
         until(store.listens)

@@ -1,0 +1,37 @@
+"""The statements that list connections: one page, in order, found by an index."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from valetkey.model.connections import Query
+from valetkey.stores._cursor import Position
+from valetkey.stores._rows import COLUMNS
+from valetkey.stores._where import Where, order
+
+COLUMN_LIST: Final = ", ".join(
+    "c.claim_until <= {S}.unix_now()" if name == "claim_boot" else f"c.{name}" for name in COLUMNS
+)
+"""The columns of a record.  Where SQLite has the boot that a claim was made in, here stands whether it has run out."""
+
+_BY_SCOPE: Final = "{S}.missing_scope m JOIN {S}.connection c ON c.id = m.connection_id"
+_SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+
+
+def page_statement(query: Query, after: Position | None, limit: int) -> tuple[str, list[Any]]:
+    """Return the statement for up to `limit` rows (`COLUMN_LIST`) after a position, and its values."""
+    by_scope = query.missing_scope is not None
+    where = Where("m" if by_scope else "c", "%s")
+    where.match(query)
+    if query.search:
+        # LIKE, for trigrams can answer it.  Both sides are folded alike, for all of Unicode.
+        where.add("c.search LIKE %s", f"%{query.search.casefold().translate(_SPECIAL)}%")
+    if after is not None:
+        where.after(after)
+    tables = _BY_SCOPE if by_scope else "{S}.connection c"
+    conditions = " AND ".join(where.conditions)
+    statement = (
+        f"SELECT {COLUMN_LIST} FROM {tables} WHERE {{S}}.on_primary() AND {conditions}"  # noqa: S608 - names of ours
+        f" ORDER BY {order(where.key)} LIMIT %s"
+    )
+    return statement, [*where.values, limit]

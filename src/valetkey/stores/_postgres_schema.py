@@ -1,0 +1,135 @@
+"""The tables of the Postgres store, as steps from each schema version to the next.
+
+The row of the table ``store`` counts the steps that a database has seen.  A step that was released is never changed: a
+new one is added.  ``{S}`` stands for the schema.  Column names are those of the SQLite store (`_rows.COLUMNS`).  All
+that is compared or listed in order has the collation "C": the order of the contract is that of code points, whatever
+the database's own language.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIRST: Final = (
+    "CREATE TABLE {S}.store (id text NOT NULL, schema_version integer NOT NULL)",
+    # The store's clock (R3).  Not now(), which stands still within a transaction.
+    """
+    CREATE FUNCTION {S}.unix_now() RETURNS double precision LANGUAGE sql VOLATILE PARALLEL SAFE
+    AS 'SELECT EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::double precision'
+    """,
+    # True, or an error: a pooler may lead a connection that began at the primary to a replica later.
+    """
+    CREATE FUNCTION {S}.on_primary() RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+    BEGIN
+        IF pg_catalog.pg_is_in_recovery() THEN
+            RAISE EXCEPTION 'this server is a replica' USING ERRCODE = 'read_only_sql_transaction';
+        END IF;
+        RETURN true;
+    END $$
+    """,
+    # Claims change no indexed column: with room in the page, PostgreSQL leaves the indexes alone.
+    """
+    CREATE TABLE {S}.connection (
+        id text COLLATE "C" PRIMARY KEY,
+        env text COLLATE "C" NOT NULL,
+        credential text COLLATE "C" NOT NULL,
+        owner text COLLATE "C" NOT NULL,
+        account text COLLATE "C" NOT NULL,
+        search text COLLATE "C" NOT NULL,
+        incarnation bigint NOT NULL,
+        version bigint NOT NULL,
+        claim_holder text,
+        claim_until double precision,
+        claim_spending text,
+        doubt bigint NOT NULL,
+        state text COLLATE "C" NOT NULL,
+        reason text NOT NULL,
+        error text COLLATE "C" NOT NULL,
+        failures bigint NOT NULL,
+        next_try_at double precision,
+        cooldown_until double precision,
+        expires_at double precision,
+        refresh_expires_at double precision,
+        obtained_at double precision,
+        learnt_lifetime double precision,
+        client_id text NOT NULL,
+        issuer text NOT NULL,
+        token_origin text NOT NULL,
+        refreshable smallint NOT NULL,
+        access_fp text NOT NULL,
+        refresh_fp text NOT NULL,
+        secret_id text NOT NULL,
+        created_at double precision NOT NULL,
+        connected_at double precision,
+        last_refresh_at double precision,
+        last_used_at double precision,
+        due_at double precision,
+        key_id text COLLATE "C",
+        granted text NOT NULL,
+        requested text NOT NULL,
+        identity text,
+        params text NOT NULL,
+        tags text NOT NULL,
+        error_text text NOT NULL,
+        sealed bytea
+    ) WITH (fillfactor = 80)
+    """,
+    "ALTER TABLE {S}.connection ALTER COLUMN sealed SET STORAGE EXTERNAL",  # what is sealed cannot be compressed
+    "CREATE UNIQUE INDEX connection_key ON {S}.connection (env, credential, owner, account)",
+    "CREATE INDEX connection_owner ON {S}.connection (env, owner, credential, account)",
+    "CREATE INDEX connection_state ON {S}.connection (env, state, credential, owner, account)",
+    "CREATE INDEX connection_error ON {S}.connection (env, error) WHERE error <> ''",
+    "CREATE INDEX connection_due ON {S}.connection (env, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX connection_next_try ON {S}.connection (next_try_at) WHERE next_try_at IS NOT NULL",
+    "CREATE INDEX connection_key_id ON {S}.connection (key_id) WHERE key_id IS NOT NULL",
+    # Which scopes were asked for and not given: a table of its own, so that a page of them is found by an index.
+    """
+    CREATE TABLE {S}.missing_scope (
+        env text COLLATE "C" NOT NULL,
+        scope text COLLATE "C" NOT NULL,
+        credential text COLLATE "C" NOT NULL,
+        owner text COLLATE "C" NOT NULL,
+        account text COLLATE "C" NOT NULL,
+        connection_id text COLLATE "C" NOT NULL REFERENCES {S}.connection (id) ON DELETE CASCADE,
+        PRIMARY KEY (env, scope, credential, owner, account)
+    )
+    """,
+    "CREATE INDEX missing_scope_connection ON {S}.missing_scope (connection_id)",
+    """
+    CREATE TABLE {S}.document (
+        kind text COLLATE "C" NOT NULL,
+        env text COLLATE "C" NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        version bigint NOT NULL,
+        expires_at double precision,
+        key_id text COLLATE "C",
+        body text NOT NULL,
+        sealed bytea,
+        PRIMARY KEY (kind, env, id)
+    )
+    """,
+    "CREATE INDEX document_expiry ON {S}.document (expires_at) WHERE expires_at IS NOT NULL",
+    "CREATE INDEX document_key_id ON {S}.document (key_id) WHERE key_id IS NOT NULL",
+    """
+    CREATE TABLE {S}.event (
+        seq bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+        env text COLLATE "C" NOT NULL,
+        connection_id text COLLATE "C" NOT NULL,
+        kind text NOT NULL,
+        at double precision NOT NULL,
+        credential text NOT NULL,
+        owner text NOT NULL,
+        account text NOT NULL,
+        actor text NOT NULL,
+        detail text NOT NULL
+    )
+    """,
+    "CREATE INDEX event_env ON {S}.event (env, seq)",
+    "CREATE INDEX event_connection ON {S}.event (env, connection_id, seq)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Step n turns schema version n into n + 1."""
+
+TRIGRAMS: Final = "CREATE INDEX connection_search ON {S}.connection USING gin (search {T}.gin_trgm_ops)"
+"""What makes a search fast where the extension pg_trgm, in the schema ``{T}``, was there first."""

@@ -1,0 +1,141 @@
+"""The database of a Postgres store: connected to, checked, and brought to the current schema."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+
+from valetkey.stores import _postgres_errors as trouble
+from valetkey.stores import _postgres_schema as schema
+from valetkey.stores._postgres_pool import Connection
+from valetkey.stores._postgres_url import Place
+from valetkey.values import Secret
+
+BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_VERSION: Final = "SELECT id, schema_version FROM {S}.store"
+_TURN: Final = b"SELECT pg_advisory_xact_lock(hashtextextended('valetkey:' || %s, 0))"
+_SCHEMA: Final = b"SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_ENCODING: Final = b"SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+_EXTENSION: Final = (
+    b"SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+    b" WHERE e.extname = 'pg_trgm'"
+)
+
+
+class Server:
+    """Where the store is, and how connections to it are made."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.known_id = ""
+        """The store's id, once a connection was made."""
+        self._texts: dict[str, bytes] = {}
+
+    def sql(self, template: str) -> bytes:
+        """Return a statement, with the schema in the place of ``{S}``."""
+        text = self._texts.get(template)
+        if text is None:
+            text = self._texts[template] = template.replace("{S}", self.place.quoted_schema).encode()
+        return text
+
+    def open(self) -> Connection:
+        """Open a connection to the store, whose tables are made where there were none.
+
+        Raises:
+            StoreUnavailable: The server does not answer, refuses the login, or is a replica.
+            StoreError: The tables are newer, of another program, gone, or may not be used or made by this role.
+            ConfigurationError: The database cannot hold all text.
+        """
+        connection = self.connect(self.place.conninfo)
+        try:
+            with trouble.translated(self.place):
+                self.known_id = self._prepared(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def connect(self, conninfo: Secret) -> Connection:
+        """Open a connection.  Nothing is prepared on it, so that a pooler may serve each transaction elsewhere."""
+        try:
+            return Connection.connect(conninfo.reveal(), autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            raise trouble.connect_error(error, self.place) from error
+
+    # -- the schema
+
+    def _prepared(self, connection: Connection) -> str:
+        """Return the store's id, after making what is missing."""
+        found = self._version(connection)
+        if found is None and self.known_id:
+            raise trouble.missing(self.place)
+        if found is None or found[1] < len(schema.MIGRATIONS):
+            found = self._migrated(connection)
+        return found[0]
+
+    def _version(self, connection: Connection) -> tuple[str, int] | None:
+        """Return the store's id and schema version, refusing what this code must not touch; None: no tables yet."""
+        try:
+            rows = connection.execute(self.sql(_VERSION)).fetchall()
+        except (pg.UndefinedTable, pg.InvalidSchemaName):
+            return None
+        except pg.UndefinedColumn as error:
+            raise trouble.foreign(self.place) from error
+        if len(rows) != 1:
+            raise trouble.foreign(self.place)
+        name, version = str(rows[0][0]), int(rows[0][1])
+        if version > len(schema.MIGRATIONS):
+            raise trouble.newer(self.place, version, len(schema.MIGRATIONS))
+        return name, version
+
+    def _migrated(self, connection: Connection) -> tuple[str, int]:
+        """Run the steps that are missing, in one transaction, one process at a time."""
+        try:
+            connection.execute(BEGIN)
+            connection.execute(_TURN, (self.place.schema,))
+            found = self._version_in_turn(connection)
+            self._make_schema(connection)
+            for step in schema.MIGRATIONS[found[1] :]:
+                for statement in step:
+                    connection.execute(self.sql(statement))
+            self._write_version(connection, found)
+            connection.execute(b"COMMIT")
+        except pg.InsufficientPrivilege as error:
+            raise trouble.may_not_make(self.place) from error
+        except (pg.DuplicateTable, pg.DuplicateFunction) as error:
+            raise trouble.foreign(self.place) from error
+        finally:
+            with suppress(psycopg.Error):
+                connection.rollback()
+        return found[0], len(schema.MIGRATIONS)
+
+    def _version_in_turn(self, connection: Connection) -> tuple[str, int]:
+        """Look again: somebody else may have made the tables meanwhile.  For a new store, return a new id."""
+        exists = connection.execute(b"SELECT to_regclass(%s)", (f"{self.place.quoted_schema}.store",)).fetchall()
+        if exists[0][0] is not None:
+            found = self._version(connection)
+            if found is not None:
+                return found
+        encoding = str(connection.execute(_ENCODING).fetchall()[0][0])
+        if encoding != "UTF8":
+            raise trouble.encoding(self.place, encoding)
+        return secrets.token_hex(16), 0
+
+    def _make_schema(self, connection: Connection) -> None:
+        if not connection.execute(_SCHEMA, (self.place.schema,)).fetchall():
+            connection.execute(self.sql("CREATE SCHEMA {S}"))
+
+    def _write_version(self, connection: Connection, found: tuple[str, int]) -> None:
+        name, before = found
+        steps = len(schema.MIGRATIONS)
+        if before:
+            connection.execute(self.sql("UPDATE {S}.store SET schema_version = %s"), (steps,))
+            return
+        connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
+        for (where,) in connection.execute(_EXTENSION).fetchall():
+            quoted = '"' + str(where).replace('"', '""') + '"'
+            connection.execute(self.sql(schema.TRIGRAMS.replace("{T}", quoted)))

@@ -1,0 +1,100 @@
+"""A data key is retired only when nothing is sealed with it, also when somebody is just sealing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from valetkey.model.connections import Document, Sealed
+from valetkey.model.ports import KeyRetired
+from valetkey.stores.postgres import PostgresStore
+from valetkey.testing._contract_base import PATIENCE, blank, connected, data_key, seen, with_grant
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def _waits_for_a_lock(postgres: Any, work: Future[Any], schema: str) -> None:
+    """Wait until the server says that a statement of ours waits for a lock."""
+    statement = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    patience = threading.Event()
+    for _ in range(int(PATIENCE / 0.005)):
+        assert not work.done(), "it waits for nobody"
+        if postgres.sql(statement, f"%{schema}%"):
+            return
+        patience.wait(0.005)
+    pytest.fail("it did not come to that")
+
+
+def test_retiring_waits_for_one_who_is_sealing_and_then_leaves_the_key(
+    store: PostgresStore, postgres: Any, schema: str, threads: ThreadPoolExecutor
+) -> None:
+    data_key(store, "dk_1")
+    sealing, go_on = threading.Event(), threading.Event()
+
+    def slowly(writing: Any) -> None:
+        writing.demand_key(Sealed(b"x", "dk_1"))
+        sealing.set()
+        assert go_on.wait(PATIENCE)
+        writing.run("INSERT INTO {S}.document VALUES ('flow', '', 'f', 1, NULL, 'dk_1', '{}', 'x')")
+
+    writer = threads.submit(store._write, slowly)
+    assert sealing.wait(PATIENCE)
+    retiring = threads.submit(store.retire_key, "dk_1")
+    _waits_for_a_lock(postgres, retiring, schema)
+    go_on.set()
+    writer.result(PATIENCE)
+    assert retiring.result(PATIENCE) is False
+    assert store.get_document("data_key", "dk_1") is not None
+
+
+@pytest.mark.parametrize(
+    "seal",
+    [
+        pytest.param(lambda store: store.create(with_grant(blank(2), 2, key_id="dk_1")), id="create"),
+        pytest.param(lambda store: store.rekey(seen(store, blank(1)), Sealed(b"new", "dk_1")), id="rekey"),
+        pytest.param(
+            lambda store: store.put_document(Document(kind="flow", id="f", sealed=Sealed(b"x", "dk_1"))), id="document"
+        ),
+    ],
+)
+def test_one_who_seals_while_the_key_is_retired_waits_and_is_refused(
+    store: PostgresStore,
+    postgres: Any,
+    schema: str,
+    threads: ThreadPoolExecutor,
+    seal: Callable[[PostgresStore], object],
+) -> None:
+    connected(store, 1)
+    data_key(store, "dk_1")
+    with psycopg.connect(postgres.conninfo) as retiring:
+        retiring.execute(f"SELECT 1 FROM {schema}.document WHERE id = 'dk_1' FOR UPDATE".encode())  # noqa: S608
+        retiring.execute(f"DELETE FROM {schema}.document WHERE id = 'dk_1'".encode())  # noqa: S608
+        sealing = threads.submit(seal, store)
+        _waits_for_a_lock(postgres, sealing, schema)
+    with pytest.raises(KeyRetired):
+        sealing.result(PATIENCE)
+    assert store.sealed_with("dk_1") == ((), ())
+
+
+def test_many_who_seal_with_one_key_do_not_wait_for_each_other(
+    store: PostgresStore, threads: ThreadPoolExecutor
+) -> None:
+    data_key(store, "dk_1")
+    together = threading.Barrier(2)
+
+    def seal(writing: Any) -> None:
+        writing.demand_key(Sealed(b"x", "dk_1"))
+        together.wait(PATIENCE)
+
+    works = [threads.submit(store._write, seal) for _ in range(2)]
+    for work in works:
+        work.result(PATIENCE)
