@@ -228,7 +228,7 @@ def test_a_rate_limit_slows_its_host_and_no_other(shift: Shift) -> None:
         assert other.refreshes == shift.stage.provider.refreshes == 30
         assert all(request.at == began for request in other.requests)
         assert sum(at < 40 for at in sent) <= 4, "what was under way with the one that was refused"
-        assert [at for at in sent if at >= 40][0] < 42
+        assert next(at for at in sent if at >= 40) < 42
         assert min(at for at in sent if at > 42) >= 60
         assert shift.good() == 60
 
@@ -236,18 +236,31 @@ def test_a_rate_limit_slows_its_host_and_no_other(shift: Shift) -> None:
 def test_no_more_are_under_way_at_a_host_than_it_was_told(shift: Shift) -> None:
     shift.fill(12)
     shift.clock.advance(HOUR)
-    most = 0
+    send, lock = shift.stage.wire.inner.send, threading.Lock()
+    under_way, most = 0, 0
 
+    def counted(request: Any, *, deadline: float) -> Any:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        try:
+            return send(request, deadline=deadline)
+        finally:
+            with lock:
+                under_way -= 1
+
+    shift.stage.wire.inner.send = counted
     with shift.stage.provider.hold("token") as hold:
 
-        def look(_: object) -> None:
-            nonlocal most
-            most = max(most, hold.count)
-            if hold.count == 3:
-                threading.Timer(0.2, hold.release).start()
+        def let_go() -> None:
+            hold.wait_for(3)
+            hold.release()
 
-        shift.stage.wire.before = look
+        letting_go = threading.Thread(target=let_go)
+        letting_go.start()
         summary = shift.run(per_host=3)
+        letting_go.join()
 
     assert most == 3
     assert summary.refreshed == 12
@@ -258,7 +271,7 @@ def test_one_connection_that_always_fails_does_not_hold_up_the_others(shift: Shi
     shift.clock.advance(HOUR)
     shift.stage.provider.fail_next(status=500, times=2)  # sent twice: no answer is asked for once more
 
-    summary = shift.run()
+    summary = shift.run(per_host=1)
 
     assert (summary.failed, summary.refreshed) == (1, 39)
     assert shift.naps == []
@@ -354,7 +367,6 @@ def test_what_cannot_be_refreshed_is_told_once_and_not_spun_on(
 ) -> None:
     shift.fill(3)
     shift.clock.advance(HOUR)
-    before = shift.rows()
     shift.later(HOUR, harm(shift))
     harmed = shift.rows()
 
@@ -368,10 +380,8 @@ def test_what_cannot_be_refreshed_is_told_once_and_not_spun_on(
     problems = [happening for happening in shift.told if happening.kind == "problem"]
     assert [problem.error.code for problem in problems if problem.error] == [code] * told == [code] * summary.problems
     assert len(shift.naps) < 1200
-    assert all(problem.error is not None and problem.error.hint for problem in problems)
     assert (summary.refreshed, shift.good()) == (3, 3), "somebody has mended it"
     assert shift.kinds()["resumed"] == told
-    assert len(before) == 3
 
 
 def test_a_problem_of_one_leaves_the_others_alone(shift: Shift) -> None:

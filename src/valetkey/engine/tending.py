@@ -120,7 +120,9 @@ def tend(world: World, record: Record) -> Outcome:
 
 
 def _early(world: World, record: Record) -> bool:
-    """Whether the access token is good for longer: it is the refresh token that would die of disuse."""
+    """Whether the access token is good for longer, and it is the refresh token that would die of disuse."""
+    if record.refresh_expires_at is None:
+        return False
     soft = windows(record, world.credential(record.key.credential)).soft
     return soft is None or world.clock.now() < soft
 

@@ -121,6 +121,7 @@ class _Worker:
             if self.under_way:
                 self._land()
             elif not self._rest():
+                self._look()  # what is left?
                 break
         for _ in range(int(FINISH / SLICE)):
             if self.under_way:
@@ -316,7 +317,7 @@ class _Worker:
         if kind == "store":
             self._problem(_STORE, outcome.error)
             self.store_trouble += 1
-        if kind in {"refreshed", "kept_alive", "failed", "needs_reauth"}:
+        if kind in ("refreshed", "kept_alive", "failed", "needs_reauth"):
             self._count(kind)
             self._tell(kind, str(record.key), record, outcome.error)
             if record.due_at is not None:
