@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from valetkey.engine.apps import app_state
 from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.worker import work
@@ -203,8 +204,11 @@ def test_wrong_client_secret_for_a_minute_touches_no_row(shift: Shift) -> None:
     shift.run(60)
 
     assert [replace(row, claim=None) for row in shift.rows()] == before
-    assert provider.token_requests <= 10
+    assert provider.token_requests <= 4 + 2, "four at once, then one after 15 s and one after 45 s"
     assert shift.kinds() == {"problem": 1}
+    state = app_state(shift.world, "test", shift.stage.credentials["notes"])
+    assert state is not None
+    assert state.body["failures"] == 3, "those that were under way together count once"
 
     shift.run(120)
 

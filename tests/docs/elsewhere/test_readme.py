@@ -76,5 +76,3 @@ def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
     assert {file.stem for file in (package / "stores").glob("[a-z]*.py")} == {"memory", "over_secrets", "sqlite"}
     assert "Adapters for requests, aiohttp" in missing
     assert [file.name for file in (package / "adapters").glob("*.py")] == ["__init__.py"]
-    assert "A worker" in missing
-    assert not (package / "engine" / "worker.py").exists()
