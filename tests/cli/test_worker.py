@@ -170,6 +170,17 @@ def test_two_workers_on_one_store_refresh_each_grant_once(kit: Any) -> None:
     assert (kit.provider.reuses, kit.provider.double_sends) == (0, 0)
 
 
+def test_progress_counts_what_goes_well(still: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valetkey.cli.worker._EVERY", 0.0)
+    still.connect(owner="ada")
+    still.connect(owner="bob")
+    still.clock.advance(HOUR)
+
+    ran = still.run("worker", "--once")
+
+    assert [line.partition("  ")[2] for line in ran.err.splitlines()] == ["1 refreshed so far", "2 refreshed so far"]
+
+
 @pytest.mark.parametrize("options", [["--concurrency", "0"], ["--per-host", "101"], ["--concurrency", "many"]])
 def test_numbers_out_of_range_are_refused(options: list[str], still: Any) -> None:
     assert still.run("worker", *options).code == 2

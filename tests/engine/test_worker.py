@@ -18,6 +18,7 @@ from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
 from valetkey.errors import ReauthorizationRequired, StoreUnavailable
 from valetkey.flights import Flights
 from valetkey.model.connections import Sealed
+from valetkey.model.ports import InDoubt, NotSent
 from valetkey.testing import PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 from valetkey.values import Secret
@@ -231,7 +232,7 @@ def test_a_rate_limit_slows_its_host_and_no_other(shift: Shift) -> None:
         sent = [request.at - began for request in shift.stage.provider.requests]
         assert other.refreshes == shift.stage.provider.refreshes == 30
         assert all(request.at == began for request in other.requests)
-        assert sum(at < 40 for at in sent) <= 4, "what was under way with the one that was refused"
+        assert sum(at < 40 for at in sent) <= 8, "what was under way while the refusal was"
         assert next(at for at in sent if at >= 40) < 42
         assert min(at for at in sent if at > 42) >= 60
         assert shift.good() == 60
@@ -307,6 +308,23 @@ def test_a_host_that_asks_for_patience_is_no_wall_for_a_thousand_others_behind_i
         shift.run(20)
 
         assert other.refreshes == 3
+
+
+@pytest.mark.parametrize("error", [NotSent, InDoubt])
+def test_a_host_that_cannot_be_reached_is_looked_at_now_and_then(error: Any, shift: Shift) -> None:
+    shift.fill(60)
+    shift.clock.advance(HOUR)
+    shift.stage.wire.cut("/token", error)
+
+    def mend() -> None:
+        shift.stage.wire.before = lambda _: None
+
+    shift.later(600, mend)
+    summary = shift.run(660, per_host=1)
+
+    assert summary.requests - 60 <= 2 * 60, "an InDoubt is asked for once more"
+    assert (shift.good(), shift.states()) == (60, {"connected": 60})
+    assert shift.kinds()["waiting"] == shift.kinds()["resumed"] == 1
 
 
 # -- apps and odd rows -------------------------------------------------------------------------------------------------
@@ -458,8 +476,11 @@ def test_what_others_have_claimed_is_passed_over(shift: Shift) -> None:
     record = shift.rows()[0]
     assert shift.stage.store.claim(record, holder="other", life=30.0, spending=record.refresh_fp) is not None
 
+    now = shift.clock.now()
+
     assert shift.run() == WorkerSummary(refreshed=2, skipped=1, requests=2)
     assert shift.run() == WorkerSummary(skipped=1)
+    assert shift.clock.now() == now, "nobody waits for another worker"
 
     summary = shift.run(60)
     assert (summary.refreshed, shift.good()) == (1, 3), "the other is dead: its claim ran out"
@@ -498,6 +519,37 @@ def test_a_store_that_does_not_answer_is_waited_for(shift: Shift) -> None:
         ("resumed", "store"),
     ]
     assert len(shift.naps) < 350
+
+
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param("load", id="in a refresh"), pytest.param("credential", id="asked for a credential")],
+)
+def test_a_store_that_fails_in_other_places_is_waited_for_too(method: str, shift: Shift) -> None:
+    shift.fill(2)
+    shift.clock.advance(HOUR - 900)
+    kept = shift.world.credential, shift.stage.store.load
+
+    def down(_: object) -> Any:
+        msg = "the store is down"
+        raise StoreUnavailable(msg)
+
+    def break_it() -> None:
+        object.__setattr__(shift.world, "credential", down if method == "credential" else kept[0])
+        shift.stage.store.load = down if method == "load" else kept[1]
+
+    def mend() -> None:
+        object.__setattr__(shift.world, "credential", kept[0])
+        shift.stage.store.load = kept[1]
+
+    shift.later(20, break_it)
+    shift.later(HOUR, mend)
+    summary = shift.run(HOUR + 60)
+
+    assert (summary.refreshed, shift.good(), shift.states()) == (2, 2, {"connected": 2})
+    assert {h.subject for h in shift.told if h.kind == "problem"} == {"store"}
+    assert shift.kinds()["resumed"] == summary.problems == 1
+    assert len(shift.naps) < 500
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

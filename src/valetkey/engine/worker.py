@@ -111,6 +111,7 @@ class _Worker:
         self.more = False
         self.limit = BATCH
         self.store_trouble = 0
+        self.half_down = False
 
     def run(self) -> None:
         """Work until the end."""
@@ -162,11 +163,14 @@ class _Worker:
                 raise
             self._store_down(error)
             return
-        if self.store_trouble:
-            self.store_trouble = 0
-            self._mended(_STORE)
+        if not self.half_down:
+            self._store_up()
 
-    def _store_down(self, error: StoreUnavailable) -> None:
+    def _store_up(self) -> None:
+        self.store_trouble, self.half_down = 0, False
+        self._mended(_STORE)
+
+    def _store_down(self, error: ValetkeyError | None) -> None:
         self.store_trouble += 1
         self._problem(_STORE, error)
         self._look_again()
@@ -315,9 +319,10 @@ class _Worker:
     def _judge_row(self, connection_id: str, outcome: Outcome) -> None:
         kind, record = outcome.kind, outcome.record
         if kind == "store":
-            self._problem(_STORE, outcome.error)
-            self.store_trouble += 1
+            self.half_down = True  # it was read a moment ago: what ends this is a refresh that is stored
+            self._store_down(outcome.error)
         if kind in ("refreshed", "kept_alive", "failed", "needs_reauth"):
+            self._store_up()
             self._count(kind)
             self._tell(kind, str(record.key), record, outcome.error)
             if record.due_at is not None:
@@ -327,7 +332,7 @@ class _Worker:
         elif kind == "problem" and not outcome.whole:
             self._problem(connection_id, outcome.error, record)
             self._soon(self._park(connection_id, MENDED))
-        elif kind not in {"app", "problem"}:
+        elif kind not in {"app", "problem", "store"}:
             self._soon(self._park(connection_id, random.uniform(*AGAIN)))  # noqa: S311 - spreads several workers
         if kind == "skipped":
             self._count("skipped")
