@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from valetkey.core import Core
-from valetkey.errors import ConfigurationError
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, ValetkeyError
 from valetkey.model.connections import (
     Connection,
     ConnectionKey,
@@ -24,10 +25,13 @@ from valetkey.source import TokenSource
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
+    from valetkey.engine.workplan import Happening, WorkerSummary
     from valetkey.interaction import Interaction
 
 How = Literal["browser", "device", "paste"]
@@ -213,6 +217,58 @@ class Desk:
             owner=check_owner(owner, ANY),
             include_tokens=include_tokens,
         )
+
+    # -- working
+
+    def run_worker(
+        self,
+        once: bool,
+        concurrency: int,
+        per_host: int,
+        stop: threading.Event | None,
+        *,
+        leave: threading.Event | None = None,
+        tell: Callable[[Happening], object] | None = None,
+        on_dead: Callable[[ConnectionKey, ReauthorizationRequired], object] | None = None,
+    ) -> WorkerSummary:
+        """Work until `stop` or `leave` is set; `tell` stands in for the log, `on_dead` for `Core.told`."""
+        from valetkey.working import run_worker  # noqa: PLC0415 - most valets are no workers
+
+        return run_worker(
+            self.core,
+            once=once,
+            concurrency=concurrency,
+            per_host=per_host,
+            stops=[event for event in (stop, leave) if event is not None],
+            tell=tell,
+            on_dead=on_dead or self.core.told,
+        )
+
+    async def arun_worker(
+        self, once: bool, concurrency: int, per_host: int, stop: threading.Event | None
+    ) -> WorkerSummary:
+        """Do what `run_worker` does in a thread; a cancelled task ends it, and refreshes under way are finished."""
+        import asyncio  # noqa: PLC0415 - only programs that have an event loop pay for it
+
+        loop, leave = asyncio.get_running_loop(), threading.Event()
+        telling: list[Future[ValetkeyError]] = []
+
+        def on_dead(key: ConnectionKey, error: ReauthorizationRequired) -> None:
+            told = self.core.atold(key, error)
+            try:
+                telling.append(asyncio.run_coroutine_threadsafe(told, loop))
+            except RuntimeError:  # the loop is closed: the task was cancelled, and nobody listens any more
+                told.close()
+
+        def run() -> WorkerSummary:
+            return self.run_worker(once, concurrency, per_host, stop, leave=leave, on_dead=on_dead)
+
+        try:
+            summary = await self.core.beside(run)
+        finally:
+            leave.set()
+        await asyncio.gather(*map(asyncio.wrap_future, telling))
+        return summary
 
     def _known(self, credential: str | None) -> None:
         """Refuse to filter by a credential that is not declared: a typing mistake must not look like "nothing"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
+    from valetkey.engine.workplan import WorkerSummary
 
 How = Literal["browser", "device", "paste"]
 Owner = Any
@@ -219,6 +221,25 @@ class Valet(_Valet):
         """Return what happened, oldest first, from the event numbered `after` on (without it)."""
         return self._desk.events(connection, after, limit)
 
+    def run_worker(
+        self, *, once: bool = False, concurrency: int = 8, per_host: int = 4, stop: threading.Event | None = None
+    ) -> WorkerSummary:
+        """Refresh what is due although nobody asks, and keep alive what would die of disuse, until `stop` is set.
+
+        Any number of workers may share a store.  Refreshes under way are finished before it returns.
+
+        Args:
+            once: Do what is due now, and return.
+            concurrency: How many refreshes may be under way at once.
+            per_host: How many of them at the host of one token endpoint.
+            stop: Ends it, from another thread; None: it works on for ever.
+
+        Raises:
+            ConfigurationError: A number is out of range.
+            StoreError: The store cannot be read when it begins; later it is waited for.
+        """
+        return self._desk.run_worker(once, concurrency, per_host, stop)
+
     def close(self) -> None:
         """Wait for refreshes under way and let go of handles.  A later use opens them again."""
         self._core.close()
@@ -332,6 +353,12 @@ class AsyncValet(_Valet):
         self, *, connection: Connection | str | None = None, after: int = 0, limit: int = 100
     ) -> tuple[Event, ...]:
         return await self._core.in_flight(lambda: self._desk.events(connection, after, limit))
+
+    @like(Valet.run_worker)
+    async def run_worker(
+        self, *, once: bool = False, concurrency: int = 8, per_host: int = 4, stop: threading.Event | None = None
+    ) -> WorkerSummary:
+        return await self._desk.arun_worker(once, concurrency, per_host, stop)
 
     @like(Valet.close)
     async def close(self) -> None:

@@ -32,7 +32,7 @@ def commands(group: click.Group = root, path: tuple[str, ...] = ()) -> Iterator[
 ALL = [pytest.param(path, command, id=" ".join(path)) for path, command in commands()]
 DESIGNED = {
     *("app", "secret", "connect", "status", "refresh", "disconnect", "token", "header", "request", "exec"),
-    *("connections", "events", "providers", "key", "import", "export", "doctor", "practice", "completion"),
+    *("connections", "events", "providers", "key", "import", "export", "doctor", "practice", "completion", "worker"),
 }
 
 

@@ -12,7 +12,8 @@ from typing import Any, get_args
 import pytest
 
 from valetkey import AsyncValet, NotConnected, OAuth2Client, ReauthorizationRequired, Valet
-from valetkey.engine import apps, flows, windows
+from valetkey.engine import apps, flows, gates, windows, worker
+from valetkey.engine.workplan import Plan
 from valetkey.model.connections import State
 from valetkey.secret_services.memory import MemorySecrets
 from valetkey.source import LOOK_LOCAL
@@ -97,6 +98,45 @@ def test_an_adapter_heals_a_401_as_the_page_shows(page: Any, capsys: pytest.Capt
 
     assert capsys.readouterr().out == "ada 1\n"
     assert 'print(answer.json()["login"], practice.provider.refreshes)  # ada 1' in page("docs/adapters.md").text
+
+
+# -- worker.md -----------------------------------------------------------------------------------------------------
+
+
+def test_a_month_of_disuse_goes_as_the_page_shows(page: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    names_of(page("docs/worker.md"))
+
+    times = re.fullmatch(r"kept alive (\d+) times\n", capsys.readouterr().out)
+    assert times is not None
+    assert 6 <= int(times[1]) <= 8
+
+
+def test_the_numbers_of_the_worker_are_those_of_the_code(page: Any) -> None:
+    told = dict(page("docs/worker.md").tables("what", "value"))
+    text = page("docs/worker.md").text
+    plan = Plan()
+
+    assert told == {
+        "refreshes under way at once": f"{plan.concurrency}; `--concurrency`, `concurrency=`",
+        "of them at one host": f"{plan.per_host}; `--per-host`, `per_host=`",
+        "looks for new work": f"every {plan.look_every:.0f} s, and when something becomes due",
+        "waits for refreshes under way when it ends": f"{worker.FINISH:.0f} s",
+    }
+    assert "75 % to 88 % of its life" in text
+    assert windows.KEEP_ALIVE == 0.75, "and half of the rest is jitter"
+    assert (gates.TOLERATED, gates.LONGEST_PAUSE) == (1, 30), "told in the text; half of a pause is jitter"
+    assert (worker.ASK_APP, worker.MENDED, worker.PATIENCE) == (15, 60, 10), "told in the text"
+
+
+def test_the_examples_for_programs_start_and_stop_a_worker(page: Any, practice: Any) -> None:
+    names = names_of(page("docs/worker.md"))
+    practice.connect("notes")
+    practice.clock.advance(HOUR)
+
+    names["serve"](practice.valet)
+    asyncio.run(names["main"]())
+
+    assert practice.provider.reuses == 0
 
 
 # -- how-it-works.md -----------------------------------------------------------------------------------------------

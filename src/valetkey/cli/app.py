@@ -32,6 +32,7 @@ SECTIONS = {
         "refresh": Entry("changing", "refresh", "Refresh a token now."),
         "disconnect": Entry("changing", "disconnect", "Revoke and erase a connection's tokens."),
         "doctor": Entry("doctor", "doctor", "Check keys, store, clock and every connection."),
+        "worker": Entry("worker", "worker", "Refresh what is due although nobody asks."),
     },
     "Look after the store": {
         "secret": Entry("secrets", "secret", "Set, list and delete secrets."),

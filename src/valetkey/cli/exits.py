@@ -3,14 +3,14 @@
 | code | meaning |
 |---|---|
 | 0 | all is well |
-| 1 | looked, and it is not well: `doctor`, `status --check`, `request --fail` |
+| 1 | looked, and it is not well: `doctor`, `status --check`, `request --fail`, `worker --once` |
 | 2 | usage or configuration |
 | 3 | a person must act |
 | 4 | the provider is down or asks for patience: try later |
 | 5 | the store or its key |
 | 70 | a mistake of valetkey itself |
 | 125 | `exec`: the program never started (else its own exit code) |
-| 130 | interrupted (143: terminated, 141: nobody reads any more) |
+| 130 | interrupted (143: terminated, but 0 for `worker`; 141: nobody reads any more) |
 """
 
 from __future__ import annotations

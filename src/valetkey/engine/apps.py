@@ -43,9 +43,9 @@ def app_rejected(
     before = app_state(world, env, credential)
     fingerprint = app.fingerprint()
     again = before is not None and before.body.get("fingerprint") == fingerprint
-    failures = int(before.body.get("failures", 0)) + 1 if before is not None and again else 1
-    pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
     now = world.clock.now()
+    failures = _failures(before, now) if before is not None and again else 1
+    pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
     body = {
         "fingerprint": fingerprint,
         "error": refusal.error,
@@ -56,6 +56,12 @@ def app_rejected(
     }
     world.store.put_document(Document(kind=KIND, env=env, id=credential.name, body=body))
     return _rejected(env, credential, refusal.error, refusal.description, pause)
+
+
+def _failures(before: Document, now: float) -> int:
+    """Count this rejection, unless the breaker is open: then its request was under way when the first was rejected."""
+    failures = int(before.body.get("failures", 0))
+    return max(failures, 1) if now < float(before.body.get("next_try_at", 0.0)) else failures + 1
 
 
 def app_accepted(world: World, env: str, credential: OAuth2Credential) -> None:

@@ -34,11 +34,19 @@ class Want:
         manual: A person asked: back-off and cool-down do not hold it up, and a failure is raised even while the old
             token lives.
         ahead: Refresh already in the soft window.
+        due: A worker asks: spend the refresh token if the record's own due time has come, also where the access token
+            is good for longer; wait for nobody, and raise a failure even while the old token lives.
     """
 
     refused: str = ""
     manual: bool = False
     ahead: bool = False
+    due: bool = False
+
+    @property
+    def strict(self) -> bool:
+        """Whether the old token, though it lives, is no answer to a failure."""
+        return self.manual or self.due
 
 
 def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
@@ -111,6 +119,8 @@ def usable(world: World, credential: OAuth2Credential, record: Record, want: Wan
         return False
     if want.refused and record.access_fp == want.refused:
         return False
+    if want.due:
+        return record.due_at is None or world.clock.now() < record.due_at
     moments = windows(record, credential)
     limit = moments.soft if want.ahead else moments.due
     return limit is None or world.clock.now() < limit

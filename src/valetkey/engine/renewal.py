@@ -93,7 +93,7 @@ class _Attempt:
 
     def _old(self, record: Record, error: Exception) -> Held:
         """Serve the old token while it lives, else raise (R5, R12)."""
-        if not self.want.manual and self._lives(record):
+        if not self.want.strict and self._lives(record):
             return opened(self.world, record)
         raise error
 
@@ -152,7 +152,7 @@ class _Attempt:
         if not self.want.manual and self._lives(record):
             return opened(self.world, record)
         left = self.give_up_at - self.world.clock.monotonic()
-        if left <= 0:
+        if left <= 0 or self.want.due:
             msg = f"{self.key} is being refreshed by another process, which has not finished yet"
             raise RefreshBusy(msg, hint="try again in a few seconds")
         self.world.store.wait_for_change(record, min(left, STILL))

@@ -27,6 +27,8 @@ SOFT_WINDOW = 600.0
 LONGEST_BACKOFF = 300.0
 KEEP_ALIVE = 0.75
 """The part of a refresh token's life after which a worker refreshes it although nobody asks."""
+LEAST_LIFE = 5.0
+"""Seconds that a worker lets any token live: where a buffer is longer than a token's whole life it would spin."""
 
 
 def claim_life(credential: OAuth2Credential) -> float:
@@ -73,8 +75,8 @@ def due_at(record: Record, credential: OAuth2Credential) -> float | None:
     """
     if not record.refresh_fp:
         return None
-    moments = [windows(record, credential).soft, _keep_alive(record)]
-    return min((moment for moment in moments if moment is not None), default=None)
+    moments = [moment for moment in (windows(record, credential).soft, _keep_alive(record)) if moment is not None]
+    return max(min(moments), (record.obtained_at or 0.0) + LEAST_LIFE) if moments else None
 
 
 def _keep_alive(record: Record) -> float | None:

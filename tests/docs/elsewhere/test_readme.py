@@ -76,5 +76,3 @@ def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
     assert not (package / "stores" / "redis.py").exists()
     assert "Adapters for requests, aiohttp" in missing
     assert [file.name for file in (package / "adapters").glob("*.py")] == ["__init__.py"]
-    assert "A worker" in missing
-    assert not (package / "engine" / "worker.py").exists()

@@ -1,0 +1,87 @@
+"""A worker over a valet's core: its threads, its sleep, its log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from valetkey.clock import SystemClock
+from valetkey.core import Core
+from valetkey.engine.worker import work
+from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
+from valetkey.errors import ConfigurationError, ReauthorizationRequired
+from valetkey.logs import get_logger
+from valetkey.model.connections import ConnectionKey
+
+MOST: Final = 100
+"""Refreshes that a worker may have under way at once; callers of the same process need threads too."""
+_SLICE: Final = 0.5
+_log = get_logger("worker")
+
+
+def run_worker(
+    core: Core,
+    *,
+    once: bool,
+    concurrency: int,
+    per_host: int,
+    stops: Sequence[threading.Event],
+    tell: Callable[[Happening], object] | None,
+    on_dead: Callable[[ConnectionKey, ReauthorizationRequired], object],
+) -> WorkerSummary:
+    """Work in this thread until one of `stops` is set.
+
+    Args:
+        core: The inside of the valet.
+        once: Do what is due now, and return.
+        concurrency: How many refreshes may be under way at once.
+        per_host: How many of them at one host.
+        stops: What ends it.
+        tell: Told of all that happens; None: the log.
+        on_dead: Told of connections that need a person.
+
+    Raises:
+        ConfigurationError: A number is out of range (``concurrency_invalid``).
+        StoreError: The store cannot be opened, or read at the first look.
+    """
+    for name, number in (("concurrency", concurrency), ("per_host", per_host)):
+        if not 1 <= number <= MOST:
+            msg = f"{name}={number} is out of range"
+            raise ConfigurationError(msg, code="concurrency_invalid", hint=f"use a number from 1 to {MOST}")
+
+    def told(happening: Happening) -> None:
+        (tell or log)(happening)
+        if happening.connection is not None and isinstance(happening.error, ReauthorizationRequired):
+            on_dead(happening.connection.key, happening.error)
+
+    def stopped() -> bool:
+        return any(stop.is_set() for stop in stops)
+
+    means = Means(launch=core.flights.call, stopped=stopped, nap=_nap(core, stops, stopped), tell=told)
+    plan = Plan(once=once, concurrency=concurrency, per_host=per_host)
+    return work(replace(core.world, actor="worker"), core.env, plan, means)
+
+
+def _nap(core: Core, stops: Sequence[threading.Event], stopped: Callable[[], bool]) -> Callable[[float], object]:
+    """Return what waits.  Another clock than the system's is asked to `sleep`: a test decides how time passes."""
+    if not isinstance(core.clock, SystemClock):
+        return core.clock.sleep
+    waited = stops[0] if stops else threading.Event()
+
+    def nap(seconds: float) -> None:
+        end = core.clock.monotonic() + seconds
+        while not stopped() and (left := end - core.clock.monotonic()) > 0:
+            waited.wait(left if len(stops) < 2 else min(left, _SLICE))  # noqa: PLR2004 - of several, one is waited for
+
+    return nap
+
+
+def log(happening: Happening) -> None:
+    """Write what happens into the log."""
+    why = "" if happening.error is None else f": {happening.error} [{happening.error.code}]"
+    if happening.kind in {"needs_reauth", "problem", "waiting"}:
+        _log.warning("%s: %s%s", happening.kind, happening.subject, why)
+    else:
+        _log.info("%s: %s%s", happening.kind, happening.subject, why)
