@@ -378,7 +378,7 @@ def change_client(shift: Shift) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("harm", "code", "told"),
     [
-        pytest.param(undeclare, "unknown_credential", 1, id="a credential that nobody declared"),
+        pytest.param(undeclare, "credential_unknown", 1, id="a credential that nobody declared"),
         pytest.param(lose_app, "app_missing", 1, id="an app that is missing"),
         pytest.param(break_seal, "sealed_broken", 3, id="rows that no key opens"),
         pytest.param(change_client, "client_changed", 3, id="the grants of another client"),

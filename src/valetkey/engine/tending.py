@@ -29,7 +29,7 @@ Host = Literal["silent", "well", "busy", "unwell"]
 _log = get_logger("worker")
 _BUSY: Final = frozenset({429, 503})
 _SERVER_ERROR: Final = 500
-_OF_THE_ROW: Final = frozenset({"owner_required", "owner_empty", "owner_invalid", "account_invalid"})
+_OF_THE_ROW: Final = frozenset({"owner_required", "owner_invalid", "account_invalid"})
 """What is wrong with one connection, where all other mistakes of the set-up concern a whole credential."""
 
 

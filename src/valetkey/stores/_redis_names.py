@@ -23,7 +23,7 @@ def utf8(text: str) -> bytes:
     """Return text as bytes.
 
     Raises:
-        ConfigurationError: It holds half of a surrogate pair (``bad_text``).
+        ConfigurationError: It holds half of a surrogate pair (``text_invalid``).
     """
     try:
         return text.encode()

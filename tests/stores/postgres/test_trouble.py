@@ -423,8 +423,8 @@ def test_a_role_that_is_read_only_is_told(postgres: Any, made: Any, role: str) -
 @pytest.mark.parametrize(
     ("owner", "code"),
     [
-        pytest.param("a\x00b", "bad_text", id="NUL"),
-        pytest.param("\ud800", "bad_text", id="half a character"),
+        pytest.param("a\x00b", "text_invalid", id="NUL"),
+        pytest.param("\ud800", "text_invalid", id="half a character"),
         pytest.param("".join(secrets.token_hex(8) for _ in range(400)), "owner_invalid", id="too long for an index"),
     ],
 )
