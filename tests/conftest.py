@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -99,6 +101,40 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(f"{nodeid.partition('::')[2]}: {told}")
     schedules, states, runs = (sum(noted[at] for _, noted in explored) for at in range(3))
     terminalreporter.write_line(f"explored: {schedules:.1e} schedules over {states:,} states in {runs:,} runs")
+
+
+# -- what is not on every machine --------------------------------------------------------------------------------------
+
+
+class LeftOut:
+    """Leaves tests out aloud, for what is left out unseen is worth nothing; where CI=true it fails instead."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._said: set[str] = set()
+
+    def __call__(self, what: str, why: str) -> NoReturn:
+        """Leave the test out: `what` does not run, because of `why`."""
+        said = f"{what} not run: {why}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(said, pytrace=False)
+        if said not in self._said:
+            self._said.add(said)
+            capture = self._config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+                sys.stderr.write(f"\n**** {said}\n")
+        pytest.skip(said)
+
+    def without(self, *tools: str, what: str) -> None:
+        """Leave the test out where one of these programs is not installed."""
+        if missing := [tool for tool in tools if shutil.which(tool) is None]:
+            self(what, f"{' and '.join(missing)} not found; install it")
+
+
+@pytest.fixture(scope="session")
+def left_out(pytestconfig: pytest.Config) -> LeftOut:
+    """Give what leaves a test out where the machine lacks something."""
+    return LeftOut(pytestconfig)
 
 
 # -- both facades ------------------------------------------------------------------------------------------------------

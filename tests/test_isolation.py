@@ -92,3 +92,23 @@ def test_what_a_test_declares_is_gone_in_the_next(declared: int) -> None:
         secret_id="app",
         token_secret_id="token",
     )
+
+
+@pytest.mark.parametrize(("ci", "ended"), [("true", "2 failed"), ("", "2 skipped")])
+def test_what_cannot_run_here_is_left_out_aloud_and_fails_where_it_must_run(
+    tmp_path: Path, ci: str, ended: str
+) -> None:
+    _, output = run_in_suite(
+        tmp_path,
+        """
+def test_pipes(left_out):
+    left_out.without("sh", "no-such-tool", what="The walk does")
+def test_pipes_too(left_out):
+    left_out.without("no-such-tool", what="The walk does")
+""",
+        CI=ci,
+    )
+
+    assert ended in output
+    assert "The walk does not run: no-such-tool not found; install it" in output
+    assert output.count("**** The walk does") == (0 if ci else 1)

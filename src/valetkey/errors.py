@@ -75,9 +75,20 @@ class AmbiguousAccount(ValetkeyError):
 
 
 class HostNotAllowed(ValetkeyError):
-    """The URL's host is not one that this credential's token may be sent to.  Nothing was sent."""
+    """The URL's host is not one that this credential's token may be sent to.  Nothing was sent.
+
+    Attributes:
+        credential: The credential's name.
+        hosts: The `api_hosts` to declare if it is meant: those of now, and the one that was refused.  Empty where the
+            URL was relative, and nobody knows to what.
+    """
 
     default_code = "host_not_allowed"
+
+    def __init__(self, message: str, *, credential: str = "", hosts: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.credential = credential
+        self.hosts = hosts
 
 
 # -- connecting ----------------------------------------------------------------------------------------------------

@@ -208,12 +208,14 @@ class TokenSource:
         """
         if not host_allowed(url, token.hosts):
             host = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
-            self._refuse(url, f"if it is meant: wire_oauth2_credential({self.key.credential!r}, api_hosts=[{host!r}])")
+            hosts = tuple(dict.fromkeys((*token.hosts, host)))
+            hint = f"if it is meant: wire_oauth2_credential({self.key.credential!r}, api_hosts={[*hosts]!r})"
+            self._refuse(url, hint, hosts)
 
-    def _refuse(self, url: str, hint: str) -> NoReturn:
+    def _refuse(self, url: str, hint: str, hosts: tuple[str, ...] = ()) -> NoReturn:
         where = url.split("?", 1)[0][:120]
         msg = f"the token of {self.key} may not be sent to {where!r}; nothing was sent"
-        raise HostNotAllowed(msg, hint=hint)
+        raise HostNotAllowed(msg, credential=self.key.credential, hosts=hosts, hint=hint)
 
     # -- the slower ways
 

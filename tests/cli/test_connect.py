@@ -224,6 +224,16 @@ def test_connecting_without_an_app_says_how_to_add_it(bare: Any) -> None:
     assert "valetkey app add notes" in ran.err
 
 
+def test_a_name_that_nobody_declared_is_told_with_how_to_declare_it(kit: Any) -> None:
+    ran = kit.run("connect", "mine")
+
+    assert ran.code == 2
+    assert ran.err.splitlines() == [
+        'error: credential "mine" is not declared (declared: notes) [credential_unknown]',
+        "  -> to declare it: valetkey app add mine --preset PROVIDER; see: valetkey providers list",
+    ]
+
+
 def test_an_owner_is_needed_where_that_is_declared(bare: Any) -> None:
     bare.declare(per_owner=True)
 

@@ -34,7 +34,8 @@ def test_a_file_that_is_there_is_never_replaced(bare: Any, tmp_path: Path) -> No
     ran = bare.run("key", "new", str(path))
 
     assert ran.code == 2
-    assert "[file_unusable]" in ran.err
+    assert "[file_taken]" in ran.err
+    assert "  -> choose another name\n" in ran.err
     assert path.read_text() == "precious"
 
 

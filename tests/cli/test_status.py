@@ -104,6 +104,14 @@ def test_nothing_at_all_says_how_to_begin(bare: Any) -> None:
     assert "valetkey practice" in ran.err
 
 
+@pytest.mark.parametrize("command", ["status", "connections"])
+def test_an_owner_that_is_none_is_told_without_a_credential(command: str, bare: Any) -> None:
+    ran = bare.run(command, "--owner", "")
+
+    assert ran.code == 2
+    assert ran.err.startswith("error: the owner is empty [owner_invalid]\n  -> give --owner an id")
+
+
 def test_a_provider_that_is_down_shows_with_its_next_try(still: Any) -> None:
     still.connect()
     still.provider.fail_next(status=503, headers={"Retry-After": "120"})

@@ -183,6 +183,20 @@ def test_an_error_of_the_api_is_told_and_fails_only_when_asked(args: list[str], 
     assert "not_found" in ran.out
 
 
+def test_an_error_of_the_api_stands_on_a_line_of_its_own(
+    connected: Any, terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = terminal("request", "notes", "/nowhere")
+    screen.end()
+    piped = connected.run("request", "notes", "/nowhere").out
+    monkeypatch.setattr("valetkey.cli.request.is_terminal", lambda stream: stream is sys.stderr)
+    seen = connected.run("request", "notes", "/nowhere")
+
+    assert screen.seen.endswith("}\n404 Not Found\n")
+    assert (seen.out, seen.err) == (piped, "\n404 Not Found\n"), "the bytes of the body are the API's"
+    assert connected.run("request", "notes", "/nowhere", "-o", os.devnull).err == "404 Not Found\n"
+
+
 def test_the_body_goes_into_a_file(connected: Any, tmp_path: Path) -> None:
     ran = connected.run("request", "notes", "/me", "-o", str(tmp_path / "me.json"))
 
@@ -195,6 +209,8 @@ def test_the_token_goes_to_no_other_host(connected: Any) -> None:
 
     assert ran.code == 2
     assert "[host_not_allowed]" in ran.err
+    own = connected.provider.url.removeprefix("http://")
+    assert f"valetkey app add notes --api-host {own} --api-host evil.example" in ran.err
     assert "practice-at-" not in ran.err
 
 

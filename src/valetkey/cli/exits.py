@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -80,10 +81,9 @@ _BY_CODE: Final = {
 _AT_SHELL: Final = {
     "ambiguous_account": "name one with --account",
     "owner_required": "say whose it is with --owner ID",
-    "owner_invalid": "give --owner an id that is not empty, or leave it away for the program's own",
+    "owner_invalid": "give --owner an id that is not empty, or leave it away",
     "account_invalid": "give --account a short text, or leave it away for the only account",
     "browser_missing": "connect with --device or --paste",
-    "host_not_allowed": "if it is meant: valetkey app add NAME --api-host HOST, or api_hosts where it is declared",
 }
 """Next steps for people at a shell, where the library's own are lines of Python."""
 
@@ -133,8 +133,12 @@ def told(error: BaseException) -> Told:
 
 
 def _hint(error: ValetkeyError) -> str:
-    if error.code == "host_not_allowed" and error.hint.startswith("write the whole URL"):
-        return "write the whole URL, or declare api_base_url: valetkey app add NAME --api-base-url URL"
+    if isinstance(error, HostNotAllowed):
+        add = f"valetkey app add {error.credential}"
+        if not error.hosts:
+            return f"write the whole URL, or declare api_base_url: {add} --api-base-url URL"
+        hosts = " ".join(f"--api-host {shlex.quote(host)}" for host in error.hosts)
+        return f"if it is meant: {add} {hosts}, or api_hosts where it is declared"
     return _AT_SHELL.get(error.code, error.hint)
 
 

@@ -14,6 +14,7 @@ from valetkey.cli.exits import STORE, Stop
 from valetkey.cli.output import Column, Table, count, emit, facts
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import is_terminal, out, say, warn
+from valetkey.errors import clean
 
 if TYPE_CHECKING:
     from valetkey.engine.key_status import KeyStatus
@@ -126,7 +127,11 @@ def new(file: str | None, *, reveal: bool) -> None:
     if file is None:
         out(made.secret.reveal())
         return
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        msg = f"{clean(file)} is there already, and a key may be in it"
+        raise Stop(msg, code="file_taken", hint="choose another name") from None
     with os.fdopen(handle, "w", encoding="ascii") as opened:
         opened.write(write_keys([made]))
     out(f"Made key {made.id} in {file}.")

@@ -77,8 +77,10 @@ def request(
     with client.stream(method, url, content=content, **options) as response, _sink(output) as sink:
         if include:
             _write_head(response, sink)
-        _write_body(response, sink)
+        ended = _write_body(response, sink)
     if response.is_error:
+        if not ended and output is None and is_terminal(sys.stderr):
+            say()  # whoever looks at both has the status on a line of its own; the bytes of the body are the API's
         say(f"{response.status_code} {clean(response.reason_phrase)}".strip())
     return NOT_WELL if fail and response.is_error else OK
 
@@ -146,13 +148,17 @@ def _write_head(response: httpx2.Response, sink: BinaryIO | None) -> None:
         sink.write(("\r\n".join(lines) + "\r\n\r\n").encode())
 
 
-def _write_body(response: httpx2.Response, sink: BinaryIO | None) -> None:
+def _write_body(response: httpx2.Response, sink: BinaryIO | None) -> bool:
+    """Write the body; return whether its last line is ended."""
     if sink is None:
         _write_text(response)
-        return
+        return True
+    ended = True
     for chunk in response.iter_bytes():
         sink.write(chunk)
         sink.flush()
+        ended = chunk.endswith(b"\n") if chunk else ended
+    return ended
 
 
 def _write_text(response: httpx2.Response) -> None:

@@ -90,7 +90,7 @@ class Session:
         elif name in preset_ids():
             hint = f"valetkey app add {name}"
         else:
-            hint = f"valetkey app add {name} --preset PROVIDER; see: valetkey providers list"
+            hint = f"to declare it: valetkey app add {name} --preset PROVIDER; see: valetkey providers list"
         return ConfigurationError(str(error), code=error.code, hint=hint)
 
     def key_of(self, name: str, owner: str | None, account: str) -> ConnectionKey:

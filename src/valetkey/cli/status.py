@@ -9,7 +9,7 @@ import click
 
 from valetkey.cli.commands import command, pass_session, whose
 from valetkey.cli.completion import complete_credentials
-from valetkey.cli.exits import NOT_WELL, OK
+from valetkey.cli.exits import NOT_WELL, OK, Stop
 from valetkey.cli.output import Column, Table, ago, ahead, count, emit
 from valetkey.cli.session import BROKEN, Session
 from valetkey.cli.shapes import of_status
@@ -119,9 +119,17 @@ def _wanted(session: Session, name: str | None, owner: str | None, account: str)
 
 
 def _checked(owner: str | None) -> str | None:
+    """Return the owner, of whichever credential.
+
+    Raises:
+        Stop: It is none, such as an empty one (``owner_invalid``).
+    """
     from valetkey.model.wiring import check_owner  # noqa: PLC0415
 
-    return check_owner(owner, OAuth2Credential(name="any"))
+    try:
+        return check_owner(owner, OAuth2Credential(name=""))
+    except ConfigurationError as error:
+        raise Stop(str(error).partition(": ")[2], code=error.code) from None
 
 
 def _unconnected(session: Session, credential: OAuth2Credential) -> Status:

@@ -183,7 +183,7 @@ def find_credential(name: object, known: Iterable[str]) -> ConfigurationError:
     if near:
         about, hint = f'; did you mean "{near}"?', f'use "{near}"'
     else:
-        about, hint = (f"; declared are: {', '.join(declared[:10])}" if declared else "; none is declared"), ""
+        about, hint = (f" (declared: {', '.join(declared[:10])})" if declared else "; none is declared"), ""
     if isinstance(name, str) and _NAME.fullmatch(name):
         how = f'wire_oauth2_credential("{name}", preset=...), or [credentials.{name}] in valetkey.toml'
         hint = f"{hint}, or declare it: {how}" if hint else f"declare it: {how}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,9 +21,11 @@ def readme(page: Any) -> Any:
     return page("README.md")
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="it pipes into jq")
 @pytest.mark.usefixtures("elsewhere")
-def test_github_is_connected_in_five_commands(readme: Any, terminal: Any, steps: Any, matches: Any) -> None:
+def test_github_is_connected_in_five_commands(
+    readme: Any, terminal: Any, steps: Any, matches: Any, left_out: Any
+) -> None:
+    left_out.without("jq", what="The walk of the README does")
     terminal.answers = {"Client ID: ": "Ov23liEXAMPLE", "public client): ": "0123456789abcdef-EXAMPLE"}
     (block,) = (block for block in readme.blocks("console") if "app add" in block.text)
     commands = list(steps(block.text))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
 
 CLIENT_ID = "Ov23liEXAMPLE"
 CLIENT_SECRET = "0123456789abcdef-EXAMPLE"
-TOOLS = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
 
 
-@pytest.mark.skipif(bool(TOOLS), reason=f"the tour pipes into {' and '.join(TOOLS)}")
-def test_the_tour_goes_as_the_page_shows_it(page: Any, elsewhere: Any, terminal: Any, steps: Any, matches: Any) -> None:
+def test_the_tour_goes_as_the_page_shows_it(
+    page: Any, elsewhere: Any, terminal: Any, steps: Any, matches: Any, left_out: Any
+) -> None:
+    left_out.without("curl", "jq", what="The tour of the documentation does")
     tour = page("docs/tour.md")
     terminal.answers = {
         "Client ID: ": CLIENT_ID,
