@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from valetkey.clock import SystemClock
-from valetkey.errors import StoreUnavailable
+from valetkey.errors import StoreUnavailable, clean
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Sealed
 from valetkey.model.ports import Clock, KeyRetired
@@ -154,7 +154,7 @@ class RedisBase:
         try:
             self._link.run(step)
         except StoreUnavailable as error:  # full, or its disk is: what is stored can be read all the same
-            _log.debug("%s cannot be written to now: %s", self.url, error)
+            _log.debug("%s cannot be written to now: %s", self.url, clean(error))
 
     # -- reading and writing
 

@@ -115,7 +115,8 @@ class RedisConnections(RedisDocuments):
         step = Step(self._names)
         step.do("ZRANGEBYLEX", route.key, route.low, route.high, "LIMIT", 0, route.step)
         (members,) = self._read(step).answers
-        met = [id_and_text(found) for found in members]
+        likely = utf8(route.search)
+        met = [id_and_text(found) for found in members if likely in found]
         rest = replace(route, low=b"(" + members[-1]) if len(members) == route.step else None
         return [name for name, text in met if route.search in text], rest
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from valetkey.errors import ValetkeyError
+from valetkey.errors import ValetkeyError, clean
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey
 from valetkey.stores._bell import Bell
@@ -139,7 +139,7 @@ class Ear:
         try:
             line.subscribe(self._link.timeout)
         except (RedisError, OSError, ValueError) as error:
-            _log.debug("%s cannot be listened to: %s", self._link.place.shown, error)
+            _log.debug("%s cannot be listened to: %s", self._link.place.shown, clean(error))
             line.close()
             return None
         with self._lock:

@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import RedisError as RedisFailure
 from redis.retry import Retry
 
+from valetkey.errors import clean
 from valetkey.logs import get_logger
 from valetkey.stores._redis_errors import busy, not_synced, translated
 from valetkey.stores._redis_steps import Commit, Step
@@ -105,7 +106,7 @@ class Link:
         """Look at what the server says about its disk."""
         if isinstance(synced, ResponseError):
             self.syncs = False
-            _log.warning("%s does not tell when a write is on its disk: %s", self.place.shown, synced)
+            _log.warning("%s does not tell when a write is on its disk: %s", self.place.shown, clean(synced))
         elif not synced or not synced[0]:
             raise not_synced(self.place.shown, self.timeout * _SYNC)
 

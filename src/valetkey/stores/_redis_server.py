@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from valetkey.errors import StoreError, StoreUnavailable
+from valetkey.errors import StoreError, StoreUnavailable, clean
 from valetkey.logs import get_logger
 from valetkey.stores._redis_errors import replica
 from valetkey.stores._redis_link import Link
@@ -69,7 +69,7 @@ def _setting(link: Link, name: str) -> str | None:
     except StoreUnavailable:
         raise
     except StoreError as error:
-        _log.debug("%s does not show its setting %s: %s", link.place.shown, name, error)
+        _log.debug("%s does not show its setting %s: %s", link.place.shown, name, clean(error))
         return None
     return str(told.get(name, ""))
 

@@ -13,7 +13,7 @@ from valetkey.model.ports import Store
 from valetkey.stores.redis import RedisStore
 from valetkey.testing.clock import FakeClock
 
-BUDGET = settings(max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BUDGET = settings(max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class ByHand(RedisStore):
