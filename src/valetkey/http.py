@@ -10,6 +10,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from valetkey.errors import ConfigurationError, clean
@@ -255,7 +256,7 @@ class HttpEndpoint:
         try:
             built = httpx2.Request(  # not client.build_request: nothing of the client's own defaults goes along
                 request.method,
-                request.url,
+                request.url if "?" in request.url else _parsed(request.url),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
                 content=request.body or None,
                 extensions={"timeout": _timeout(left), ENDPOINT: True},
@@ -283,6 +284,14 @@ class HttpEndpoint:
                 msg = "the answer did not end in time"
                 raise InDoubt(msg)
         return Response(status=response.status_code, headers=headers, body=body)
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx2.URL:
+    """Return the address of an endpoint, parsed once.  What has a query may hold a secret, and is not kept."""
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.URL(url)
 
 
 def _timeout(left: float) -> dict[str, float]:

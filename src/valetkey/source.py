@@ -299,6 +299,8 @@ class TokenSource:
         limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
         if limit is not None and limit <= now:  # an old token that serves while its successor is under way
             limit = min(now + LOOK_LOCAL, token.end or now)
+        if held.record.last_used_at is not None:  # noted a moment ago, by whomever: that costs a look and a write
+            self._noted_at = max(self._noted_at, self.now() - max(now - held.record.last_used_at, 0.0))
         self._prolong(token, None if limit is None else limit - now, self._look_every())
         self.token = token
         return token

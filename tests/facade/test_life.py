@@ -18,6 +18,7 @@ from valetkey import (
     Secret,
     ValetkeyError,
 )
+from valetkey.model.connections import Query
 
 HOUR = 3600
 
@@ -401,3 +402,19 @@ def test_an_awaitable_callback_is_awaited(practice: Any) -> None:
     asyncio.run(live())
 
     assert told == ["revoked"]
+
+
+def test_a_use_is_noted_once_a_minute_also_by_clients_that_begin_anew(face: Any) -> None:
+    face.practice.connect("notes")
+    core, clock = face.raw._core, face.practice.clock
+    began = clock.now()
+    noted = []
+    for seconds in (0, 30, 31):
+        clock.advance(seconds)
+        core._kept.clear()  # no client holds the connection's token any more: it is read from the store
+        face.client().get_access_token()
+        for flight in core.flights.under_way():
+            flight.result()
+        noted.append(core.store.list(Query(env=core.env)).items[0].last_used_at - began)
+
+    assert noted == [0, 0, 61]
