@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from valetkey.engine.trouble import not_connected
 from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
+from valetkey.errors import StoreUnavailable
 from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Record, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
@@ -56,13 +57,17 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     want = want or Want()
     credential = world.credential(key.credential)
     check_owner(key.owner, credential)
-    record = look(world, credential, key)
-    if usable(world, credential, record, want):
-        return opened(world, record)
-    with late_imports:
-        from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
+    try:
+        record = look(world, credential, key)
+        if usable(world, credential, record, want):
+            return opened(world, record)
+        with late_imports:
+            from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
-    return renew(world, credential, key, want)
+        return renew(world, credential, key, want)
+    except StoreUnavailable:
+        world.lookout.store_away()
+        raise
 
 
 def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:

@@ -344,6 +344,23 @@ class JournalEntry:
     place: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalState:
+    """How the journal of a store is.
+
+    Attributes:
+        waiting: How many answers nobody settled.
+        oldest: Unix seconds of the oldest of them; None where there is none.
+        masters: The ids of the master keys that they are sealed with.
+        place: The folder in which the journals of this host are; empty where none is kept.
+    """
+
+    waiting: int = 0
+    oldest: float | None = None
+    masters: frozenset[str] = frozenset()
+    place: str = ""
+
+
 class Journal(Protocol):
     """What this host remembers of answers that may not have reached the store (R6).
 
@@ -355,7 +372,14 @@ class Journal(Protocol):
         ...
 
     def settle(self, entry: JournalEntry) -> None:
-        """Note that the store has it, or has no use for it.  It is kept for some minutes all the same."""
+        """Note that the store has it, or has no use for it.  It is kept for some minutes all the same.
+
+        One that was settled before, and has served once more, goes.
+        """
+        ...
+
+    def leave(self, entry: JournalEntry) -> None:
+        """Note that the store does not answer: it is brought as soon as it does, by this process while it lives."""
         ...
 
     def entries(self, connection_id: str) -> Sequence[JournalEntry]:
@@ -368,6 +392,10 @@ class Journal(Protocol):
 
     def erase(self, connection_id: str) -> None:
         """Remove all that is kept of a connection."""
+        ...
+
+    def state(self) -> JournalState:
+        """Return how it is: what waits, since when, and which master keys must be kept for it."""
         ...
 
 
