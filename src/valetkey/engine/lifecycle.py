@@ -70,6 +70,15 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
         raise
 
 
+def load(world: World, key: ConnectionKey) -> Record | None:
+    """Read the record of a connection, and remember it where the store does not answer."""
+    try:
+        return world.store.load(key)
+    except StoreUnavailable:
+        world.lookout.store_away()
+        raise
+
+
 def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
     """Read the record of a connection that has a grant, or can get one by itself.
 

@@ -7,7 +7,7 @@ claim once it is held is in `spending`.
 from __future__ import annotations
 
 from valetkey.engine.apps import client_changed, ensure_accepted
-from valetkey.engine.lifecycle import Held, Want, look, obtain, opened, usable
+from valetkey.engine.lifecycle import Held, Want, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
@@ -198,7 +198,7 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
         ValetkeyError: As `obtain` does.
     """
     credential = world.credential(key.credential)
-    record = world.store.load(key)
+    record = load(world, key)
     if record is None or record.sealed is None:
         return None
     if record.access_fp != refused:
