@@ -19,7 +19,7 @@ from valetkey.journal import FORGOTTEN, KEPT, FileJournal
 from valetkey.keys.memory import MemoryKeys
 from valetkey.model.ciphers import new_master_key
 from valetkey.model.journal_sealing import MasterSealer
-from valetkey.model.ports import JournalEntry
+from valetkey.model.journals import JournalEntry
 from valetkey.testing import FakeClock
 
 STORE = "st_one"

@@ -12,7 +12,8 @@ from valetkey.engine.world import NO_JOURNAL
 from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
 from valetkey.holders import FileHolders
 from valetkey.logs import get_logger
-from valetkey.model.ports import Clock, Journal, KeyProvider, Store
+from valetkey.model.journals import Journal
+from valetkey.model.ports import Clock, KeyProvider, Store
 
 _log = get_logger("host")
 PAUSE: Final = 1.0

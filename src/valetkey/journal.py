@@ -26,7 +26,8 @@ from urllib.parse import quote, unquote
 from valetkey.errors import ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Sealed
-from valetkey.model.ports import Clock, JournalEntry, JournalState, Label, Sealer
+from valetkey.model.journals import JournalEntry, JournalState
+from valetkey.model.ports import Clock, Label, Sealer
 
 _log = get_logger("journal")
 KEPT: Final = 600.0

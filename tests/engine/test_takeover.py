@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from valetkey.engine.lifecycle import Want, obtain
+from valetkey.engine.lifecycle import Want, load, obtain
 from valetkey.engine.lookout import Lookout
 from valetkey.engine.renewal import heal
 from valetkey.engine.takeover import HELD, at_work, may_take_over
@@ -44,7 +44,10 @@ class Claims:
         return claimed
 
     def may(self, world: World | None = None) -> tuple[bool, bool]:
-        return may_take_over(world or self.world(), self.stage.record())
+        world = world or self.world()
+        record = load(world, self.stage.key())
+        assert record is not None
+        return may_take_over(world, record)
 
     def down(self, world: World) -> None:
         """Let a process see the store down."""
@@ -176,6 +179,17 @@ def test_it_counts_from_the_stores_return_and_not_from_when_it_was_last_seen_dow
 
     assert claims.may(world) == (False, False)
     claims.stage.clock.advance(CLAIM_LIFE)
+    assert claims.may(world) == (True, False)
+
+
+def test_who_has_seen_the_store_answer_since_does_not_wait_again(claims: Claims) -> None:
+    world = claims.world()
+    claims.down(world)
+    load(world, claims.stage.key(owner="somebody else"))
+    claims.stage.clock.advance(CLAIM_LIFE)
+    claims.claim("unknown")
+    claims.stage.clock.advance(CLAIM_LIFE)
+
     assert claims.may(world) == (True, False)
 
 

@@ -23,7 +23,7 @@ _COLOURS: Final[dict[Level, Kind]] = {"ok": "good", "warn": "warn", "fail": "bad
 @click.option("--online", is_flag=True, help="Ask the providers too: are they there, and what time is it?")
 @pass_session
 def doctor(session: Session, *, online: bool) -> int:
-    """Look at store, keys, this host, declarations, apps, connections and network, and say what to do.
+    """Look at keys, store, declarations, apps, connections, network and host, and say what to do.
 
     Nothing is changed.  Without --online no provider is asked.  The exit code is 1 where something fails.
     """
@@ -45,10 +45,10 @@ def _findings(session: Session, *, online: bool) -> Iterator[Finding]:
     look = [
         ("store", checks.store),
         ("key", checks.key),
-        ("host", checks_of_host.host),
         ("declarations", checks.declarations),
         ("connections", checks.connections),
         ("network", checks.network),
+        ("host", checks_of_host.host),
         *([("clock", checks.clock)] if online else []),
     ]
     for what, check in look:

@@ -166,10 +166,10 @@ def rotate(session: Session, *, retire_master: bool) -> None:
     out(f"Sealed {count(done.sealed, 'thing')} anew. Master key {done.master}, data key {done.data_key}.")
     for name in done.unreadable:
         warn(f"could not be opened and was left as it is: {name}")
-    if done.kept_masters:
+    if done.needed_masters:
         warn(
-            f"master key {', '.join(done.kept_masters)} was kept: this host's journal holds an answer sealed with it",
-            "let a program of this host use the store, then: valetkey key rotate --retire-master",
+            f"master key {', '.join(done.needed_masters)} must stay: this host's journal holds an answer sealed so",
+            "let a program of this host use the store; what is left then: valetkey doctor",
         )
     elif done.old_masters:
         say(f"Not needed any more but for backups of the store: master key {', '.join(done.old_masters)}")
@@ -189,6 +189,6 @@ def _rotation(done: Rotation) -> dict[str, Any]:
         "retired": list(done.retired),
         "unreadable": list(done.unreadable),
         "old_masters": list(done.old_masters),
-        "kept_masters": list(done.kept_masters),
+        "needed_masters": list(done.needed_masters),
         "resumed": done.resumed,
     }

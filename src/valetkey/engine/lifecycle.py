@@ -71,12 +71,15 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
 
 
 def load(world: World, key: ConnectionKey) -> Record | None:
-    """Read the record of a connection, and remember it where the store does not answer."""
+    """Read the record of a connection, and remember whether the store answers."""
     try:
-        return world.store.load(key)
+        record = world.store.load(key)
     except StoreUnavailable:
         world.lookout.store_away()
         raise
+    if world.lookout.away:
+        world.lookout.store_back(world.clock.monotonic())
+    return record
 
 
 def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
@@ -85,7 +88,7 @@ def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Reco
     Raises:
         NotConnected: Nobody connected it yet, or it was disconnected.
     """
-    record = world.store.load(key) or _left_by_others(world, credential, key)
+    record = load(world, key) or _left_by_others(world, credential, key)
     by_itself = credential.grant == "client_credentials"
     if record is None and by_itself:
         return Record(id="", key=key)

@@ -16,21 +16,23 @@ class Lookout:
 
     def __init__(self) -> None:
         self._first: OrderedDict[tuple[str, float], float] = OrderedDict()
-        self._away = False
+        self.away = False
         self._back_at = float("-inf")
 
     def store_away(self) -> None:
         """Note that the store did not answer."""
-        self._away = True
+        self.away = True
+
+    def store_back(self, now: float) -> None:
+        """Note that it answers again."""
+        self.away, self._back_at = False, now
 
     def lately_away(self, now: float) -> bool:
-        """Whether the store came back less than one claim's life ago.  To be asked while it answers.
+        """Whether the store is away, or came back less than one claim's life ago, as far as this process has seen.
 
         Then holders could not renew their claims, and may just be bringing their answers.
         """
-        if self._away:
-            self._away, self._back_at = False, now
-        return now - self._back_at < CLAIM_LIFE
+        return self.away or now - self._back_at < CLAIM_LIFE
 
     def seen_for(self, claim: Claim, now: float) -> float:
         """Return for how many seconds this process has known that `claim` ran out, as it was last renewed."""

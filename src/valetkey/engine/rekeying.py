@@ -35,7 +35,8 @@ from valetkey.model.data_keys import (
     rewrap,
     write_note,
 )
-from valetkey.model.ports import Journal, KeyProvider, KeyRetired, MasterKey, Sealer, Store
+from valetkey.model.journals import Journal
+from valetkey.model.ports import KeyProvider, KeyRetired, MasterKey, Sealer, Store
 from valetkey.model.sealing import Vault, document_label
 
 __all__ = ["KeyStatus", "KeyUse", "Rotation", "key_status", "rotate"]
@@ -62,8 +63,8 @@ class Rotation:
         unreadable: What could not be opened and was left as it is, as ``connection con_...`` or ``secret github-app``;
             then the data key that it needs is kept.
         old_masters: Master keys that open nothing in this store any more and still stand where keys are kept.
-        kept_masters: Those of them that were to be removed, and were not: an answer in this host's journal, which the
-            store does not have yet, is sealed with them.
+        needed_masters: Those of them that must stay for all that: an answer in this host's journal, which the store
+            does not have yet, is sealed with them.
         resumed: Whether this was the end of a rotation that somebody else began.
     """
 
@@ -73,7 +74,7 @@ class Rotation:
     retired: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     old_masters: tuple[str, ...] = ()
-    kept_masters: tuple[str, ...] = ()
+    needed_masters: tuple[str, ...] = ()
     resumed: bool = False
 
 
@@ -118,8 +119,9 @@ def rotate(
         note, resumed = work.finish(_switch(store, keys, note)), False
     vault.refresh()
     old = _old_masters(store, keys, note)
-    kept = tuple(master for master in old if master in journal.state().masters) if retire_master else ()
-    gone = tuple(master for master in old if master not in kept) if retire_master else ()
+    waits_with = journal.state().masters
+    needed = tuple(master for master in old if master in waits_with)
+    gone = tuple(master for master in old if master not in waits_with) if retire_master else ()
     for master in gone:
         keys.retire(master)
     return Rotation(
@@ -129,7 +131,7 @@ def rotate(
         retired=tuple(work.retired),
         unreadable=tuple(sorted(work.unreadable)),
         old_masters=tuple(master for master in old if master not in gone),
-        kept_masters=kept,
+        needed_masters=needed,
         resumed=resumed,
     )
 

@@ -17,7 +17,7 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import JournalEntry
+from valetkey.model.journals import JournalEntry
 
 _log = get_logger("replay")
 

@@ -19,7 +19,8 @@ from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import InDoubt, JournalEntry, NotSent
+from valetkey.model.journals import JournalEntry
+from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.token_request import client_credentials_request, refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request

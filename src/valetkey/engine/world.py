@@ -11,7 +11,8 @@ from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import Clock, Fate, Journal, JournalEntry, JournalState, Label, Sealer, Store, TokenEndpoint
+from valetkey.model.journals import Journal, JournalEntry, JournalState
+from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
