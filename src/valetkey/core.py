@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
-from valetkey.engine.world import NO_JOURNAL, World
-from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
+from valetkey.engine.world import World
+from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
 from valetkey.http import Http, HttpEndpoint
@@ -110,7 +110,7 @@ class Core:
         with late_imports, self._lock:
             if self._world is not None:
                 return self._world
-            from valetkey.host import open_holders, open_journal  # noqa: PLC0415
+            from valetkey.host import Bringer, open_holders, open_journal  # noqa: PLC0415
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
             from valetkey.stores import open_store  # noqa: PLC0415
@@ -125,6 +125,7 @@ class Core:
             if not self.one_shot:  # one that lives for a moment need not hear what comes after
                 store.watch(self._heard)
             self.holders = open_holders(store, clock=self.clock)
+            self._bringer = Bringer(self._replay)
             self._world = World(
                 store=store,
                 sealer=sealer,
@@ -137,22 +138,24 @@ class Core:
                 actor=self._actor,
                 changed=self._changed,
                 fate=self.holders.fate,
-                journal=open_journal(store, ledger, self.keys, clock=self.clock),
+                journal=open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start),
             )
-            self._replay_later(self._world)
+            if not store.local:
+                self.flights.run(("replay", self.env), self._replay_at_start)
             return self._world
 
-    def _replay_later(self, world: World) -> None:
+    def _replay_at_start(self) -> None:
         """Bring what an earlier process of this host could not bring to the store any more."""
-        if world.journal is NO_JOURNAL:
-            return
+        try:
+            self._replay()
+        except StoreUnavailable:
+            self._bringer.start()
 
-        def bring() -> int:
+    def _replay(self) -> None:
+        with late_imports:
             from valetkey.engine.replay import replay_all  # noqa: PLC0415 - a store on this host needs none of it
 
-            return replay_all(world)
-
-        self.flights.run(("replay", self.env), bring)
+        replay_all(self.world)
 
     def _place(self) -> Where:
         """Return where the store is: the embedded one has a folder, and so a master key, for each environment."""
@@ -334,6 +337,8 @@ class Core:
     def close(self) -> None:
         """Wait for the flights under way, and let go of clients and handles.  Using the valet opens them again."""
         self.flights.close()
+        if self._world is not None:
+            self._bringer.close()
         self.http.close()
         if self._world is not None:
             self._world.store.close()
@@ -344,7 +349,9 @@ class Core:
         self._lock = threading.RLock()
         self.news.after_fork()
         self._looked = (float("-inf"), None)
-        self._world = None if self._world is None else _with_pulse(self._world, self.flights)
+        if self._world is not None:
+            self._world = _with_pulse(self._world, self.flights)
+            self._bringer.reset()
         self.http.after_fork()
         for source in list(self._sources.values()):
             source.expire()

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +146,28 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,{mode}", str(self.path)], check=True, capture_output=True)
 
 
-@pytest.fixture
-def disk(face: Any, left_out: Any) -> Iterator[Disk]:
-    """Put the practice's store and key on a disk of one megabyte, before they are made."""
-    path: Path = face.practice._folder
+@contextmanager
+def small_disk(path: Path, left_out: Any) -> Iterator[Disk]:
+    """Mount a disk of one megabyte on a folder."""
     assert list(path.iterdir()) == []
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         left_out("The tests on a full disk do", "this user may not mount a small disk; run them as root")
     yield Disk(path)
     subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture
+def disk(face: Any, left_out: Any) -> Iterator[Disk]:
+    """Put the practice's store and key on a disk of one megabyte, before they are made."""
+    with small_disk(face.practice._folder, left_out) as disk:
+        yield disk
+
+
+@pytest.fixture
+def journal_disk(tmp_path: Path, left_out: Any) -> Iterator[Disk]:
+    """Put the journal of this host on a disk of one megabyte."""
+    folder = tmp_path / "home" / "valetkey" / "journal"
+    folder.mkdir(parents=True)
+    with small_disk(folder, left_out) as disk:
+        yield disk

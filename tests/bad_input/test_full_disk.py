@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from valetkey import ReauthorizationRequired, StoreUnavailable, Valet
-from valetkey.engine.windows import LISTEN
+from valetkey import ReauthorizationRequired, RefreshBusy, StoreUnavailable, Valet
+from valetkey.engine.windows import CLAIM_LIFE, LISTEN
 
 HOUR = 3600
 
@@ -110,6 +110,9 @@ def test_a_disk_that_is_full_at_the_commit_is_tried_for_a_minute(face: Any, refu
     assert face.practice.provider.refresh_requests == 1
     disk.make_room()
     work.clock.advance(HOUR)
+    with pytest.raises(RefreshBusy):  # whoever was cut off from the store gets a claim's life to bring its answer
+        work.client.get("/me")
+    work.clock.advance(CLAIM_LIFE)
     with pytest.raises(ReauthorizationRequired) as caught:  # the provider takes the old one for a stolen one
         work.client.get("/me")
     assert caught.value.reason == "lost_in_rotation", "the honest reason: it is our side that lost it"

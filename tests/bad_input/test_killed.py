@@ -1,4 +1,8 @@
-"""A process is killed (SIGKILL) in the middle of a refresh, and another one takes over when its claim has run out."""
+"""A process is killed (SIGKILL) in the middle of a refresh, and another one takes over.
+
+It does so at once: the kernel tells that the holder of the claim is dead.  Nobody waits here until the claim runs out,
+but for what the clock of the others says.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,9 @@ import pytest
 from valetkey import ReauthorizationRequired, Valet, Wiring
 from valetkey.clock import SystemClock
 from valetkey.engine.windows import CLAIM_LIFE
+from valetkey.model.connections import Record
 from valetkey.secret_services.memory import MemorySecrets
+from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing import PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 
@@ -22,15 +28,12 @@ REDIRECT = "http://127.0.0.1:8421/callback/notes"
 
 
 class Later(SystemClock):
-    """The clock of this machine when the token has expired, and the killed process's claim has run out.
-
-    Who sleeps on it goes on at once.
-    """
+    """The clock of this machine when the token has expired, and perhaps the killed process's claim has run out."""
 
     __slots__ = ("_ahead",)
 
-    def __init__(self) -> None:
-        self._ahead = CLAIM_LIFE + 1
+    def __init__(self, ahead: float = 0.0) -> None:
+        self._ahead = ahead
 
     def now(self) -> float:
         return time.time() + 3720.0 + self._ahead
@@ -39,9 +42,6 @@ class Later(SystemClock):
         return SystemClock.monotonic() + self._ahead
 
     ticks = monotonic
-
-    def sleep(self, seconds: float) -> None:
-        self._ahead += seconds
 
 
 class Scene:
@@ -82,9 +82,9 @@ class Scene:
         process.kill()
         process.wait(60)
 
-    def call(self) -> int:
-        """Call the API as another process, after the claim of the killed one has run out."""
-        with self.valet(Later()) as valet:
+    def call(self, ahead: float = 0.0) -> int:
+        """Call the API as another process."""
+        with self.valet(Later(ahead)) as valet:
             return valet.client("notes").get("/me").status_code
 
     @property
@@ -115,17 +115,44 @@ def check_files(scene: Scene) -> None:
         "holders",
         "key",
         "valetkey.db",
-        "valetkey.db-wal",
+        "valetkey.db-holders",
         "valetkey.db-shm",
+        "valetkey.db-wal",
     }
+    assert len(list((scene.folder / "valetkey.db-holders").iterdir())) <= 1, "the lock file of the one that was killed"
 
 
-def test_killed_before_the_token_was_sent(scene: Scene) -> None:
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list of the waits for a change of the row: whether one came."""
+    waited: list[bool] = []
+    real = SQLiteStore.wait_for_change
+
+    def wait(store: SQLiteStore, record: Record, timeout: float) -> bool:
+        waited.append(real(store, record, timeout))
+        return waited[-1]
+
+    monkeypatch.setattr(SQLiteStore, "wait_for_change", wait)
+    return waited
+
+
+def test_killed_before_the_token_was_sent(scene: Scene, waits: list[bool]) -> None:
     scene.kill_at("claimed")
     assert scene.provider.refresh_requests == 0
 
     assert scene.call() == 200
     assert scene.counted == (1, 0)
+    assert waits == [], "nobody waits for the dead"
+
+
+def test_without_its_lock_file_a_killed_process_is_waited_out(scene: Scene, waits: list[bool]) -> None:
+    scene.kill_at("claimed")
+    for file in (scene.folder / "valetkey.db-holders").iterdir():
+        file.unlink()
+
+    assert scene.call(ahead=CLAIM_LIFE + 1) == 200
+    assert scene.counted == (1, 0)
+    assert waits == [False], "the claim was seen to stand still"
 
 
 def test_killed_while_the_request_is_at_a_server_that_does_not_grant_it(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from valetkey import AsyncValet, NotConnected, OAuth2Client, ReauthorizationRequired, Valet
-from valetkey.engine import apps, flows, gates, windows, worker
+from valetkey.engine import apps, flows, gates, takeover, windows, worker
 from valetkey.engine.workplan import Plan
 from valetkey.model.connections import State
 from valetkey.secret_services.memory import MemorySecrets
@@ -150,7 +150,12 @@ def test_the_numbers_are_those_of_the_code(page: Any) -> None:
         "refreshed ahead, before that": f"up to {windows.SOFT_WINDOW:.0f} s, at most 10 % of its life",
         "a caller waits for a refresh": f"{windows.DEADLINE:.0f} s",
         "a flight listens for the answer": f"{windows.LISTEN:.0f} s",
-        "a claim lives, unless renewed": f"{windows.CLAIM_LIFE:.0f} s",
+        "a claim lives, unless renewed": (
+            f"{windows.CLAIM_LIFE:.0f} s, or half as long as the provider takes a spent token"
+        ),
+        "a claim of a dead process of this host is taken over": "at once",
+        "a claim of a stopped process of this host is taken over": f"{takeover.HELD:.0f} s after it ran out",
+        "after an outage of the store nobody's claim is taken over for": f"{windows.CLAIM_LIFE:.0f} s",
         "first and longest pause after failures": f"2 s, {windows.LONGEST_BACKOFF:.0f} s",
         "changes made by other processes are seen within": f"{LOOK_LOCAL} s",
         "a sign-in may take": f"{flows.FLOW_SECONDS:.0f} s",

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from valetkey.cli import checks
+from valetkey.cli import checks, checks_of_host
 from valetkey.cli.checks import Finding, Level
 from valetkey.cli.commands import command, pass_session
 from valetkey.cli.exits import NOT_WELL, OK, told
@@ -25,7 +25,7 @@ _COLOURS: Final[dict[Level, Kind]] = {"ok": "good", "warn": "warn", "fail": "bad
 @click.option("--online", is_flag=True, help="Ask the providers too: are they there, and what time is it?")
 @pass_session
 def doctor(session: Session, *, online: bool) -> int:
-    """Look at keys, store, declarations, apps, connections and network settings, and say what to do.
+    """Look at keys, store, declarations, apps, connections, network and host, and say what to do.
 
     Nothing is changed.  Without --online no provider is asked.  The exit code is 1 where something fails.
     """
@@ -51,6 +51,7 @@ def _findings(session: Session, *, online: bool) -> Iterator[Finding]:
         ("apps", checks.apps),
         ("connections", checks.connections),
         ("network", checks.network),
+        ("host", checks_of_host.host),
         *([("clock", checks.clock)] if online else []),
     ]
     failed: set[str] = set()

@@ -158,8 +158,11 @@ def rotate(session: Session, *, retire_master: bool) -> None:
 
     core = session.core
     progress = _progress if is_terminal(sys.stderr) and not session.json else None
+    journal = core.world.journal
     done = core.call(
-        lambda: rotate_keys(core.store, core.vault, core.keys, progress=progress, retire_master=retire_master)
+        lambda: rotate_keys(
+            core.store, core.vault, core.keys, progress=progress, retire_master=retire_master, journal=journal
+        )
     )
     if session.json:
         emit({"rotation": _rotation(done)})
@@ -170,7 +173,12 @@ def rotate(session: Session, *, retire_master: bool) -> None:
     out(f"Sealed {count(done.sealed, 'thing')} anew. Master key {done.master}, data key {done.data_key}.")
     for name in done.unreadable:
         warn(f"could not be opened and was left as it is: {name}")
-    if done.old_masters:
+    if done.needed_masters:
+        warn(
+            f"master key {', '.join(done.needed_masters)} must stay: this host's journal holds an answer sealed so",
+            "let a program of this host use the store; what is left then: valetkey doctor",
+        )
+    elif done.old_masters:
         say(f"Not needed any more but for backups of the store: master key {', '.join(done.old_masters)}")
         say("  -> once no backup needs it: valetkey key rotate --retire-master")
 
@@ -188,5 +196,6 @@ def _rotation(done: Rotation) -> dict[str, Any]:
         "retired": list(done.retired),
         "unreadable": list(done.unreadable),
         "old_masters": list(done.old_masters),
+        "needed_masters": list(done.needed_masters),
         "resumed": done.resumed,
     }

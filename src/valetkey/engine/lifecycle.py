@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from valetkey.engine.trouble import not_connected
 from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
+from valetkey.errors import StoreUnavailable
 from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Record, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
@@ -64,13 +65,29 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     want = want or Want()
     credential = world.credential(key.credential)
     check_owner(key.owner, credential)
-    record = look(world, credential, key)
-    if usable(world, credential, record, want):
-        return opened(world, record)
-    with late_imports:
-        from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
+    try:
+        record = look(world, credential, key)
+        if usable(world, credential, record, want):
+            return opened(world, record)
+        with late_imports:
+            from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
-    return renew(world, credential, key, want)
+        return renew(world, credential, key, want)
+    except StoreUnavailable:
+        world.lookout.store_away()
+        raise
+
+
+def load(world: World, key: ConnectionKey) -> Record | None:
+    """Read the record of a connection, and remember whether the store answers."""
+    try:
+        record = world.store.load(key)
+    except StoreUnavailable:
+        world.lookout.store_away()
+        raise
+    if world.lookout.away:
+        world.lookout.store_back(world.clock.monotonic())
+    return record
 
 
 def read(world: World, key: ConnectionKey) -> Held | None:
@@ -93,7 +110,7 @@ def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Reco
     Raises:
         NotConnected: Nobody connected it yet, or it was disconnected.
     """
-    record = world.store.load(key) or _left_by_others(world, credential, key)
+    record = load(world, key) or _left_by_others(world, credential, key)
     by_itself = credential.grant == "client_credentials"
     if record is None and by_itself:
         return Record(id="", key=key)

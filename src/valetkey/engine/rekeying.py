@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from valetkey.engine.key_status import KeyStatus, KeyUse, key_status
-from valetkey.engine.world import grant_label
+from valetkey.engine.world import NO_JOURNAL, grant_label
 from valetkey.errors import DecryptionFailed, StoreError
 from valetkey.model.ciphers import new_master_key
 from valetkey.model.connections import Document, Record, Sealed
@@ -35,6 +35,7 @@ from valetkey.model.data_keys import (
     rewrap,
     write_note,
 )
+from valetkey.model.journals import Journal
 from valetkey.model.ports import KeyProvider, KeyRetired, MasterKey, Sealer, Store
 from valetkey.model.sealing import Vault, document_label
 
@@ -62,6 +63,8 @@ class Rotation:
         unreadable: What could not be opened and was left as it is, as ``connection con_...`` or ``secret github-app``;
             then the data key that it needs is kept.
         old_masters: Master keys that open nothing in this store any more and still stand where keys are kept.
+        needed_masters: Those of them that must stay for all that: an answer in this host's journal, which the store
+            does not have yet, is sealed with them.
         resumed: Whether this was the end of a rotation that somebody else began.
     """
 
@@ -71,6 +74,7 @@ class Rotation:
     retired: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     old_masters: tuple[str, ...] = ()
+    needed_masters: tuple[str, ...] = ()
     resumed: bool = False
 
 
@@ -81,6 +85,7 @@ def rotate(
     *,
     progress: Progress | None = None,
     retire_master: bool = False,
+    journal: Journal = NO_JOURNAL,
     grace: float = GRACE,
 ) -> Rotation:
     """Rotate master key and data key of `store`, or finish a rotation that was begun.
@@ -94,6 +99,7 @@ def rotate(
         progress: Called after each page with the number of things sealed anew so far.
         retire_master: Also remove the old master keys from their place.  By default they stay, for backups of the
             store need them, and so do other stores that share the place.
+        journal: What this host keeps for the store: a master key that an answer waiting there needs is not removed.
         grace: Seconds, see `GRACE`.
 
     Raises:
@@ -113,7 +119,10 @@ def rotate(
         note, resumed = work.finish(_switch(store, keys, note)), False
     vault.refresh()
     old = _old_masters(store, keys, note)
-    for master in old if retire_master else ():
+    waits_with = journal.state().masters
+    needed = tuple(master for master in old if master in waits_with)
+    gone = tuple(master for master in old if master not in waits_with) if retire_master else ()
+    for master in gone:
         keys.retire(master)
     return Rotation(
         sealed=work.sealed,
@@ -121,7 +130,8 @@ def rotate(
         data_key=note.data_key,
         retired=tuple(work.retired),
         unreadable=tuple(sorted(work.unreadable)),
-        old_masters=() if retire_master else old,
+        old_masters=tuple(master for master in old if master not in gone),
+        needed_masters=needed,
         resumed=resumed,
     )
 

@@ -7,11 +7,11 @@ claim once it is held is in `spending`.
 from __future__ import annotations
 
 from valetkey.engine.apps import client_changed, ensure_accepted
-from valetkey.engine.lifecycle import Held, Want, dead, look, obtain, opened, usable
+from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, spend
 from valetkey.engine.storing import reserve
-from valetkey.engine.takeover import may_take_over
+from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, retry_hint
 from valetkey.engine.verdicts import mark_dead, release
 from valetkey.engine.windows import DEADLINE, STILL, YOUNG, claim_life
@@ -22,7 +22,6 @@ from valetkey.errors import (
     ProviderError,
     ProviderUnavailable,
     RefreshBusy,
-    StoreUnavailable,
 )
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -32,14 +31,10 @@ from valetkey.protocol.bodies import LONGEST_WAIT
 def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
     """Return a usable token where the one at hand is not: refresh it, or wait for whoever does."""
     attempt = _Attempt(world, credential, key, want)
-    try:
-        while True:
-            held = attempt.step()
-            if held is not None:
-                return held
-    except StoreUnavailable:
-        world.lookout.store_away(world.clock.monotonic())
-        raise
+    while True:
+        held = attempt.step()
+        if held is not None:
+            return held
 
 
 class _Attempt:
@@ -65,13 +60,13 @@ class _Attempt:
 
     def _renewed(self, record: Record) -> Held | None:
         """Spend the refresh token, or watch somebody else do it."""
+        if self._left_behind(record):
+            return None
         if not self._refreshable(record):
             return self._unrefreshable(record)
         app = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
-            return None
-        if replay(self.world, record.id, spending=record.refresh_fp):
             return None
         open_grant(self.world, record)  # a row that cannot be opened is not written to either: it stays as it is
         claimed = self._claim(record)
@@ -81,6 +76,15 @@ class _Attempt:
         if outcome is None:
             self.doubts += 1
         return outcome
+
+    def _left_behind(self, record: Record) -> bool:
+        """Bring what somebody left behind on this host, be the row marked as dead or not; True: it has changed (R6).
+
+        Not while its holder is about to bring it.
+        """
+        if record.id == "" or at_work(self.world, record):
+            return False
+        return replay(self.world, record.id, spending=record.refresh_fp)
 
     def _lives(self, record: Record) -> bool:
         """Whether the old token may still be handed out while its successor is not there."""
@@ -194,7 +198,7 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
         ValetkeyError: As `obtain` does.
     """
     credential = world.credential(key.credential)
-    record = world.store.load(key)
+    record = load(world, key)
     if record is None or record.sealed is None:
         return None
     if record.access_fp != refused:

@@ -12,12 +12,12 @@ from dataclasses import replace
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.world import World, event_about
-from valetkey.errors import ConfigurationError, StoreError
+from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import JournalEntry
+from valetkey.model.journals import JournalEntry
 
 _log = get_logger("replay")
 
@@ -41,25 +41,36 @@ def replay(world: World, connection_id: str, *, spending: str = "") -> bool:
 def replay_all(world: World) -> int:
     """Bring all that nobody settled, as at the start of a process; returns how many rows have changed.
 
-    A store that does not answer is left for another time.
+    Raises:
+        StoreUnavailable: The store does not answer; what was not brought stays in the journal.
     """
-    changed = 0
     try:
-        for connection_id in world.journal.unsettled():
-            changed += replay(world, connection_id)
-    except StoreError as error:
+        return sum(_replayed(world, connection_id) for connection_id in world.journal.unsettled())
+    except StoreUnavailable as error:
+        world.lookout.store_away()
         _log.info("the journal waits for the store: %s", error)
-    return changed
+        raise
+
+
+def _replayed(world: World, connection_id: str) -> bool:
+    """Bring what is kept of one connection; its own trouble must not hold up the others."""
+    try:
+        return replay(world, connection_id)
+    except StoreUnavailable:
+        raise
+    except ValetkeyError as error:
+        _log.warning("the journal of %s is left as it is: %s", connection_id, error)
+        return False
 
 
 def _brought(world: World, entry: JournalEntry) -> bool:
     grant = Grant.from_json(entry.grant)
     while True:
         row = world.store.find(entry.connection_id)
-        credential = None if row is None else _declared(world, row)
-        if row is None or not _fits(row, entry, grant):
+        if row is None or not _fits(row, entry):
             _drop(world, row, entry, grant)
             return False
+        credential = _declared(world, row)
         if credential is None:
             return False
         if (stored := _commit(world, credential, row, grant)) is not None:
@@ -77,10 +88,9 @@ def _declared(world: World, row: Record) -> OAuth2Credential | None:
         return None
 
 
-def _fits(row: Record, entry: JournalEntry, grant: Grant) -> bool:
-    """Whether the row still holds the refresh token that the answer was bought with, and not the answer itself."""
-    same = row.incarnation == entry.incarnation and row.refresh_fp == entry.spent
-    return same and row.sealed is not None and row.access_fp != grant.access_token.fingerprint()
+def _fits(row: Record, entry: JournalEntry) -> bool:
+    """Whether the row still holds the refresh token that the answer was bought with, and so not the answer itself."""
+    return row.incarnation == entry.incarnation and row.refresh_fp == entry.spent and row.sealed is not None
 
 
 def _commit(world: World, credential: OAuth2Credential, row: Record, grant: Grant) -> Record | None:
@@ -90,13 +100,20 @@ def _commit(world: World, credential: OAuth2Credential, row: Record, grant: Gran
 
 
 def _drop(world: World, row: Record | None, entry: JournalEntry, grant: Grant) -> None:
-    """Settle an answer that the store has, or has no use for; what a disconnect left without a row is revoked."""
+    """Settle an answer that the store has, or has no use for.
+
+    What a disconnect left without a row's use is revoked.  What was forgotten, with its row, is erased.
+    """
+    if row is None:
+        world.journal.erase(entry.connection_id)
+        return
     if entry.settled:
         return
-    if row is not None and row.state == "disconnected" and row.incarnation > entry.incarnation:
+    if row.state == "disconnected" and row.incarnation > entry.incarnation:
         credential = _declared(world, row)
-        if credential is not None:
-            revoke_grant(world, credential, grant, record=row)
+        if credential is None:
+            return
+        revoke_grant(world, credential, grant, record=row)
     world.journal.settle(entry)
 
 

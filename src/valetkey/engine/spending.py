@@ -19,7 +19,8 @@ from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import InDoubt, JournalEntry, NotSent
+from valetkey.model.journals import JournalEntry
+from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.token_request import client_credentials_request, refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
@@ -126,8 +127,13 @@ def _commit(
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
     told = event_about(world, "refreshed", new, rotated=rotated)
     entry = _noted(world, record, grant) if rotated else None
-    stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
-    held = _not_wanted(world, credential, new, grant) if stored is None else Held(stored, grant)
+    try:
+        stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
+        held = _not_wanted(world, credential, new, grant) if stored is None else Held(stored, grant)
+    except StoreUnavailable:
+        if entry is not None:
+            world.journal.leave(entry)
+        raise
     if entry is not None:
         world.journal.settle(entry)
     if stored is not None:
@@ -162,7 +168,7 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
         try:
             return step()
         except StoreUnavailable:
-            world.lookout.store_away(world.clock.monotonic())
+            world.lookout.store_away()
             if world.clock.monotonic() + pause > give_up:
                 raise
             world.clock.sleep(pause)
@@ -172,8 +178,14 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
 def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
     """Find out why the row moved on: ours is in it after all; disconnected: revoke ours; else adopt, revoke nothing."""
     current = _patiently(world, lambda: world.store.find(new.id))
-    if current is not None and current.access_fp == new.access_fp and current.sealed is not None:
+    if current is not None and current.sealed is not None and _same_tokens(current, new):
         return Held(current, grant)
     if current is None or current.state == "disconnected":
         revoke_grant(world, credential, grant, record=new)
+    if current is None:
+        world.journal.erase(new.id)  # it was forgotten
     return None
+
+
+def _same_tokens(one: Record, other: Record) -> bool:
+    return (one.access_fp, one.refresh_fp) == (other.access_fp, other.refresh_fp)

@@ -12,6 +12,12 @@ HELD: Final = 120.0
 """Seconds for which a run-out claim is left to a process of this host that lives: it may be frozen, and wake up."""
 
 
+def at_work(world: World, record: Record) -> bool:
+    """Whether somebody may be spending the refresh token, or storing what it brought."""
+    claim = record.claim
+    return claim is not None and not claim.expired and world.fate(claim.holder) != "dead"
+
+
 def may_take_over(world: World, record: Record) -> tuple[bool, bool]:
     """Tell whether the claim on `record` may be taken over, and whether its holder is known to be dead.
 
@@ -27,7 +33,7 @@ def may_take_over(world: World, record: Record) -> tuple[bool, bool]:
     if not claim.expired:
         return False, False
     now = world.clock.monotonic()
-    overdue = world.lookout.seen_for(claim.holder, now) >= HELD
+    overdue = world.lookout.seen_for(claim, now) >= HELD
     if world.lookout.lately_away(now) or (fate == "alive" and not overdue):
         return False, False
     return not world.store.wait_for_change(record, STILL), False

@@ -11,7 +11,8 @@ from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import Clock, Fate, Journal, JournalEntry, Label, Sealer, Store, TokenEndpoint
+from valetkey.model.journals import Journal, JournalEntry, JournalState
+from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -26,6 +27,9 @@ class NoJournal:
     def settle(self, entry: JournalEntry) -> None:
         """Do nothing."""
 
+    def leave(self, entry: JournalEntry) -> None:
+        """Do nothing."""
+
     def entries(self, connection_id: str) -> Sequence[JournalEntry]:  # noqa: ARG002 - a `Journal` is told
         """Return nothing."""
         return ()
@@ -36,6 +40,10 @@ class NoJournal:
 
     def erase(self, connection_id: str) -> None:
         """Do nothing."""
+
+    def state(self) -> JournalState:
+        """Return that nothing waits."""
+        return JournalState()
 
 
 NO_JOURNAL = NoJournal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 
 from valetkey.errors import DecryptionFailed
 from valetkey.model.ciphers import Box, Broken, frame, raw_key
@@ -14,19 +15,28 @@ class MasterSealer:
     """Seals with a key made from the current master key; opens with any that the provider still has.
 
     Implements `Sealer`, for one store.
+
+    Args:
+        store_id: The id of the store.
+        keys: Where its master keys are.
+        establish: Makes the first key where the store has none yet, and where one may be made: on a host that only
+            reads tokens from a secret service, nothing else may have been sealed so far.
     """
 
-    def __init__(self, store_id: str, keys: KeyProvider) -> None:
+    def __init__(self, store_id: str, keys: KeyProvider, establish: Callable[[], object]) -> None:
         self._store_id = store_id
         self._keys = keys
+        self._establish = establish
 
     def seal(self, plain: bytes, label: Label) -> Sealed:
         """Seal with the current master key.
 
         Raises:
-            ConfigurationError: The keys cannot be read.
-            DecryptionFailed: There is no key (``key_missing``).
+            ConfigurationError: The keys cannot be read, or there is none and none may be made.
+            DecryptionFailed: The key that the store needs is not there (``key_missing``).
         """
+        if not self._keys.keys():
+            self._establish()
         for key in self._keys.keys():  # noqa: SIM118 - not a mapping
             return Sealed(_box(key).seal(plain, self._bound_to(label)), key.id)
         raise _missing(label, "a master key")

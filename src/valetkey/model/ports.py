@@ -7,7 +7,7 @@ and from the threads of its callers, so it must be safe for threads, and it must
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from valetkey.model.connections import (
@@ -314,60 +314,6 @@ class TokenEndpoint(Protocol):
             NotSent: The request certainly did not reach the server (R8).
             InDoubt: It may have reached the server, and no readable answer came (R9).
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """An answer that cost a refresh token, and what it was bought with: enough to commit it later (R6).
-
-    Attributes:
-        env: The environment of the connection.
-        connection_id: Which connection.
-        incarnation: The incarnation that the answer belongs to.
-        version: The version of the record that the refresh token was taken from.
-        spent: The fingerprint of that refresh token.
-        at: Unix seconds of the answer.
-        grant: The new token object, as JSON in clear.
-        settled: Whether the store was seen to have it, or to have no use for it.
-        place: Where the journal keeps it; empty before it is written.
-    """
-
-    env: str
-    connection_id: str
-    incarnation: int
-    version: int
-    spent: str
-    at: float
-    grant: bytes = field(repr=False)
-    settled: bool = False
-    place: str = ""
-
-
-class Journal(Protocol):
-    """What this host remembers of answers that may not have reached the store (R6).
-
-    It is a net below the store: where it cannot be written, that is logged, and the refresh goes on.
-    """
-
-    def write(self, entry: JournalEntry) -> JournalEntry:
-        """Keep it, durably, before this returns; returns it with its place."""
-        ...
-
-    def settle(self, entry: JournalEntry) -> None:
-        """Note that the store has it, or has no use for it.  It is kept for some minutes all the same."""
-        ...
-
-    def entries(self, connection_id: str) -> Sequence[JournalEntry]:
-        """Return what is kept of a connection, settled or not, oldest first."""
-        ...
-
-    def unsettled(self) -> Sequence[str]:
-        """Return the ids of the connections with entries that nobody settled."""
-        ...
-
-    def erase(self, connection_id: str) -> None:
-        """Remove all that is kept of a connection."""
         ...
 
 
