@@ -30,7 +30,7 @@ def test_what_is_no_client_is_refused_at_once(
     with pytest.raises(ConfigurationError, match=f"takes {wanted}, not {type(wrong).__name__}") as caught:
         adapter(wrong)
 
-    assert caught.value.code == "client_invalid"
+    assert caught.value.code == "client_unsuitable"
     assert hint in caught.value.hint
 
 

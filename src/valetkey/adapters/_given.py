@@ -13,14 +13,14 @@ def given(adapter: str, client: object, *kinds: type[Client]) -> tuple[TokenSour
     """Return what the client of a valet is made of.
 
     Raises:
-        ConfigurationError: ``client_invalid``: it is no client, or one of the other colour.
+        ConfigurationError: ``client_unsuitable``: it is no client, or one of the other colour.
     """
     if isinstance(client, kinds):
         return parts_of(client)
     wanted = " or ".join(kind.__name__ for kind in kinds)
     holder = "AsyncValet" if OAuth2Client not in kinds else "Valet"
     msg = f"{adapter} takes an {wanted}, not {type(client).__name__}"
-    raise ConfigurationError(msg, code="client_invalid", hint=f'pass {holder}().client("github") or the like')
+    raise ConfigurationError(msg, code="client_unsuitable", hint=f'pass {holder}().client("github") or the like')
 
 
 def missing(library: str, error: ImportError) -> ImportError:
