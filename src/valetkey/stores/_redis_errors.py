@@ -163,7 +163,7 @@ def _privilege(url: str) -> StoreError:
     return StoreError(
         f"The store {url} forbids what valetkey needs. Nothing was changed.",
         code="store_privilege",
-        hint="Allow this user: ACL SETUSER name ~{valetkey:* &{valetkey:* +@all -@admin -@dangerous +info +role",
+        hint="Allow this user: ACL SETUSER name ~{valetkey:* &{valetkey:* +@all -@admin -@dangerous +info",
     )
 
 

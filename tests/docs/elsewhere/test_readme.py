@@ -73,7 +73,5 @@ def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
 
     assert "REST API" in missing
     assert not (package / "server").exists()
-    assert "A Redis store" in missing
-    assert not (package / "stores" / "redis.py").exists()
     assert "Adapters for requests, aiohttp" in missing
     assert [file.name for file in (package / "adapters").glob("*.py")] == ["__init__.py"]
