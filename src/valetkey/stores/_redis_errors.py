@@ -188,7 +188,7 @@ def not_synced(url: str, seconds: float) -> StoreUnavailable:
     return StoreUnavailable(
         f"The store {url} did not bring a write to its disk within {seconds:.0f} s. It is done, but may yet be lost.",
         code="store_io",
-        hint="Look at the server's disk: redis-cli -u URL info persistence",
+        hint="Look at its disk: redis-cli -u URL info persistence; with appendfsync no it never tells: choose another.",
     )
 
 
