@@ -73,5 +73,3 @@ def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
 
     assert "REST API" in missing
     assert not (package / "server").exists()
-    assert "Adapters for requests, aiohttp" in missing
-    assert [file.name for file in (package / "adapters").glob("*.py")] == ["__init__.py"]
