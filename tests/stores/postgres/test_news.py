@@ -124,6 +124,15 @@ def test_after_the_link_was_lost_all_are_told_before_it_counts_again(listener: L
     assert listener.next() == record.key
 
 
+def test_a_link_that_is_lost_does_not_count_from_then_on(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_postgres_news, "SILENCE", 1e9)
+    monkeypatch.setattr(_postgres_news, "_FIRST_PAUSE", 60.0)  # closing the store ends that too
+    listener.begin()
+    assert listener.cluster.end_connections(listener.name) == 1
+    wait_until(lambda: not listener.store.listens())
+    assert listener.told.empty()
+
+
 def test_closing_ends_the_thread_and_using_the_store_again_begins_it_anew(listener: Listener) -> None:
     listener.begin()
     listener.store.close()

@@ -22,7 +22,7 @@ from valetkey.stores import _postgres_base, _postgres_pool
 from valetkey.stores._postgres_errors import store_error
 from valetkey.stores._postgres_pool import Connection
 from valetkey.stores.postgres import PostgresStore
-from valetkey.testing._contract_base import ENV, at, blank, connected, held, seen, successor
+from valetkey.testing._contract_base import ENV, at, at_once, blank, connected, held, seen, successor
 from valetkey.values import Secret
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -222,6 +222,23 @@ def test_reads_and_writes_go_on_when_the_server_has_ended_their_connections(
     assert held(store, record).claim is not None
 
 
+def test_one_lost_connection_tells_of_the_others(postgres: Any, made: Any, schema: str) -> None:
+    """What ended the one ended all that idle: otherwise each of them would have to fail once."""
+    store = made(postgres.url(application_name=schema))
+    record = connected(store)
+    together = threading.Barrier(4)
+
+    def hold() -> None:
+        with store._pool.lend():
+            together.wait(30)
+
+    at_once(*[hold] * 4)
+    assert len(store._pool._idle) == 4
+    assert postgres.end_connections(schema) == 4
+    assert seen(store, record) == record
+    assert len(store._pool._idle) == 1
+
+
 def lined(postgres: Any, line: Any, **parts: str) -> str:
     url: str = postgres.tcp(sslmode="disable", **parts)
     return url.replace(f":{postgres.port}/", f":{line.port}/")
@@ -379,8 +396,12 @@ def test_who_follows_events_misses_none_that_is_committed_late(
 
 
 def _until_somebody_waits(postgres: Any) -> None:
-    while not postgres.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-        pass
+    patience = threading.Event()
+    for _ in range(3000):
+        if postgres.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            return
+        patience.wait(0.01)
+    pytest.fail("nobody waits")
 
 
 # -- settings of the server and the role -------------------------------------------------------------------------------
