@@ -22,18 +22,22 @@ def app_state(world: World, env: str, credential: OAuth2Credential) -> Document 
     return world.store.get_document(KIND, credential.name, env=env)
 
 
-def ensure_accepted(world: World, env: str, credential: OAuth2Credential, app: AppCredentials) -> None:
+def ensure_accepted(world: World, env: str, credential: OAuth2Credential, app: AppCredentials) -> bool:
     """Let a request pass, unless the provider has just rejected these very app credentials.
+
+    Returns whether anything is held against the app, so that a success closes the breaker.
 
     Raises:
         ClientRejected: The breaker is open; nothing is to be sent before ``retry_after`` seconds are over.
     """
     state = app_state(world, env, credential)
-    if state is None or state.body.get("fingerprint") != app.fingerprint():
-        return
+    if state is None:
+        return False
     wait = float(state.body.get("next_try_at", 0.0)) - world.clock.now()
-    if 0 < wait <= 2 * LONGEST_PAUSE:  # a longer one is from before the clock was set back
+    same = state.body.get("fingerprint") == app.fingerprint()
+    if same and 0 < wait <= 2 * LONGEST_PAUSE:  # a longer one is from before the clock was set back
         raise _rejected(env, credential, str(state.body.get("error", "")), str(state.body.get("description", "")), wait)
+    return True
 
 
 def app_rejected(

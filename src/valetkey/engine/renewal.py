@@ -9,7 +9,7 @@ from __future__ import annotations
 from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
-from valetkey.engine.spending import Claimed, spend
+from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, retry_hint
@@ -64,18 +64,25 @@ class _Attempt:
             return None
         if not self._refreshable(record):
             return self._unrefreshable(record)
-        app = self._app(record)
+        app, suspect = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
-        open_grant(self.world, record)  # a row that cannot be opened is not written to either: it stays as it is
+        grant = open_grant(self.world, record)  # a row that cannot be opened is not written to: it stays as it is
         claimed = self._claim(record)
         if claimed is None:
             return self._wait(record)
-        outcome = spend(self.world, self.credential, claimed, app, retry=self.doubts == 0)
+        same = claimed.record.sealed == record.sealed
+        work = Work(app, grant if same else None, retry=self.doubts == 0, suspect=suspect, used=self._uses)
+        outcome = spend(self.world, self.credential, claimed, work)
         if outcome is None:
             self.doubts += 1
         return outcome
+
+    @property
+    def _uses(self) -> bool:
+        """Whether it is a caller that wants the token now."""
+        return not (self.want.due or self.want.manual or self.want.ahead)
 
     def _left_behind(self, record: Record) -> bool:
         """Bring what somebody left behind on this host, be the row marked as dead or not; True: it has changed (R6).
@@ -117,14 +124,13 @@ class _Attempt:
             raise error
         return None
 
-    def _app(self, record: Record) -> AppCredentials:
-        """Return the app that may spend this grant now, or raise."""
+    def _app(self, record: Record) -> tuple[AppCredentials, bool]:
+        """Return the app that may spend this grant now, and whether anything is held against it; or raise."""
         app = self.world.app(self.credential)
         belongs_to = record.client_id, record.issuer, record.token_origin
         if difference := client_changed(self.credential, *belongs_to, app.client_id):
             raise _another_app(self.key, difference)
-        ensure_accepted(self.world, self.key.env, self.credential, app)
-        return app
+        return app, ensure_accepted(self.world, self.key.env, self.credential, app)
 
     def _claim(self, record: Record) -> Claimed | None:
         """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""

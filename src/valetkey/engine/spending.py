@@ -40,31 +40,49 @@ class Claimed:
     life: float = CLAIM_LIFE
 
 
-def spend(
-    world: World, credential: OAuth2Credential, claimed: Claimed, app: AppCredentials, *, retry: bool
-) -> Held | None:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done under a claim.
+
+    Attributes:
+        app: The app that spends.
+        grant: The grant of the claimed record, where it was opened before; None: it has to be.
+        retry: Whether the same token may be sent once more where the answer is lost.
+        suspect: Whether anything is held against the app.
+        used: Whether it is a caller that wants the token now.
+    """
+
+    app: AppCredentials
+    grant: Grant | None = None
+    retry: bool = False
+    suspect: bool = False
+    used: bool = False
+
+
+def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work) -> Held | None:
     """Spend the refresh token under the claim and store what comes back.
 
     Returns None when the record has to be looked at again: the row had moved on, the claim was too old to send, or
-    the answer was lost and the same token may be sent once more (`retry`).
+    the answer was lost and the same token may be sent once more.
     """
     try:
-        grant = _to_spend(open_grant(world, claimed.record))
-        request = _request(credential, app, claimed.record, grant)
+        grant = _to_spend(work.grant or open_grant(world, claimed.record))
+        request = _request(credential, work.app, claimed.record, grant)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
     if world.clock.monotonic() > claimed.since + min(DEADLINE, claimed.life / 2) - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
         return None
-    answer = _send(world, credential, claimed, request, retry=retry)
+    answer = _send(world, credential, claimed, request, retry=work.retry)
     if answer is None:
         return None
     if isinstance(answer, Refusal):
-        refused(world, credential, claimed.record, claimed.holder, app, answer, retry=retry)
+        refused(world, credential, claimed.record, claimed.holder, work.app, answer, retry=work.retry)
         return None
-    held = _commit(world, credential, claimed, answer, grant)
-    app_accepted(world, claimed.record.key.env, credential)
+    held = _commit(world, credential, claimed, answer, grant, used=work.used)
+    if work.suspect:
+        app_accepted(world, claimed.record.key.env, credential)
     return held
 
 
@@ -110,7 +128,13 @@ def _send(
 
 
 def _commit(
-    world: World, credential: OAuth2Credential, claimed: Claimed, answer: TokenSet, before: Grant | None
+    world: World,
+    credential: OAuth2Credential,
+    claimed: Claimed,
+    answer: TokenSet,
+    before: Grant | None,
+    *,
+    used: bool,
 ) -> Held | None:
     """Store the new grant; the row decides whether it is still wanted (R6)."""
     record = claimed.record
@@ -122,7 +146,7 @@ def _commit(
         previous=before,
         learnt_lifetime=record.learnt_lifetime,
     )
-    new = _renewed(world, credential, record, grant)
+    new = _renewed(world, credential, record, grant, used=used)
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
     told = event_about(world, "refreshed", new, rotated=rotated)
@@ -155,9 +179,10 @@ def _noted(world: World, record: Record, grant: Grant) -> JournalEntry:
     return world.journal.write(entry)
 
 
-def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: Grant) -> Record:
+def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: Grant, *, used: bool) -> Record:
     new = healed(world, grant_facts(record, grant, credential))
-    return replace(new, requested=record.requested or credential.all_scopes)
+    last_used_at = world.clock.now() if used else record.last_used_at
+    return replace(new, requested=record.requested or credential.all_scopes, last_used_at=last_used_at)
 
 
 def _patiently(world: World, step: Callable[[], T]) -> T:

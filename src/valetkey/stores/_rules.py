@@ -71,14 +71,17 @@ def swapped(row: Record, new: Record) -> Record:
 
     The key stays that of the row, for only `rename` changes it: a refresh that was under way during a rename must
     neither undo it nor fail for it.  So do side facts within one incarnation: what was noted since `new` was read
-    stays.  A cool-down is about one access token, and ends with it.
+    stays.  Of two last uses the later one counts.  A cool-down is about one access token, and ends with it.
     """
     kept = _KEPT if new.incarnation == row.incarnation else ()
     if new.version == row.version and kept:
         kept = (*kept, "cooldown_until")
     if new.key != row.key:
         kept = (*kept, "key", "secret_id")
-    return replace(new, claim=None, **{name: getattr(row, name) for name in kept})
+    facts = {name: getattr(row, name) for name in kept}
+    if kept:
+        facts["last_used_at"] = max(filter(None, (row.last_used_at, new.last_used_at)), default=None)
+    return replace(new, claim=None, **facts)
 
 
 def noted(row: Record, changes: Mapping[str, Any]) -> Record:
