@@ -27,7 +27,7 @@ demo: setup ## show the main job end to end, against the practice provider on lo
 .PHONY: test
 test: setup ## run all tests and hold the coverage to its gate; ARGS="tests/engine -k claim" runs some of them
 	@scripts/setup-oidc
-	@scripts/setup-pgbouncer
+	@scripts/setup-programs
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2 $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -45,9 +45,11 @@ $(OTHER_PYTHONS:%=test-%): test-%:
 explore: setup ## explore the engine's interleavings further than `make test` does (some minutes)
 	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer)
 
-# What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider.
+# What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
+# stores that are servers of their own.
 CORE_TESTS = tests/adapters tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \
-	tests/test_flights.py tests/test_http.py tests/test_loopback.py tests/test_interaction.py tests/test_package.py
+	tests/test_flights.py tests/test_http.py tests/test_loopback.py tests/test_interaction.py tests/test_package.py \
+	--ignore=tests/stores/postgres --ignore=tests/stores/redis_server
 
 .PHONY: core
 core: # with PYTHON_VERSION: the core tests on that Python, in an environment of its own
