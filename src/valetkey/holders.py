@@ -114,7 +114,7 @@ class FileHolders:
         with self._lock:
             suffix, self._suffix = self._suffix, None
         if suffix:
-            _remove(f"{suffix.split('.')[1]}{_ENDING}", os.getpid())
+            _remove(f"{suffix.split('.')[1]}{_ENDING}")
 
     def _boot(self) -> str:
         return self._clock.boot_id().replace(".", "")
@@ -130,9 +130,9 @@ class FileHolders:
             found = _locked(path)
         except OSError as error:
             _log.info("no lock file could be made, so dead holders of claims are waited out: %s", error)
-            _remove(path.name, os.getpid())
+            _remove(path.name)
             return ""
-        weakref.finalize(self, _remove, path.name, os.getpid())
+        weakref.finalize(self, _remove, path.name)
         return f".{path.stem}.{self._boot()}.{found.st_dev:x}.{found.st_ino:x}"
 
     def _clear_away(self, folder: Path) -> None:
@@ -173,8 +173,9 @@ def _look(path: Path, known: tuple[int, int] | None) -> Fate:
         os.close(descriptor)  # and with it the lock
 
 
-def _remove(name: str, process: int) -> None:
-    if os.getpid() == process and (found := _held.pop(name, None)) is not None:
+def _remove(name: str) -> None:
+    """Remove a file of this process; a forked child has none of its parent's (`_after_fork`)."""
+    if (found := _held.pop(name, None)) is not None:
         path, descriptor = found
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - runs at the end of the interpreter, too
