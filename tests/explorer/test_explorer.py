@@ -17,11 +17,13 @@ from stepped.cases import (
     DISCONNECT_AND_RECONNECT,
     GET_AND_DISCONNECT,
     GET_AND_RECONNECT,
+    LONG_OUTAGE,
+    ONE_HOST,
 )
 from stepped.interleaving import Explored, follow
 from stepped.plays import Case, one_play, played
 
-from valetkey.engine import apps, disconnect, renewal, revoking, spending, storing, turns, verdicts
+from valetkey.engine import apps, disconnect, renewal, replay, revoking, spending, storing, takeover, turns, verdicts
 from valetkey.engine.spending import Claimed
 from valetkey.model.connections import Expect, Record
 from valetkey.stores import _rules
@@ -33,6 +35,7 @@ TWO_SENT = "a refresh token is sent while another live holder may be sending it"
 SPENT_SENT = "a refresh token is sent of which the row holds the successor"
 LOST = "the grant is lost"
 OURS = "our own revocation ended the grant that the row holds"
+ALIEN = "the grant of another sign-in gets into an incarnation"
 DEAD_ROW = "notes//another holds a dead grant"
 
 
@@ -143,6 +146,31 @@ def revoke_whoever_signs_in(patch: Patch) -> None:
     patch.setattr(revoking, "_sibling", lambda *_: None)
 
 
+def write_nothing_down(patch: Patch) -> None:
+    """Keep no journal."""
+    patch.setattr(spending, "_noted", lambda *_: None)
+
+
+def take_over_without_a_last_look(patch: Patch) -> None:
+    """Look into the journal while its writer still lives, and not again once it is dead."""
+    patch.setattr(takeover, "_left", lambda *_: False)
+
+
+def take_over_from_the_living(patch: Patch) -> None:
+    """Take every holder for dead."""
+    patch.setattr(renewal, "may_take_over", lambda *_: (True, True))
+
+
+def replay_whatever_the_row_holds(patch: Patch) -> None:
+    """Bring back what the journal holds, newer or not."""
+    fits = replay._fits
+
+    def fit(row: Record, entry: Any, grant: Any) -> bool:
+        return fits(row, replace(entry, incarnation=row.incarnation, spent=row.refresh_fp), grant)
+
+    patch.setattr(replay, "_fits", fit)
+
+
 def wait_for_ever(patch: Patch) -> None:
     def wait(self: Any, record: Record) -> None:
         self.world.store.wait_for_change(record, 0.0)
@@ -151,6 +179,10 @@ def wait_for_ever(patch: Patch) -> None:
 
 
 HICCUP, FROZEN, SLOW = frozenset({"hiccup"}), frozenset({"freeze"}), frozenset({"slow"})
+KILL, OUTAGE = frozenset({"kill"}), frozenset({"outage"})
+LEFT_BEHIND = replace(
+    ONE_HOST, acts={"A": acts.get(), "B": acts.reconnect, "C": acts.get()}, faults=KILL, check=lambda _: []
+)
 BOTH_USER = replace(DISCONNECT_AND_RECONNECT, reach="user")
 GET_DENY_FROZEN = replace(BOTH_GET, on_reuse="deny", faults=FROZEN)
 
@@ -203,6 +235,10 @@ GET_DENY_FROZEN = replace(BOTH_GET, on_reuse="deny", faults=FROZEN)
         pytest.param(buy_without_a_note, BOTH_USER, OURS, id="a sign-in without a note"),
         pytest.param(revoke_without_waiting, ANOTHER_ACCOUNT, DEAD_ROW, id="a revocation that does not wait"),
         pytest.param(revoke_whoever_signs_in, ANOTHER_ACCOUNT, DEAD_ROW, id="a revocation that does not look"),
+        pytest.param(write_nothing_down, replace(LONG_OUTAGE, faults=OUTAGE), LOST, id="no journal"),
+        pytest.param(take_over_without_a_last_look, replace(ONE_HOST, faults=KILL), LOST, id="no last look"),
+        pytest.param(take_over_from_the_living, ONE_HOST, TWO_SENT, id="all others are dead"),
+        pytest.param(replay_whatever_the_row_holds, LEFT_BEHIND, ALIEN, id="a replay without a look at the row"),
         pytest.param(wait_for_ever, BOTH_GET, "a racer does not come to an end", id="endless"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Three racers: the quiet case in every order, all others sampled by hypothesis, with anything going wrong."""
+"""Three racers and more: the quiet case in every order, others sampled by hypothesis, with anything going wrong."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ CASTS: dict[str, tuple[dict[str, Act], float]] = {
     "two get, one signs in": ({"A": acts.get(), "B": acts.get(), "C": acts.reconnect}, BOTH_GET.age),
     "each something else": ({"A": acts.get(), "B": acts.disconnect, "C": acts.reconnect}, BOTH_GET.age),
     "one by hand": ({"A": acts.refresh_now, "B": acts.heal(), "C": acts.reconnect}, FRESH),
+    "four of them": ({"A": acts.get(), "B": acts.heal(), "C": acts.reconnect, "D": acts.disconnect}, BOTH_GET.age),
+    "five of them": ({**THREE_GET, "D": acts.reconnect, "E": acts.rekey}, BOTH_GET.age),
 }
 QUIET = ["three get", "three heal", "two get, one disconnects", "two get, one signs in"]
 
@@ -49,15 +51,16 @@ def test_three_racers_keep_the_promises_in_every_order(name: str, report: Report
 
 @pytest.mark.parametrize("on_reuse", ["revoke", "deny", "grace"] if MORE else ["revoke"])
 @pytest.mark.parametrize("name", CASTS)
-def test_three_racers_keep_the_promises_in_any_schedule_with_a_fault(name: str, on_reuse: Any) -> None:
+def test_three_racers_or_more_keep_the_promises_in_any_schedule_with_a_fault(name: str, on_reuse: Any) -> None:
     cast, age = CASTS[name]
     case = Case(cast, age=age, on_reuse=on_reuse)
 
     @settings(max_examples=SAMPLES, deadline=None)
-    @given(picks, st.sampled_from(["", *FAULTS]))
-    def sampled(picked: list[int], fault: str) -> None:
+    @given(picks, st.sampled_from(["", *FAULTS]), st.sampled_from(["grant", "token", "user"]), st.booleans())
+    def sampled(picked: list[int], fault: str, reach: str, one_host: bool) -> None:
         faults = frozenset({fault} if fault else ())
-        _, words = follow(one_play(replace(case, faults=faults)), choosing(picked))
+        play = one_play(replace(case, faults=faults, reach=reach, one_host=one_host))
+        _, words = follow(play, choosing(picked))
         for word in words:
             event(word)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations_with_replacement
 from typing import Any
 
 import pytest
@@ -91,6 +92,30 @@ def test_a_refresh_goes_on_when_side_facts_are_written_meanwhile(report: Report)
 
 def test_side_facts_that_are_written_during_a_refresh_are_kept(report: Report) -> None:
     keeps_its_promises(replace(BOTH_GET, acts={"A": acts.get(), "B": acts.note_tags}, check=_noted), report)
+
+
+ACTS: dict[str, Act] = {
+    "get": acts.get(),
+    "heal": acts.heal(),
+    "by hand": acts.refresh_now,
+    "disconnect": acts.disconnect,
+    "reconnect": acts.reconnect,
+    "rename": acts.rename,
+    "tags": acts.note_tags,
+    "rekey": acts.rekey,
+}
+
+
+@pytest.mark.parametrize("withdrawn", [False, True], ids=["alive", "withdrawn"])
+@pytest.mark.parametrize(("one", "other"), [*combinations_with_replacement(ACTS, 2)])
+def test_whatever_two_racers_do_the_promises_are_kept(one: str, other: str, withdrawn: bool, report: Report) -> None:
+    keeps_its_promises(
+        replace(BOTH_GET, acts={"A": ACTS[one], "B": ACTS[other]}, withdrawn=withdrawn, check=_any), report
+    )
+
+
+def _any(_: Scene) -> list[str]:
+    return []
 
 
 def _gone(scene: Scene) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from stepped.plays import NEW_KEY
 from stepped.promises import fingerprint
 
 from valetkey.engine.connect import finish_authorization, start_authorization
@@ -76,15 +77,31 @@ def _sign_in(part: Part, key: ConnectionKey) -> str:
 def note_tags(part: Part) -> str:
     """Write side facts, as programs do at any time."""
     record = part.world.store.load(KEY)
-    assert record is not None
+    if record is None:
+        return "not there"
     part.world.store.note(record.id, incarnation=record.incarnation, changes={"tags": {"team": "blue"}})
     return "noted"
+
+
+def rekey(part: Part) -> str:
+    """Seal the grant anew, as the rotation of keys does at any time."""
+
+    def seal() -> str:
+        record = part.world.store.load(KEY)
+        if record is None or record.sealed is None:
+            return "not there"
+        part.world.store.rekey(record, replace(record.sealed, key_id=NEW_KEY))
+        return "sealed anew"
+
+    sealed: str = _persist(part, seal)
+    return sealed
 
 
 def rename(part: Part) -> str:
     """Give the connection another account label, as a person does."""
     record = part.world.store.load(KEY)
-    assert record is not None
+    if record is None:
+        return "not there"
     part.world.store.rename(record, replace(record.key, account="work"), record.secret_id)
     return "renamed"
 

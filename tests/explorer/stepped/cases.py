@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Final
 
 from stepped import acts, outcomes
@@ -43,4 +44,7 @@ REFRESH_AND_RECONNECT: Final = Case(
     {"A": acts.refresh_now, "B": acts.reconnect}, age=FRESH, check=outcomes.connected_anew
 )
 DISCONNECT_AND_RECONNECT: Final = Case({"A": acts.disconnect, "B": acts.reconnect}, check=outcomes.one_of_both)
+ONE_HOST: Final = replace(BOTH_GET, one_host=True)
+LONG_OUTAGE: Final = replace(ONE_HOST, outage=90.0, tries=30)
+"""Longer than a flight tries to store its answer: it is over when the store comes back."""
 ANOTHER_ACCOUNT: Final = Case({"A": acts.disconnect, "B": acts.connect_another}, reach="user", check=outcomes.all_live)

@@ -108,6 +108,7 @@ class Racer:
         self.seen = 0
         self.nonces = 0
         self.frozen_at: float | None = None
+        self.memory: Callable[[], Hashable] = lambda: None
         self.beat: tuple[float, float, Callable[[], object]] | None = None
         self._act = act
         self._interner = interner
@@ -180,7 +181,7 @@ class Racer:
         beat = None if self.beat is None else self.beat[0]
         if self.status == "done":
             return ("done", type(self.error).__name__, frozen(self.outcome))
-        return (self.status, self.seen, self.point.until, self.frozen_at, beat)
+        return (self.status, self.seen, self.memory(), self.point.until, self.frozen_at, beat)
 
 
 _PLAIN = (str, int, float, bytes, type(None))

@@ -11,21 +11,25 @@ from stepped.interleaving import Broken, Explored, Interner, Move, Racer, explor
 from stepped.label_sealer import LabelSealer
 from stepped.promises import Promises, grant_of
 from stepped.small_server import HOUR, Reuse, SmallServer
-from stepped.stage import START, Flying, Network, StageClock, fresh_store, world_of
+from stepped.stage import START, Flying, HostsJournal, Network, StageClock, fresh_store, world_of
 
+from valetkey.engine.lookout import Lookout
 from valetkey.engine.storing import put_grant
 from valetkey.engine.windows import CLAIM_LIFE
 from valetkey.engine.world import World
 from valetkey.errors import StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.stores._rules import DATA_KEY
 from valetkey.stores.memory import MemoryStore
 from valetkey.values import Secret
 
 KEY: Final = ConnectionKey("test", "notes")
 EXPIRED: Final = HOUR + 1.0
 FRESH: Final = 600.0
+NEW_KEY: Final = "another"
+"""The id of a data key that a rotation of keys seals with."""
 PAST: Final = CLAIM_LIFE + 1.0
 """How long a process stays frozen at least: its claim has run out when it wakes."""
 
@@ -52,6 +56,7 @@ class Case:
         budget: ...so many of them in one play...
         victims: ...to these racers; None: to any.
         clock_steps: Which readings of the clock are steps of their own where processes are frozen.
+        one_host: Whether all are processes of one host, with a journal and lock files, and the store is elsewhere.
         outage: How long an outage of the store lasts, in seconds.
         tries: How often a racer calls again after a failure that passes.
         reduced: Whether steps whose order does not matter are made at once.
@@ -69,6 +74,7 @@ class Case:
     budget: int = 1
     victims: frozenset[str] | None = None
     clock_steps: frozenset[str] = frozenset({"clock.monotonic"})
+    one_host: bool = False
     outage: float = 45.0
     tries: int = 12
     reduced: bool = True
@@ -110,6 +116,7 @@ class Scene:
         if case.withdrawn:
             self.server.withdraw()
         self.network = Network(self, self.server)
+        self.journal = HostsJournal() if case.one_host else None
         self.froze: set[str] = set()
         self.since: dict[str, int] = {}
         self.beating = False
@@ -121,7 +128,15 @@ class Scene:
 
     def _play(self, act: Act, racer: Racer) -> Any:
         credential = self.case.credential()
-        return act(Part(racer, self, world_of(racer, self, credential), credential))
+        world = world_of(racer, self, credential)
+        racer.memory = lambda: self._remembered(world.lookout)
+        return act(Part(racer, self, world, credential))
+
+    def _remembered(self, lookout: Lookout) -> Hashable:
+        """Return what a process remembers that still counts: a new call knows it too."""
+        row, now = self.row(), self.clock.monotonic()
+        since = None if row is None or row.claim is None else lookout._first.get(row.claim.holder)
+        return (lookout._away_at if lookout.lately_away(now) else None, since)
 
     # -- what the stage and the promises ask
 
@@ -308,7 +323,8 @@ class Scene:
             frozenset(self.froze),
         )
         others = tuple(map(frozen, self.rows()[1:]))
-        shared = (self.clock.time, self.row_key(), others, documents, self.server.key(), self.network.key())
+        journal = None if self.journal is None else self.journal.key()
+        shared = (self.clock.time, self.row_key(), others, documents, journal, self.server.key(), self.network.key())
         return (shared, racers, happened, self.promises.key(), tuple(self.since.items()))
 
     def end(self) -> list[str]:
@@ -353,5 +369,6 @@ def _connected(case: Case) -> MemoryStore:
     )
     put_grant(world, case.credential(), KEY, grant, requested=(), client_id="client", before=None)
     store = world.store
+    store.put_document(Document(kind=DATA_KEY, id=NEW_KEY))
     assert isinstance(store, MemoryStore)
     return store

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from stepped.interleaving import Racer, frozen
 from stepped.label_sealer import LabelSealer
 from stepped.small_server import SmallServer
 
-from valetkey.engine.world import World
+from valetkey.engine.world import NO_JOURNAL, World
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.ports import InDoubt, NotSent
+from valetkey.model.ports import Fate, InDoubt, JournalEntry, NotSent
 from valetkey.stores.memory import MemoryStore
 from valetkey.values import Request, Response, Secret
 
@@ -34,6 +35,66 @@ WRITES: Final = frozenset(
 QUIET: Final = frozenset({"append_event"})
 """Nobody reads events, so it does not matter when they are written."""
 NO_ROW: Final = frozenset({"list_documents", "get_document", "put_document", "delete_document", "append_event"})
+
+
+class HostsJournal:
+    """The journal of the one host that all racers of a play are on, where the store is elsewhere."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, JournalEntry] = {}
+        self._numbers = count(1)
+
+    def key(self) -> Hashable:
+        return tuple(map(frozen, self.kept.values()))
+
+    def write(self, entry: JournalEntry) -> JournalEntry:
+        kept = replace(entry, place=str(next(self._numbers)))
+        self.kept[kept.place] = kept
+        return kept
+
+    def settle(self, entry: JournalEntry) -> None:
+        if entry.place in self.kept:
+            self.kept[entry.place] = replace(entry, settled=True)
+
+    def entries(self, connection_id: str) -> Sequence[JournalEntry]:
+        return [entry for entry in self.kept.values() if entry.connection_id == connection_id]
+
+    def unsettled(self) -> Sequence[str]:
+        return list(dict.fromkeys(entry.connection_id for entry in self.kept.values() if not entry.settled))
+
+    def erase(self, connection_id: str) -> None:
+        self.kept = {place: entry for place, entry in self.kept.items() if entry.connection_id != connection_id}
+
+
+class RacersJournal:
+    """The journal as a racer sees it: each look and each write is a step."""
+
+    def __init__(self, racer: Racer, scene: Scene, journal: HostsJournal) -> None:
+        self._racer = racer
+        self._scene = scene
+        self._journal = journal
+
+    def write(self, entry: JournalEntry) -> JournalEntry:
+        kept: JournalEntry = self._step("write", lambda: self._journal.write(entry))
+        self._scene.promises.written_down(self._racer)
+        return kept
+
+    def settle(self, entry: JournalEntry) -> None:
+        self._step("settle", lambda: self._journal.settle(entry))
+
+    def entries(self, connection_id: str) -> Sequence[JournalEntry]:
+        found: Sequence[JournalEntry] = self._step("entries", lambda: self._journal.entries(connection_id))
+        return found
+
+    def unsettled(self) -> Sequence[str]:
+        found: Sequence[str] = self._step("unsettled", self._journal.unsettled)
+        return found
+
+    def erase(self, connection_id: str) -> None:
+        self._step("erase", lambda: self._journal.erase(connection_id))
+
+    def _step(self, name: str, do: Callable[[], Any]) -> Any:
+        return self._racer.step(f"journal.{name}", lambda _: do())
 
 
 class StageClock:
@@ -307,6 +368,13 @@ def world_of(racer: Racer, scene: Scene, credential: OAuth2Credential) -> World:
         finally:
             racer.beat = None
 
+    def fate(holder: str) -> Fate:
+        """Tell from the lock file of its process: a frozen one holds it still.  One's own is no news."""
+        if scene.journal is None or holder[0] == racer.name:
+            return "unknown"
+        found: Fate = racer.step("fate", lambda _: "alive" if scene.lives(holder[0]) else "dead")
+        return found
+
     return World(
         store=RacersStore(racer, scene),  # type: ignore[arg-type]
         sealer=LabelSealer(),
@@ -316,6 +384,8 @@ def world_of(racer: Racer, scene: Scene, credential: OAuth2Credential) -> World:
         app=app,
         nonce=nonce,
         pulse=pulse,
+        fate=fate,
+        journal=NO_JOURNAL if scene.journal is None else RacersJournal(racer, scene, scene.journal),
     )
 
 
