@@ -290,6 +290,16 @@ def test_erase_leaves_nothing_of_a_connection(desk: Desk) -> None:
     assert not (desk.folder / STORE / "con_a").exists()
 
 
+def test_what_cannot_be_erased_is_told(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    journal = desk.journal()
+    journal.write(desk.entry())
+    (desk.folder / STORE / "con_a" / "folder").mkdir()
+
+    journal.erase("con_a")
+
+    assert "the journal of con_a could not be erased" in caplog.text
+
+
 def test_what_cannot_be_written_is_told_once_and_again_after_it_went_well(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,11 +25,11 @@ class ReadThenWrite(MemoryStore):
         self.all_decided = threading.Barrier(8)
 
     def claim(
-        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None
+        self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         row = self.find(record.id)
         self.all_decided.wait(10)
-        new = _rules.claimed(row, record, holder=holder, until=life + 1e6, spending=spending, over=over)
+        new = _rules.claimed(row, record, holder=holder, until=life + 1e6, spending=spending, over=over, dead=dead)
         return None if new is None else self._put(new)
 
 
