@@ -382,6 +382,39 @@ def test_where_reuse_ends_everything_the_token_is_not_sent_again(expired: Any) -
         get(expired)
 
     assert (len(expired.wire.sent), expired.record().doubt, expired.record().state) == (1, 1, "refresh_failing")
+    expired.clock.advance(HOUR)
+    with pytest.raises(ReauthorizationRequired) as caught:
+        get(expired)
+    assert (caught.value.reason, len(expired.wire.sent)) == ("lost_in_rotation", 1)
+
+
+@pytest.mark.parametrize("declared", [{"retry_in_doubt": False}, {"on_reuse": "revoke_all"}], ids=["so told", "reuse"])
+def test_a_token_that_must_not_be_sent_again_is_sent_again_when_a_person_asks(
+    expired: Any, declared: dict[str, Any]
+) -> None:
+    expired.change(**declared)
+    expired.provider.fail_next(status=502)
+    with pytest.raises(ProviderUnavailable):
+        get(expired)
+    expired.clock.advance(HOUR)
+
+    assert get(expired, manual=True, refused=expired.record().access_fp).record.state == "connected"
+    assert len(expired.wire.sent) == 2
+
+
+def test_the_old_token_serves_although_its_refresh_token_must_not_be_sent_again(stage: Any) -> None:
+    stage.connect()
+    stage.change(on_reuse="revoke_all")
+    stage.clock.advance(HOUR - 100)
+    stage.provider.drop_after_rotation()
+    before = stage.record().access_fp
+    stage.wire.sent.clear()
+
+    for _ in range(2):
+        assert get(stage, ahead=True).record.access_fp == before
+        stage.clock.advance(40)
+
+    assert len(stage.wire.sent) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])

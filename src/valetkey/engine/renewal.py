@@ -12,7 +12,7 @@ from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import at_work, may_take_over
-from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, retry_hint
+from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command, retry_hint
 from valetkey.engine.verdicts import mark_dead, release
 from valetkey.engine.windows import DEADLINE, STILL, YOUNG, claim_life
 from valetkey.engine.world import World, open_grant
@@ -25,6 +25,7 @@ from valetkey.errors import (
 )
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.grants import Grant
 from valetkey.protocol.bodies import LONGEST_WAIT
 
 
@@ -72,12 +73,29 @@ class _Attempt:
         claimed = self._claim(record)
         if claimed is None:
             return self._wait(record)
+        if claimed.record.doubt and not self._may_resend(grant):
+            release(self.world, claimed.record, claimed.holder)
+            return self._in_doubt(claimed.record)
         same = claimed.record.sealed == record.sealed
         work = Work(app, grant if same else None, retry=self.doubts == 0, suspect=suspect, used=self._uses)
         outcome = spend(self.world, self.credential, claimed, work)
         if outcome is None:
             self.doubts += 1
         return outcome
+
+    def _may_resend(self, grant: Grant | None) -> bool:
+        """Whether a token that was sent without a readable answer may be sent again (R9)."""
+        fresh = grant is None or grant.quarantined is not None
+        return fresh or self.credential.resends or self.want.manual
+
+    def _in_doubt(self, record: Record) -> Held | None:
+        """Let the old token serve to its end where its refresh token must not be sent again; then ask a person."""
+        if self._lives(record) and self._unexpired(record):
+            return self._old(record, _unanswered(self.credential, record))
+        error = mark_dead(self.world, record, self.credential, reason="lost_in_rotation")
+        if error is not None:
+            raise error
+        return None
 
     @property
     def _uses(self) -> bool:
@@ -182,6 +200,15 @@ def _patience(credential: OAuth2Credential, record: Record, wait: float) -> Prov
         description=record.error_text,
         retry_after=wait,
         hint=retry_hint(record.key),
+    )
+
+
+def _unanswered(credential: OAuth2Credential, record: Record) -> ProviderUnavailable:
+    name = credential.display_name or credential.name
+    return ProviderUnavailable(
+        f"{name} left the last refresh unanswered, and sending its token again could end more than this grant",
+        error="no_answer",
+        hint=f"sign in anew with: {connect_command(record.key)}; or dare it with: {refresh_command(record.key)}",
     )
 
 

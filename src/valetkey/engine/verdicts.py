@@ -97,7 +97,7 @@ def unanswered(
     if retry and kept is not None:
         swap_sealed(world, replace(record, doubt=doubt), kept, expect=Expect.of(record, holder=holder))
         return
-    if retry and credential.retry_in_doubt:
+    if retry and credential.resends:
         release(world, record, holder, doubt=doubt)
         return
     name = credential.display_name or credential.name

@@ -102,7 +102,8 @@ class OAuth2Credential:
         access_token_lifetime: Seconds, used where the provider does not say (R13).
         refresh_token_lifetime: Seconds of disuse after which the refresh token dies, where known.
         never_expires: Whether a missing or non-positive ``expires_in`` means that the token does not expire.
-        retry_in_doubt: Whether a refresh whose answer was lost is tried once more with the same token (R9).
+        retry_in_doubt: Whether a refresh whose answer was lost is tried again with the same token (R9).  It never is
+            where reuse ends everything of that user (`on_reuse`), unless a person asks for it.
         rotates_refresh_token: Whether a refresh answers with a new refresh token; None: not known.
         refresh_grace: Seconds during which a spent refresh token is still taken; None: not known.
         on_reuse: What the provider does when a spent refresh token comes back; None: not known.
@@ -169,6 +170,11 @@ class OAuth2Credential:
     error_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     preset: str = ""
     source: Source = "code"
+
+    @property
+    def resends(self) -> bool:
+        """Whether a refresh token whose answer was lost may be sent again without a person's asking (R9)."""
+        return self.retry_in_doubt and self.on_reuse != "revoke_all"
 
     @property
     def all_scopes(self) -> tuple[str, ...]:
