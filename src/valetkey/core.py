@@ -125,7 +125,7 @@ class Core:
             if not self.one_shot:  # one that lives for a moment need not hear what comes after
                 store.watch(self._heard)
             self.holders = open_holders(store, clock=self.clock)
-            self._world = World(
+            world = self._world = World(
                 store=store,
                 sealer=sealer,
                 endpoint=HttpEndpoint(self.http, self.clock),
@@ -139,8 +139,8 @@ class Core:
                 fate=self.holders.fate,
                 journal=open_journal(store, ledger, self.keys, clock=self.clock),
             )
-            self._replay_later(self._world)
-            return self._world
+        self._replay_later(world)
+        return world
 
     def _replay_later(self, world: World) -> None:
         """Bring what an earlier process of this host could not bring to the store any more."""
