@@ -125,7 +125,7 @@ def reconnected(case: Case, store: str) -> None:
         crew.stop()
         scene.settle("A")
         found = scene.verdict()
-        _judge_gone(scene, found, gone)
+        _judge_gone(found, gone)
     what = f"disconnect and reconnect during refreshes, {store}"
     met = found.lost == 0 and not revived
     target = f"0 lost, 0 disconnected ones come back ({revived})"
@@ -159,7 +159,7 @@ def _sign_in(valet: Valet, number: int) -> None:
     )
 
 
-def _judge_gone(scene: Scene, found: Verdict, gone: set[int]) -> None:
+def _judge_gone(found: Verdict, gone: set[int]) -> None:
     """Take what was disconnected on purpose out of what was lost."""
     found.lost -= len(gone)
     found.grants -= len(gone)

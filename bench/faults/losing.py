@@ -63,6 +63,7 @@ def slow_answers(case: Case, store: str, *, seconds: float, grace: float | None)
 def store_away(case: Case, store: str, *, seconds: float) -> None:
     """Stop the store right after a hundred rotations, before any answer leaves; a second host waits for its chance."""
     grants = case.size(quick=30, usual=100)
+    seconds = 4.0 if case.quick else seconds
     since = time.monotonic()
     with Scene(PLACES[store], grants, seed=case.seed, life=3600.0) as scene:
         crew = crew_of(scene)

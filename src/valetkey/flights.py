@@ -49,7 +49,9 @@ class Flights:
 
     def run(self, key: Hashable, function: Callable[[], T], *, lane: str = "") -> tuple[Future[T], bool]:
         """Return the future of the flight under way for `key`, or start one that calls `function`; True: started."""
-        with late_imports:  # before our own lock, never within it: who opens a store holds this one, and starts a flight
+        with (
+            late_imports
+        ):  # before our own lock, never within it: who opens a store holds this one, and starts a flight
             from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
 
         with self._lock:

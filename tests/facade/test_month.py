@@ -36,6 +36,11 @@ BEHAVIOURS: dict[str, dict[str, Any]] = {
 }
 
 
+def chance_of(*what: object) -> random.Random:
+    """Return chances that depend on the seed and on what they are for, and on nothing else."""
+    return random.Random("/".join(map(str, (SEED, *what))))  # noqa: S311 - guards nothing
+
+
 class Weather(httpx2.BaseTransport):
     """The way to the providers.  It decides what becomes of each request, and keeps the log that the test believes.
 
@@ -56,7 +61,7 @@ class Weather(httpx2.BaseTransport):
 
     def _planned(self, name: str) -> list[tuple[float, float]]:
         """Plan five outages of one to six hours each."""
-        chance = random.Random(f"{SEED}/{name}")
+        chance = chance_of(name)
         starts = [self._clock.now() + chance.uniform(0, DAYS * DAY) for _ in range(5)]
         return [(start, start + chance.uniform(1, 6) * HOUR) for start in starts]
 
@@ -75,7 +80,7 @@ class Weather(httpx2.BaseTransport):
         if fate == "unreachable":
             raise httpx2.ConnectError("no route")
         if fate in {"503", "429"}:
-            wait = {} if fate == "503" else {"retry-after": str(random.Random(login).randrange(60, 3600))}
+            wait = {} if fate == "503" else {"retry-after": str(chance_of(login).randrange(60, 3600))}
             return httpx2.Response(int(fate), headers=wait, stream=httpx2.ByteStream(b"<h1>Not now</h1>"))
         unspent = token.spent_at is None
         reply = provider._answer(call)
@@ -89,7 +94,7 @@ class Weather(httpx2.BaseTransport):
     def _fate(self, provider: PracticeProvider, login: str) -> str:
         name, now = self._names[id(provider)], self._clock.now()
         self._count[login] += 1
-        chance = random.Random(f"{SEED}/{login}/{self._count[login]}")
+        chance = chance_of(login, self._count[login])
         for start, end in self._outages[name]:
             if start <= now < end:
                 return "503" if start % 2 < 1 else "unreachable"
@@ -103,7 +108,7 @@ class Month:
     def __init__(self, providers: dict[str, PracticeProvider], clock: FakeClock) -> None:
         self.providers, self.clock = providers, clock
         self.weather = Weather(providers, clock)
-        self.chance = random.Random(SEED)
+        self.chance = chance_of("callers")
         wiring, secrets = Wiring(), MemorySecrets()
         app = json.dumps({"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET})
         for name, provider in providers.items():
