@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -192,8 +192,11 @@ def _settle(job: Job, valet: Valet, met: Counter[str], _stop: threading.Event) -
 
 def _in_threads(task: Callable[[int], None], numbers: Any, count: int) -> None:
     with ThreadPoolExecutor(count) as pool:
-        for _ in pool.map(task, numbers):
-            pass
+        under_way = [pool.submit(task, number) for number in numbers]
+        while wait(under_way, timeout=0.1).not_done:
+            """Come back to where signals are heard: one that reached another thread does not wake this one."""
+    for future in under_way:
+        future.result()
 
 
 WAYS: dict[str, Callable[[Job, Valet, Counter[str], threading.Event], None]] = {

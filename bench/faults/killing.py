@@ -78,7 +78,7 @@ def frozen(case: Case, store: str, *, hosts: int, on_reuse: str) -> None:
     if hosts == 1 or on_reuse == "grace":
         case.report.line(what, f"{freezes} stops", found, target="0 lost", met=found.lost == 0, since=since)
     else:
-        target = f"lost <= answers to frozen processes ({found.excused})"
+        target = f"lost <= answers to frozen ones, and sends on waking ({found.excused})"
         case.report.line(what, f"{freezes} stops", found, target=target, met=found.lost == found.excused, since=since)
 
 

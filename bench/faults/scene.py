@@ -40,6 +40,7 @@ class Verdict:
         again: Refresh tokens that were sent again after an answer that reached nobody.
         requests: How many refresh requests the server got.
         unheard: How many rotations the server itself could not tell anybody.
+        late: The grants of tokens that a process sent when it woke up, for it had been stopped on the way to the send.
         cuts: How many answers of the store were lost.
         stuck: How many processes did not end, or grants did not settle.
         met: What the crew came across.
@@ -56,6 +57,7 @@ class Verdict:
     unheard: int = 0
     cuts: int = 0
     stuck: int = 0
+    late: list[int] = field(default_factory=list)
     met: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -136,7 +138,9 @@ class Scene:
     def _count(self, found: Verdict, log: dict[str, Any]) -> None:
         for again in log["agains"]:
             reached = again["outcome"] in {"open", "answered"}
-            if reached and not self._silent(again["first"], None, again["at"]):
+            if reached and self._woken(again["who"], again["at"]):
+                found.late.append(again["grant"])
+            elif reached and not self._silent(again["first"], None, again["at"]):
                 found.doubles += 1
                 found.remarks.append(f"double: {again}")
             else:
@@ -158,11 +162,19 @@ class Scene:
         found.lost += 1
         told = row.state != "needs_reauth" or row.reason == "lost_in_rotation"
         spendings = [s for s in log["sendings"] if (s["grant"], s["token"]) == (at, token) and s["rotated_at"]]
-        if spendings and all(self._unheard(spending) for spending in spendings):
+        if at in found.late:
+            found.excused += 1
+        elif spendings and all(self._unheard(spending) for spending in spendings):
             found.excused += 1
             found.misnamed += not told
         if not told or not found.excused:
             found.remarks.append(f"u{number}: {row.state} {row.reason} {row.error} {spendings}")
+
+    def _woken(self, who: str, at: float) -> bool:
+        """Whether a process sent something right after it had been frozen: it was about to when it was stopped."""
+        assert self.crew is not None  # noqa: S101
+        frozen = self.crew.hands[who].frozen
+        return frozen is not None and 0 < at - frozen[1] < AROUND
 
     @staticmethod
     def _token_of(log: dict[str, Any], fingerprint: str) -> tuple[int, int]:
