@@ -98,6 +98,10 @@ bench: ## measure what the README promises, beside other clients; ARGS=--quick t
 	@scripts/setup .venv-bench bench
 	@.venv-bench/bin/python bench/run.py $(ARGS)
 
+.PHONY: faults
+faults: setup ## kill, freeze, cut and confuse everything around grants, and count what is lost; ARGS=--quick: 3 minutes
+	@$(BIN)/python bench/faults/run.py $(ARGS)
+
 .PHONY: docs
 docs: setup ## build the documentation into site/
 	@rm -rf site

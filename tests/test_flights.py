@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from valetkey.flights import Flights
+from valetkey.forks import late_imports
 
 
 @pytest.fixture
@@ -48,6 +49,20 @@ def test_what_a_flight_raises_reaches_who_waits(flights: Flights) -> None:
     with pytest.raises(KeyError):
         flights.call(fly).result(10)
     flights.close()
+
+
+def test_who_imports_can_start_a_flight_while_another_thread_starts_one(flights: Flights) -> None:
+    with late_imports:  # as whoever opens a store, and then brings to it what the journal keeps
+        other = threading.Thread(target=flights.call, args=(int,))
+        other.start()
+        other.join(0.2)  # it waits for the imports by now
+        free = flights._lock.acquire(timeout=5)
+        if free:
+            flights._lock.release()
+    other.join()
+    flights.close()
+
+    assert free
 
 
 def test_a_thread_that_cannot_be_started_does_not_run_a_flight_twice(

@@ -107,9 +107,17 @@ class Core:
         return self.world.sealer
 
     def _open(self) -> World:
-        with late_imports, self._lock:
+        with self._lock:
             if self._world is not None:
                 return self._world
+            world = self._world = self._made()
+        if not world.store.local:  # outside the lock: a flight has locks of its own
+            self.flights.run(("replay", self.env), self._replay_at_start)
+        return world
+
+    def _made(self) -> World:
+        """Make the world.  No I/O while imports are held up: a fork waits for those, and they would wait for it."""
+        with late_imports:
             from valetkey.host import Bringer, open_holders, open_journal  # noqa: PLC0415
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
@@ -120,29 +128,26 @@ class Core:
             ledger = store if sealed else getattr(store, "ledger", store)
             self.keys = open_keys(self._key_choice, store=ledger)
             self.vault = Vault(ledger, self.keys, clock=self.clock)
-            sealer = self.vault if sealed else ServiceSealer(self.vault)
-            self.declarations.record(store)
-            if not self.one_shot:  # one that lives for a moment need not hear what comes after
-                store.watch(self._heard)
             self.holders = open_holders(store, clock=self.clock)
             self._bringer = Bringer(self._replay)
-            self._world = World(
-                store=store,
-                sealer=sealer,
-                endpoint=HttpEndpoint(self.http, self.clock),
-                clock=self.clock,
-                credential=self.credential,
-                app=self.app,
-                nonce=self.holders.name,
-                pulse=self.flights.pulse,
-                actor=self._actor,
-                changed=self._changed,
-                fate=self.holders.fate,
-                journal=open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start),
-            )
-            if not store.local:
-                self.flights.run(("replay", self.env), self._replay_at_start)
-            return self._world
+            journal = open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start)
+        self.declarations.record(store)
+        if not self.one_shot:  # one that lives for a moment need not hear what comes after
+            store.watch(self._heard)
+        return World(
+            store=store,
+            sealer=self.vault if sealed else ServiceSealer(self.vault),
+            endpoint=HttpEndpoint(self.http, self.clock),
+            clock=self.clock,
+            credential=self.credential,
+            app=self.app,
+            nonce=self.holders.name,
+            pulse=self.flights.pulse,
+            actor=self._actor,
+            changed=self._changed,
+            fate=self.holders.fate,
+            journal=journal,
+        )
 
     def _replay_at_start(self) -> None:
         """Bring what an earlier process of this host could not bring to the store any more."""
@@ -233,7 +238,7 @@ class Core:
         self._looked = (float("-inf"), None)
         source = self._sources.get(record.key)
         if source is not None:
-            source.hear()
+            source.hear(record)
 
     def _heard(self, key: ConnectionKey | None) -> None:
         """Have whoever holds the token of a connection that others changed read it again; None: everybody."""

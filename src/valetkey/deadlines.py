@@ -45,7 +45,7 @@ def heed_deadlines(client: httpx2.Client) -> None:
     for transport in transports:
         pool: Any = getattr(transport, "_pool", None)
         backend = getattr(pool, "_network_backend", None)
-        if isinstance(backend, httpcore2.NetworkBackend):
+        if isinstance(backend, httpcore2.NetworkBackend) and not isinstance(backend, _Backend):
             pool._network_backend = _Backend(backend)  # noqa: SLF001
 
 

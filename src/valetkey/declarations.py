@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
+from valetkey.forks import late_imports
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
@@ -60,7 +61,8 @@ class Declarations:
 
     def record(self, store: Store) -> None:
         """Let the store know what the program declares, so that command and console do too."""
-        from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only programs that declare need it
+        with late_imports:
+            from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only programs that declare need it
 
         for credential in self.declared().values():
             body: dict[str, Any] = {"source": credential.source, "fields": _shown(to_declaration(credential))}

@@ -49,13 +49,13 @@ class Flights:
 
     def run(self, key: Hashable, function: Callable[[], T], *, lane: str = "") -> tuple[Future[T], bool]:
         """Return the future of the flight under way for `key`, or start one that calls `function`; True: started."""
+        with late_imports:  # before our own lock, never within it
+            from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
+
         with self._lock:
             future = self._under_way.get(key)
             if future is not None:
                 return future, False
-            with late_imports:
-                from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
-
             started: Future[T] = Future()
             self._under_way[key] = started
         self._launch(_Flight(function, started, lambda: self._landed(key)), lane)
@@ -74,12 +74,12 @@ class Flights:
             flight()
 
     def _pool(self, lane: str) -> ThreadPoolExecutor:
+        with late_imports:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
         with self._lock:
             pool = self._lanes.get(lane)
             if pool is None:
-                with late_imports:
-                    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
                 pool = ThreadPoolExecutor(self._max_threads, thread_name_prefix=f"valetkey-flight-{lane}".rstrip("-"))
                 self._lanes[lane] = pool
             return pool

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from valetkey.engine.world import NO_JOURNAL
-from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
+from valetkey.errors import ConfigurationError, StoreUnavailable
 from valetkey.holders import FileHolders
 from valetkey.logs import get_logger
 from valetkey.model.journals import Journal
@@ -106,7 +106,7 @@ class Bringer:
             except StoreUnavailable:
                 with self._lock:
                     self._wanted = True
-            except ValetkeyError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next call must start another thread
                 _log.warning("what waits in the journal was not brought: %s", error)
 
     def _is_wanted(self) -> bool:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
@@ -55,6 +55,10 @@ class Http:
         self.follows = bool(given is not None and given.follow_redirects)
         """Whether the client in use follows redirects unless told otherwise."""
         self._forked = False
+        if self._given is not None:
+            from valetkey.deadlines import heed_deadlines  # noqa: PLC0415 - it needs the network library
+
+            heed_deadlines(cast("httpx2.Client", self._given))
         if given is not None:
             _prepare(given, _ahook if self._given_async is not None else refuse_hop)
         self.reset()

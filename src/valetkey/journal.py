@@ -213,7 +213,8 @@ class FileJournal:
     def _sweep(self, place: Path) -> None:
         for path in _files(place):
             if self._over(path):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
         with suppress(OSError):
             place.rmdir()  # only where it is empty
 

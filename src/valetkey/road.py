@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Generator, MutableMapping, Sequence
 from typing import Any, ClassVar, Final
 
 from valetkey.errors import StepUpRequired
-from valetkey.source import Place, Token, TokenSource
+from valetkey.source import TokenSource
+from valetkey.tokens import Place, Token
 
 REFUSING: Final = frozenset({401, 403})
 """The statuses that may speak of the token."""

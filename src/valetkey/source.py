@@ -6,16 +6,18 @@ A `TokenSource` belongs to one connection of one valet; clients of the same conn
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from valetkey.engine.lifecycle import Want, obtain, read
-from valetkey.engine.windows import DEADLINE, windows
-from valetkey.errors import HostNotAllowed, RefreshBusy, ScopesMissing, StoreUnavailable, ValetkeyError
+from valetkey.engine.windows import DEADLINE
+from valetkey.errors import HostNotAllowed, RefreshBusy, StoreUnavailable, ValetkeyError
 from valetkey.forks import late_imports
 from valetkey.http import HOP
-from valetkey.model.connections import ConnectionKey
-from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, join
+from valetkey.model.connections import ConnectionKey, Record
+from valetkey.protocol.urls import host_allowed, join, shown
+from valetkey.tokens import Token
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
 
-Place = tuple[str, str, int | None]
-"""Scheme, host and port."""
 Start = Callable[[], "Future[Token]"] | Callable[[], "Future[Token | None]"]
 LOOK_LOCAL = 0.25
 """Seconds between looks at a store on this host (R0)."""
@@ -42,93 +42,17 @@ ROUNDS = 4
 """How many flights of others a caller joins before it gives up on finding what it needs."""
 
 
-class Token:
-    """An access token as callers use it: immutable but for `until`, up to which nobody need look anywhere.
-
-    Attributes:
-        until: On the monotonic clock: before this the token is good and the store need not be looked at.
-        header: The value of the ``Authorization`` header.
-        secret: The access token.
-        fingerprint: Its fingerprint.
-        heard: What its source had last heard of changes by others before it was read.
-        soft: Unix seconds from which it is refreshed in the background, or None.
-        due: Unix seconds from which it counts as expired, or None.
-        end: Unix seconds at which it ends, or None.
-        granted: The scopes granted.
-        hosts: The hosts that may see it.
-        base: What relative URLs are joined to; empty where nobody knows.
-        extra: Headers that this provider wants on every API call, unless the caller sets them.
-        places: Scheme, host and port of requests that were found allowed.
-        mark: The store's change mark before it was read.
-        refresh_on_403: Whether this provider says 403 where it means an invalid token.
-    """
-
-    __slots__ = (
-        "base",
-        "due",
-        "end",
-        "extra",
-        "fingerprint",
-        "granted",
-        "header",
-        "heard",
-        "hosts",
-        "mark",
-        "places",
-        "refresh_on_403",
-        "secret",
-        "soft",
-        "until",
-    )
-
-    def __init__(self, core: Core, held: Held, mark: object, heard: object) -> None:
-        record, grant = held.record, held.grant
-        credential = core.credential(record.key.credential)
-        moments = windows(record, credential)
-        instance = record.params.get("instance_url", "")
-        self.until = 0.0
-        self.secret = grant.access_token
-        self.header = f"Bearer {grant.access_token.reveal()}"
-        self.fingerprint = record.access_fp
-        self.soft, self.due, self.end = moments.soft, moments.due, moments.end
-        self.granted = record.granted
-        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
-        self.base = instance or credential.api_base_url
-        self.mark = mark
-        self.heard = heard
-        self.extra = tuple(credential.api_headers.items())
-        self.places: set[Place] = set()
-        self.refresh_on_403 = credential.refresh_on_403
-
-    def demand(self, scopes: Sequence[str]) -> None:
-        """Check that these scopes were granted.
-
-        Raises:
-            ScopesMissing: Some were not.
-        """
-        missing = tuple(scope for scope in scopes if scope not in self.granted)
-        if missing:
-            raise ScopesMissing(
-                f"the account holder did not grant: {', '.join(missing)}",
-                granted=self.granted,
-                missing=missing,
-                hint="connect again and ask for them: valet.connect(..., scopes=[...])",
-            )
-
-    def __repr__(self) -> str:
-        return "Token(****)"
-
-
 class TokenSource:
     """Where the clients of one connection get their token."""
 
-    __slots__ = ("__weakref__", "_core", "_heard", "_noted_at", "key", "now", "token")
+    __slots__ = ("__weakref__", "_core", "_heard", "_news", "_noted_at", "key", "now", "token")
 
     def __init__(self, core: Core, key: ConnectionKey) -> None:
         self._core = core
         self.now = core.ticks
         self._noted_at = 0.0
         self._heard: object = None
+        self._news: Record | None = None
         self.key = key
         self.token: Token | None = None
 
@@ -169,8 +93,12 @@ class TokenSource:
         if self.token is not None:
             self.token.until = 0.0
 
-    def hear(self) -> None:
-        """Read the store before the token is used again: the connection has changed (R0)."""
+    def hear(self, record: Record | None = None) -> None:
+        """Read the store before the token is used again: the connection has changed (R0).
+
+        `record` is what this process itself has written.
+        """
+        self._news = record
         self._heard = object()
         self.expire()
 
@@ -213,8 +141,7 @@ class TokenSource:
             self._refuse(url, hint, hosts)
 
     def _refuse(self, url: str, hint: str, hosts: tuple[str, ...] = ()) -> NoReturn:
-        where = url.split("?", 1)[0][:120]
-        msg = f"the token of {self.key} may not be sent to {where!r}; nothing was sent"
+        msg = f"the token of {self.key} may not be sent to {shown(url)!r}; nothing was sent"
         raise HostNotAllowed(msg, credential=self.key.credential, hosts=hosts, hint=hint)
 
     # -- the slower ways
@@ -294,6 +221,8 @@ class TokenSource:
         return self._remember(obtain(world, self.key, want), mark, heard)
 
     def _remember(self, held: Held, mark: object, heard: object) -> Token:
+        if self._news is held.record:
+            heard = self._heard  # it is our own news
         token = Token(self._core, held, mark, heard)
         now = self._core.clock.now()
         limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
@@ -303,6 +232,8 @@ class TokenSource:
             self._noted_at = max(self._noted_at, self.now() - max(now - held.record.last_used_at, 0.0))
         self._prolong(token, None if limit is None else limit - now, self._look_every())
         self.token = token
+        if heard is not self._heard:  # there was news while the record was being read
+            token.until = 0.0
         return token
 
     def _note_use(self) -> None:
@@ -353,11 +284,9 @@ class TokenSource:
         """Wait for a flight.  Time-outs and interrupts of this caller do not touch it (R2)."""
         future = start()
         try:
-            return future.result(DEADLINE)
-        except TimeoutError:
-            if future.done():
-                raise  # the flight's own, and no waiting
-            return self._meanwhile(self._busy(), want)
+            with suppress(TimeoutError):
+                return future.result(DEADLINE)
+            return future.result() if future.done() else self._meanwhile(self._busy(), want)
         except StoreUnavailable as error:
             return self._meanwhile(error, want)
         except ValetkeyError as error:
@@ -370,12 +299,12 @@ class TokenSource:
 
         future: Future[Any] = start()
         try:
-            async with timeout(DEADLINE):
-                return await landing(future)
-        except TimeoutError:
-            if future.done():
-                raise  # the flight's own, and no waiting
-            return self._meanwhile(self._busy(), want)
+            with suppress(TimeoutError):
+                async with timeout(DEADLINE):
+                    await landing(future)
+            if not future.done():
+                return self._meanwhile(self._busy(), want)
+            return cast("Token | None", future.result())
         except StoreUnavailable as error:
             return self._meanwhile(error, want)
         except ValetkeyError as error:

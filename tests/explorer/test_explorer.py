@@ -94,9 +94,9 @@ def close_the_breaker_first(patch: Patch) -> None:
     """Do something else with the store while the only successor is in memory."""
     commit = spending._commit
 
-    def first(world: Any, credential: Any, claimed: Claimed, *rest: Any) -> Any:
+    def first(world: Any, credential: Any, claimed: Claimed, *rest: Any, **how: Any) -> Any:
         apps.app_state(world, claimed.record.key.env, credential)
-        return commit(world, credential, claimed, *rest)
+        return commit(world, credential, claimed, *rest, **how)
 
     patch.setattr(spending, "_commit", first)
 

@@ -10,7 +10,7 @@ from valetkey.adapters._given import given, missing
 from valetkey.client import AsyncOAuth2Client
 from valetkey.protocol.urls import stays
 from valetkey.road import AUTHORIZATION, CHALLENGE, REFUSING, Road
-from valetkey.source import Token
+from valetkey.tokens import Token
 
 try:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, MultipartWriter

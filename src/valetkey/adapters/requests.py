@@ -20,7 +20,7 @@ except ImportError as error:
     raise missing("requests", error) from error
 
 if TYPE_CHECKING:
-    from valetkey.source import Token
+    from valetkey.tokens import Token
 
     _Dict = CaseInsensitiveDict[str]
 else:

@@ -6,10 +6,13 @@ claim once it is held is in `spending`.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Final
+
 from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
-from valetkey.engine.spending import Claimed, Work, spend
+from valetkey.engine.spending import Claimed, TooLate, Work, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command, retry_hint
@@ -22,11 +25,16 @@ from valetkey.errors import (
     ProviderError,
     ProviderUnavailable,
     RefreshBusy,
+    StoreError,
+    StoreUnavailable,
 )
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.protocol.bodies import LONGEST_WAIT
+
+MOST_CLAIMS: Final = 5
+"""How often one flight claims: a slow store, or an app whose secret keeps changing, must not go on for ever."""
 
 
 def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
@@ -48,6 +56,7 @@ class _Attempt:
         self.want = want
         self.give_up_at = world.clock.monotonic() + DEADLINE
         self.doubts = 0
+        self.claims = 0
 
     def step(self) -> Held | None:
         """Return the token, or None when the record has to be looked at again."""
@@ -78,10 +87,19 @@ class _Attempt:
             return self._in_doubt(claimed.record)
         same = claimed.record.sealed == record.sealed
         work = Work(app, grant if same else None, retry=self.doubts == 0, suspect=suspect, used=self._uses)
-        outcome = spend(self.world, self.credential, claimed, work)
-        if outcome is None:
-            self.doubts += 1
-        return outcome
+        return self._spent(claimed, work)
+
+    def _spent(self, claimed: Claimed, work: Work) -> Held | None:
+        """Do the work under the claim, unless too many claims of this flight came to nothing."""
+        self.claims += 1
+        if self.claims > MOST_CLAIMS:
+            release(self.world, claimed.record, claimed.holder)
+            raise _fruitless(self.key)
+        with suppress(TooLate):
+            outcome = spend(self.world, self.credential, claimed, work)
+            self.doubts += outcome is None
+            return outcome
+        return None
 
     def _may_resend(self, grant: Grant | None) -> bool:
         """Whether a token that was sent without a readable answer may be sent again (R9)."""
@@ -159,9 +177,14 @@ class _Attempt:
         over = record.claim.holder if record.claim else None
         holder, life = self.world.nonce(), claim_life(self.credential)
         since = self.world.clock.monotonic()  # before the statement: the claim must not seem younger than it is
-        claimed = self.world.store.claim(
-            record, holder=holder, life=life, spending=record.refresh_fp, over=over, dead=known_dead
-        )
+        try:
+            claimed = self.world.store.claim(
+                record, holder=holder, life=life, spending=record.refresh_fp, over=over, dead=known_dead
+            )
+        except StoreUnavailable:  # the claim may stand, and nobody would use it
+            with suppress(StoreError):
+                release(self.world, record, holder)
+            raise
         if claimed is None:
             return None
         if _verdict(claimed) != _verdict(record):
@@ -201,6 +224,11 @@ def _patience(credential: OAuth2Credential, record: Record, wait: float) -> Prov
         retry_after=wait,
         hint=retry_hint(record.key),
     )
+
+
+def _fruitless(key: ConnectionKey) -> RefreshBusy:
+    msg = f"{key} was claimed {MOST_CLAIMS} times, and each time its refresh came to nothing before an answer"
+    return RefreshBusy(msg, hint="try again in a few seconds; if it repeats, look at the store: valetkey doctor")
 
 
 def _unanswered(credential: OAuth2Credential, record: Record) -> ProviderUnavailable:

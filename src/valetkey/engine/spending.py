@@ -40,6 +40,10 @@ class Claimed:
     life: float = CLAIM_LIFE
 
 
+class TooLate(Exception):
+    """A claim has become too old to send under it (R4)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is to be done under a claim.
@@ -62,8 +66,11 @@ class Work:
 def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work) -> Held | None:
     """Spend the refresh token under the claim and store what comes back.
 
-    Returns None when the record has to be looked at again: the row had moved on, the claim was too old to send, or
-    the answer was lost and the same token may be sent once more.
+    Returns None when the record has to be looked at again: the row had moved on, or the answer was lost and the same
+    token may be sent once more.
+
+    Raises:
+        TooLate: The claim was too old to send; it was given back.
     """
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
@@ -73,7 +80,7 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         raise
     if world.clock.monotonic() > claimed.since + min(DEADLINE, claimed.life / 2) - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
-        return None
+        raise TooLate
     answer = _send(world, credential, claimed, request, retry=work.retry)
     if answer is None:
         return None

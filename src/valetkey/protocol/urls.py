@@ -31,7 +31,7 @@ def origin(url: str) -> str:
     """
     parts = _parts(url)
     if parts is None:
-        msg = f"{_shown(url)!r} is no usable http or https URL"
+        msg = f"{shown(url)!r} is no usable http or https URL"
         raise ConfigurationError(msg, code="url_invalid", hint="write it as https://host/path")
     scheme, host, port = parts
     return f"{scheme}://{_entry(scheme, host, port)}"
@@ -50,10 +50,10 @@ def require_https(url: str, *, what: str, name: str) -> None:
         raise ConfigurationError(msg, code="url_missing", hint=f"declare {what}= for {name!r}")
     parts = _parts(url)
     if parts is None:
-        msg = f"{name}: {what} {_shown(url)!r} is no usable https URL"
+        msg = f"{name}: {what} {shown(url)!r} is no usable https URL"
         raise ConfigurationError(msg, code="url_invalid", hint=f"write {what} of {name!r} as https://host/path")
     if not _secure(parts[0], parts[1]):
-        msg = f"{name}: {what} {_shown(url)!r} is not https: anybody on the way could read what is sent there"
+        msg = f"{name}: {what} {shown(url)!r} is not https: anybody on the way could read what is sent there"
         raise ConfigurationError(msg, code="url_insecure", hint=f"write {what} of {name!r} with https://")
 
 
@@ -139,12 +139,12 @@ def join(base: str, url: str) -> str:
     if _ABSOLUTE.match(url):
         return url
     if url.startswith(("//", "/\\", "\\")):
-        msg = f"{_shown(url)!r} names a host without a scheme"
+        msg = f"{shown(url)!r} names a host without a scheme"
         raise ConfigurationError(
             msg, code="url_invalid", hint="write the whole URL, or a path that starts with one slash"
         )
     if not base:
-        msg = f"{_shown(url)!r} is relative, and this credential has no api_base_url"
+        msg = f"{shown(url)!r} is relative, and this credential has no api_base_url"
         raise ConfigurationError(msg, code="base_url_missing", hint="pass the whole URL, or declare api_base_url=")
     base = base.rstrip("/")
     return base + url if url[:1] in ("", "?", "#") else f"{base}/{url.removeprefix('/')}"
@@ -222,6 +222,6 @@ def _split_entry(entry: str) -> tuple[str, int]:
     return entry, 0
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Return a URL for a message: without userinfo and query, which may hold secrets."""
     return clean(re.sub(r"//[^/@]*@", "//", url).partition("?")[0], 100)

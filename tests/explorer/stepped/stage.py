@@ -16,7 +16,8 @@ from valetkey.engine.world import NO_JOURNAL, World
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.ports import Fate, InDoubt, JournalEntry, NotSent
+from valetkey.model.journals import JournalEntry
+from valetkey.model.ports import Fate, InDoubt, NotSent
 from valetkey.stores.memory import MemoryStore
 from valetkey.values import Request, Response, Secret
 

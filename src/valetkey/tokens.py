@@ -1,0 +1,94 @@
+"""The access token as callers use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from valetkey.engine.windows import windows
+from valetkey.errors import ScopesMissing
+from valetkey.protocol.urls import allowed_hosts, hosts_of
+
+if TYPE_CHECKING:
+    from valetkey.core import Core
+    from valetkey.engine.lifecycle import Held
+
+Place = tuple[str, str, int | None]
+"""Scheme, host and port."""
+
+
+class Token:
+    """An access token as callers use it: immutable but for `until`, up to which nobody need look anywhere.
+
+    Attributes:
+        until: On the monotonic clock: before this the token is good and the store need not be looked at.
+        header: The value of the ``Authorization`` header.
+        secret: The access token.
+        fingerprint: Its fingerprint.
+        heard: What its source had last heard of changes by others before it was read.
+        soft: Unix seconds from which it is refreshed in the background, or None.
+        due: Unix seconds from which it counts as expired, or None.
+        end: Unix seconds at which it ends, or None.
+        granted: The scopes granted.
+        hosts: The hosts that may see it.
+        base: What relative URLs are joined to; empty where nobody knows.
+        extra: Headers that this provider wants on every API call, unless the caller sets them.
+        places: Scheme, host and port of requests that were found allowed.
+        mark: The store's change mark before it was read.
+        refresh_on_403: Whether this provider says 403 where it means an invalid token.
+    """
+
+    __slots__ = (
+        "base",
+        "due",
+        "end",
+        "extra",
+        "fingerprint",
+        "granted",
+        "header",
+        "heard",
+        "hosts",
+        "mark",
+        "places",
+        "refresh_on_403",
+        "secret",
+        "soft",
+        "until",
+    )
+
+    def __init__(self, core: Core, held: Held, mark: object, heard: object) -> None:
+        record, grant = held.record, held.grant
+        credential = core.credential(record.key.credential)
+        moments = windows(record, credential)
+        instance = record.params.get("instance_url", "")
+        self.until = 0.0
+        self.secret = grant.access_token
+        self.header = f"Bearer {grant.access_token.reveal()}"
+        self.fingerprint = record.access_fp
+        self.soft, self.due, self.end = moments.soft, moments.due, moments.end
+        self.granted = record.granted
+        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
+        self.base = instance or credential.api_base_url
+        self.mark = mark
+        self.heard = heard
+        self.extra = tuple(credential.api_headers.items())
+        self.places: set[Place] = set()
+        self.refresh_on_403 = credential.refresh_on_403
+
+    def demand(self, scopes: Sequence[str]) -> None:
+        """Check that these scopes were granted.
+
+        Raises:
+            ScopesMissing: Some were not.
+        """
+        missing = tuple(scope for scope in scopes if scope not in self.granted)
+        if missing:
+            raise ScopesMissing(
+                f"the account holder did not grant: {', '.join(missing)}",
+                granted=self.granted,
+                missing=missing,
+                hint="connect again and ask for them: valet.connect(..., scopes=[...])",
+            )
+
+    def __repr__(self) -> str:
+        return "Token(****)"
