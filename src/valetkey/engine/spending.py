@@ -19,7 +19,7 @@ from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.ports import InDoubt, JournalEntry, NotSent
+from valetkey.model.ports import InDoubt, JournalEntry, NotSent, TooLate
 from valetkey.protocol.token_request import client_credentials_request, refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
@@ -53,10 +53,11 @@ def spend(
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
-    if world.clock.monotonic() > claimed.since + min(DEADLINE, claimed.life / 2) - SEND_MARGIN:
+    send_by = claimed.since + min(DEADLINE, claimed.life / 2)
+    if world.clock.monotonic() > send_by - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
         return None
-    answer = _send(world, credential, claimed, request, retry=retry)
+    answer = _send(world, credential, claimed, replace(request, send_by=send_by), retry=retry)
     if answer is None:
         return None
     if isinstance(answer, Refusal):
@@ -86,7 +87,7 @@ def _to_spend(grant: Grant | None) -> Grant | None:
 def _send(
     world: World, credential: OAuth2Credential, claimed: Claimed, request: Request, *, retry: bool
 ) -> TokenSet | Refusal | None:
-    """Send it, renewing the claim while the answer is awaited; None where the same token may be tried once more."""
+    """Send it, renewing the claim while the answer is awaited; None where the record is to be looked at again."""
     record, holder = claimed.record, claimed.holder
 
     def renew() -> object:
@@ -96,6 +97,9 @@ def _send(
         with world.pulse(claimed.life / 3, renew):
             response = world.endpoint.send(request, deadline=world.clock.monotonic() + LISTEN)
     except NotSent as error:
+        if retry and isinstance(error, TooLate):
+            release(world, record, holder)
+            return None
         raise unsent(world, credential, record, holder, str(error)) from error
     except InDoubt as error:
         unanswered(world, credential, record, holder, str(error), retry=retry)
