@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 from valetkey.clock import SystemClock
 from valetkey.errors import ConfigurationError
 from valetkey.http import BODY_LIMIT, Http, HttpEndpoint
-from valetkey.model.ports import InDoubt, NotSent
+from valetkey.model.ports import InDoubt, NotSent, TooLate
+from valetkey.testing import FakeClock
 from valetkey.values import Request
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -213,6 +215,21 @@ def test_other_requests_of_the_same_client_have_their_own_time_outs(site: Site, 
     send(HttpEndpoint(http, SystemClock()), site.url("/token"))
 
     assert http.client.post(site.url("/token"), timeout=None).status_code == 200
+
+
+def test_what_is_late_once_the_connection_is_there_is_not_sent(site: Site, http: Http) -> None:
+    site.answers["/token"] = plain(b"{}")
+    clock = FakeClock()
+    endpoint = HttpEndpoint(http, clock)
+    request = Request(method="POST", url=site.url("/token"), body=b"a=b", send_by=clock.monotonic())
+
+    endpoint.send(request, deadline=clock.monotonic() + 30)
+    clock.advance(1)
+    with pytest.raises(TooLate):
+        endpoint.send(request, deadline=clock.monotonic() + 30)
+    endpoint.send(replace(request, send_by=None), deadline=clock.monotonic() + 30)
+
+    assert len(site.seen) == 2
 
 
 def test_what_cannot_be_connected_was_not_sent(endpoint: HttpEndpoint) -> None:

@@ -109,7 +109,8 @@ class Freezer:
     def stop(self) -> None:
         if not self.done.is_set():
             for pid in self.pids:
-                os.kill(pid, signal.SIGSTOP)
+                with contextlib.suppress(ProcessLookupError):  # a server ends the processes of clients that left
+                    os.kill(pid, signal.SIGSTOP)
             self.done.set()
 
 

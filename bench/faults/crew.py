@@ -30,7 +30,7 @@ STEP = 600.0
 SETTLE = 100.0
 """Seconds within which every grant must be usable or given up, after the fault."""
 PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["crew", "preload"])
+PROCESSES.set_forkserver_preload(["crew", "preload", "killing", "losing", "simulated"])
 
 
 @dataclass(frozen=True)

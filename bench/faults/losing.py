@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 
 from crew import open_valet
 from killing import crew_of, pass_by, place_of
@@ -78,7 +79,8 @@ def store_away(case: Case, store: str, *, seconds: float) -> None:
             pass_by(case, seconds - (time.monotonic() - began), f"{store} is away")
         finally:
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
         scene.control("freeze", pids=[], count=0, patience=0)
         rotated = sum(s["rotated_at"] is not None for s in scene.control("log")["sendings"])
         pass_by(case, 8.0, f"{store} is back")

@@ -40,7 +40,8 @@ class Verdict:
         again: Refresh tokens that were sent again after an answer that reached nobody.
         requests: How many refresh requests the server got.
         unheard: How many rotations the server itself could not tell anybody.
-        late: The grants of tokens that a process sent when it woke up, for it had been stopped on the way to the send.
+        late: The grants whose token a process sent when it woke up, for it had been stopped on the way to the send, or
+            another sent while the one that had been answered was stopped.
         cuts: How many answers of the store were lost.
         stuck: How many processes did not end, or grants did not settle.
         met: What the crew came across.
@@ -145,6 +146,8 @@ class Scene:
                 found.remarks.append(f"double: {again}")
             else:
                 found.again += 1
+                if reached and self._slept(again["first"], again["at"]):
+                    found.late.append(again["grant"])
         found.unheard = sum(s["outcome"] in {"gone", "lost"} for s in log["sendings"])
 
     def _judge(self, found: Verdict, log: dict[str, Any], number: int, row: Record | None) -> None:
@@ -202,8 +205,13 @@ class Scene:
             stopped = hand.frozen is not None and hand.frozen[0] - AROUND < answered_at < hand.frozen[1]
             return dead or stopped
         assert until is not None  # noqa: S101
-        slept = hand.frozen is not None and hand.frozen[0] < until < hand.frozen[1] + AROUND
-        return slept or (died is not None and died < until)
+        return self._slept(who, until) or (died is not None and died < until)
+
+    def _slept(self, who: str, at: float) -> bool:
+        """Whether a process was frozen at a moment, or had only just been woken."""
+        assert self.crew is not None  # noqa: S101
+        frozen = self.crew.hands[who].frozen
+        return frozen is not None and frozen[0] < at < frozen[1] + AROUND
 
     # -- the end
 

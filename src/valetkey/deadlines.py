@@ -2,12 +2,15 @@
 
 A time-out of httpx2 is that of one read, and so a server that sends an answer byte by byte is never too slow.  Here the
 streams of a client know until when the thread that uses them has time: `within` says so for a block.
+
+They also look once more whether a request may still leave, right before it does: a process may stand still at any
+moment, for as long as its machine sleeps.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,20 +23,21 @@ if TYPE_CHECKING:
     import httpx2
 
 _here = threading.local()
-"""``until``: when the time of this thread's exchange is over, on the monotonic clock."""
+"""``until``: when the time of this thread's exchange is over, on the monotonic clock; ``look``: as `within` has it."""
 
 
 @contextmanager
-def within(seconds: float) -> Generator[None]:
+def within(seconds: float, look: Callable[[], object] | None = None) -> Generator[None]:
     """Let what the block does on the network, in this thread, take so many seconds in all.
 
-    It bounds only clients that `heed_deadlines` was told of.
+    `look` is called right before anything is written; what it raises ends the exchange, and a request whose body is in
+    one piece, as ours are, has not reached its server then.  All this holds for clients that `heed_deadlines` knows.
     """
-    _here.until = monotonic() + seconds
+    _here.until, _here.look = monotonic() + seconds, look
     try:
         yield
     finally:
-        _here.until = None
+        _here.until = _here.look = None
 
 
 def heed_deadlines(client: httpx2.Client) -> None:
@@ -98,6 +102,9 @@ class _Stream(httpcore2.NetworkStream):
         return self._inner.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        look = getattr(_here, "look", None)
+        if look is not None:
+            look()
         self._inner.write(buffer, _left(timeout, httpcore2.WriteTimeout))
 
     def close(self) -> None:

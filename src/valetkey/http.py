@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
-from valetkey.model.ports import Clock, InDoubt, NotSent
+from valetkey.model.ports import Clock, InDoubt, NotSent, TooLate
 from valetkey.values import Request, Response
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ class HttpEndpoint:
         """Send and read the whole answer; `deadline` is on the clock's `monotonic`.
 
         Raises:
-            NotSent: The request certainly did not reach the server.
+            NotSent: The request certainly did not reach the server; `TooLate` where it was not to be sent any more.
             InDoubt: It may have, and no readable answer came; the connection is closed.
         """
         with late_imports:
@@ -265,7 +265,7 @@ class HttpEndpoint:
                 content=request.body or None,
                 extensions={"timeout": _timeout(left), ENDPOINT: True},
             )
-            with within(left), _sent(client, built) as response:
+            with within(left, lambda: self._in_time(request)), _sent(client, built) as response:
                 return self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             raise NotSent(_why(error)) from error
@@ -275,6 +275,11 @@ class HttpEndpoint:
             raise InDoubt(_why(error)) from error
         except RuntimeError as error:  # httpx2's word for a client that was closed
             raise NotSent(_why(error)) from error
+
+    def _in_time(self, request: Request) -> None:
+        if request.send_by is not None and self._clock.monotonic() > request.send_by:
+            msg = "the moment to send it had passed before the connection was there"
+            raise TooLate(msg)
 
     def _read(self, response: httpx2.Response, deadline: float) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}

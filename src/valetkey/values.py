@@ -85,12 +85,21 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request to an authorization server, ready to send.  Its body and headers may hold secrets: no repr."""
+    """One HTTP request to an authorization server, ready to send.  Its body and headers may hold secrets: no repr.
+
+    Attributes:
+        method: ``POST``, mostly.
+        url: Where to.
+        headers: Beside those that every request has.
+        body: All of it.
+        send_by: The moment, on the clock's `monotonic`, after which it must not leave any more; None: any time.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False)
     body: bytes = field(default=b"", repr=False)
+    send_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 from valetkey.engine.disconnect import disconnect
 from valetkey.engine.lifecycle import Want, obtain
-from valetkey.engine.renewal import heal
+from valetkey.engine.renewal import MOST_CLAIMS, heal
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE
 from valetkey.engine.world import grant_label, open_grant
 from valetkey.errors import (
@@ -149,6 +149,22 @@ def test_a_claim_that_grew_old_before_the_send_is_given_back_and_taken_anew(expi
     get(expired)
 
     assert (len(holders), refreshes(expired)) == (2, 1)
+
+
+@pytest.mark.parametrize("standstills", [1, 2, 100])
+def test_who_stood_still_on_the_way_to_the_send_does_not_send_but_claims_anew(expired: Any, standstills: int) -> None:
+    left = iter([DEADLINE + 1] * standstills)
+    expired.wire.before = lambda _: expired.clock.advance(next(left, 0))
+
+    if standstills < MOST_CLAIMS:
+        get(expired)
+    else:  # it is not for ever at it
+        with pytest.raises(RefreshBusy):
+            get(expired)
+
+    assert refreshes(expired) == (1 if standstills < MOST_CLAIMS else 0)
+    assert len(expired.wire.sent) == min(standstills + 1, MOST_CLAIMS)
+    assert (expired.record().doubt, expired.record().claim) == (0, None)
 
 
 def test_the_claim_is_renewed_while_the_answer_is_awaited(expired: Any) -> None:

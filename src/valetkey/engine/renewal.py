@@ -12,7 +12,7 @@ from typing import Final
 from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
-from valetkey.engine.spending import Claimed, TooLate, Work, spend
+from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command, retry_hint
@@ -31,6 +31,7 @@ from valetkey.errors import (
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.model.ports import TooLate
 from valetkey.protocol.bodies import LONGEST_WAIT
 
 MOST_CLAIMS: Final = 5

@@ -20,7 +20,7 @@ from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
-from valetkey.model.ports import InDoubt, NotSent
+from valetkey.model.ports import InDoubt, NotSent, TooLate
 from valetkey.protocol.token_request import client_credentials_request, refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
@@ -38,10 +38,6 @@ class Claimed:
     holder: str
     since: float
     life: float = CLAIM_LIFE
-
-
-class TooLate(Exception):
-    """A claim has become too old to send under it (R4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +74,12 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
-    if world.clock.monotonic() > claimed.since + min(DEADLINE, claimed.life / 2) - SEND_MARGIN:
+    send_by = claimed.since + min(DEADLINE, claimed.life / 2)
+    if world.clock.monotonic() > send_by - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
-        raise TooLate
-    answer = _send(world, credential, claimed, request, retry=work.retry)
+        msg = "the claim had become too old to send under it"
+        raise TooLate(msg)
+    answer = _send(world, credential, claimed, replace(request, send_by=send_by), retry=work.retry)
     if answer is None:
         return None
     if isinstance(answer, Refusal):
@@ -112,7 +110,11 @@ def _to_spend(grant: Grant | None) -> Grant | None:
 def _send(
     world: World, credential: OAuth2Credential, claimed: Claimed, request: Request, *, retry: bool
 ) -> TokenSet | Refusal | None:
-    """Send it, renewing the claim while the answer is awaited; None where the same token may be tried once more."""
+    """Send it, renewing the claim while the answer is awaited; None where the record is to be looked at again.
+
+    Raises:
+        TooLate: The claim had become too old before the request left; it was given back.
+    """
     record, holder = claimed.record, claimed.holder
 
     def renew() -> object:
@@ -121,6 +123,9 @@ def _send(
     try:
         with world.pulse(claimed.life / 3, renew):
             response = world.endpoint.send(request, deadline=world.clock.monotonic() + LISTEN)
+    except TooLate:
+        release(world, record, holder)
+        raise
     except NotSent as error:
         raise unsent(world, credential, record, holder, str(error)) from error
     except InDoubt as error:

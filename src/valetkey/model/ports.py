@@ -325,6 +325,10 @@ class NotSent(Exception):
     """The request certainly did not reach the server: DNS, connect, TLS, no free connection."""
 
 
+class TooLate(NotSent):
+    """The request was not sent, for its `send_by` had passed: connecting took too long, or the process stood still."""
+
+
 class InDoubt(Exception):
     """The request may have reached the server; its connection is closed and no readable answer came."""
 
