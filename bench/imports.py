@@ -29,6 +29,7 @@ IMPORTS = {
     "requests-oauthlib": "import requests_oauthlib",
     "requests-oauth2client": "import requests_oauth2client",
     "httpx-auth": "import httpx_auth",
+    "aiohttp-oauth2-client": "import aiohttp_oauth2_client.middleware",
 }
 PROGRAM = """import sys, time
 began = time.process_time()

@@ -74,6 +74,7 @@ def _threads(bench: Bench, count: int, turns: int) -> Figures:
 
 
 async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
+    import aiohttp
     import httpx
     import httpx2
 
@@ -82,8 +83,10 @@ async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
         "httpx2 async": httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)),
         "httpx async": httpx.AsyncClient(limits=httpx.Limits(max_connections=PARALLEL)),
     }
+    session = aiohttp.ClientSession()
     peers = _peers(bench, "async")
     ways: dict[str, Callable[[], Any]] = {name: _getter(held.get, plain) for name, held in bare.items()}
+    ways["aiohttp"] = lambda: _read(session, plain)
     ways |= {name: _getter(peer.get, f"{bench.origin.base}/api") for name, peer in peers.items()}
     figures: Figures = {name: [] for name in ways}
     for way in ways.values():
@@ -91,11 +94,17 @@ async def _tasks(bench: Bench, count: int, turns: int) -> Figures:
     for order in in_turns(list(ways), turns):
         for name in order:
             figures[name].append(await by_tasks(ways[name], count))
+    await session.close()
     for held in bare.values():
         await held.aclose()
     for peer in peers.values():
         await peer.close()
     return figures
+
+
+async def _read(session: Any, url: str) -> None:
+    async with session.get(url) as answer:
+        await answer.read()
 
 
 def _peers(bench: Bench, colour: str) -> dict[str, Peer]:
@@ -140,6 +149,7 @@ ON = {
     "MCP SDK (async)": "httpx2 async",
     "httpx-auth": "httpx",
     "httpx-auth async": "httpx async",
+    "aiohttp-oauth2-client": "aiohttp",
 }
 """Client -> the bare HTTP client that it stands on; those that are not here stand on requests."""
 BARE = {*ON.values(), "requests"}
