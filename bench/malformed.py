@@ -33,7 +33,7 @@ ODD = {
     "form": "form-encoded, as GitHub does",
 }
 """Answers that bring a token, and spend the refresh token."""
-QUICK = {"503", "HTML", "no token"}
+QUICK = {"503", "no token"}
 """Those of the first table that a quick run asks for: it waits for each client that is stuck."""
 AGAIN = 5.0
 """Seconds in which a client must have found back, once the server is well: some wait before they ask again."""
