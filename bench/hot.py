@@ -67,7 +67,7 @@ async def _acheck(base: str, token: Mapping[str, Any], calls: int, count: int) -
 
 def request(bench: Bench) -> None:
     """Send requests over a transport that answers from memory."""
-    calls, count = (20, 60) if bench.quick else (25, 240)
+    calls, count = (20, 32) if bench.quick else (25, 240)
     bench.report.title(
         "Authorized request",
         f"Over a transport in memory: CPU per request, median of {count} rounds of {calls}, and the median of the "

@@ -23,7 +23,7 @@ Figures = dict[str, list[tuple[float, float]]]
 
 def load(bench: Bench) -> None:
     """Measure every client in turns with its bare HTTP client."""
-    count, turns = (500, 2) if bench.quick else (1000, 5)
+    count, turns = (300, 2) if bench.quick else (1000, 5)
     bench.report.title(
         f"{AT_ONCE} requests in parallel against a local server",
         f"Requests per second of CPU of the client process, median of {turns} rounds of {count} (on aiohttp, which is "

@@ -33,8 +33,8 @@ ODD = {
     "form": "form-encoded, as GitHub does",
 }
 """Answers that bring a token, and spend the refresh token."""
-QUICK = {"503", "no token"}
-"""Those of the first table that a quick run asks for: it waits for each client that is stuck."""
+QUICK = {"503", "HTML"}
+"""Those of the first table that a quick run asks for: no client gets stuck in them, which takes a while to see."""
 AGAIN = 5.0
 """Seconds in which a client must have found back, once the server is well: some wait before they ask again."""
 
