@@ -24,7 +24,7 @@ BY_HAND = "aiohttp, token by hand"
 
 def adapters(bench: Bench) -> None:
     """Measure every adapter in turns with its bare HTTP client."""
-    count, turns = (500, 2) if bench.quick else (1000, 5)
+    count, turns = (300, 2) if bench.quick else (1000, 5)
     bench.report.title(
         f"Adapters: {AT_ONCE} requests in parallel against a local server",
         f"Requests per second of CPU of the client process, median of {turns} rounds of {count}, for aiohttp of "

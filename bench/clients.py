@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from on_aiohttp import AiohttpOAuth2Client
 from on_httpx import AuthlibAsync, AuthlibSync, HttpxAuth, HttpxAuthAsync, McpSdk
 from on_requests import GoogleAuth, Msal, RequestsOAuth2Client, RequestsOAuthlib
 from ours import ValetkeyAsync, ValetkeySync
@@ -22,4 +23,5 @@ CLIENTS: Final[Mapping[str, type[Peer]]] = {
     "requests-oauth2client": RequestsOAuth2Client,
     "httpx-auth": HttpxAuth,
     "httpx-auth async": HttpxAuthAsync,
+    "aiohttp-oauth2-client": AiohttpOAuth2Client,
 }

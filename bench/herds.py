@@ -68,10 +68,10 @@ def herd(bench: Bench) -> None:
         token = bench.origin.fresh(token_ms=100)
         peer = kind().make(bench.origin.base, token, expired=True)
         said, held = together(peer, f"{bench.origin.base}/api", CALLERS)
-        rows[name] = _figures(bench, said, alive=bench.origin.alive(held))
-    _tell(bench, rows)
-    _judge(bench, f"{CALLERS} threads on one expired, rotating grant", rows["valetkey"])
-    _judge(bench, f"{CALLERS} tasks on one expired, rotating grant", rows["valetkey async"])
+        rows[name] = figures(bench, said, alive=bench.origin.alive(held))
+    tell(bench, rows)
+    judge(bench, f"{CALLERS} threads on one expired, rotating grant", rows["valetkey"])
+    judge(bench, f"{CALLERS} tasks on one expired, rotating grant", rows["valetkey async"])
 
 
 def processes(bench: Bench) -> None:
@@ -89,10 +89,10 @@ def processes(bench: Bench) -> None:
             store = Path(folder, "store")
             _fill(kind(), bench.origin.base, store, token)
             said = _run_workers(name, bench.origin.base, store, each)
-        rows[name] = _figures(bench, said, alive=bench.origin.stats()["live"] == 1)
-    _tell(bench, rows)
+        rows[name] = figures(bench, said, alive=bench.origin.stats()["live"] == 1)
+    tell(bench, rows)
     for name in ("valetkey", "valetkey async"):
-        _judge(bench, f"{PROCESSES} processes x {each}, {name}", rows[name])
+        judge(bench, f"{PROCESSES} processes x {each}, {name}", rows[name])
 
 
 def _fill(peer: Peer, base: str, store: Path, token: Mapping[str, Any]) -> None:
@@ -154,17 +154,19 @@ async def _cancel(bench: Bench, peer: Peer) -> tuple[tuple[str, str], str | None
     return (first, second), held
 
 
-def _figures(bench: Bench, said: Sequence[str], *, alive: bool) -> tuple[int, int, bool]:
+def figures(bench: Bench, said: Sequence[str], *, alive: bool) -> tuple[int, int, bool]:
     """Return how many refreshes were sent, how many calls failed, and whether the grant lives."""
     return bench.origin.stats()["token"], len(said) - said.count("200"), alive
 
 
-def _tell(bench: Bench, rows: Mapping[str, tuple[int, int, bool]]) -> None:
+def tell(bench: Bench, rows: Mapping[str, tuple[int, int, bool]]) -> None:
+    """Print the table of a herd."""
     shown = [(name, str(sent), str(failed), "yes" if alive else "NO") for name, (sent, failed, alive) in rows.items()]
     bench.report.table(HEADS, shown)
 
 
-def _judge(bench: Bench, what: str, row: tuple[int, int, bool]) -> None:
+def judge(bench: Bench, what: str, row: tuple[int, int, bool]) -> None:
+    """Hold a herd to one refresh that all share."""
     sent, failed, _ = row
     shown = f"{sent} refresh, {failed} failed"
     bench.report.target(what, "1 refresh, 0 failed", shown, met=row == (1, 0, True))

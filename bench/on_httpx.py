@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Self
 
-from peer import APP, PARALLEL, Peer, lasting
+from peer import APP, PARALLEL, Peer, PersonNeeded, lasting
 
 
 class AuthlibAsync(Peer):
@@ -29,6 +29,9 @@ class AuthlibAsync(Peer):
 
     def refresh_token(self) -> str | None:
         return str(self.client.token["refresh_token"])
+
+    def objects(self) -> list[Any]:
+        return [self.client, self.client.token]
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -56,6 +59,9 @@ class AuthlibSync(Peer):
 
     def refresh_token(self) -> str | None:
         return str(self.client.token["refresh_token"])
+
+    def objects(self) -> list[Any]:
+        return [self.client, self.client.token]
 
     def close(self) -> None:
         self.client.close()
@@ -94,8 +100,7 @@ class McpSdk(Peer):
                 self.info = info
 
         async def nobody(*_: object) -> Any:
-            msg = "a person is needed"
-            raise RuntimeError(msg)
+            raise PersonNeeded
 
         self.storage = Storage()
         provider = OAuthClientProvider(base, OAuthClientMetadata(redirect_uris=callback), self.storage, nobody, nobody)
@@ -112,6 +117,9 @@ class McpSdk(Peer):
 
     def refresh_token(self) -> str | None:
         return self.storage.tokens.refresh_token
+
+    def objects(self) -> list[Any]:
+        return [self.client, self.client.auth, self.client.auth.context, self.storage.tokens, self.storage.info]
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -140,8 +148,7 @@ class HttpxAuth(Peer):
         return self
 
     def _login(self) -> Any:
-        msg = "a person is needed"
-        raise RuntimeError(msg)
+        raise PersonNeeded
 
     def _client(self, httpx: Any) -> Any:
         return httpx.Client(auth=self.auth, follow_redirects=True, limits=httpx.Limits(max_connections=PARALLEL))
@@ -152,6 +159,9 @@ class HttpxAuth(Peer):
     def refresh_token(self) -> str | None:
         held = self.cache.tokens.get(self.auth.state)
         return held[2] if held else None
+
+    def objects(self) -> list[Any]:
+        return [self.client, self.auth, self.cache]
 
     def close(self) -> Any:
         self.client.close()

@@ -6,9 +6,11 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Self
 
-from peer import APP, PARALLEL, Peer, lasting
+from peer import APP, PARALLEL, Peer, PersonNeeded, lasting
 
 
 def pooled(session: Any) -> Any:
@@ -49,6 +51,9 @@ class RequestsOAuthlib(OnRequests):
     def refresh_token(self) -> str | None:
         return str(self.session.token["refresh_token"])
 
+    def objects(self) -> list[Any]:
+        return [self.session, self.session.token]
+
 
 class GoogleAuth(OnRequests):
     def make(self, base: str, token: Mapping[str, Any] | None, *, expired: bool = False) -> Self:
@@ -72,6 +77,9 @@ class GoogleAuth(OnRequests):
     def refresh_token(self) -> str | None:
         return str(self.credentials.refresh_token)
 
+    def objects(self) -> list[Any]:
+        return [self.session, self.credentials]
+
 
 class RequestsOAuth2Client(OnRequests):
     def make(self, base: str, token: Mapping[str, Any] | None, *, expired: bool = False) -> Self:
@@ -89,6 +97,13 @@ class RequestsOAuth2Client(OnRequests):
 
     def refresh_token(self) -> str | None:
         return self.auth.token.refresh_token if self.auth.token else None
+
+    def objects(self) -> list[Any]:
+        return [self.auth, self.auth.token, self.auth.client]
+
+
+class MsalError(Exception):
+    """MSAL raises nothing when a refresh fails: it returns what the server said."""
 
 
 class Msal(OnRequests):
@@ -131,9 +146,10 @@ class Msal(OnRequests):
     def token(self) -> str:
         accounts = self.app.get_accounts()
         found = self.app.acquire_token_silent_with_error(["s"], account=accounts[0] if accounts else None)
-        if not found or "access_token" not in found:
-            msg = "MSAL has no token: a person is needed"
-            raise RuntimeError(msg)
+        if not found:
+            raise PersonNeeded
+        if "access_token" not in found:
+            raise MsalError(found.get("error"))
         return str(found["access_token"])
 
     def get(self, url: str) -> int:
@@ -145,14 +161,17 @@ class Msal(OnRequests):
         found = list(self.app.token_cache.search(msal.TokenCache.CredentialType.REFRESH_TOKEN))
         return str(found[-1]["secret"]) if found else None
 
+    def objects(self) -> list[Any]:
+        return [self.app, self.app.token_cache]
+
 
 _AUTHORITY = "https://login.microsoftonline.com/common"
 _CLIENT_INFO = base64.urlsafe_b64encode(json.dumps({"uid": "u", "utid": "t"}).encode()).decode().rstrip("=")
 
 
 class _MsalAnswer:
-    def __init__(self, status: int, text: str) -> None:
-        self.status_code, self.text, self.headers = status, text, dict[str, str]()
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.status_code, self.text, self.headers = status, text, headers
 
     def raise_for_status(self) -> None:
         if self.status_code >= 400:
@@ -169,10 +188,12 @@ class _MsalHttp:
 
     def post(self, _url: str, data: Any = None, headers: Any = None, **_: Any) -> _MsalAnswer:
         answer = self._session.post(f"{self._base}/token", data=data, headers=headers)
-        body = answer.json()
-        if "access_token" in body:
-            body |= {"client_info": _CLIENT_INFO, "scope": "s"}
-        return _MsalAnswer(answer.status_code, json.dumps(body))
+        text = answer.text
+        with suppress(ValueError):  # an answer that is no JSON is for MSAL to judge
+            body = answer.json()
+            if "access_token" in body:
+                text = json.dumps(body | {"client_info": _CLIENT_INFO, "scope": "s"})
+        return _MsalAnswer(answer.status_code, text, answer.headers)
 
     def close(self) -> None:
         """Leave the session to the adapter."""

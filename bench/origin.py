@@ -35,10 +35,10 @@ class Origin:
         with urllib.request.urlopen(request) as response:  # noqa: S310
             return json.load(response)
 
-    def fresh(self, **delays: int) -> dict[str, Any]:
+    def fresh(self, **wish: Any) -> dict[str, Any]:
         """Forget everything, and return the token of a new grant."""
         self.control("reset")
-        self.control("set", **delays)
+        self.control("set", **wish)
         return self.tokens(1)[0]
 
     def tokens(self, count: int) -> list[dict[str, Any]]:

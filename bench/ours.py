@@ -16,6 +16,8 @@ from valetkey import AsyncValet, Valet, Wiring
 from valetkey.secret_services.memory import MemorySecrets
 
 NAME = "bench"
+AGE = 600
+"""Seconds since a valid token was obtained: the 401 for one that is younger than a minute would be handed back."""
 
 
 def settings(base: str, folder: Path) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def settings(base: str, folder: Path) -> dict[str, Any]:
 def row(token: Mapping[str, Any], *, expired: bool, owner: str | None = None) -> dict[str, Any]:
     """Return a token as a row for `Valet.import_grants`."""
     now = time.time()
-    began = now - 3610 if expired else now
+    began = now - (3610 if expired else AGE)
     held = {**token, "obtained_at": began, "expires_at": began + 3600}
     return {"credential": NAME, "owner": owner, "token": held}
 
@@ -69,6 +71,11 @@ class _Valetkey(Peer):
         with Valet(**self._settings) as valet:
             (found,) = valet.export(credential=NAME, include_tokens=True)
         return str(found["token"]["refresh_token"])
+
+    def objects(self) -> list[Any]:
+        with Valet(**self._settings) as valet:
+            token = valet.client(NAME).get_access_token()
+        return [self.valet, self.client, self.client.auth, token, self._settings["secrets"]]
 
     def clear(self) -> None:
         if self._folder is not None:

@@ -22,6 +22,10 @@ def lasting(token: Mapping[str, Any], *, expired: bool) -> dict[str, Any]:
     return {**token, "expires_at": int(time.time()) + (-10 if expired else 3600)}
 
 
+class PersonNeeded(RuntimeError):
+    """The client gave up on its grant and wants somebody to sign in again: nobody is here."""
+
+
 class Peer:
     """One client, holding one grant.
 
@@ -39,12 +43,19 @@ class Peer:
         """Make the client; `token` None: it is in its own store."""
         raise NotImplementedError
 
+    def open(self) -> None:
+        """Make what wants a running event loop, where `make` leaves that to the first call."""
+
     def get(self, url: str) -> Any:
         """Call the API, and return the status (or an awaitable of it)."""
         raise NotImplementedError
 
     def refresh_token(self) -> str | None:
         """Return the refresh token that the client holds now."""
+        raise NotImplementedError
+
+    def objects(self) -> list[Any]:
+        """Return what a program holds and may print: the client, its token, its settings."""
         raise NotImplementedError
 
     def close(self) -> Any:

@@ -141,7 +141,7 @@ def _amine(base: str, tokens: Tokens) -> float:
 
 def refreshed_and_used(bench: Bench) -> None:
     """One client per connection, as each client's documentation has it; each is refreshed and calls the API once."""
-    count = 100 if bench.quick else 300
+    count = 50 if bench.quick else 300
     bench.report.title(
         f"{count} connections, each refreshed and used once, {AT_ONCE} at a time",
         "CPU of the client process per connection, one round.  valetkey and the floor share one HTTP client; of the "

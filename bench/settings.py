@@ -18,7 +18,7 @@ class Bench:
     Attributes:
         origin: The local server.
         report: Where results go.
-        quick: Whether a rough answer within a minute is wanted.
+        quick: Whether a rough answer within two minutes is wanted.
     """
 
     origin: Origin

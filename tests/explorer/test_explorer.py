@@ -165,8 +165,8 @@ def replay_whatever_the_row_holds(patch: Patch) -> None:
     """Bring back what the journal holds, newer or not."""
     fits = replay._fits
 
-    def fit(row: Record, entry: Any, grant: Any) -> bool:
-        return fits(row, replace(entry, incarnation=row.incarnation, spent=row.refresh_fp), grant)
+    def fit(row: Record, entry: Any) -> bool:
+        return fits(row, replace(entry, incarnation=row.incarnation, spent=row.refresh_fp))
 
     patch.setattr(replay, "_fits", fit)
 

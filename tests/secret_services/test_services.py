@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -21,6 +22,12 @@ def test_the_process_environment_is_read_each_time(monkeypatch: pytest.MonkeyPat
     assert service.get("acme/app-1.2") == "x"
     monkeypatch.setenv("ACME_APP_1_2", "")
     assert service.get("acme/app-1.2") is None
+
+
+def test_secrets_in_memory_are_not_pickled() -> None:
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(MemorySecrets({"app": "planted"}))
+    assert "planted" not in str(caught.value)
 
 
 def test_keyring_entries_stand_under_their_service(os_keyring: Any) -> None:

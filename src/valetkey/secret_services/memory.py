@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 
 class MemorySecrets:
-    """Keeps secrets in this process only.  Their values do not show in its repr.
+    """Keeps secrets in this process only.  Their values do not show in its repr, and it cannot be pickled.
 
     >>> secrets = MemorySecrets({"github-app": '{"client_id": "abc"}'})
     >>> secrets.get("github-app")
@@ -27,3 +28,7 @@ class MemorySecrets:
     def delete(self, secret_id: str) -> None:
         """Remove the value; no error when there was none."""
         self._values.pop(secret_id, None)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        msg = "MemorySecrets are not pickled or copied: their values would stand there in clear"
+        raise TypeError(msg)
