@@ -7,7 +7,6 @@ import os
 import secrets
 import select
 import threading
-import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
@@ -22,10 +21,9 @@ from valetkey.model.connections import ConnectionKey
 from valetkey.stores import _forks
 from valetkey.stores._postgres_pool import Connection, Pool, leave_to_parent
 from valetkey.stores._postgres_server import Server
+from valetkey.stores._watchers import Tell, weakly
 
 _log = get_logger("stores.postgres")
-
-Tell = Callable[[ConnectionKey | None], None]
 
 NOTIFY: Final = b"SELECT pg_notify(%s, %s)"
 PAYLOAD_LIMIT: Final = 7999
@@ -90,7 +88,7 @@ class News:
     def watch(self, tell: Tell, *, lazily: bool = False) -> None:
         """Call `tell` from now on.  `lazily`: it is told if there are news, and is no reason to listen."""
         with self._lock:
-            self._watchers.append(_weakly(tell))
+            self._watchers.append(weakly(tell))
             self._wanted = self._wanted or not lazily
 
     def listens(self) -> bool:
@@ -296,10 +294,3 @@ def key_of(payload: str) -> ConnectionKey | None:
         return None
     texts = all(isinstance(part, str) for part in (env, credential, account, owner or ""))
     return ConnectionKey(env, credential, owner, account) if texts else None
-
-
-def _weakly(tell: Tell) -> Callable[[], Tell | None]:
-    """Return what gives `tell` back while the object lives whose method it is."""
-    if hasattr(tell, "__self__") and hasattr(tell, "__func__"):
-        return weakref.WeakMethod(tell)
-    return lambda: tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,10 +138,28 @@ def test_who_raises_when_it_is_told_does_not_end_the_listening(watched: tuple[Re
 
     with pytest.raises(RuntimeError):
         broken(None)
-    store._ear._tells.insert(0, broken)
+    store._ear._watchers.insert(0, lambda: broken)
     for moment in (1.0, 2.0):
         store.note("con_1", incarnation=1, changes={"last_used_at": moment})
         heard(told, ADA)
+
+
+def test_who_watched_can_go_while_the_store_stays(watched: tuple[RedisStore, Told]) -> None:
+    class Watcher:
+        def hear(self, key: ConnectionKey | None) -> None:
+            """Hear."""
+
+    store, told = watched
+    known = len(store._ear._watchers)
+    watcher = Watcher()
+    gone = weakref.ref(watcher)
+    store.watch(watcher.hear)
+    del watcher
+    gc.collect()
+    assert gone() is None
+    store.note("con_1", incarnation=1, changes={"last_used_at": 5.0})
+    heard(told, ADA)
+    assert len(store._ear._watchers) == known
 
 
 def test_a_message_that_nobody_can_read_stands_for_all_connections(
