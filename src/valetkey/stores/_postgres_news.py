@@ -80,16 +80,21 @@ class News:
         self._pool = pool
         self._lock = threading.Lock()
         self._watchers: list[Callable[[], Tell | None]] = []
+        self._joined = 0
         self._thread: _Thread | None = None
         self._wanted = False
         self._heard_at = float("-inf")
         _forks.register(self)
 
     def watch(self, tell: Tell, *, lazily: bool = False) -> None:
-        """Call `tell` from now on.  `lazily`: it is told if there are news, and is no reason to listen."""
+        """Call `tell` from now on, at once where we listen already.  `lazily`: it is no reason to listen."""
         with self._lock:
             self._watchers.append(weakly(tell))
+            self._joined += 1
             self._wanted = self._wanted or not lazily
+            late = self._heard_at > float("-inf")
+        if late:
+            tell(None)
 
     def listens(self) -> bool:
         """Whether nothing is missed at present."""
@@ -166,6 +171,16 @@ class News:
         """Note a sign of life."""
         self._heard_at = _clock.monotonic()
 
+    def begun(self) -> None:
+        """Tell all that something may have been missed; from then on it counts as listening."""
+        told = -1
+        while told != self._joined:  # one who joins meanwhile is told too, before it counts
+            told = self._joined
+            self.tell(None)
+            with self._lock:
+                if told == self._joined:
+                    self.heard()
+
     def unheard(self) -> None:
         """Note that nothing is heard any more."""
         self._heard_at = float("-inf")
@@ -239,8 +254,7 @@ class _Thread(threading.Thread):
     def _linked(self) -> Generator[Connection]:
         self._link = link = self._news.open()
         try:
-            self._news.tell(None)
-            self._news.heard()
+            self._news.begun()
             self._told = False
             yield link
         finally:

@@ -87,6 +87,35 @@ def test_one_thread_and_one_connection_listen_for_all_who_watch(listener: Listen
     assert [more.get(timeout=PATIENCE) for _ in range(2)] == [None, record.key]
 
 
+def test_who_comes_later_is_told_at_once_that_news_may_have_been_missed(listener: Listener) -> None:
+    listener.begin()
+    late: Told = queue.SimpleQueue()
+    listener.store.watch(late.put)
+    assert late.get_nowait() is None
+    assert listener.store.listens()
+
+
+def test_who_comes_while_the_others_are_told_is_told_before_it_counts_as_listening(listener: Listener) -> None:
+    late: Told = queue.SimpleQueue()
+    listened: list[bool] = []
+
+    def hear(key: ConnectionKey | None) -> None:
+        listened.append(listener.store.listens())
+        late.put(key)
+
+    more = iter([hear])
+
+    def bring_another(_: ConnectionKey | None) -> None:
+        for one in more:
+            listener.store.watch(one)
+
+    listener.store.watch(bring_another)
+    listener.store.now()
+    assert late.get(timeout=PATIENCE) is None
+    assert listened[0] is False
+    wait_until(listener.store.listens)
+
+
 def test_a_rename_is_told_for_both_keys(listener: Listener, store: PostgresStore) -> None:
     record = connected(store)
     listener.begin()
