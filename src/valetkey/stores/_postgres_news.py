@@ -8,7 +8,7 @@ import secrets
 import select
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import psycopg
@@ -52,8 +52,8 @@ class _Deaf(Exception):
 class _Wake:
     """Wakes one thread from `select`.  It is closed when nobody knows it any more, so no descriptor is used after."""
 
-    def __init__(self) -> None:
-        self._reading, self._writing = os.pipe()
+    def __init__(self, ends: tuple[int, int]) -> None:
+        self._reading, self._writing = ends
 
     def fileno(self) -> int:
         """Return what becomes readable."""
@@ -101,12 +101,15 @@ class News:
         return _clock.monotonic() - self._heard_at < SILENCE
 
     def attend(self) -> None:
-        """Begin to listen, if anybody watches and nobody listens yet."""
+        """Begin to listen, if anybody watches and nobody listens yet; where that cannot be, at the next call."""
         if self._wanted and self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._thread = _Thread(self)
-                    self._thread.start()
+                    # Too many threads or descriptors, or the end of the interpreter: what called has succeeded.
+                    with suppress(RuntimeError, OSError):
+                        thread = _Thread(self)
+                        thread.start()
+                        self._thread = thread
 
     def close(self) -> None:
         """End the thread.  It begins anew when the store is used again."""
@@ -221,14 +224,15 @@ class _Thread(threading.Thread):
     def __init__(self, news: News) -> None:
         super().__init__(name="valetkey-postgres-news", daemon=True)
         self._news = news
-        self._wake = _Wake()
+        self._wake = _Wake(os.pipe())
         self._link: Connection | None = None
         self._told = False
 
     def end(self) -> None:
-        """Have it end, and wait for that."""
+        """Have it end, and wait for that; not where the program ends: a server that is away would hold it up."""
         self._wake.ring()
-        if threading.current_thread() is not self:
+        goes_on = threading.main_thread().is_alive()  # no more when what is left to do at the exit is done
+        if goes_on and threading.current_thread() is not self:
             self.join(_LEAVE)
 
     def abandon(self) -> None:
