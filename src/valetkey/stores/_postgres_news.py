@@ -7,9 +7,8 @@ import os
 import secrets
 import select
 import threading
-import weakref
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import psycopg
@@ -22,10 +21,9 @@ from valetkey.model.connections import ConnectionKey
 from valetkey.stores import _forks
 from valetkey.stores._postgres_pool import Connection, Pool, leave_to_parent
 from valetkey.stores._postgres_server import Server
+from valetkey.stores._watchers import Tell, weakly
 
 _log = get_logger("stores.postgres")
-
-Tell = Callable[[ConnectionKey | None], None]
 
 NOTIFY: Final = b"SELECT pg_notify(%s, %s)"
 PAYLOAD_LIMIT: Final = 7999
@@ -54,8 +52,8 @@ class _Deaf(Exception):
 class _Wake:
     """Wakes one thread from `select`.  It is closed when nobody knows it any more, so no descriptor is used after."""
 
-    def __init__(self) -> None:
-        self._reading, self._writing = os.pipe()
+    def __init__(self, ends: tuple[int, int]) -> None:
+        self._reading, self._writing = ends
 
     def fileno(self) -> int:
         """Return what becomes readable."""
@@ -82,28 +80,36 @@ class News:
         self._pool = pool
         self._lock = threading.Lock()
         self._watchers: list[Callable[[], Tell | None]] = []
+        self._joined = 0
         self._thread: _Thread | None = None
         self._wanted = False
         self._heard_at = float("-inf")
         _forks.register(self)
 
     def watch(self, tell: Tell, *, lazily: bool = False) -> None:
-        """Call `tell` from now on.  `lazily`: it is told if there are news, and is no reason to listen."""
+        """Call `tell` from now on, at once where we listen already.  `lazily`: it is no reason to listen."""
         with self._lock:
-            self._watchers.append(_weakly(tell))
+            self._watchers.append(weakly(tell))
+            self._joined += 1
             self._wanted = self._wanted or not lazily
+            late = self._heard_at > float("-inf")
+        if late:
+            tell(None)
 
     def listens(self) -> bool:
         """Whether nothing is missed at present."""
         return _clock.monotonic() - self._heard_at < SILENCE
 
     def attend(self) -> None:
-        """Begin to listen, if anybody watches and nobody listens yet."""
+        """Begin to listen, if anybody watches and nobody listens yet; where that cannot be, at the next call."""
         if self._wanted and self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._thread = _Thread(self)
-                    self._thread.start()
+                    # Too many threads or descriptors, or the end of the interpreter: what called has succeeded.
+                    with suppress(RuntimeError, OSError):
+                        thread = _Thread(self)
+                        thread.start()
+                        self._thread = thread
 
     def close(self) -> None:
         """End the thread.  It begins anew when the store is used again."""
@@ -168,6 +174,16 @@ class News:
         """Note a sign of life."""
         self._heard_at = _clock.monotonic()
 
+    def begun(self) -> None:
+        """Tell all that something may have been missed; from then on it counts as listening."""
+        told = -1
+        while told != self._joined:  # one who joins meanwhile is told too, before it counts
+            told = self._joined
+            self.tell(None)
+            with self._lock:
+                if told == self._joined:
+                    self.heard()
+
     def unheard(self) -> None:
         """Note that nothing is heard any more."""
         self._heard_at = float("-inf")
@@ -208,14 +224,15 @@ class _Thread(threading.Thread):
     def __init__(self, news: News) -> None:
         super().__init__(name="valetkey-postgres-news", daemon=True)
         self._news = news
-        self._wake = _Wake()
+        self._wake = _Wake(os.pipe())
         self._link: Connection | None = None
         self._told = False
 
     def end(self) -> None:
-        """Have it end, and wait for that."""
+        """Have it end, and wait for that; not where the program ends: a server that is away would hold it up."""
         self._wake.ring()
-        if threading.current_thread() is not self:
+        goes_on = threading.main_thread().is_alive()  # no more when what is left to do at the exit is done
+        if goes_on and threading.current_thread() is not self:
             self.join(_LEAVE)
 
     def abandon(self) -> None:
@@ -241,8 +258,7 @@ class _Thread(threading.Thread):
     def _linked(self) -> Generator[Connection]:
         self._link = link = self._news.open()
         try:
-            self._news.tell(None)
-            self._news.heard()
+            self._news.begun()
             self._told = False
             yield link
         finally:
@@ -296,10 +312,3 @@ def key_of(payload: str) -> ConnectionKey | None:
         return None
     texts = all(isinstance(part, str) for part in (env, credential, account, owner or ""))
     return ConnectionKey(env, credential, owner, account) if texts else None
-
-
-def _weakly(tell: Tell) -> Callable[[], Tell | None]:
-    """Return what gives `tell` back while the object lives whose method it is."""
-    if hasattr(tell, "__self__") and hasattr(tell, "__func__"):
-        return weakref.WeakMethod(tell)
-    return lambda: tell

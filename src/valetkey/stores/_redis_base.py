@@ -88,7 +88,10 @@ class RedisBase:
         return self._read(step).answers[0]
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
-        """Call `tell`, from a thread of its own, with the key of each connection that changes; None: of all."""
+        """Call `tell`, from a thread of its own, with the key of each connection that changes; None: of all.
+
+        A method of an object is called as long as the object lives.
+        """
         self._ear.add(tell)
 
     def listens(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -96,7 +97,7 @@ class RedisDocuments(RedisBase):
             if error.code != "row_corrupt":
                 raise
         step = self._begun()
-        step.do("DEL", self._names.document(kind, env, document_id))
+        self._erase_unread(step, kind, env, document_id)
         self._commit(step)
         return True
 
@@ -164,22 +165,36 @@ class RedisDocuments(RedisBase):
             step.do("ZREM", self._names.expiry, member)
 
     def _tidy(self, now: float) -> None:
-        """Erase some documents that expired long ago."""
+        """Erase some documents that expired long ago; those that cannot be erased now are left for another time."""
         step = Step(self._names)
-        step.do("ZRANGEBYSCORE", self._names.expiry, "-inf", now - KEPT_EXPIRED, "LIMIT", 0, _TIDIED)
-        (members,) = self._read(step).answers
-        for member in members:
-            kind, env, document_id = document_of_member(member)
-            paper, _ = self._paper(kind, env, document_id)
-            step = self._begun()
-            if paper is None:
-                step.do("ZREM", self._names.expiry, member)
-            else:
-                self._replace_document(step, paper, None)
-            try:
-                self._commit(step, sync=False)
-            except Conflict:  # it was put anew
-                continue
+        step.do("ZRANGEBYSCORE", self._names.expiry, "-inf", now - KEPT_EXPIRED, "WITHSCORES", "LIMIT", 0, _TIDIED)
+        with suppress(StoreError):  # the write before it has succeeded: this is no trouble of whoever wrote
+            (found,) = self._read(step).answers
+            for member, score in zip(found[::2], found[1::2], strict=True):
+                with suppress(Conflict):  # it was put anew
+                    self._tidy_one(member, score)
+
+    def _tidy_one(self, member: bytes, score: bytes) -> None:
+        place = document_of_member(member)
+        step = self._begun()
+        step.check(score, "ZSCORE", self._names.expiry, member)
+        try:
+            paper, _ = self._paper(*place)
+        except StoreError as error:
+            if error.code not in {"row_corrupt", "store_corrupt"}:
+                raise
+            paper = None
+        if paper is None:  # gone, or damaged: nobody needs what it was
+            self._erase_unread(step, *place)
+        else:
+            self._replace_document(step, paper, None)
+        self._commit(step, sync=False)
+
+    def _erase_unread(self, step: Commit, kind: str, env: str, document_id: str) -> None:
+        """Let a step erase a document of which nothing can be read, and what names it as far as that is known."""
+        step.do("DEL", self._names.document(kind, env, document_id))
+        step.do("ZREM", self._names.documents(kind), ordered(env) + utf8(document_id))
+        step.do("ZREM", self._names.expiry, document_member(Document(kind=kind, env=env, id=document_id)))
 
     # -- data keys
 

@@ -25,10 +25,9 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey
 from valetkey.stores._bell import Bell
 from valetkey.stores._redis_link import Link
+from valetkey.stores._watchers import Tell, weakly
 
 _log = get_logger("stores.redis")
-
-Tell = Callable[[ConnectionKey | None], None]
 
 _CHECK: Final = 3.0
 """Seconds from one look at whether the subscription lives to the next."""
@@ -63,7 +62,7 @@ class Ear:
         self._channel = channel
         self._bell = bell
         self._whisper = weakref.WeakMethod(whisper) if isinstance(whisper, types.MethodType) else lambda: whisper
-        self._tells: list[Tell] = []
+        self._watchers: list[Callable[[], Tell | None]] = []
         self._awaited: dict[str, list[int]] = {}
         self.after_fork()
 
@@ -79,15 +78,15 @@ class Ear:
     # -- for the store
 
     def add(self, tell: Tell) -> None:
-        """Tell one more; the thread starts when the store is used."""
+        """Tell one more, a method as long as its object lives; the thread starts when the store is used."""
         with self._lock:
-            self._tells.append(tell)
+            self._watchers.append(weakly(tell))
             if self.listening:
                 tell(None)
 
     def ensure(self) -> None:
         """Have a thread listen, if anybody wants to be told."""
-        if self._thread is not None or not self._tells:
+        if self._thread is not None or not self._watchers:
             return
         with self._lock:
             if self._thread is None:
@@ -182,8 +181,15 @@ class Ear:
             return False
         return publish is not None
 
+    def _living(self) -> list[Tell]:
+        """Return who is to be told, and forget those who are gone."""
+        with self._lock:
+            known = [(watcher, watcher()) for watcher in self._watchers]
+            self._watchers = [watcher for watcher, tell in known if tell is not None]
+        return [tell for _, tell in known if tell is not None]
+
     def _told(self, key: ConnectionKey | None) -> None:
-        for tell in tuple(self._tells):
+        for tell in self._living():
             try:
                 tell(key)
             except Exception as error:  # noqa: BLE001 - it is the caller's own code

@@ -13,6 +13,7 @@ from valetkey.testing.store_contract import SharedStoreContract
 
 class TestPostgresStore(SharedStoreContract):
     tells = True
+    rounds = 15
 
     @pytest.fixture(autouse=True)
     def _place(self, postgres: Any, schema: str, server_time: Any) -> None:

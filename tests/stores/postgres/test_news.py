@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ from typing import Any
 import pytest
 
 from valetkey.model.connections import ConnectionKey, Record
-from valetkey.stores import _postgres_news, _postgres_pool
+from valetkey.stores import _postgres_news, _postgres_pool, _postgres_waiting
 from valetkey.stores._postgres_news import key_of, payload_of
 from valetkey.stores.postgres import PostgresStore
 from valetkey.testing._contract_base import PATIENCE, at, blank, connected, held, seen
@@ -87,6 +90,35 @@ def test_one_thread_and_one_connection_listen_for_all_who_watch(listener: Listen
     assert [more.get(timeout=PATIENCE) for _ in range(2)] == [None, record.key]
 
 
+def test_who_comes_later_is_told_at_once_that_news_may_have_been_missed(listener: Listener) -> None:
+    listener.begin()
+    late: Told = queue.SimpleQueue()
+    listener.store.watch(late.put)
+    assert late.get_nowait() is None
+    assert listener.store.listens()
+
+
+def test_who_comes_while_the_others_are_told_is_told_before_it_counts_as_listening(listener: Listener) -> None:
+    late: Told = queue.SimpleQueue()
+    listened: list[bool] = []
+
+    def hear(key: ConnectionKey | None) -> None:
+        listened.append(listener.store.listens())
+        late.put(key)
+
+    more = iter([hear])
+
+    def bring_another(_: ConnectionKey | None) -> None:
+        for one in more:
+            listener.store.watch(one)
+
+    listener.store.watch(bring_another)
+    listener.store.now()
+    assert late.get(timeout=PATIENCE) is None
+    assert listened[0] is False
+    wait_until(listener.store.listens)
+
+
 def test_a_rename_is_told_for_both_keys(listener: Listener, store: PostgresStore) -> None:
     record = connected(store)
     listener.begin()
@@ -140,6 +172,60 @@ def test_closing_ends_the_thread_and_using_the_store_again_begins_it_anew(listen
     assert not listener.store.listens()
     wait_until(lambda: listener.links() == 0)
     listener.begin()
+
+
+@pytest.mark.parametrize(
+    ("thing", "name", "error"),
+    [
+        pytest.param(_postgres_news._Thread, "start", RuntimeError("can't start new thread"), id="no thread"),
+        pytest.param(os, "pipe", OSError(errno.EMFILE, "Too many open files"), id="no descriptor"),
+    ],
+)
+def test_where_nobody_can_listen_all_else_works_and_it_is_tried_again(
+    listener: Listener, thing: Any, name: str, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thing, name, refuse)
+        record = connected(listener.store)
+        assert listener.store.load(record.key) == record
+        assert not listener.store.listens()
+        listener.store.close()
+    listener.begin()
+
+
+AT_EXIT = """
+import sys, time
+from valetkey.stores import _postgres_news
+from valetkey.stores.postgres import PostgresStore
+
+_postgres_news.PING, _postgres_news.SILENCE, _postgres_news._ANSWER, _postgres_news._LEAVE = 0.01, 0.2, 1e6, 1e6
+store = PostgresStore(sys.argv[1], schema=sys.argv[2])
+store.watch(print)
+store.now()
+while not store.listens():
+    time.sleep(0.01)
+print("listens", flush=True)
+while store.listens():  # until the thread waits for an answer that does not come
+    time.sleep(0.01)
+"""
+
+
+def test_a_server_that_is_away_holds_up_no_program_that_ends(own_postgres: Any, schema: str) -> None:
+    command = [sys.executable, "-c", AT_EXIT, own_postgres.url(), schema]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert [program.stdout.readline() for _ in range(2)] == ["None\n", "listens\n"]
+        own_postgres.signal(signal.SIGSTOP)
+        try:
+            assert program.wait(PATIENCE) == 0
+        finally:
+            own_postgres.signal(signal.SIGCONT)
+            program.kill()
+        assert program.stderr.read() == ""
 
 
 def test_a_server_that_falls_silent_does_not_count_as_heard(
@@ -231,8 +317,13 @@ def test_a_store_that_nobody_knows_any_more_goes_with_its_watcher_and_its_thread
 
 
 def test_waiting_while_the_server_is_heard_asks_it_little(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_postgres_waiting, "_DISTRUST", 1e9)
+    monkeypatch.setattr(_postgres_news, "SILENCE", 1e9)
     record, other = connected(listener.store, 1), connected(listener.store, 2)
     listener.begin()
+    last = connected(listener.store, 3)
+    while listener.next() != last.key:  # then all that was done before was heard
+        pass
     asked: list[str] = []
     find = listener.store.find
 
@@ -271,7 +362,7 @@ def test_a_forked_child_listens_for_itself(listener: Listener) -> None:
     assert listener.next() == record.key
     child.go_on()
     assert child.result() == (False, None, record.key)
-    assert listener.links() == 1
+    wait_until(lambda: listener.links() == 1)  # the server notices a little later
     assert listener.store.listens()
 
 

@@ -20,6 +20,7 @@ class TestBehindPgbouncer(Claims, Swaps, DataKeys, Shared):
     """The parts of the contract that are about transactions and about several handles."""
 
     tells = True
+    rounds = 15
 
     @pytest.fixture(autouse=True)
     def _place(self, postgres: Any, bouncer: Any, schema: str, server_time: Any) -> None:

@@ -20,6 +20,7 @@ class Later(RedisStore):
 
 class TestRedisStore(SharedStoreContract):
     tells = True
+    rounds = 15
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:

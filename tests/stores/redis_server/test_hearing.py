@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.stores import _redis_ear
+from valetkey.stores import redis as redis_store
 from valetkey.stores.redis import RedisStore
 from valetkey.testing._contract_shared import Child
 
@@ -137,10 +140,28 @@ def test_who_raises_when_it_is_told_does_not_end_the_listening(watched: tuple[Re
 
     with pytest.raises(RuntimeError):
         broken(None)
-    store._ear._tells.insert(0, broken)
+    store._ear._watchers.insert(0, lambda: broken)
     for moment in (1.0, 2.0):
         store.note("con_1", incarnation=1, changes={"last_used_at": moment})
         heard(told, ADA)
+
+
+def test_who_watched_can_go_while_the_store_stays(watched: tuple[RedisStore, Told]) -> None:
+    class Watcher:
+        def hear(self, key: ConnectionKey | None) -> None:
+            """Hear."""
+
+    store, told = watched
+    known = len(store._ear._watchers)
+    watcher = Watcher()
+    gone = weakref.ref(watcher)
+    store.watch(watcher.hear)
+    del watcher
+    gc.collect()
+    assert gone() is None
+    store.note("con_1", incarnation=1, changes={"last_used_at": 5.0})
+    heard(told, ADA)
+    assert len(store._ear._watchers) == known
 
 
 def test_a_message_that_nobody_can_read_stands_for_all_connections(
@@ -151,20 +172,30 @@ def test_a_message_that_nobody_can_read_stands_for_all_connections(
     heard(told, None)
 
 
-def test_one_that_waits_is_woken_and_does_not_keep_asking(watched: tuple[RedisStore, Told], shared_server: Any) -> None:
-    store, _ = watched
+def test_one_that_waits_while_the_store_listens_does_not_keep_asking(
+    watched: tuple[RedisStore, Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "_LISTENING_LOOK", 1e9)
+    monkeypatch.setattr(_redis_ear, "_PATIENCE", 1e9)
+    store, told = watched
+    bob = ConnectionKey("test", "github", "bob")
+    other = store.create(replace(RECORD, id="con_2", key=bob))
+    heard(told, bob)  # and with it all that was done before
+    asked: list[str] = []
+    find = store.find
 
-    def asked() -> int:
-        return int(shared_server.run("INFO", "commandstats")["cmdstat_evalsha"]["calls"])
+    def counted(connection_id: str) -> Record | None:
+        asked.append(connection_id)
+        return find(connection_id)
 
-    seen = store.find("con_1")
-    assert seen is not None
-    before = asked()
-    assert not store.wait_for_change(seen, 0.5)
-    assert asked() - before <= 4, "one look at the start, and what the listener does for itself"
+    monkeypatch.setattr(store, "find", counted)
+    store.note(other.id, incarnation=1, changes={"last_used_at": 5.0})
+    assert not store.wait_for_change(RECORD, 0.2)
+    assert asked == ["con_1"]
 
 
-def test_a_store_that_is_forgotten_leaves_no_thread(url: str, until: Any) -> None:
+def test_a_store_that_is_forgotten_leaves_no_thread(url: str, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_redis_ear, "_BLINK", 0.05)
     store = RedisStore(url)
 
     class Watcher:

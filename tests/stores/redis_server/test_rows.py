@@ -11,6 +11,7 @@ import pytest
 from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Query, Record, Sealed
 from valetkey.stores import _redis_documents, _redis_link
+from valetkey.stores._redis_names import document_member
 from valetkey.stores.redis import RedisStore
 from valetkey.testing._contract_base import ENV, at, blank, data_key, every_page, ids, with_grant
 
@@ -181,6 +182,41 @@ def test_what_expired_long_ago_is_tidied_away(store: RedisStore, shared_server: 
     there = [shared_server.run("EXISTS", store._names.document("flow", "", name)) for name in ("old", "young", "new")]
     assert there == [0, 1, 1]
     assert shared_server.run("ZCARD", store._names.expiry) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param([("HSET", "doc", "{")], id="damaged"),
+        pytest.param([("DEL",), ("SET", "?")], id="a key of another kind"),
+    ],
+)
+def test_what_expired_long_ago_is_tidied_away_though_it_is_damaged(
+    store: RedisStore, shared_server: Any, damage: list[tuple[str, ...]]
+) -> None:
+    now = store.now()
+    long_ago = now - _redis_documents.KEPT_EXPIRED
+    for name, expires_at in {"old": long_ago - 1, "damaged": now + 60}.items():
+        store.put_document(Document(kind="flow", id=name, expires_at=expires_at))
+    place = store._names.document("flow", "", "damaged")
+    for command, *values in damage:
+        shared_server.run(command, place, *values)
+    member = document_member(Document(kind="flow", id="damaged"))
+    shared_server.run("ZADD", store._names.expiry, long_ago - 9, member)
+    assert store.put_document(Document(kind="flow", id="new", expires_at=now + 60)) is not None
+    assert shared_server.run("EXISTS", place) == 0
+    assert shared_server.run("ZRANGE", store._names.expiry, 0, -1) == [document_member(Document(kind="flow", id="new"))]
+    assert [document.id for document in store.list_documents("flow")] == ["new"]
+    assert shared_server.run("ZCARD", store._names.documents("flow")) == 1
+
+
+def test_tidying_that_fails_fails_no_write(store: RedisStore, shared_server: Any) -> None:
+    now = store.now()
+    put = store.put_document(Document(kind="flow", id="f", expires_at=now + 60))
+    shared_server.run("DEL", store._names.expiry)
+    shared_server.run("SET", store._names.expiry, "?")
+    store._tidy(now)
+    assert store.get_document("flow", "f") == put
 
 
 def test_the_server_may_forget_our_scripts(store: RedisStore, shared_server: Any) -> None:
