@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     import httpx2
 
+LATE_READS = 100
+"""Reads after the end that may still find something: a process that was frozen has its answer waiting, maybe."""
 _here = threading.local()
-"""``until``: when the time of this thread's exchange is over, on the monotonic clock."""
+"""``until``: when the time of this thread's exchange is over, on the monotonic clock; ``late``: reads since then."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def within(seconds: float) -> Generator[None]:
 
     It bounds only clients that `heed_deadlines` was told of.
     """
-    _here.until = monotonic() + seconds
+    _here.until, _here.late = monotonic() + seconds, 0
     try:
         yield
     finally:
@@ -59,6 +61,21 @@ def _left(timeout: float | None, error: type[Exception]) -> float | None:
         msg = "the time for the whole answer is over"
         raise error(msg)
     return left if timeout is None else min(timeout, left)
+
+
+def _left_to_read(timeout: float | None) -> float | None:
+    """Return the time that one read has: none when it is over, and then it takes what has come already.
+
+    Raises:
+        ReadTimeout: It was over many reads ago.
+    """
+    try:
+        return _left(timeout, httpcore2.ReadTimeout)
+    except httpcore2.ReadTimeout:
+        _here.late += 1
+        if _here.late > LATE_READS:
+            raise
+        return 0.0
 
 
 class _Backend(httpcore2.NetworkBackend):
@@ -95,7 +112,7 @@ class _Stream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+        return self._inner.read(max_bytes, _left_to_read(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, _left(timeout, httpcore2.WriteTimeout))
