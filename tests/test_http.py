@@ -12,9 +12,11 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpcore2
 import httpx2
 import pytest
 
+from valetkey import deadlines
 from valetkey.clock import SystemClock
 from valetkey.errors import ConfigurationError
 from valetkey.http import BODY_LIMIT, Http, HttpEndpoint
@@ -317,3 +319,49 @@ def test_a_client_that_was_given_is_not_used_in_a_forked_child(make: Any) -> Non
         asyncio.run(given.aclose())
     else:
         given.close()
+
+
+# -- deadlines
+
+
+class Waiting(httpcore2.NetworkStream):
+    """A connection on which an answer waits."""
+
+    def __init__(self) -> None:
+        self.timeouts: list[float | None] = []
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - as httpcore2 has it
+        self.timeouts.append(timeout)
+        return b"."
+
+
+def test_a_process_that_was_frozen_still_reads_what_has_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Waiting()
+    stream = deadlines._Stream(inner)
+    with deadlines.within(60.0):
+        assert stream.read(1, 30.0) == b"."
+        woken = deadlines.monotonic() + 3600
+        monkeypatch.setattr(deadlines, "monotonic", lambda: woken)
+        for _ in range(deadlines.LATE_READS):
+            assert stream.read(1, 30.0) == b"."
+        with pytest.raises(httpcore2.ReadTimeout):
+            stream.read(1, 30.0)
+        with pytest.raises(httpcore2.WriteTimeout):
+            stream.write(b".", 30.0)
+
+    assert set(inner.timeouts) == {30.0, 0.0}
+    assert stream.read(1, 30.0) == b"."
+
+
+def test_a_whole_answer_counts_however_late_it_is_read(site: Site, http: Http) -> None:
+    clock = FakeClock()
+    answer = plain(b"{}")
+
+    def after_an_hour(handler: BaseHTTPRequestHandler) -> None:
+        clock.advance(3600)
+        answer(handler)
+
+    site.answers["/token"] = after_an_hour
+    request = Request(method="POST", url=site.url("/token"), headers={}, body=b"a=b")
+
+    assert HttpEndpoint(http, clock).send(request, deadline=clock.monotonic() + 60).body == b"{}"

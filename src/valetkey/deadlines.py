@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
     import httpx2
 
+LATE_READS = 100
+"""Reads after the end that may still find something: a process that was frozen has its answer waiting, maybe."""
 _here = threading.local()
-"""``until``: when the time of this thread's exchange is over, on the monotonic clock; ``look``: as `within` has it."""
+"""``until``: when the time of this thread's exchange is over, on the monotonic clock; ``late``: reads since then;
+``look``: as `within` has it."""
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def within(seconds: float, look: Callable[[], object] | None = None) -> Generato
     `look` is called right before anything is written; what it raises ends the exchange, and a request whose body is in
     one piece, as ours are, has not reached its server then.  All this holds for clients that `heed_deadlines` knows.
     """
-    _here.until, _here.look = monotonic() + seconds, look
+    _here.until, _here.late, _here.look = monotonic() + seconds, 0, look
     try:
         yield
     finally:
@@ -63,6 +66,21 @@ def _left(timeout: float | None, error: type[Exception]) -> float | None:
         msg = "the time for the whole answer is over"
         raise error(msg)
     return left if timeout is None else min(timeout, left)
+
+
+def _left_to_read(timeout: float | None) -> float | None:
+    """Return the time that one read has: none when it is over, and then it takes what has come already.
+
+    Raises:
+        ReadTimeout: It was over many reads ago.
+    """
+    try:
+        return _left(timeout, httpcore2.ReadTimeout)
+    except httpcore2.ReadTimeout:
+        _here.late += 1
+        if _here.late > LATE_READS:
+            raise
+        return 0.0
 
 
 class _Backend(httpcore2.NetworkBackend):
@@ -99,7 +117,7 @@ class _Stream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+        return self._inner.read(max_bytes, _left_to_read(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         look = getattr(_here, "look", None)

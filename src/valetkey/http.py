@@ -283,15 +283,16 @@ class HttpEndpoint:
 
     def _read(self, response: httpx2.Response, deadline: float) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        body = b""
+        body, late = b"", False
         for chunk in _decoded(response.iter_raw(), headers.get("content-encoding", "").lower()):
+            if late:  # looked at when more comes: a whole answer is worth having, however late it is read
+                msg = "the answer did not end in time"
+                raise InDoubt(msg)
             body += chunk
             if len(body) > BODY_LIMIT:
                 msg = "the answer is longer than 1 MiB"
                 raise InDoubt(msg)
-            if self._clock.monotonic() > deadline:
-                msg = "the answer did not end in time"
-                raise InDoubt(msg)
+            late = self._clock.monotonic() > deadline
         return Response(status=response.status_code, headers=headers, body=body)
 
 

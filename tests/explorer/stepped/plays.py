@@ -135,8 +135,9 @@ class Scene:
     def _remembered(self, lookout: Lookout) -> Hashable:
         """Return what a process remembers that still counts: a new call knows it too."""
         row, now = self.row(), self.clock.monotonic()
-        since = None if row is None or row.claim is None else lookout._first.get(row.claim.holder)
-        return (lookout._away_at if lookout.lately_away(now) else None, since)
+        claim = None if row is None else row.claim
+        since = None if claim is None else lookout._first.get((claim.holder, claim.until))
+        return (lookout.away, lookout._back_at if lookout.lately_away(now) else None, since)
 
     # -- what the stage and the promises ask
 

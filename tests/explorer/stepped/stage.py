@@ -16,7 +16,7 @@ from valetkey.engine.world import NO_JOURNAL, World
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.journals import JournalEntry
+from valetkey.model.journals import JournalEntry, JournalState
 from valetkey.model.ports import Fate, InDoubt, NotSent
 from valetkey.stores.memory import MemoryStore
 from valetkey.values import Request, Response, Secret
@@ -57,11 +57,17 @@ class HostsJournal:
         if entry.place in self.kept:
             self.kept[entry.place] = replace(entry, settled=True)
 
+    def leave(self, entry: JournalEntry) -> None:
+        """Leave it: no process of a play lives on by itself."""
+
     def entries(self, connection_id: str) -> Sequence[JournalEntry]:
         return [entry for entry in self.kept.values() if entry.connection_id == connection_id]
 
     def unsettled(self) -> Sequence[str]:
         return list(dict.fromkeys(entry.connection_id for entry in self.kept.values() if not entry.settled))
+
+    def state(self) -> JournalState:
+        return JournalState(waiting=sum(not entry.settled for entry in self.kept.values()))
 
     def erase(self, connection_id: str) -> None:
         self.kept = {place: entry for place, entry in self.kept.items() if entry.connection_id != connection_id}
@@ -83,6 +89,9 @@ class RacersJournal:
     def settle(self, entry: JournalEntry) -> None:
         self._step("settle", lambda: self._journal.settle(entry))
 
+    def leave(self, entry: JournalEntry) -> None:
+        self._journal.leave(entry)
+
     def entries(self, connection_id: str) -> Sequence[JournalEntry]:
         found: Sequence[JournalEntry] = self._step("entries", lambda: self._journal.entries(connection_id))
         return found
@@ -90,6 +99,9 @@ class RacersJournal:
     def unsettled(self) -> Sequence[str]:
         found: Sequence[str] = self._step("unsettled", self._journal.unsettled)
         return found
+
+    def state(self) -> JournalState:
+        return self._journal.state()
 
     def erase(self, connection_id: str) -> None:
         self._step("erase", lambda: self._journal.erase(connection_id))
