@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from valetkey.core import Core
-from valetkey.errors import ConfigurationError, ReauthorizationRequired, ValetkeyError
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
 from valetkey.model.connections import (
     Connection,
     ConnectionKey,
@@ -250,11 +250,19 @@ class Desk:
         """Do what `run_worker` does in a thread; a cancelled task ends it, and refreshes under way are finished."""
         import asyncio  # noqa: PLC0415 - only programs that have an event loop pay for it
 
+        from valetkey.working import not_told  # noqa: PLC0415 - most valets are no workers
+
         loop, leave = asyncio.get_running_loop(), threading.Event()
-        telling: list[Future[ValetkeyError]] = []
+        telling: list[Future[None]] = []
+
+        async def tell(key: ConnectionKey, error: ReauthorizationRequired) -> None:
+            try:
+                await self.core.atold(key, error)
+            except StoreError as trouble:
+                not_told(key, trouble)
 
         def on_dead(key: ConnectionKey, error: ReauthorizationRequired) -> None:
-            told = self.core.atold(key, error)
+            told = tell(key, error)
             try:
                 telling.append(asyncio.run_coroutine_threadsafe(told, loop))
             except RuntimeError:  # the loop is closed: the task was cancelled, and nobody listens any more

@@ -11,12 +11,15 @@ from valetkey.clock import SystemClock
 from valetkey.core import Core
 from valetkey.engine.worker import work
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
-from valetkey.errors import ConfigurationError, ReauthorizationRequired
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
+from valetkey.flights import MAX_THREADS
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey
 
-MOST: Final = 100
-"""Refreshes that a worker may have under way at once; callers of the same process need threads too."""
+MOST: Final = MAX_THREADS
+"""Refreshes that a worker may have under way at once: each has a thread of the worker's lane."""
+LANE: Final = "(worker)"
+"""The lane in which workers refresh, and no name of a credential: what others look up has threads of its own."""
 _SLICE: Final = 0.5
 _log = get_logger("worker")
 
@@ -54,12 +57,18 @@ def run_worker(
     def told(happening: Happening) -> None:
         (tell or log)(happening)
         if happening.connection is not None and isinstance(happening.error, ReauthorizationRequired):
-            on_dead(happening.connection.key, happening.error)
+            try:
+                on_dead(happening.connection.key, happening.error)
+            except StoreError as trouble:
+                not_told(happening.connection.key, trouble)
+
+    def launch(function: Callable[[], None]) -> None:
+        core.flights.run(object(), function, lane=LANE)
 
     def stopped() -> bool:
         return any(stop.is_set() for stop in stops)
 
-    means = Means(launch=core.flights.call, stopped=stopped, nap=_nap(core, stops, stopped), tell=told)
+    means = Means(launch=launch, stopped=stopped, nap=_nap(core, stops, stopped), tell=told)
     plan = Plan(once=once, concurrency=concurrency, per_host=per_host)
     return work(replace(core.world, actor="worker"), core.env, plan, means)
 
@@ -76,6 +85,11 @@ def _nap(core: Core, stops: Sequence[threading.Event], stopped: Callable[[], boo
             waited.wait(left if len(stops) < 2 else min(left, _SLICE))  # noqa: PLR2004 - of several, one is waited for
 
     return nap
+
+
+def not_told(key: ConnectionKey, trouble: StoreError) -> None:
+    """Log that nobody was told of a connection that needs a person: the work goes on, and who calls it is told."""
+    _log.warning("on_reauthorize was not called for %s: %s [%s]", key, trouble, trouble.code)
 
 
 def log(happening: Happening) -> None:

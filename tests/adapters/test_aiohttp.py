@@ -116,6 +116,19 @@ def test_a_redirect_that_is_not_followed_leaves_the_next_request_alone(play: Any
     assert play(scene) == [302, 200, 200]
 
 
+def test_a_redirect_that_the_program_follows_itself_is_a_request_of_its_own(play: Any, world: Any) -> None:
+    world.api.lead("/from", f"{world.other.url}/me")
+
+    async def scene(session: aiohttp.ClientSession) -> list[int]:
+        return [
+            await status_of(session, f"{world.api.url}/from", allow_redirects=False),
+            await status_of(session, f"{world.other.url}/me"),
+        ]
+
+    assert play(scene) == [302, 200]
+    assert [bool(seen.token) for seen in world.other.seen] == [True]
+
+
 def test_tasks_do_not_take_each_others_redirects_for_theirs(play: Any, world: Any) -> None:
     arrived, gone = asyncio.Event(), asyncio.Event()
     world.api.lead("/from", f"{world.other.url}/to")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from valetkey.cli.worker import _ended, _Json
 from valetkey.model.connections import Expect
 
 HOUR = 3600
@@ -210,3 +212,16 @@ def test_a_closed_pipe_ends_it(kit: Any) -> None:
 
     assert process.returncode == 141
     assert "Traceback" not in err
+
+
+def test_a_signal_while_it_is_being_started_has_it_stop() -> None:
+    """The interpreter waits for the worker's thread, which ends only when it is told to."""
+    stop = threading.Event()
+
+    def start() -> Any:
+        raise KeyboardInterrupt  # it may be on its way by then
+
+    with pytest.raises(KeyboardInterrupt):
+        _ended(start, stop, _Json())
+
+    assert stop.is_set()

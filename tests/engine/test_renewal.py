@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from valetkey.engine.apps import app_state
 from valetkey.engine.disconnect import disconnect
 from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.renewal import MOST_CLAIMS, heal
@@ -538,6 +539,19 @@ def test_a_rejected_app_touches_no_row_and_stops_the_hammering(expired: Any, bod
     expired.provider.reset_faults()
     expired.clock.advance(60)
     assert get(expired).record.state == "connected"
+
+
+def test_a_grant_that_is_refused_says_that_the_app_was_taken(expired: Any) -> None:
+    expired.provider.fail_next(status=401, error="invalid_client")
+    with pytest.raises(ClientRejected):
+        get(expired)
+    expired.clock.advance(60)
+    expired.provider.revoke("ada")
+
+    with pytest.raises(ReauthorizationRequired):
+        get(expired)
+
+    assert app_state(expired.world, "test", expired.credentials["notes"]) is None
 
 
 def test_a_new_app_secret_is_tried_at_once(expired: Any) -> None:

@@ -11,6 +11,7 @@ from valetkey.engine.connect import connect_app
 from valetkey.engine.device import finish_device, start_device
 from valetkey.engine.disconnect import disconnect
 from valetkey.engine.turns import LIVES, REVOCATION_WAITS, SIGN_IN_WAITS, Buying, revoking
+from valetkey.errors import StoreUnavailable
 from valetkey.model.ports import InDoubt
 from valetkey.values import Request, Response
 
@@ -215,4 +216,16 @@ def test_a_note_in_a_store_that_went_down_is_left_to_run_out(stage: Any) -> None
     assert stage.connect().state == "connected"
     assert _notes(stage) == ["buying"]
     stage.clock.advance(LIVES["buying"])
+    assert _notes(stage) == []
+
+
+def test_a_sign_in_that_fails_as_it_looks_for_revocations_leaves_no_note(stage: Any) -> None:
+    credential = stage.change(revocation_reach="user")
+    listed = stage.store.list_documents
+    stage.break_store("list_documents")
+
+    with pytest.raises(StoreUnavailable), Buying(stage.world, credential, stage.key()):
+        pytest.fail("nothing may be bought")
+    stage.store.list_documents = listed
+
     assert _notes(stage) == []

@@ -15,7 +15,7 @@ from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.worker import work
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
-from valetkey.errors import ReauthorizationRequired, StoreUnavailable
+from valetkey.errors import ReauthorizationRequired, StoreError, StoreUnavailable
 from valetkey.flights import Flights
 from valetkey.model.connections import Sealed
 from valetkey.model.ports import InDoubt, NotSent
@@ -550,6 +550,24 @@ def test_a_store_that_fails_in_other_places_is_waited_for_too(method: str, shift
     assert {h.subject for h in shift.told if h.kind == "problem"} == {"store"}
     assert shift.kinds()["resumed"] == summary.problems == 1
     assert len(shift.naps) < 500
+
+
+def test_a_store_that_says_anything_else_in_mid_run_is_waited_for_too(shift: Shift) -> None:
+    shift.fill(2)
+    shift.clock.advance(HOUR - 900)
+    listed = shift.stage.store.due
+
+    def odd(**_: Any) -> Any:
+        msg = "permission denied for table connections"
+        raise StoreError(msg, code="store_privilege")
+
+    shift.later(20, lambda: setattr(shift.stage.store, "due", odd))
+    shift.later(HOUR, lambda: setattr(shift.stage.store, "due", listed))
+
+    summary = shift.run(HOUR + 60)
+
+    assert (summary.refreshed, summary.problems, shift.good()) == (2, 1, 2)
+    assert [h.error.code for h in shift.told if h.kind == "problem" and h.error] == ["store_privilege"]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

@@ -172,6 +172,19 @@ def test_only_a_dead_grant_asks_the_person_again(face: Any, status: int, error: 
     assert face.client().status().state == state
 
 
+def test_a_sign_in_ends_what_is_held_against_the_app(face: Any) -> None:
+    face.practice.connect("notes")
+    face.practice.clock.advance(HOUR + 1)
+    face.practice.provider.fail_next(status=401, error="invalid_client")
+    with pytest.raises(ValetkeyError):
+        face.client().get("/me")
+    before = face.client().status().state
+
+    face.practice.connect("notes")
+
+    assert (before, face.client().status().state) == ("app_error", "connected")
+
+
 def test_while_the_provider_is_down_the_old_token_serves_to_its_true_end(face: Any) -> None:
     face.practice.connect("notes")
     face.practice.clock.advance(HOUR - 30)

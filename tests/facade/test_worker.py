@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from valetkey import AsyncValet, ConfigurationError, ReauthorizationRequired, StoreError, Valet
+from valetkey import AsyncValet, ConfigurationError, ReauthorizationRequired, StoreError, StoreUnavailable, Valet
 from valetkey.engine.workplan import WorkerSummary
 
 HOUR = 3600
@@ -68,7 +68,7 @@ def test_it_works_until_it_is_told_to_stop(face: Any) -> None:
     [
         pytest.param({"concurrency": 0}, id="none at once"),
         pytest.param({"per_host": 0}, id="none per host"),
-        pytest.param({"concurrency": 101}, id="more than there are threads"),
+        pytest.param({"concurrency": 65}, id="more than there are threads"),
     ],
 )
 def test_numbers_out_of_range_are_refused(numbers: dict[str, int], face: Any) -> None:
@@ -109,6 +109,55 @@ def test_what_has_ended_is_told_to_the_program_once(practice: Any, colour: Any) 
 
     assert summary == WorkerSummary(needs_reauth=2, requests=2)
     assert sorted(str(problem.connection.owner) for problem in told) == ["u-0", "u-1"]
+
+
+def test_a_store_that_fails_when_the_program_is_to_be_told_does_not_end_the_work(
+    practice: Any, colour: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[ReauthorizationRequired] = []
+    kind = Valet if colour.name == "sync" else AsyncValet
+    valet = kind(**{**practice._options(), "on_reauthorize": told.append})
+    connect(practice, 3)
+    practice.clock.advance(HOUR)
+    practice.provider.revoke("ada")
+    prepared = valet._core.news.prepared
+
+    def down(*_: Any) -> Any:
+        valet._core.news.prepared = prepared
+        msg = "the store is down"
+        raise StoreUnavailable(msg)
+
+    valet._core.news.prepared = down
+    face = colour.blocking(valet)
+
+    summary = face.run_worker(once=True, concurrency=1)
+    face.close()
+
+    assert summary == WorkerSummary(needs_reauth=3, requests=3)
+    assert len(told) == 2
+    assert caplog.text.count("on_reauthorize was not called for notes/u-") == 1
+
+
+def test_a_worker_with_all_its_threads_under_way_does_not_hold_up_a_look(practice: Any) -> None:
+    connect(practice, 64)
+    practice.clock.advance(HOUR - 60)
+    stop = threading.Event()
+
+    with practice.provider.hold("token") as hold:
+        work = threading.Thread(
+            target=practice.valet.run_worker, kwargs={"concurrency": 64, "per_host": 64, "stop": stop}
+        )
+        work.start()
+        try:
+            hold.wait_for(64, timeout=60)
+            looked = practice.valet._core.flights.call(lambda: "at once").result(30)
+        finally:
+            stop.set()
+            hold.release()
+            work.join()
+
+    assert looked == "at once"
+    assert practice.provider.refreshes == 64
 
 
 def test_the_log_tells_what_happens_and_holds_no_secret(practice: Any, caplog: pytest.LogCaptureFixture) -> None:

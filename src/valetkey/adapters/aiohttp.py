@@ -44,10 +44,12 @@ class _Lead:
     """Where an answer of this task leads to, and what is to be known of the way when the next request goes there.
 
     A session follows redirects in the task that sent the request, and calls the middleware for each hop as if it were
-    a request of its own.
+    a request of its own.  What hops share is the `call`; the program's own request of that address, where it had the
+    session not follow the redirect, is another call.
     """
 
     owner: ConnectionMiddleware
+    call: object
     url: URL
     carries: bool
     retried: bool
@@ -64,7 +66,7 @@ class ConnectionMiddleware(Road):
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Send one hop of a request: without the token once a redirect has led to another origin."""
         lead = _LEAD.get()
-        if lead is not None and (lead.owner is not self or lead.url != request.url):
+        if lead is not None and (lead.owner is not self or lead.url != request.url or lead.call is not _call(request)):
             lead = None
         token = None
         if lead is None or lead.carries:
@@ -136,7 +138,17 @@ class ConnectionMiddleware(Road):
             url = target.with_user(None).with_fragment(None)
         except ValueError:
             return  # the session does not follow it either
-        _LEAD.set(_Lead(self, url, carries and stays(str(request.url), str(url)), retried))
+        _LEAD.set(_Lead(self, _call(request), url, carries and stays(str(request.url), str(url)), retried))
+
+
+def _call(request: ClientRequest) -> object:
+    """Return what stands for the call of the session that a request belongs to: the list of its traces.
+
+    It is made for each call and given to each of its hops, also where nothing is traced, and nothing else tells hops
+    apart from requests.  An aiohttp that has it no more gives None for all: then the address alone decides, and the
+    token rather stays behind.
+    """
+    return getattr(request, "_traces", None)
 
 
 def _replayable(body: object) -> bool:

@@ -18,6 +18,7 @@ from valetkey.cli.running import Terminated
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import Kind, out, paint, say
 from valetkey.errors import ReauthorizationRequired, clean
+from valetkey.flights import MAX_THREADS
 
 if TYPE_CHECKING:
     from valetkey.engine.workplan import Happening, WorkerSummary
@@ -55,7 +56,7 @@ _SUMMARY: Final = (
 @click.option("--once", is_flag=True, help="Do what is due now, and end.")
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 100),
+    type=click.IntRange(1, MAX_THREADS),
     default=8,
     show_default=True,
     metavar="N",
@@ -63,7 +64,7 @@ _SUMMARY: Final = (
 )
 @click.option(
     "--per-host",
-    type=click.IntRange(1, 100),
+    type=click.IntRange(1, MAX_THREADS),
     default=4,
     show_default=True,
     metavar="N",
@@ -81,19 +82,27 @@ def worker(session: Session, *, once: bool, concurrency: int, per_host: int) -> 
     stop = threading.Event()
     if not once:
         screen.begin(session.core.env)
-    work = session.core.flights.call(
-        lambda: session.desk.run_worker(once, concurrency, per_host, stop, tell=screen.tell)
-    )
-    ended = _ended(work, stop, screen)
-    summary = work.result()
+
+    def start() -> Future[WorkerSummary]:
+        return session.core.flights.call(
+            lambda: session.desk.run_worker(once, concurrency, per_host, stop, tell=screen.tell)
+        )
+
+    summary, ended = _ended(start, stop, screen)
     screen.end(summary)
     return ended if ended is not None else NOT_WELL if once and not summary.well else OK
 
 
-def _ended(work: Future[WorkerSummary], stop: threading.Event, screen: _Lines | _Json) -> int | None:
-    """Wait for the worker's end.  A signal has it stop, and decides the exit code; None: there was none."""
+def _ended(
+    start: Callable[[], Future[WorkerSummary]], stop: threading.Event, screen: _Lines | _Json
+) -> tuple[WorkerSummary, int | None]:
+    """Start the worker and wait for its end.  A signal has it stop, and decides the exit code; None: there was none.
+
+    One that comes while it is being started is raised, and has it stop too: the process waits for its thread.
+    """
     status: int | None = None
     try:
+        work = start()
         while not work.done():
             try:
                 if status is not None and not stop.is_set():
@@ -107,7 +116,7 @@ def _ended(work: Future[WorkerSummary], stop: threading.Event, screen: _Lines | 
                 status = OK if terminated else INTERRUPTED
     finally:
         stop.set()
-    return status
+    return work.result(), status
 
 
 class _Lines:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
-from valetkey.engine.apps import client_changed
+from valetkey.engine.apps import app_accepted, client_changed
 from valetkey.engine.disconnect import revoke_grant
 from valetkey.engine.exchange import buy, name_of, read_identity
 from valetkey.engine.flows import Flow, put_flow, take_flow
@@ -254,6 +254,7 @@ def keep(
         revoke_grant(world, credential, grant, record=before, identity=identity)
         raise
     buying.end()
+    app_accepted(world, before.key.env, credential)
     _retire(world, credential, app, stored)
     return stored.record
 

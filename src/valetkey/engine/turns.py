@@ -57,7 +57,11 @@ class Buying:
 
     def __enter__(self) -> Self:
         if takes_turns(self._credential):
-            self._begin()
+            try:
+                self._begin()
+            except BaseException:
+                self.end()  # there is no `__exit__`, and a revocation would wait for a sign-in that is none
+                raise
         return self
 
     def _begin(self) -> None:

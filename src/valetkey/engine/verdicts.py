@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from valetkey.engine.apps import app_rejected
+from valetkey.engine.apps import app_accepted, app_rejected
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
 from valetkey.engine.trouble import broken_grant, needs_person, retry_hint
@@ -59,6 +59,8 @@ def refused(
     retry: bool,
 ) -> None:
     """Act on a refusal: raises, or returns where the record is to be looked at again."""
+    if refusal.kind == "grant":
+        app_accepted(world, record.key.env, credential)  # whose grant it is was looked at, so the app was taken
     if refusal.kind == "doubt":
         kept = _quarantine(world, record, refusal)
         unanswered(world, credential, record, holder, _words(refusal), retry=retry, kept=kept)

@@ -158,7 +158,7 @@ class _Worker:
         """Read what is due, and work out when to look again."""
         try:
             self._read()
-        except StoreUnavailable as error:
+        except StoreError as error:  # whatever it says: it could be read once, and others may mend it
             if self.plan.once or self.wake is None:
                 raise
             self._store_down(error)
