@@ -57,7 +57,11 @@ class Buying:
 
     def __enter__(self) -> Self:
         if takes_turns(self._credential):
-            self._begin()
+            try:
+                self._begin()
+            except BaseException:
+                self.end()  # nothing will be bought, so nobody need wait for it
+                raise
         return self
 
     def _begin(self) -> None:
