@@ -43,7 +43,7 @@ $(OTHER_PYTHONS:%=test-%): test-%:
 
 .PHONY: explore
 explore: setup ## explore the engine's interleavings further than `make test` does (some minutes)
-	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer)
+	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer tests/refresh_model)
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
 # stores that are servers of their own.

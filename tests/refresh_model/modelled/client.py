@@ -50,7 +50,8 @@ def _look(config: Config, state: State, number: int) -> Iterator[Move]:
     if row.state != "connected" or row.version > 1:
         yield Move(f"finds {row.state} v{row.version}", _done(state, number))
         return
-    if (brought := replayed(config, state, number)) is not None:
+    at_work = row.holder is not None and row.until > state.time and not _known_dead(config, state, number)
+    if not at_work and (brought := replayed(config, state, number)) is not None:
         yield Move("brings what the journal has", brought)
         return
     if row.holder is None or (mine := row.holder)[:2] == (number, process.life):
@@ -375,6 +376,11 @@ def _done(state: State, number: int, *, at: str = "done") -> State:
     process = state.processes[number]
     ended = {"at": at, "seen": None, "answer": None, "since": 0, "waits_since": 0, "still_since": -1, "away_at": -99}
     return with_process(state, number, **ended, tries=0, claims=process.claims)
+
+
+def _known_dead(config: Config, state: State, number: int) -> bool:
+    holder = state.row.holder
+    return holder is not None and _same_host(config, number, holder.process) and dead(state, holder)
 
 
 def _same_host(config: Config, one: int, other: int) -> bool:
