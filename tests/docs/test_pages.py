@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from valetkey import AsyncValet, NotConnected, OAuth2Client, ReauthorizationRequired, Valet
+from valetkey import AsyncValet, NotConnected, OAuth2Client, ReauthorizationRequired, Valet, working
 from valetkey.engine import apps, flows, gates, takeover, windows, worker
 from valetkey.engine.workplan import Plan
 from valetkey.model.connections import State
@@ -114,11 +114,11 @@ def test_a_month_of_disuse_goes_as_the_page_shows(page: Any, capsys: pytest.Capt
 def test_the_numbers_of_the_worker_are_those_of_the_code(page: Any) -> None:
     told = dict(page("docs/worker.md").tables("what", "value"))
     text = page("docs/worker.md").text
-    plan = Plan()
+    plan, most = Plan(), working.MOST
 
     assert told == {
-        "refreshes under way at once": f"{plan.concurrency}; `--concurrency`, `concurrency=`",
-        "of them at one host": f"{plan.per_host}; `--per-host`, `per_host=`",
+        "refreshes under way at once": f"{plan.concurrency}, and {most} at most; `--concurrency`, `concurrency=`",
+        "of them at one host": f"{plan.per_host}, and {most} at most; `--per-host`, `per_host=`",
         "looks for new work": f"every {plan.look_every:.0f} s, and when something becomes due",
         "waits for refreshes under way when it ends": f"{worker.FINISH:.0f} s",
     }
