@@ -25,7 +25,7 @@ from valetkey.testing import FakeClock, PracticeProvider
 from valetkey.testing._http import Call
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 
-CONNECTIONS = int(os.environ.get("MONTH_CONNECTIONS", "240"))
+CONNECTIONS = int(os.environ.get("MONTH_CONNECTIONS", "120"))
 DAYS = 30
 HOUR, DAY = 3600.0, 86400.0
 SEED = 20270115

@@ -57,8 +57,8 @@ def test_waiting_takes_no_time_by_a_clock_that_stands_still() -> None:
     store = MemoryStore(clock=clock)
     record = connected(store)
     before = clock.monotonic()
-    assert store.wait_for_change(record, 3600.0) is False
-    assert clock.monotonic() == pytest.approx(before + 3600.0)
+    assert store.wait_for_change(record, 300.0) is False
+    assert clock.monotonic() == pytest.approx(before + 300.0)
 
 
 def test_an_id_that_is_taken_under_another_key() -> None:
