@@ -369,7 +369,7 @@ broken
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        pytest.param("/root/x", "ext4", id="the root"),
+        pytest.param("/var/x", "ext4", id="the root"),
         pytest.param("/", "ext4", id="the root itself"),
         pytest.param("/home/ada", "nfs4", id="nfs, with optional fields"),
         pytest.param("/home/ada/.local/share", "btrfs", id="a disk below nfs"),
@@ -393,7 +393,7 @@ def test_without_lines_nothing_is_known() -> None:
 @pytest.mark.parametrize(
     ("path", "ours"),
     [
-        ("/root/x", True),
+        ("/var/x", True),
         ("/home/ada/.local/x", True),
         ("/mnt/memory/x", True),
         ("/var/lib/x", True),
