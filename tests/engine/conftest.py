@@ -28,17 +28,20 @@ REDIRECT = "http://127.0.0.1:4321/callback/notes"
 
 
 class Wire:
-    """The way to the provider, with a hook in front of it: every request goes past `before`."""
+    """The way to the provider: every request goes past `before`, and every answer past `after`."""
 
     def __init__(self, inner: HttpEndpoint) -> None:
         self.inner = inner
         self.sent: list[Request] = []
         self.before: Callable[[Request], object] = lambda _: None
+        self.after: Callable[[Request], object] = lambda _: None
 
     def send(self, request: Request, *, deadline: float) -> Response:
         self.sent.append(request)
         self.before(request)
-        return self.inner.send(request, deadline=deadline)
+        response = self.inner.send(request, deadline=deadline)
+        self.after(request)
+        return response
 
     def paths(self) -> list[str]:
         return [request.url.partition("://")[2].partition("/")[2] for request in self.sent]

@@ -9,6 +9,7 @@ import pytest
 
 from valetkey.engine.connect import finish_authorization
 from valetkey.engine.disconnect import disconnect
+from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.storing import swap_sealed
 from valetkey.engine.world import open_grant
 from valetkey.errors import (
@@ -133,6 +134,38 @@ def test_another_connect_meanwhile_does_not_stand_in_the_way(stage: Any) -> None
     assert record.id == others[1].id
     assert record.incarnation == others[1].incarnation + 1
     assert record.identity.login == "ada"
+
+
+@pytest.mark.parametrize(
+    ("reach", "revocations"),
+    [
+        pytest.param("token", 3, id="one token"),  # the refresh token replaced, and both tokens of its successor
+        pytest.param("grant", 0, id="a grant"),
+        pytest.param("user", 0, id="a user"),
+    ],
+)
+def test_what_a_refresh_brings_after_a_new_sign_in_is_revoked_only_where_that_cannot_hurt_the_new_grant(
+    stage: Any, reach: Any, revocations: int
+) -> None:
+    stage.change(revocation_reach=reach)
+    stage.connect()
+    stage.clock.advance(3601)
+    signed_in: list[Any] = []
+
+    def sign_in_meanwhile(request: Request) -> None:
+        if request.url.endswith("/token") and not signed_in:
+            signed_in.append(None)
+            signed_in.append(stage.connect())
+
+    stage.wire.after = sign_in_meanwhile
+
+    held = obtain(stage.world, stage.key(), Want())
+
+    assert stage.provider.refreshes == 1
+    assert held.record.incarnation == signed_in[1].incarnation
+    assert stage.provider.is_live(held.grant.access_token.reveal())
+    assert stage.provider.revocations == revocations
+    assert stage.provider.live_grants == (1 if reach == "token" else 2)
 
 
 # -- a disconnect overtakes (R14)

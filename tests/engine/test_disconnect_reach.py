@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from valetkey.engine import revoking
-from valetkey.engine.disconnect import disconnect, revoke_grant
+from valetkey.engine.disconnect import disconnect
+from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import put_grant
 from valetkey.engine.world import open_grant
 from valetkey.model.connections import Identity

@@ -285,6 +285,24 @@ def test_what_was_disconnected_elsewhere_is_revoked_and_does_not_come_back(net: 
     assert net.files() == [".done"]
 
 
+@pytest.mark.parametrize(("reach", "revocations"), [("token", 3), ("grant", 0), ("user", 0)])
+def test_what_a_new_sign_in_elsewhere_replaced_is_revoked_only_where_that_cannot_hurt_the_new_grant(
+    net: Net, reach: Any, revocations: int
+) -> None:
+    net.stage.change(revocation_reach=reach)
+    net.kill()
+    net.stage.connect()
+    assert net.stage.provider.revocations == (1 if reach == "token" else 0), "the refresh token that was replaced"
+
+    assert replay_all(net.world()) == 0
+
+    assert net.stage.provider.revocations == revocations
+    grant = open_grant(net.stage.world, net.stage.record())
+    assert grant is not None
+    assert net.stage.provider.is_live(grant.access_token.reveal())
+    assert net.files() == [".done"]
+
+
 def test_a_disconnect_goes_on_although_the_store_fails_while_it_collects(net: Net) -> None:
     net.kill()
     world = net.world()

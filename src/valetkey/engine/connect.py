@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from valetkey.engine.apps import app_accepted, client_changed
-from valetkey.engine.disconnect import revoke_grant
+from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.exchange import buy, name_of, read_identity
 from valetkey.engine.flows import Flow, put_flow, take_flow
 from valetkey.engine.storing import Stored, disconnected_meanwhile, put_grant, reserve, token_origin

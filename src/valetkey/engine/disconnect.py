@@ -8,7 +8,7 @@ from typing import Final
 
 from valetkey.engine.flows import delete_flows
 from valetkey.engine.replay import replay
-from valetkey.engine.revoking import Revocation, revoke, revoke_grant
+from valetkey.engine.revoking import Revocation, revoke
 from valetkey.engine.storing import look_again, tell
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -16,7 +16,7 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Expect, Query, Record
 from valetkey.model.credentials import OAuth2Credential
 
-__all__ = ["Disconnected", "disconnect", "forget", "revoke_grant"]
+__all__ = ["Disconnected", "disconnect", "forget"]
 
 _log = get_logger("disconnect")
 _PAGE: Final = 200

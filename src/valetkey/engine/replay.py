@@ -2,14 +2,14 @@
 
 An answer is committed where the row still holds the refresh token that it was bought with, whatever somebody did to
 claim or state meanwhile.  Else the row has moved on, and the answer is dropped: revoked only where the connection was
-disconnected, for else that could end the grant which the row holds.
+disconnected, or signed in anew and a revocation ends this grant alone, for else it could end what the row holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from valetkey.engine.revoking import revoke_grant
+from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.world import World, event_about
 from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
@@ -102,18 +102,20 @@ def _commit(world: World, credential: OAuth2Credential, row: Record, grant: Gran
 def _drop(world: World, row: Record | None, entry: JournalEntry, grant: Grant) -> None:
     """Settle an answer that the store has, or has no use for.
 
-    What a disconnect left without a row's use is revoked.  What was forgotten, with its row, is erased.
+    What a disconnect or a newer sign-in left behind is revoked, the latter where that ends it alone.  What was
+    forgotten, with its row, is erased.
     """
     if row is None:
         world.journal.erase(entry.connection_id)
         return
     if entry.settled:
         return
-    if row.state == "disconnected" and row.incarnation > entry.incarnation:
+    if row.incarnation > entry.incarnation:
         credential = _declared(world, row)
         if credential is None:
             return
-        revoke_grant(world, credential, grant, record=row)
+        if row.state == "disconnected" or superseded(credential, row, entry.incarnation, grant):
+            revoke_grant(world, credential, grant, record=row)
     world.journal.settle(entry)
 
 

@@ -92,6 +92,17 @@ def revoke_grant(
     return result.revoked
 
 
+def superseded(credential: OAuth2Credential, row: Record, incarnation: int, grant: Grant) -> bool:
+    """Whether a later sign-in took the place of what `grant` continues, and a revocation would end `grant` alone.
+
+    Then nobody holds it any more: whoever replaced it revoked its predecessor, and knew nothing of it.
+    """
+    if credential.revocation_reach != "token" or row.incarnation <= incarnation:
+        return False
+    ours = {token.fingerprint() for token in (grant.access_token, grant.refresh_token) if token is not None}
+    return not ours & {row.access_fp, row.refresh_fp}
+
+
 def _revoke(
     world: World, credential: OAuth2Credential, grant: Grant, record: Record | None, identity: Identity | None
 ) -> Revocation:

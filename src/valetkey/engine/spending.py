@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from valetkey.engine.apps import app_accepted
-from valetkey.engine.disconnect import revoke_grant
+from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.lifecycle import Held
 from valetkey.engine.replay import healed
 from valetkey.engine.storing import grant_facts, swap_sealed
@@ -213,11 +213,14 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
 
 
 def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
-    """Find out why the row moved on: ours is in it after all; disconnected: revoke ours; else adopt, revoke nothing."""
+    """Find out why the row moved on: ours is in it after all, or nobody wants it and it is revoked, or adopt theirs.
+
+    What a newer sign-in replaced is revoked where that ends it alone (R14), as the grant before it was.
+    """
     current = _patiently(world, lambda: world.store.find(new.id))
     if current is not None and current.sealed is not None and _same_tokens(current, new):
         return Held(current, grant)
-    if current is None or current.state == "disconnected":
+    if current is None or current.state == "disconnected" or superseded(credential, current, new.incarnation, grant):
         revoke_grant(world, credential, grant, record=new)
     if current is None:
         world.journal.erase(new.id)  # it was forgotten

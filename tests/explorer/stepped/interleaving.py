@@ -353,7 +353,7 @@ def follow(play: Play, choose: Callable[[int], int]) -> tuple[list[str], Sequenc
     """Run a play once; `choose` picks one of so many moves.  Returns the schedule and the words at its end."""
     schedule: list[str] = []
     try:
-        for _ in range(LONGEST):
+        for _ in range(4 * LONGEST):  # a choice by lot can take turns where the search would see that nothing changes
             moves = play.moves()
             if not moves:
                 return schedule, play.end()
