@@ -16,9 +16,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from valetkey.engine.apps import app_accepted, client_changed
-from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.exchange import buy, name_of, read_identity
 from valetkey.engine.flows import Flow, put_flow, take_flow
+from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import Stored, disconnected_meanwhile, put_grant, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.turns import Buying

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from valetkey.engine.apps import app_accepted
-from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.lifecycle import Held
 from valetkey.engine.replay import healed
+from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.verdicts import refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
