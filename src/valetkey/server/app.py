@@ -32,8 +32,7 @@ def create_app(
     Raises:
         ConfigurationError: The address is no https URL, and not on this machine.
     """
-    core = valet._core  # noqa: SLF001 - the server is a face of the same inside
-    desk = valet._desk  # noqa: SLF001
+    core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
     made = settings(base_url or core.base_url, allowed_hosts)
     routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
     handlers: dict[Any, Any] = {404: _not_found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
@@ -107,7 +108,7 @@ class Sessions:
             return None
         return self.begin(LOCAL, found.body["grade"])
 
-    def _put(self, kind: str, token: str, body: dict[str, object], life: float) -> None:
+    def _put(self, kind: str, token: str, body: Mapping[str, object], life: float) -> None:
         ends = self._clock.now() + life
         self._store.put_document(Document(kind=kind, id=_hashed(token), body=body, expires_at=ends))
 

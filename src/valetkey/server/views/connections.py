@@ -48,9 +48,7 @@ def row(status: Status, credential: OAuth2Credential | None, now: float) -> Row:
         word=STATES[status.state],
         why=status.reason.replace("_", " "),
         expires=until(status.expires_at, now, never="does not expire" if status.granted else NOTHING),
-        scopes=f"{len(status.requested) - len(status.missing)} of {len(status.requested)}"
-        if status.requested
-        else NOTHING,
+        scopes=_scopes(status),
         short=bool(status.missing),
         used=ago(status.last_used_at, now),
         refreshed=ago(status.last_refresh_at, now),
