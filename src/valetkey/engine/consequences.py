@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from valetkey.engine.apps import client_changed
 from valetkey.engine.revoking import siblings
@@ -58,6 +58,18 @@ class Consequences:
     lives_until: float | None
     unknown_end: bool
     lines: tuple[Consequence, ...]
+
+    def to_object(self) -> dict[str, Any]:
+        """Return it as JSON values, the same for command and API."""
+        return {
+            "connection": self.connection,
+            "revokes": self.revokes,
+            "reach": self.reach or None,
+            "others": list(self.others),
+            "lives_until": self.lives_until,
+            "unknown_end": self.unknown_end,
+            "lines": [{"place": line.place, "text": line.text, "more": line.more} for line in self.lines],
+        }
 
 
 def of_disconnect(world: World, record: Record) -> Consequences:

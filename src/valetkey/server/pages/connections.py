@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, cast, get_args
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from valetkey.errors import ConfigurationError
 from valetkey.model.connections import Query, Record, State
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
+from valetkey.server.notices import told
 from valetkey.server.views.causes import causes
 from valetkey.server.views.connections import Row, row, strip
 from valetkey.server.words import OWN, STATES
@@ -79,10 +80,12 @@ def show(ask: Ask) -> Response:
     """Show a page of connections, the worst first."""
     core = ask.server.core
     filters = Filters(ask.request.query_params)
+    if filters["q"].startswith("con_") and core.store.find(filters["q"]):
+        return ask.go(f"{HERE}/{quote(filters['q'], safe='')}")
     sick, now = core.app_errors(), core.clock.now()
     totals = summed(core.store.counts(env=core.env, now=now), sick)
     if not totals and not filters:
-        return ask.page("connections-empty.html", declared=core.credentials())
+        return ask.page("connections-empty.html", declared=core.credentials(), told=told(ask))
     lists = WorstFirst(store=core.store, query=filters.query(core.env), wanted=filters.wanted, sick=sick, now=now)
     after = ask.request.query_params.get("after", "")
     try:
@@ -94,6 +97,7 @@ def show(ask: Ask) -> Response:
         "connections.html",
         rows=rows_of(ask, found.items, sick),
         filters=filters,
+        told=told(ask),
         strip=strip(states),
         states=[("action", "Needs action (all)"), *((state, STATES[state].title) for state in STATES)],
         credentials=sorted({name for name, _ in totals}),

@@ -10,7 +10,7 @@ from valetkey.engine.windows import windows
 from valetkey.errors import clean
 from valetkey.model.connections import Event, Record, Status
 from valetkey.model.credentials import OAuth2Credential
-from valetkey.server.times import ago, length, until
+from valetkey.server.times import ago, length, short
 from valetkey.server.views.plot import HOURS, SPAN
 from valetkey.server.words import NOTHING
 
@@ -47,7 +47,7 @@ def figures(
     return (
         _access(status, record, now),
         _next(status, record, credential, now),
-        Figure(name="Last used", value=used.said.capitalize(), more=used.exact),
+        Figure(name="Last used", value=used.said.capitalize(), more=short(record.last_used_at, now) if record.last_used_at is not None else ""),
         Figure(name="Refreshes", value=str(refreshed), more=more),
     )
 
@@ -61,9 +61,9 @@ def _access(status: Status, record: Record, now: float) -> Figure:
     if end is None:
         return Figure(name=name, value="No end known", more="a 401 will tell")
     if end > now:
-        return Figure(name=name, value=f"{length(end - now)} left", more=f"until {until(end, now, never='').exact}")
+        return Figure(name=name, value=f"{length(end - now)} left", more=f"until {short(end, now)}")
     bad = not (record.refreshable and status.state == "connected")
-    more = "renewed at the next use" if not bad else until(end, now, never="").exact
+    more = "renewed at the next use" if not bad else short(end, now)
     return Figure(name=name, value=f"Ended {length(now - end)} ago", more=more, bad=bad)
 
 
@@ -76,8 +76,9 @@ def _next(status: Status, record: Record, credential: OAuth2Credential, now: flo
     if status.state == "app_error":
         return Figure(name=name, value="Waits", more="until the app is put right")
     if status.state == "refresh_failing":
-        tries = until(record.next_try_at, now, never="at the next use", over="due for")
-        return Figure(name=name, value=tries.said.capitalize(), more="tried again by itself")
+        left = (record.next_try_at or now) - now
+        value = f"In {length(left)}" if left > 0 else "At the next use"
+        return Figure(name=name, value=value, more="tried again by itself")
     due = windows(record, credential).due
     if due is None:
         return Figure(name=name, value="After a 401", more="the end is not known")

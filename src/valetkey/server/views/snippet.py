@@ -41,7 +41,8 @@ def snippet(key: ConnectionKey, credential: OAuth2Credential, store: str) -> Sni
             "",
             f"valet = Valet({opening})",
             client,
-            f"response = {call}  # refreshed in time, retried once on 401",
+            "# refreshed in time, retried once on 401",
+            f"response = {call}",
             "print(response.status_code)",
         ]),
         asynchronous="\n".join([

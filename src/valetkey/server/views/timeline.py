@@ -141,6 +141,11 @@ def _tested(event: Event, detail: Mapping[str, Any], _: str) -> Told:
     )
 
 
+def _forgotten(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    text = f"{by(event)} {detail.get('connections', 0)} connections were erased."
+    return Told(icon="user", colour="c-bad", title="An owner was forgotten", text=text)
+
+
 def _said(title: str, icon: str = "info", colour: str = "") -> Callable[[Event, Mapping[str, Any], str], Told]:
     return lambda event, _, __: Told(icon=icon, colour=colour, title=title, text=by(event))
 
@@ -155,8 +160,7 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "revoked": _revoked,
     "revocation_incomplete": _incomplete,
     "refresh_asked": _said("Refresh asked for", "user"),
-    "disconnect_asked": _said("Disconnect asked for", "user"),
-    "forget_asked": _said("Erasure of the owner asked for", "user"),
+    "owner_forgotten": _forgotten,
     "refresh_job": _said("Refresh of many asked for", "user"),
     "tested": _tested,
 }
