@@ -105,6 +105,7 @@ def show(ask: Ask) -> Response:
         apps=len({name for name, _ in totals}),
         matching=_matching(filters, totals),
         causes=_causes(ask, totals, sick) if not filters else (),
+        now=now,
         trouble=sum(states[state] for state in (*ACTION, "refresh_failing")),
         own=OWN,
         after=after,
