@@ -79,7 +79,7 @@ def test_causes_are_grouped_and_hidden_when_all_is_well(troubled: Any) -> None:
     text = troubled.operator().get(HERE).text
 
     assert "What is behind it" in text
-    for title in ("Files: no app credentials", "Access withdrawn at Notes: Notes 1", "the token endpoint answers 503"):
+    for title in ("Files: no app credentials", "Access withdrawn at Notes<", "the token endpoint answers 503"):
         assert title in text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,10 +59,7 @@ def test_whoever_signs_out_hears_no_more(site: Any, monkeypatch: pytest.MonkeyPa
         settled(lines)
         for cookie in operator.client.cookies.values():
             site.sessions.end(cookie)
-        ended = threading.Event()
-        threading.Timer(25, ended.set).start()
-        for _ in lines:
-            assert not ended.is_set(), "the stream goes on"
+        assert sum(1 for _ in lines) < 1000, "the stream goes on"
 
 
 def test_no_token_is_told(site: Any) -> None:

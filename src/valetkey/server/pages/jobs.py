@@ -35,7 +35,7 @@ def begin(ask: Ask) -> Response:
     records = list(_matching(ask, filters) if every else _chosen(ask, ids))
     if not records:
         return go_with(ask, f"{LIST}?{filters.address()}", "warn", "No connection matches any more.")
-    what = _what(len(records), filters) if every else f"{_many(len(records))} that were ticked"
+    what = _what(len(records), filters) if every else _many(len(records), "ticked ")
     bulk = Bulk.begin(
         core.acting(actor(ask)), core.env, lambda work: core.flights.call(work), what=what, by=actor(ask)
     )
@@ -78,8 +78,8 @@ def _what(n: int, filters: Filters) -> str:
     return f"{_many(n)}" + (f": {said}" if said else "")
 
 
-def _many(n: int) -> str:
-    return "1 connection" if n == 1 else f"{n:,} connections"
+def _many(n: int, which: str = "") -> str:
+    return f"1 {which}connection" if n == 1 else f"{n:,} {which}connections"
 
 
 def _find(ask: Ask) -> Job | None:

@@ -97,11 +97,12 @@ def _people(totals: Totals, records: list[Record], declared: Mapping[str, OAuth2
         providers = ", ".join(f"{provider_name(declared.get(name), name)} {n}" for name, n in names.most_common(3))
         one = next(iter(names)) if len(names) == 1 else ""
         said = person_reason(reason, provider_name(declared.get(one), one) if one else "the provider")
+        said = f"{said[:1].upper()}{said[1:]}"
         yield Cause(
             word=STATES["needs_reauth"],
             n=names.total(),
-            title=f"{said[:1].upper()}{said[1:]}: {providers}",
-            text="Retrying cannot fix this. Only the account holders can restore access, by signing in again.",
+            title=said if one else f"{said}: {providers}",
+            text=f"{_many(names.total())}. Only the account holders can restore access, by signing in again.",
             state="needs_reauth",
             credential=one,
         )

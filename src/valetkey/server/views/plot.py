@@ -73,7 +73,7 @@ def plot(record: Record, events: Sequence[Event], now: float) -> Plot:
     recent = [event for event in seen if now - SPAN < event.at <= now]
     marks = [Mark("rf", _x(event.at, now)) for event in recent if event.kind == "refreshed"]
     marks += [Mark("er", _x(event.at, now)) for event in recent if event.kind in {"refresh_failed", "needs_reauth"}]
-    end = record.expires_at if record.sealed is not None else None
+    end = record.expires_at if record.sealed is not None and record.state != "needs_reauth" else None
     shown = end is not None and now < end and _x(end, now) < RIGHT - 40
     return Plot(
         bars=tuple(bars),
@@ -113,7 +113,7 @@ def _current(record: Record, begun: Sequence[float], now: float) -> list[Bar]:
     start = record.obtained_at or (begun[-1] if begun else now)
     end = record.expires_at
     bars = [_bar("cur", start, now if end is None else min(now, end), now)]
-    if end is None or end > now:
+    if record.state != "needs_reauth" and (end is None or end > now):
         bars.append(_bar("fut", now, now + SPAN if end is None else end, now))
     return [bar for bar in bars if bar is not None]
 
