@@ -106,8 +106,8 @@ def test_the_programs_own_connections_are_a_filter(site: Any) -> None:
     site.practice.connect(owner="ada")
     operator = site.operator()
 
-    text = operator.get(f"{HERE}?owner=your program’s own").text
-    assert "Notes · your program’s own" in text
+    text = operator.get(f"{HERE}?owner=your program\u2019s own").text
+    assert "Notes · your program\u2019s own" in text
     assert rows(text) == []
 
 

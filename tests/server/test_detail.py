@@ -32,7 +32,7 @@ def test_a_connection_is_told_with_its_identity_place_and_scopes(site: Any) -> N
 
     text = unescape(site.operator().get(at(status)).text)
 
-    assert f"<h1 class=\"wrap\">{status.identity.title}</h1>" in text
+    assert f'<h1 class="wrap">{status.identity.title}</h1>' in text
     assert "account work" in text
     assert f"{len(status.requested)} of {len(status.requested)} granted" in text
     assert status.connection_id in text
@@ -59,7 +59,7 @@ def test_a_refresh_that_is_refused_says_so_and_shows_the_providers_words(site: A
 
     text = follow(operator, operator.post(f"{at(status)}/refresh"))
 
-    assert "Notes no longer accepts this connection’s refresh token" in text
+    assert "Notes no longer accepts this connection\u2019s refresh token" in text
     assert "Needs re-authorization" in text
     assert "invalid_grant" in text
     assert "ReauthorizationRequired" in text

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from valetkey.engine.gates import Gate
 from valetkey.engine.lifecycle import Want
@@ -136,7 +136,9 @@ class Bulk:
     width: int = WIDTH
     _waiting: dict[str, deque[Record]] = field(default_factory=dict[str, "deque[Record]"])
     _gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
-    _under_way: dict[Future[Outcome], tuple[str, int]] = field(default_factory=dict["Future[Outcome]", "tuple[str, int]"])
+    _under_way: dict[Future[Outcome], tuple[str, int]] = field(
+        default_factory=dict["Future[Outcome]", "tuple[str, int]"]
+    )
     _causes: dict[tuple[str, str], Failed] = field(default_factory=dict[tuple[str, str], Failed])
     _saved_at: float = 0.0
 
@@ -218,9 +220,7 @@ class Bulk:
             gate.unwell(ticket, now, busy=outcome.host == "busy", wait=outcome.wait)
         if outcome.error is None:
             refreshed = outcome.kind in {"refreshed", "kept_alive"}
-            self.job = replace(
-                self.job, done=self.job.done + refreshed, skipped=self.job.skipped + (not refreshed)
-            )
+            self.job = replace(self.job, done=self.job.done + refreshed, skipped=self.job.skipped + (not refreshed))
             return
         self.job = replace(self.job, failed=self.job.failed + 1)
         person = isinstance(outcome.error, ReauthorizationRequired)
@@ -263,7 +263,8 @@ def _body(job: Job) -> dict[str, Any]:
 
 
 def _job(job_id: str, body: Mapping[str, Any], now: float) -> Job:
-    causes = tuple(Failed(**{**cause, "ids": tuple(cause["ids"])}) for cause in body["causes"])
+    found: list[dict[str, Any]] = body["causes"]
+    causes = tuple(replace(Failed(**cause), ids=tuple(cause["ids"])) for cause in found)
     job = Job(id=job_id, **{name: value for name, value in body.items() if name != "causes"}, causes=causes)
     lost = job.state == "running" and now - job.seen_at > STALE
-    return replace(job, state=cast("JobState", "interrupted")) if lost else job
+    return replace(job, state="interrupted") if lost else job

@@ -34,7 +34,17 @@ def create_app(
     """
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
     made = settings(base_url or core.base_url, allowed_hosts)
-    routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES, *detail.ROUTES, *events.ROUTES, *owners.ROUTES, *jobs.ROUTES, *live.ROUTES]
+    routes = [
+        Route("/healthz", _healthy),
+        Route("/static/{name}", _static),
+        *login.ROUTES,
+        *connections.ROUTES,
+        *detail.ROUTES,
+        *events.ROUTES,
+        *owners.ROUTES,
+        *jobs.ROUTES,
+        *live.ROUTES,
+    ]
     handlers: dict[Any, Any] = {404: _not_found}
     app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
     app.state.server = Server(core, desk, made)

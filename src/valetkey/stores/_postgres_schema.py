@@ -131,8 +131,8 @@ _FIRST: Final = (
 )
 
 _COUNTS: Final = (
-    # Counts, kept in the transaction of each write.  The two rows that a change touches are locked in one order, so that
-    # of two changes neither waits for the other for ever.
+    # Counts, kept in the transaction of each write.  The two rows that a change touches are locked in one order, so
+    # that of two changes neither waits for the other for ever.
     """
     CREATE TABLE {S}.state_count (
         env text COLLATE "C" NOT NULL,
@@ -169,8 +169,10 @@ _COUNTS: Final = (
     FOR EACH ROW EXECUTE FUNCTION {S}.keep_state_count()
     """,
     # Most rows are not in it: what renews itself wants nobody's attention.
-    f"CREATE INDEX connection_attention ON {{S}}.connection (env, {ATTENTION}, credential)"
-    f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL",
+    (
+        f"CREATE INDEX connection_attention ON {{S}}.connection (env, {ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+    ),
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _COUNTS)

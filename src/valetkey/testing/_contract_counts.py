@@ -24,7 +24,8 @@ class Counted(ContractBase):
 
     def test_connections_are_counted_by_credential_and_state(self, store: Store) -> None:
         assert store.counts(env=ENV, now=_NOW) == {}
-        for number, state in enumerate(("needs_reauth", "refresh_failing", "refresh_failing", "disconnected")):
+        states: tuple[StoredState, ...] = ("needs_reauth", "refresh_failing", "refresh_failing", "disconnected")
+        for number, state in enumerate(states):
             self._in_state(store, number, state)
         self._in_state(store, 9, "refresh_failing", "slack")
         store.create(blank(10, key=at("github", env="other")))

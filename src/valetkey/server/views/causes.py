@@ -63,7 +63,9 @@ def causes(
     found = [
         *_apps(totals, sick, declared),
         *_people(totals, [r for r in some if r.state == "needs_reauth"], declared),
-        *_failing(totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now),
+        *_failing(
+            totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now
+        ),
     ]
     return tuple(found[:MOST])
 
@@ -135,7 +137,7 @@ def _failing(
 
 def _answers(error: str) -> str:
     said = failing_reason(error)
-    return f"answers {said}" if said[:1].isdigit() else said if error in {"unreachable"} else f"answers with: {said}"
+    return f"answers {said}" if said[:1].isdigit() else said if error == "unreachable" else f"answers with: {said}"
 
 
 def _many(n: int) -> str:

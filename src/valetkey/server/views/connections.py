@@ -109,7 +109,12 @@ def expiry(status: Status, now: float, *, living: bool) -> Moment:
         return Moment(NOTHING)
     if status.state == "needs_reauth" and (status.expires_at is None or status.expires_at > now):
         return Moment("not used any more")
-    if status.expires_at is not None and status.expires_at <= now and status.state == "connected" and status.refreshable:
+    if (
+        status.expires_at is not None
+        and status.expires_at <= now
+        and status.state == "connected"
+        and status.refreshable
+    ):
         return until(status.expires_at, now, never="", over="renewed at next use, ended")
     return until(status.expires_at, now, never="does not expire")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 
 from valetkey.model.connections import Event, Record
@@ -97,13 +98,9 @@ def _bar(kind: str, start: float, end: float, now: float) -> Bar | None:
 def _lives(record: Record, events: Sequence[Event], begun: Sequence[float], now: float) -> list[Bar]:
     """Return the lives of earlier tokens, each to the moment when the next one came, and times without a token."""
     life = (record.expires_at - record.obtained_at) if record.expires_at and record.obtained_at else None
-    bars: list[Bar | None] = []
-    for start, following in zip(begun, begun[1:], strict=False):
-        end = min(following, start + life) if life else following
-        bars.append(_bar("tk", start, end, now))
-    for event in events:
-        if event.kind in LOST:
-            bars.append(_bar("gap", event.at, min((at for at in begun if at > event.at), default=now), now))
+    bars = [_bar("tk", start, min(later, start + life) if life else later, now) for start, later in pairwise(begun)]
+    ends = [event.at for event in events if event.kind in LOST]
+    bars += [_bar("gap", end, min((at for at in begun if at > end), default=now), now) for end in ends]
     return [bar for bar in bars if bar is not None]
 
 
