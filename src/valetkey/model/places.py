@@ -61,7 +61,7 @@ def _toml_key(name: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, least: float = 0.6) -> str | None:
-    """Return the known word that `word` was most likely meant to be, or None when none is as near as `least` (0 to 1)."""
+    """Return the known word that `word` was most likely meant to be; None: none is as near as `least` (0 to 1)."""
     import difflib  # noqa: PLC0415 - only on the way to an error
 
     by_shape = {_shape(name): name for name in known}
