@@ -7,6 +7,7 @@ import io
 import json
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,12 @@ def test_an_owner_is_forgotten_only_once_its_id_was_typed(site: Any) -> None:
     log = operator.get(EVENTS).text
     assert titles(log)[0] == "An owner was forgotten"
     assert "You, at this machine" in log
+    assert "a forgotten owner" in log
+    assert "contoso" not in log
+    database = b"".join(
+        file.read_bytes() for file in Path(site.practice.valet._core.store.path).parent.glob("practice.db*")
+    )
+    assert b"forgotten" in database
 
 
 def test_forgetting_demands_the_highest_grade(site: Any) -> None:

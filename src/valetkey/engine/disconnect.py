@@ -53,7 +53,7 @@ def disconnect(world: World, credential: OAuth2Credential, key: ConnectionKey) -
 
 
 def forget(world: World, owner: str, env: str) -> list[Disconnected]:
-    """Disconnect all connections of an owner and erase their rows.
+    """Disconnect all connections of an owner, erase their rows, and take its names out of the events.
 
     Raises:
         ConfigurationError: `owner` is empty: the program's own connections are nobody's to forget.
@@ -66,6 +66,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     records = list(_pages(world, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
+    world.store.forget_events(env=env, owner=owner)
     return done
 
 

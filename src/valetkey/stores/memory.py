@@ -14,7 +14,7 @@ from typing import Any
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
-from valetkey.model.ports import Clock, KeyRetired
+from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
 from valetkey.stores._bell import Bell
 
@@ -297,6 +297,14 @@ class MemoryStore:
             found = [e for e in later if e.env == env and connection_id in {None, e.connection_id}]
             chosen = found[::-1][:limit] if newest_first else found[:limit]
             return tuple(copy.deepcopy(event) for event in chosen)
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner; returns of how many."""
+        with self._writing():
+            found = [at for at, event in enumerate(self._events) if (event.env, event.owner) == (env, owner)]
+            for at in found:
+                self._events[at] = replace(self._events[at], owner=None, account="", detail=FORGOTTEN)
+            return len(found)
 
     # -- inside
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
-from valetkey.model.ports import Store
+from valetkey.model.ports import FORGOTTEN, Store
 from valetkey.testing._contract_base import ENV, ContractBase, at, blank, with_grant
 
 _NOW = 1_000_000_000.0
@@ -100,3 +100,20 @@ class Backwards(ContractBase):
             before = page[-1].seq
         assert seen == numbers[::-1]
         assert [e.seq for e in store.list_events(env=ENV, after=numbers[0], before=numbers[3])] == numbers[1:3]
+
+    def test_nothing_is_left_of_a_forgotten_owner_in_the_events(self, store: Store) -> None:
+        def about(owner: str | None, env: str = ENV) -> int:
+            return store.append_event(
+                Event(kind="k", at=1.0, env=env, connection_id="con_1", owner=owner, account=f"of {owner}",
+                      detail={"who": f"{owner}"})
+            )  # fmt: skip
+
+        kept = [about("bob"), about(None), about("adam")]
+        gone = [about("ada"), about("ada")]
+        elsewhere = about("ada", env="other")
+        assert store.forget_events(env=ENV, owner="ada") == len(gone)
+        for events in (store.list_events(env=ENV), store.list_events(env=ENV, connection_id="con_1")):
+            assert [e.seq for e in events if e.detail != FORGOTTEN] == kept
+            assert all((e.owner, e.account) == (None, "") for e in events if e.detail == FORGOTTEN)
+        assert [e.owner for e in store.list_events(env="other") if e.seq == elsewhere] == ["ada"]
+        assert store.forget_events(env=ENV, owner="ada") == 0

@@ -72,7 +72,11 @@ def _chosen(ask: Ask, ids: list[str]) -> Iterator[Record]:
 
 
 def _what(n: int, filters: Filters) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in filters.chosen.items())
+    # Not which owner, and not what was searched for: what a job is called outlives what is forgotten.
+    said = ", ".join(
+        f"of one {name}" if name == "owner" else "of a search" if name == "q" else f"{name} {value}"
+        for name, value in filters.chosen.items()
+    )
     return f"{_many(n)}" + (f": {said}" if said else "")
 
 
