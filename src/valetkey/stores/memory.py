@@ -16,6 +16,7 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
+from valetkey.stores._attention import counted
 from valetkey.stores._bell import Bell
 
 _DocumentKey = tuple[str, str, str]
@@ -184,7 +185,7 @@ class MemoryStore:
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections each credential has in each state."""
         with self._lock:
-            return _rules.counted((record for record in self._records.values() if record.key.env == env), now)
+            return counted((record for record in self._records.values() if record.key.env == env), now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
