@@ -17,12 +17,13 @@ from valetkey.model.ports import Clock, KeyRetired
 from valetkey.stores import _forks, _rules
 from valetkey.stores._bell import Bell
 from valetkey.stores._redis_ear import Ear, news
-from valetkey.stores._redis_errors import Conflict, contended, gone, newer
+from valetkey.stores._redis_errors import CONTENDED, GONE, Conflict
 from valetkey.stores._redis_link import Link
 from valetkey.stores._redis_names import Names
 from valetkey.stores._redis_server import demand_safe, look
 from valetkey.stores._redis_steps import Commit, Step
 from valetkey.stores._redis_url import Place, place_of
+from valetkey.stores._troubles import newer
 
 _log = get_logger("stores.redis")
 
@@ -170,7 +171,7 @@ class RedisBase:
         known = self._opened()
         (seconds, micros), store_id, *answers = self._link.run(step)
         if store_id is None or store_id.decode() != known:
-            raise gone(self.url)
+            raise GONE(self.url)
         return Look(self._moment(seconds, micros), answers)
 
     def _begun(self) -> Commit:
@@ -198,7 +199,7 @@ class RedisBase:
 
     def _refusal(self, reason: str) -> Exception:
         if reason == "store":
-            return gone(self.url)
+            return GONE(self.url)
         return KeyRetired(f"the store has no data key {reason.removeprefix('key:')}") if reason else Conflict()
 
     def _settled(self, attempt: Callable[[], T]) -> T:
@@ -208,7 +209,7 @@ class RedisBase:
                 return attempt()
             except Conflict:
                 self._clock.sleep(secrets.randbelow(1000) / 1000 * _PAUSE)
-        raise contended(self.url)
+        raise CONTENDED(self.url)
 
     def _demand_key(self, step: Commit, sealed: Sealed | None, kind: str = "") -> None:
         """Let a commit happen only where the data key of `sealed` is there."""

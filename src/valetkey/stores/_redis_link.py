@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from valetkey.errors import clean
 from valetkey.logs import get_logger
-from valetkey.stores._redis_errors import busy, not_synced, translated
+from valetkey.stores._redis_errors import BUSY, not_synced, translated
 from valetkey.stores._redis_steps import Commit, Step
 from valetkey.stores._redis_url import Place
 
@@ -139,7 +139,7 @@ class Link:
     def _turn(self) -> Generator[None]:
         turns = self._turns
         if not turns.acquire(timeout=self.timeout):
-            raise busy(self.place.shown)
+            raise BUSY(self.place.shown)
         try:
             yield
         finally:
