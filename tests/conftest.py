@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,9 @@ from hypothesis import settings
 
 LEAVE_TIME = 5.0
 """Seconds that threads on their way out get after a test."""
+
+PATIENCE = 60.0
+"""Seconds after which what should have happened long ago is given up."""
 
 SETTINGS_OF_OTHERS = [
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"),  # how output looks
@@ -103,6 +107,35 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"explored: {schedules:.1e} schedules over {states:,} states in {runs:,} runs")
 
 
+# -- what happens in the background -----------------------------------------------------------------------------------
+
+
+def wait_until(so: Callable[[], object]) -> None:
+    """Look again and again, until something is so."""
+    give_up = time.monotonic() + PATIENCE
+    while not so():
+        assert time.monotonic() < give_up, "it does not come to that"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is so."""
+    return wait_until
+
+
+def settle(valet: Any) -> None:
+    """Wait for what a valet does in the background, such as to note a first use: a change of the store like others."""
+    flights = valet._core.flights.under_way()
+    assert not wait(flights, PATIENCE).not_done
+
+
+@pytest.fixture(scope="session")
+def settled() -> Callable[[Any], None]:
+    """Wait for what a valet does in the background, such as to note a first use: a change of the store like others."""
+    return settle
+
+
 # -- what is not on every machine --------------------------------------------------------------------------------------
 
 
@@ -125,10 +158,17 @@ class LeftOut:
                 sys.stderr.write(f"\n**** {said}\n")
         pytest.skip(said)
 
-    def without(self, *tools: str, what: str) -> None:
-        """Leave the test out where one of these programs is not installed."""
-        if missing := [tool for tool in tools if shutil.which(tool) is None]:
-            self(what, f"{' and '.join(missing)} not found; install it")
+    def without(self, *tools: str, what: str) -> list[str]:
+        """Leave the test out where one of these programs is not installed; return where they are.
+
+        Their names are those of Debian's packages too.
+        """
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # where servers are, not every user looks
+        places = {tool: shutil.which(tool, path=path) for tool in tools}
+        if missing := [tool for tool, place in places.items() if place is None]:
+            get = f"install it (on Debian and Ubuntu: apt install {' '.join(missing)})"
+            self(what, f"{' and '.join(missing)} not found; {get}")
+        return [place for place in places.values() if place is not None]
 
 
 @pytest.fixture(scope="session")
@@ -217,6 +257,10 @@ class Face:
 
     def client(self, name: str = "notes", **options: Any) -> Any:
         return self.valet.client(name, **options)
+
+    def settle(self) -> None:
+        """Wait until the first use of each connection is noted, which is a change of the store like others."""
+        settle(self.raw)
 
 
 @pytest.fixture
@@ -324,6 +368,37 @@ class Family:
         for process in started:
             self.go(process)
         return [answer for process in started for answer in self.result(process)]
+
+    def fork_during_the_refresh(self) -> list[str]:
+        """Let a program fork while it refreshes; return what the calls of parent and child came to."""
+        held = self.provider.hold("token")
+        process = self.start("forked")
+        self.go(process)
+        assert held.arrived.wait(PATIENCE)
+        self.go(process)
+        assert process.stderr is not None
+        assert process.stderr.readline() == "forked\n"
+        held.release()
+        return self.result(process)
+
+    def hear_of_a_disconnect(self) -> None:
+        """Disconnect while another valet has the token in memory, which looks at the store only when it is told."""
+        from valetkey import NotConnected
+
+        with self.another_valet() as other:
+            client = other.client("notes")
+            assert client.get("/me").status_code == 200
+            wait_until(other._core.store.listens)
+            settle(other)
+            client.get_access_token()
+            source = other._core.own_source("notes")
+            source.token.until = float("inf")
+
+            self.valet.disconnect("notes")
+
+            wait_until(lambda: source.token.until == 0.0)
+            with pytest.raises(NotConnected):
+                client.get("/me")
 
     def refreshed_once(self) -> bool:
         provider = self.provider
