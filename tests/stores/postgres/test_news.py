@@ -379,6 +379,8 @@ def test_a_child_keeps_no_socket_of_its_parent(listener: Listener) -> None:
     def work(_: Child) -> list[str]:
         return [str(Path(f"/proc/self/fd/{link.fileno()}").readlink()) for link in _postgres_pool._inherited]
 
-    assert Child(work).result() == [os.devnull] * 2, "one of the pool, and the one that listens"
+    left = Child(work).result()
+    assert len(left) >= 2, "the one that listens, and one or two of the pool, where both threads wrote at once"
+    assert set(left) == {os.devnull}
     assert listener.store.load(blank().key) is not None
     assert listener.store.listens()
