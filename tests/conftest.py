@@ -25,6 +25,8 @@ from hypothesis import settings
 LEAVE_TIME = 5.0
 """Seconds that threads on their way out get after a test."""
 
+sys.path.insert(0, str(Path(__file__).parent))  # tests are not packages; what several folders share is `shared`
+
 PATIENCE = 60.0
 """Seconds after which what should have happened long ago is given up."""
 

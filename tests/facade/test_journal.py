@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.elsewhere import Elsewhere, valet_elsewhere
 from valetkey import NotConnected, StoreUnavailable, Valet
 from valetkey.clock import SystemClock
 from valetkey.engine.takeover import HELD, may_take_over
@@ -199,29 +200,10 @@ def test_a_process_that_ends_leaves_no_lock_file(scene: Scene) -> None:
 # -- in one process
 
 
-class Elsewhere(SQLiteStore):
-    """A database that does not count as this host's, and that may be down."""
-
-    local = False
-    down = False
-
-    def swap(self, *args: Any, **more: Any) -> Any:
-        if self.down:
-            msg = "down"
-            raise StoreUnavailable(msg)
-        return super().swap(*args, **more)
-
-
 @pytest.fixture
 def away(practice: Practice, tmp_path: Path) -> Iterator[Valet]:
     """Return a valet whose store is elsewhere, with an account whose token has run out."""
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text(write_keys([new_key()]))
-    store = Elsewhere(tmp_path / "elsewhere.db", clock=practice.clock)
-    valet = Valet(**{**practice._options(), "store": store, "key": key})
-    start = valet.authorize("notes")
-    valet.finish(practice.provider.approve(start.url), binding=start.binding)
+    valet = valet_elsewhere(practice, tmp_path)
     practice.clock.advance(HOUR + 1)
     yield valet
     valet.close()

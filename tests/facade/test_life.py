@@ -76,8 +76,7 @@ def test_in_the_soft_window_the_old_token_serves_while_one_flight_refreshes(face
         assert client.get_access_token() == before
         assert held.arrived.wait(10)
         assert client.get_access_token() == before
-    for future in face.raw._core.flights.under_way():
-        future.result(10)
+    face.settle()
 
     assert client.get_access_token() != before
     assert face.practice.provider.refreshes == 1
