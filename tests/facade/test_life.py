@@ -425,8 +425,7 @@ def test_a_use_is_noted_once_a_minute_also_by_clients_that_begin_anew(face: Any)
         clock.advance(seconds)
         core._kept.clear()  # no client holds the connection's token any more: it is read from the store
         face.client().get_access_token()
-        for flight in core.flights.under_way():
-            flight.result()
+        face.settle()
         noted.append(core.store.list(Query(env=core.env)).items[0].last_used_at - began)
 
     assert noted == [0, 0, 61]

@@ -22,20 +22,20 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def _waits_for_a_lock(postgres: Any, work: Future[Any], schema: str) -> None:
+@pytest.fixture
+def locked_out(postgres: Any, schema: str, until: Any) -> Callable[[Future[Any]], None]:
     """Wait until the server says that a statement of ours waits for a lock."""
     statement = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-    patience = threading.Event()
-    for _ in range(int(PATIENCE / 0.005)):
+
+    def wait(work: Future[Any]) -> None:
+        until(lambda: work.done() or postgres.sql(statement, f"%{schema}%"))
         assert not work.done(), "it waits for nobody"
-        if postgres.sql(statement, f"%{schema}%"):
-            return
-        patience.wait(0.005)
-    pytest.fail("it did not come to that")
+
+    return wait
 
 
 def test_retiring_waits_for_one_who_is_sealing_and_then_leaves_the_key(
-    store: PostgresStore, postgres: Any, schema: str, threads: ThreadPoolExecutor
+    store: PostgresStore, threads: ThreadPoolExecutor, locked_out: Any
 ) -> None:
     data_key(store, "dk_1")
     sealing, go_on = threading.Event(), threading.Event()
@@ -49,7 +49,7 @@ def test_retiring_waits_for_one_who_is_sealing_and_then_leaves_the_key(
     writer = threads.submit(store._write, slowly)
     assert sealing.wait(PATIENCE)
     retiring = threads.submit(store.retire_key, "dk_1")
-    _waits_for_a_lock(postgres, retiring, schema)
+    locked_out(retiring)
     go_on.set()
     writer.result(PATIENCE)
     assert retiring.result(PATIENCE) is False
@@ -71,6 +71,7 @@ def test_one_who_seals_while_the_key_is_retired_waits_and_is_refused(
     postgres: Any,
     schema: str,
     threads: ThreadPoolExecutor,
+    locked_out: Any,
     seal: Callable[[PostgresStore], object],
 ) -> None:
     connected(store, 1)
@@ -79,7 +80,7 @@ def test_one_who_seals_while_the_key_is_retired_waits_and_is_refused(
         retiring.execute(f"SELECT 1 FROM {schema}.document WHERE id = 'dk_1' FOR UPDATE".encode())  # noqa: S608
         retiring.execute(f"DELETE FROM {schema}.document WHERE id = 'dk_1'".encode())  # noqa: S608
         sealing = threads.submit(seal, store)
-        _waits_for_a_lock(postgres, sealing, schema)
+        locked_out(sealing)
     with pytest.raises(KeyRetired):
         sealing.result(PATIENCE)
     assert store.sealed_with("dk_1") == ((), ())
