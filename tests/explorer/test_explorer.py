@@ -23,7 +23,7 @@ from stepped.cases import (
 from stepped.interleaving import Explored, follow
 from stepped.plays import Case, one_play, played
 
-from valetkey.engine import apps, disconnect, renewal, replay, revoking, spending, storing, takeover, turns, verdicts
+from valetkey.engine import apps, renewal, replay, revoking, spending, storing, takeover, turns, verdicts
 from valetkey.engine.spending import Claimed
 from valetkey.model.connections import Expect, Record
 from valetkey.stores import _rules
@@ -117,7 +117,7 @@ def revoke_what_was_overtaken(patch: Patch) -> None:
     """Revoke an answer that the row does not want, whoever it belongs to."""
 
     def revoke(world: Any, credential: Any, *rest: Any) -> None:
-        disconnect.revoke_grant(world, credential, rest[-1])
+        revoking.revoke_grant(world, credential, rest[-1])
 
     patch.setattr(spending, "_not_wanted", revoke)
 

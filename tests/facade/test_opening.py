@@ -62,7 +62,7 @@ def test_a_store_that_is_too_slow_for_its_claims_is_not_claimed_for_ever(
     monkeypatch.setattr(core.store, "claim", slow)
 
     with pytest.raises(RefreshBusy, match="came to nothing"):
-        renew(core.world, hasty, core.own_source("notes").key, Want())
+        renew(core.world, hasty, core.store.load(core.own_source("notes").key), Want())
 
     assert (len(claims), practice.provider.refresh_requests) == (MOST_CLAIMS + 1, 0)
     assert core.store.load(core.own_source("notes").key).claim is None

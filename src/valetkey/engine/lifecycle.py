@@ -72,7 +72,7 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
         with late_imports:
             from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
-        return renew(world, credential, key, want)
+        return renew(world, credential, record, want)
     except StoreUnavailable:
         world.lookout.store_away()
         raise

@@ -38,17 +38,17 @@ MOST_CLAIMS: Final = 5
 """How often one flight claims: a slow store, or an app whose secret keeps changing, must not go on for ever."""
 
 
-def renew(world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> Held:
-    """Return a usable token where the one at hand is not: refresh it, or wait for whoever does."""
-    attempt = _Attempt(world, credential, key, want)
-    while True:
-        held = attempt.step()
-        if held is not None:
-            return held
+def renew(world: World, credential: OAuth2Credential, record: Record, want: Want) -> Held:
+    """Return a usable token where that of `record`, just read, is not: refresh it, or wait for whoever does."""
+    attempt = _Attempt(world, credential, record.key, want)
+    held = attempt.step(record)
+    while held is None:
+        held = attempt.step(look(world, credential, record.key))
+    return held
 
 
 class _Attempt:
-    """One caller's way to a usable token: each step reads the record again and acts on what it finds."""
+    """One caller's way to a usable token: each step acts on the record as it was just read."""
 
     def __init__(self, world: World, credential: OAuth2Credential, key: ConnectionKey, want: Want) -> None:
         self.world = world
@@ -59,9 +59,8 @@ class _Attempt:
         self.doubts = 0
         self.claims = 0
 
-    def step(self) -> Held | None:
+    def step(self, record: Record) -> Held | None:
         """Return the token, or None when the record has to be looked at again."""
-        record = look(self.world, self.credential, self.key)
         if usable(self.world, self.credential, record, self.want):
             return opened(self.world, record)
         try:

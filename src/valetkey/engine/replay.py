@@ -7,7 +7,7 @@ disconnected, or signed in anew and a revocation ends this grant alone, for else
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
@@ -94,7 +94,7 @@ def _fits(row: Record, entry: JournalEntry) -> bool:
 
 
 def _commit(world: World, credential: OAuth2Credential, row: Record, grant: Grant) -> Record | None:
-    new = healed(world, grant_facts(row, grant, credential))
+    new = grant_facts(row, grant, credential, **healed(world, row))
     told = event_about(world, "refreshed", new, rotated=True, replayed=True)
     return swap_sealed(world, new, grant, expect=Expect.of(row, spent=row.refresh_fp), event=told)
 
@@ -119,20 +119,19 @@ def _drop(world: World, row: Record | None, entry: JournalEntry, grant: Grant) -
     world.journal.settle(entry)
 
 
-def healed(world: World, record: Record) -> Record:
-    """Return a record with a new grant and nothing left of its old troubles, one version on."""
+def healed(world: World, record: Record) -> dict[str, Any]:
+    """Return the changes to a record that got a new grant: one version on, and nothing left of its old troubles."""
     now = world.clock.now()
-    return replace(
-        record,
-        version=record.version + 1,
-        state="connected",
-        reason="",
-        error="",
-        error_text="",
-        failures=0,
-        doubt=0,
-        next_try_at=None,
-        cooldown_until=None,
-        last_refresh_at=now,
-        connected_at=record.connected_at or now,
-    )
+    return {
+        "version": record.version + 1,
+        "state": "connected",
+        "reason": "",
+        "error": "",
+        "error_text": "",
+        "failures": 0,
+        "doubt": 0,
+        "next_try_at": None,
+        "cooldown_until": None,
+        "last_refresh_at": now,
+        "connected_at": record.connected_at or now,
+    }

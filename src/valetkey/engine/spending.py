@@ -192,9 +192,10 @@ def _noted(world: World, record: Record, grant: Grant) -> JournalEntry:
 
 
 def _renewed(world: World, credential: OAuth2Credential, record: Record, grant: Grant, *, used: bool) -> Record:
-    new = healed(world, grant_facts(record, grant, credential))
-    last_used_at = world.clock.now() if used else record.last_used_at
-    return replace(new, requested=record.requested or credential.all_scopes, last_used_at=last_used_at)
+    changes = {**healed(world, record), "requested": record.requested or credential.all_scopes}
+    if used:
+        changes["last_used_at"] = world.clock.now()
+    return grant_facts(record, grant, credential, **changes)
 
 
 def _patiently(world: World, step: Callable[[], T]) -> T:

@@ -122,8 +122,8 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
     return world.store.load(key) or world.store.create(blank)
 
 
-def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> Record:
-    """Return `record` with everything that a new grant says in clear: its times, scopes and fingerprints."""
+def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **changes: Any) -> Record:
+    """Return `record` with everything that a new grant says in clear (times, scopes, fingerprints), and `changes`."""
     refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
     told = replace(
         record,
@@ -134,6 +134,7 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential) -> R
         refreshable=refreshable,
         access_fp=grant.access_token.fingerprint(),
         refresh_fp=grant.refresh_token.fingerprint() if grant.refresh_token else "",
+        **changes,
     )
     return replace(told, due_at=due_at(told, credential))
 

@@ -52,6 +52,26 @@ CLAIM: Final = ("claim_holder", "claim_until", "claim_boot", "claim_spending")
 _TEXTS: Final = ("granted", "requested", "identity", "params", "tags")
 _DERIVED: Final = ("refreshable", "search", "key_id", "sealed")
 
+_PARTS: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
+    "key": lambda key: {
+        "env": key.env,
+        "credential": key.credential,
+        "owner": stored_owner(key.owner),
+        "account": key.account,
+    },
+    "granted": lambda scopes: {"granted": to_json(list(scopes))},
+    "requested": lambda scopes: {"requested": to_json(list(scopes))},
+    "identity": lambda identity: {"identity": identity_text(identity)},
+    "params": lambda params: {"params": to_json(dict(params))},
+    "tags": lambda tags: {"tags": to_json(dict(tags))},
+    "refreshable": lambda refreshable: {"refreshable": int(refreshable)},
+    "sealed": lambda sealed: {
+        "key_id": sealed.key_id if sealed else None,
+        "sealed": sealed.blob if sealed else None,
+    },
+}
+"""How the other members of a record become columns."""
+
 COLUMNS: Final = (*PLAIN, *_KEY, *CLAIM, *_TEXTS, "refreshable", "key_id", "sealed")
 """The columns of a record, in the order in which `record_of` takes them."""
 
@@ -76,23 +96,23 @@ class CorruptRow(Exception):
 
 def record_values(record: Record) -> dict[str, Any]:
     """Return the columns of a record, all but those of its claim."""
-    key = record.key
     values: dict[str, Any] = {name: getattr(record, name) for name in PLAIN}
-    values.update(
-        env=key.env,
-        credential=key.credential,
-        owner=stored_owner(key.owner),
-        account=key.account,
-        granted=to_json(list(record.granted)),
-        requested=to_json(list(record.requested)),
-        identity=identity_text(record.identity),
-        params=to_json(dict(record.params)),
-        tags=to_json(dict(record.tags)),
-        refreshable=int(record.refreshable),
-        search=search_text(record),
-        key_id=record.sealed.key_id if record.sealed else None,
-        sealed=record.sealed.blob if record.sealed else None,
-    )
+    for member, columns in _PARTS.items():
+        values.update(columns(getattr(record, member)))
+    values["search"] = search_text(record)
+    return values
+
+
+def changed_values(row: Record, new: Record) -> dict[str, Any]:
+    """Return those columns of `new` that differ from those of `row`, found without writing out what is the same."""
+    values = {name: value for name in PLAIN if (value := getattr(new, name)) != getattr(row, name)}
+    for member, columns in _PARTS.items():
+        before, after = getattr(row, member), getattr(new, member)
+        if after != before:
+            old = columns(before)
+            values.update({name: value for name, value in columns(after).items() if value != old[name]})
+    if (new.key, new.identity) != (row.key, row.identity):
+        values["search"] = search_text(new)
     return values
 
 

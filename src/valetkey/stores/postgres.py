@@ -15,7 +15,7 @@ from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
 from valetkey.stores._postgres_lists import COLUMN_LIST, page_statement
-from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, record_values
+from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
 _FRESH: Final = f"{_SELECT} {{S}}.on_primary() AND"
@@ -252,12 +252,11 @@ class PostgresStore(PostgresDocuments):
 
     def _update(self, writing: Writing, row: Record, new: Record, *more: str) -> None:
         """Write the columns that differ, and no others."""
-        before, values = record_values(row), record_values(new)
-        changed = {name for name in WRITTEN if values[name] != before[name]}
-        changes = ", ".join([*(f"{name} = %({name})s" for name in WRITTEN if name in changed), *more])
+        values = changed_values(row, new)
+        changes = ", ".join([*(f"{name} = %({name})s" for name in values), *more])
         if changes:
-            writing.run(f"UPDATE {{S}}.connection SET {changes} WHERE id = %(id)s", values)  # noqa: S608
-        if changed & _INDEXED:
+            writing.run(f"UPDATE {{S}}.connection SET {changes} WHERE id = %(row)s", {**values, "row": new.id})  # noqa: S608
+        if _INDEXED & values.keys():
             writing.run("DELETE FROM {S}.missing_scope WHERE connection_id = %s", (new.id,))
             self._write_scopes(writing, new)
         writing.changed += dict.fromkeys((row.key, new.key))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rows, _rules
-from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, record_values
+from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_values, record_values
 from valetkey.stores._sqlite_documents import SQLiteDocuments
 from valetkey.stores._sqlite_errors import row_corrupt
 from valetkey.stores._sqlite_lists import page_statement
@@ -214,11 +214,10 @@ class SQLiteStore(SQLiteDocuments):
     @staticmethod
     def _update(db: sqlite3.Connection, row: Record, new: Record, *more: str) -> None:
         """Write the columns that differ, and no others: SQLite rewrites the index of each column that is named."""
-        before, values = record_values(row), record_values(new)
-        changed = [name for name in WRITTEN if values[name] != before[name]]
-        changes = ", ".join([*(f"{name} = :{name}" for name in changed), *more])
+        values = changed_values(row, new)
+        changes = ", ".join([*(f"{name} = :{name}" for name in values), *more])
         if changes:
-            db.execute(f"UPDATE connection SET {changes} WHERE id = :id", values)  # noqa: S608
+            db.execute(f"UPDATE connection SET {changes} WHERE id = :row", {**values, "row": new.id})  # noqa: S608
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         try:

@@ -151,7 +151,7 @@ class Scene:
     def row_key(self) -> Hashable:
         row = self.row()
         if row is not self._frozen_row[0]:
-            self._frozen_row = (row, frozen(row))
+            self._frozen_row = (row, self.row_key_of(row) if row else frozen(row))
         return self._frozen_row[1]
 
     @staticmethod

@@ -1,0 +1,117 @@
+"""What every request passes and every answer gets: known hosts, own origin for writes, bounded bodies, strict headers.
+
+DESIGN rules: DNS rebinding is stopped by the list of hosts, cross-site writes by `Origin` (and a CSRF token beside it,
+see `asking`), and foreign content by the Content-Security-Policy.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from valetkey.server.settings import BODY_LIMIT, Settings
+
+CSP: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " trusted-types 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    # Not no-referrer: browsers then send "Origin: null" with our own forms.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what is not for us, and dress every answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if refused := self._refused(scope, headers):
+            await refused(scope, receive, _dressed(send))
+            return
+        try:
+            await self.app(scope, _bounded(receive), _dressed(send))
+        except _TooLong:
+            await _too_long()(scope, receive, _dressed(send))
+
+    def _refused(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        if _name(headers.get("host", "")) not in self.settings.hosts:
+            return PlainTextResponse("This host name is not known here.\n", status_code=421)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > BODY_LIMIT:
+            return _too_long()
+        if scope["method"] not in SAFE and "authorization" not in headers and not self._own(scope, headers):
+            return PlainTextResponse("This request came from another site.\n", status_code=403)
+        return None
+
+    def _own(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a write comes from a page of ours: by `Origin`, else by what the browser says of the request."""
+        given = headers.get("origin")
+        if given is None:
+            return headers.get("sec-fetch-site") == "same-origin"
+        return given == self._origin(scope, headers)
+
+    def _origin(self, scope: Scope, headers: Headers) -> str:
+        if self.settings.base_url and _name(headers["host"]) not in {"127.0.0.1", "localhost", "[::1]"}:
+            parts = urlsplit(self.settings.base_url)
+            return f"{parts.scheme}://{parts.netloc}"
+        return f"{scope['scheme']}://{headers['host']}"
+
+
+def _too_long() -> PlainTextResponse:
+    return PlainTextResponse("The request is too long.\n", status_code=413)
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port, in small letters."""
+    head, _, port = host.rpartition(":")
+    return (head if head and port.isdecimal() else host).lower()
+
+
+class _TooLong(Exception):
+    """More of a body came than is taken."""
+
+
+def _bounded(receive: Receive) -> Receive:
+    seen = 0
+
+    async def take() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > BODY_LIMIT:
+            raise _TooLong
+        return message
+
+    return take
+
+
+def _dressed(send: Send) -> Send:
+    async def dress(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return dress

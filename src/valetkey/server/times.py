@@ -1,0 +1,53 @@
+"""Moments as people say them: relative, with the exact time in UTC beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+_UNITS: Final = ((86400 * 2, 86400, "days"), (5400, 3600, "h"), (60, 60, "min"), (0, 1, "s"))
+"""From how many seconds on, which unit of how many seconds: one day and a half are 36 h, two are 2 days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment as it is shown.
+
+    Attributes:
+        said: What a person says: "in 41 min", "19 min ago", "never".
+        iso: For ``<time datetime>``; empty where it is no moment.
+        exact: In UTC, for people.
+    """
+
+    said: str
+    iso: str = ""
+    exact: str = ""
+
+
+def length(seconds: float) -> str:
+    """Return how long something lasts: "41 min"."""
+    for least, unit, name in _UNITS:
+        if seconds >= least:
+            return f"{int(seconds // unit)} {name}"
+    return "0 s"
+
+
+def ago(when: float | None, now: float, *, never: str = "never") -> Moment:
+    """Return a moment that is over."""
+    return Moment(never) if when is None else _moment(f"{length(max(now - when, 0.0))} ago", when)
+
+
+def until(when: float | None, now: float, *, never: str, over: str = "ended") -> Moment:
+    """Return a moment that is to come, or how long ago it was: "in 41 min", "ended 18 min ago"."""
+    if when is None:
+        return Moment(never)
+    return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
+
+
+def _moment(said: str, when: float) -> Moment:
+    try:
+        at = datetime.fromtimestamp(when, UTC)
+    except (OverflowError, OSError, ValueError):
+        return Moment("at no date")
+    return Moment(said, at.isoformat(timespec="seconds"), at.strftime("%d %b %Y %H:%M:%S UTC"))
