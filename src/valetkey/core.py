@@ -267,6 +267,10 @@ class Core:
         credential = self.credential(key.credential)
         return status_of(key, record, credential, now=self.clock.now(), app_error=self._app_error(credential))
 
+    def app_errors(self) -> dict[str, str]:
+        """Return for each credential whose app cannot be used, why."""
+        return {one.name: error for one in self.credentials() if (error := self._app_error(one))}
+
     def _app_error(self, credential: OAuth2Credential) -> str:
         """Return why the app cannot be used, empty when it can."""
         try:
@@ -282,11 +286,15 @@ class Core:
             return ""
         return str(state.body.get("error") or "client_rejected")
 
-    def disconnect(self, key: ConnectionKey) -> Disconnected:
-        """Disconnect one connection and tell what happened."""
+    def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
+        """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""
         from valetkey.engine.disconnect import disconnect  # noqa: PLC0415
 
-        return disconnect(self.world, self.credential(key.credential), key)
+        return disconnect(self.acting(actor), self.credential(key.credential), key)
+
+    def acting(self, actor: str) -> World:
+        """Return the world in which events name this actor; empty: this face."""
+        return replace(self.world, actor=actor) if actor else self.world
 
     # -- errors on their way to the caller
 

@@ -25,7 +25,7 @@ class Site:
     def __init__(self, practice: Any, **options: Any) -> None:
         self.practice = practice
         self.app = create_app(practice.valet, **options)
-        self._server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="critical", lifespan="off"))
+        self._server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="error", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, name="site")
         self._clients: list[httpx2.Client] = []
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from valetkey.model.connections import (
     ConnectionKey,
+    Counts,
     Document,
     Event,
     Expect,
@@ -154,6 +155,14 @@ class Store(Protocol):
         """Return one page, in the order of (credential, owner, account, id).  A bad cursor is a ConfigurationError."""
         ...
 
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state, as of the last commit.
+
+        Those that are connected and want attention before `now` (`attention_at`) count as ``expires_soon``; what is
+        held against an app is not looked at.
+        """
+        ...
+
     def wait_for_change(self, record: Record, timeout: float) -> bool:
         """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""
         ...
@@ -232,8 +241,9 @@ class Store(Protocol):
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         ...
 
 

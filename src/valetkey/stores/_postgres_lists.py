@@ -7,12 +7,21 @@ from typing import Any, Final
 from valetkey.model.connections import Query
 from valetkey.stores._cursor import Position
 from valetkey.stores._rows import COLUMNS
-from valetkey.stores._where import Where, order
+from valetkey.stores._where import ATTENTION, Where, order
 
 COLUMN_LIST: Final = ", ".join(
     "c.claim_until <= {S}.unix_now()" if name == "claim_boot" else f"c.{name}" for name in COLUMNS
 )
 """The columns of a record.  Where SQLite has the boot that a claim was made in, here stands whether it has run out."""
+
+COUNTED: Final = (
+    "SELECT credential, state, n FROM {S}.state_count WHERE {S}.on_primary() AND env = %s"  # noqa: S608 - names of ours
+    " UNION ALL SELECT s.credential, v.state, v.sign * s.n FROM"
+    " (SELECT credential, count(*) AS n FROM {S}.connection c WHERE c.env = %s AND c.state = 'connected'"
+    f" AND {ATTENTION} IS NOT NULL AND {ATTENTION} < %s GROUP BY credential) s"
+    " CROSS JOIN (VALUES ('expires_soon', 1), ('connected', -1)) AS v (state, sign)"
+)
+"""The counts by credential and state; those that want attention are moved from one state to the other."""
 
 _BY_SCOPE: Final = "{S}.missing_scope m JOIN {S}.connection c ON c.id = m.connection_id"
 _SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from valetkey.stores._where import ATTENTION
+
 _FIRST: Final = (
     "CREATE TABLE {S}.store (id text NOT NULL, schema_version integer NOT NULL)",
     # The store's clock (R3).  Not now(), which stands still within a transaction.
@@ -128,7 +130,50 @@ _FIRST: Final = (
     "CREATE INDEX event_connection ON {S}.event (env, connection_id, seq)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_COUNTS: Final = (
+    # Counts, kept in the transaction of each write.  The two rows that a change touches are locked in one order, so that
+    # of two changes neither waits for the other for ever.
+    """
+    CREATE TABLE {S}.state_count (
+        env text COLLATE "C" NOT NULL,
+        credential text COLLATE "C" NOT NULL,
+        state text COLLATE "C" NOT NULL,
+        n bigint NOT NULL,
+        PRIMARY KEY (env, credential, state)
+    ) WITH (fillfactor = 50)
+    """,
+    """
+    INSERT INTO {S}.state_count
+        SELECT env, credential, state, count(*) FROM {S}.connection GROUP BY env, credential, state
+    """,
+    """
+    CREATE FUNCTION {S}.keep_state_count() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP <> 'INSERT' AND TG_OP <> 'DELETE' THEN
+            IF (NEW.env, NEW.credential, NEW.state) = (OLD.env, OLD.credential, OLD.state) THEN
+                RETURN NULL;
+            END IF;
+        END IF;
+        EXECUTE pg_catalog.format(
+            'INSERT INTO %I.state_count AS c SELECT * FROM (VALUES ($1, $2, $3, 1::bigint), ($4, $5, $6, -1::bigint))'
+            ' AS d (env, credential, state, n) WHERE d.env IS NOT NULL ORDER BY d.env, d.credential, d.state'
+            ' ON CONFLICT (env, credential, state) DO UPDATE SET n = c.n + excluded.n', TG_TABLE_SCHEMA)
+            USING CASE WHEN TG_OP <> 'DELETE' THEN NEW.env END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.credential END,
+                CASE WHEN TG_OP <> 'DELETE' THEN NEW.state END, CASE WHEN TG_OP <> 'INSERT' THEN OLD.env END,
+                CASE WHEN TG_OP <> 'INSERT' THEN OLD.credential END, CASE WHEN TG_OP <> 'INSERT' THEN OLD.state END;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER state_count_kept AFTER INSERT OR DELETE OR UPDATE OF env, credential, state ON {S}.connection
+    FOR EACH ROW EXECUTE FUNCTION {S}.keep_state_count()
+    """,
+    # Most rows are not in it: what renews itself wants nobody's attention.
+    f"CREATE INDEX connection_attention ON {{S}}.connection (env, {ATTENTION}, credential)"
+    f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _COUNTS)
 """Step n turns schema version n into n + 1."""
 
 TRIGRAMS: Final = "CREATE INDEX connection_search ON {S}.connection USING gin (search {T}.gin_trgm_ops)"

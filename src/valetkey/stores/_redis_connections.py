@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from valetkey.model.connections import ConnectionKey, Event, Record, Sealed
+from valetkey.model.connections import ConnectionKey, Event, Record, Sealed, attention_at
 from valetkey.stores import _rules
 from valetkey.stores._redis_documents import RedisDocuments
 from valetkey.stores._redis_errors import row_corrupt
@@ -83,6 +83,8 @@ class RedisConnections(RedisDocuments):
             places[names.sealed(record.sealed.key_id), connection_member(record.id)] = 0
         if record.due_at is not None:
             places[names.due(env), utf8(record.id)] = record.due_at
+        if (moment := attention_at(record)) is not None:
+            places[names.attention(env), place] = moment
         return places
 
     def _pointed(self, key: ConnectionKey) -> str | None:

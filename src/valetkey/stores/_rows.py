@@ -178,6 +178,9 @@ def _identity(text: str | None) -> Identity | None:
 DOCUMENT: Final = "kind, env, id, version, expires_at, key_id, body, sealed"
 """The columns that `document_of` takes."""
 
+LAST_EVENT: Final = 2**63 - 1
+"""A number that no event has: databases count in 64 bits."""
+
 EVENT: Final = "seq, env, connection_id, kind, at, credential, owner, account, actor, detail"
 """The columns that `event_of` takes."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
 from valetkey.stores._bell import Bell
@@ -181,6 +181,11 @@ class MemoryStore:
             ]
             return tuple(row for _, name in sorted(moments)[:limit] if (row := self._row(name)) is not None)
 
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state."""
+        with self._lock:
+            return _rules.counted((record for record in self._records.values() if record.key.env == env), now)
+
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
 
@@ -284,10 +289,11 @@ class MemoryStore:
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         with self._lock:
-            later = self._events[max(after, 0) :]
+            later = self._events[max(after, 0) : None if before is None else max(before - 1, 0)]
             found = [e for e in later if e.env == env and connection_id in {None, e.connection_id}]
             chosen = found[::-1][:limit] if newest_first else found[:limit]
             return tuple(copy.deepcopy(event) for event in chosen)

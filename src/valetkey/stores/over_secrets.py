@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Counts, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import Clock, SecretService, Store
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
@@ -91,6 +91,10 @@ class SecretServiceStore(LedgerPart):
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
         rows = self.ledger.due(env=_tokens.ledger_env(env), until=until, limit=limit)
         return tuple(record for row in rows if (record := self._listed(row)) is not None)
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections the ledger knows of, by credential and state."""
+        return self.ledger.counts(env=_tokens.ledger_env(env), now=now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: a plain service tells nobody of changes."""

@@ -9,12 +9,23 @@ from typing import Any, Final
 from psycopg import errors as pg
 
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Counts,
+    Document,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    State,
+)
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
-from valetkey.stores._postgres_lists import COLUMN_LIST, page_statement
+from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, page_statement
 from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
@@ -99,6 +110,13 @@ class PostgresStore(PostgresDocuments):
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
         return tuple(self._listed(row) for row in self._read(_DUE, (env, until, limit)))
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state, as of the last commit."""
+        found: dict[tuple[str, State], int] = {}
+        for name, state, n in self._read(COUNTED, (env, env, now)):
+            found[name, state] = found.get((name, state), 0) + n
+        return {place: n for place, n in found.items() if n > 0}
 
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""

@@ -26,6 +26,7 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rules
 from valetkey.stores._redis_connections import RedisConnections
+from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_lists import Walk, walk
 from valetkey.stores._redis_names import CONNECTION_MARK
 from valetkey.stores._redis_rows import Row
@@ -41,7 +42,7 @@ _LOOKS: Final = 8
 """How often a key is followed that leads to a row which has another key meanwhile."""
 
 
-class RedisStore(RedisConnections):
+class RedisStore(RedisCounts, RedisConnections):
     """A store in Redis 6.2 or newer, or Valkey, shared by all hosts that reach the server.
 
     Making one costs no I/O.  It may be used by all threads, and in a forked child.

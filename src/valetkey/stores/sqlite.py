@@ -11,6 +11,7 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_values, record_values
+from valetkey.stores._sqlite_counts import SQLiteCounts
 from valetkey.stores._sqlite_documents import SQLiteDocuments
 from valetkey.stores._sqlite_errors import row_corrupt
 from valetkey.stores._sqlite_lists import page_statement
@@ -27,7 +28,7 @@ _CLAIMED: Final = f"UPDATE connection SET {_SET_CLAIM} WHERE id = ?"  # noqa: S6
 _NO_CLAIM: Final = ", ".join(f"{name} = NULL" for name in CLAIM)
 
 
-class SQLiteStore(SQLiteDocuments):
+class SQLiteStore(SQLiteCounts, SQLiteDocuments):
     """A store in one SQLite file: write-ahead log, every commit synced to disk, readable by its user alone.
 
     Making one costs no I/O: the file and its folder are made when the store is first used.  It may be used by all
