@@ -63,8 +63,8 @@ class Guard:
         except StoreUnavailable as error:
             _log.warning("%s: the store does not answer: %s", request_id, error)
             await refused(scope, STORE_DOWN)(scope, receive, dressed)
-        except Exception:
-            _log.exception("%s: a mistake of ours", request_id)
+        except Exception as error:  # noqa: BLE001 - logged, and the last place for a page
+            _log.exception("%s: a mistake of ours (%s)", request_id, type(error).__name__)
             await refused(scope, UNEXPECTED)(scope, receive, dressed)
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:

@@ -11,7 +11,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar
 
 from valetkey.errors import ConfigurationError, StoreUnavailable
 from valetkey.model.connections import Document, Event
@@ -124,9 +124,7 @@ class Operators:
         row = self._row(name, grade, "invited", by, until=until)
         made = self._put(row, "operator_invited", by)
         body = {"key": _key(name), "epoch": made.epoch}
-        self._store.put_document(
-            Document(kind=INVITATION, env=self._env, id=_id(token), body=body, expires_at=until)
-        )
+        self._store.put_document(Document(kind=INVITATION, env=self._env, id=_id(token), body=body, expires_at=until))
         return made, Secret(token)
 
     def invited(self, token: str) -> Operator | None:
@@ -278,7 +276,7 @@ def _operator(row: Mapping[str, Any], seen: Document | None = None) -> Operator:
     grade = row.get("grade")
     return Operator(
         name=str(row["name"]),
-        grade=cast("Grade", grade) if grade in GRADES else GRADES[0],
+        grade=grade if grade in GRADES else GRADES[0],
         standing=row["standing"],
         since=float(row["since"]),
         by=str(row.get("by", "")),
@@ -299,7 +297,7 @@ def _demand_others(rows: _Rows, row: Mapping[str, Any]) -> None:
     """Refuse to lose the last one who may do everything."""
 
     def rules(one: Mapping[str, Any]) -> bool:
-        return one["standing"] == "active" and one["grade"] == "everything"
+        return (one["standing"], one["grade"]) == ("active", "everything")
 
     if rules(row) and sum(map(rules, rows.values())) == 1:
         msg = f"{row['name']} is the last operator who may do everything"

@@ -83,7 +83,12 @@ def refused(scope: Scope, refusal: Refusal) -> Response:
     else:
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         answer = ask.page(
-            refusal.template, status=refusal.status, refusal=refusal, request_id=ask.request_id, at=at, retry=RETRY_AFTER
+            refusal.template,
+            status=refusal.status,
+            refusal=refusal,
+            request_id=ask.request_id,
+            at=at,
+            retry=RETRY_AFTER,
         )
     if refusal.status == STORE_DOWN.status:
         answer.headers["retry-after"] = str(RETRY_AFTER)
@@ -95,4 +100,3 @@ def _problem(refusal: Refusal) -> Response:
     if refusal.text:
         members["detail"] = refusal.text
     return JSONResponse(members, status_code=refusal.status, media_type="application/problem+json")
-

@@ -7,16 +7,16 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from valetkey.model.connections import Document
 from valetkey.model.ports import Clock, Store
-from valetkey.server.grades import GRADES as GRADES
-from valetkey.server.grades import Grade as Grade
-from valetkey.server.grades import includes
+from valetkey.server.grades import GRADES, Grade, includes
 from valetkey.server.operators import Operator, Operators
 from valetkey.server.settings import SESSION_LIFE
 from valetkey.values import Secret
+
+__all__ = ["GRADES", "Grade", "Session", "Sessions", "csrf_token"]
 
 SESSION: Final = "session"
 LINK: Final = "login_link"
@@ -131,7 +131,7 @@ class Sessions:
 
 def _local_grade(body: Mapping[str, Any]) -> Grade | None:
     grade = body.get("local")
-    return cast("Grade", grade) if grade in GRADES else None
+    return grade if grade in GRADES else None
 
 
 def _hashed(token: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from starlette.responses import Response
 
 from valetkey.errors import ConfigurationError
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.grades import GRADES, Grade
+from valetkey.server.grades import GRADES
 from valetkey.server.pages.login import counted, signed_in, too_many
 from valetkey.server.views.operators import person
 
@@ -27,9 +27,7 @@ def invite(ask: Ask) -> Response:
     if grade not in GRADES:
         return _page(ask, status=400, trouble="Choose what they may do.")
     try:
-        made, token = ask.server.operators.invite(
-            ask.field("name"), cast("Grade", grade), by=ask.operator.operator
-        )
+        made, token = ask.server.operators.invite(ask.field("name"), grade, by=ask.operator.operator)
     except ConfigurationError as error:
         return _page(ask, status=409, trouble=f"{error}: {error.hint}.")
     link = f"{ask.origin}{ask.url('/login/invitation')}?token={token.reveal()}"

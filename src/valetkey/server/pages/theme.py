@@ -18,7 +18,9 @@ def choose(ask: Ask) -> Response:
     answer = ask.go(leads_to(ask.field("next")))
     kept = theme if theme in THEMES else ""
     secure, path = ask.server.settings.secure, ask.root or "/"
-    answer.set_cookie(THEME, kept, max_age=_YEAR if kept else 0, path=path, secure=secure, httponly=True, samesite="lax")
+    answer.set_cookie(
+        THEME, kept, max_age=_YEAR if kept else 0, path=path, secure=secure, httponly=True, samesite="lax"
+    )
     return answer
 
 
