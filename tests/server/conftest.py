@@ -30,8 +30,12 @@ class Site:
         self._clients: list[httpx2.Client] = []
 
     @property
+    def server(self) -> Any:
+        return self.app.state.server
+
+    @property
     def sessions(self) -> Any:
-        return self.app.state.server.sessions
+        return self.server.sessions
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -16,13 +16,15 @@ class KeyRow:
         name: Its id.
         master: The id of the master key that wraps it.
         word: How it stands.
-        seals: How much it seals.
+        seals: How many connections it seals.
+        others: How many other things: secrets, sign-ins under way.
     """
 
     name: str
     master: str
     word: Word
     seals: str
+    others: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,9 @@ def _row(use: KeyUse) -> KeyRow:
         word = Word("In use", "ok", "st-ok")
     else:
         word = Word("Being replaced", "clock", "st-warn")
-    seals = f"{_count(use.connections, use.more)} connections, {_count(use.documents, use.more)} others"
-    return KeyRow(name=use.data_key, master=use.master, word=word, seals=seals)
+    seals = f"{_count(use.connections, use.more)} connections"
+    others = f"and {_count(use.documents, use.more)} other things"
+    return KeyRow(name=use.data_key, master=use.master, word=word, seals=seals, others=others)
 
 
 def _count(number: int, more: bool) -> str:
