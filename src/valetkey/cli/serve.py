@@ -87,7 +87,7 @@ def _demand_safe(core: Core, host: str, base_url: str | None) -> None:
         Stop: The public address, the key or an operator is missing.
     """
     from valetkey.server.operators import Operators  # noqa: PLC0415
-    from valetkey.server.serving import is_loopback  # noqa: PLC0415
+    from valetkey.server.settings import is_loopback  # noqa: PLC0415
 
     public = base_url is not None and not is_loopback(urlsplit(base_url).hostname or "")
     if not public and is_loopback(host):

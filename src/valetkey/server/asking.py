@@ -26,7 +26,7 @@ from valetkey.server.limits import Limits
 from valetkey.server.operators import Operators
 from valetkey.server.render import rendered
 from valetkey.server.sessions import Grade, Session, Sessions, csrf_token
-from valetkey.server.settings import SESSION_LIFE, Settings
+from valetkey.server.settings import SESSION_LIFE, Settings, is_loopback
 
 HOME: Final = "/console/connections"
 """Where a sign-in leads."""
@@ -85,11 +85,13 @@ class Ask:
 
     @property
     def origin(self) -> str:
-        """The public origin of the application: of its address if it was told one, else as the browser calls it.
+        """The public origin of the application; on this machine, the one that the browser uses.
 
         With `url` behind it this is a whole address; the host was checked against those that are allowed.
         """
-        parts = urlsplit(self.server.settings.base_url or str(self.request.base_url))
+        parts = urlsplit(self.server.settings.base_url)
+        if parts.hostname is None or is_loopback(parts.hostname):
+            parts = urlsplit(str(self.request.base_url))
         return f"{parts.scheme}://{parts.netloc}"
 
     def url(self, path: str) -> str:

@@ -25,6 +25,8 @@ SEEN: Final = "operator_seen"
 INVITATION: Final = "invitation"
 INVITATION_LIFE: Final = 48 * 3600.0
 """Seconds for which an invitation works."""
+RESERVED: Final = frozenset({"login link", "the command", "library", "command", "console", "worker"})
+"""What the audit log calls those who are no operators."""
 _ALL: Final = "all"
 _NAME_LIMIT: Final = 64
 _ROUNDS: Final = 50
@@ -306,7 +308,7 @@ def _demand_others(rows: _Rows, row: Mapping[str, Any]) -> None:
 
 def _checked(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).strip()
-    if not 0 < len(text) <= _NAME_LIMIT or not text.isprintable():
+    if not 0 < len(text) <= _NAME_LIMIT or not text.isprintable() or text.casefold() in RESERVED:
         msg = f"an operator's name has 1 to {_NAME_LIMIT} characters, all of them printable"
         raise ConfigurationError(msg, code="operator_invalid", hint="take a mail address, or the login at work")
     return text

@@ -17,7 +17,7 @@ from valetkey.core import Core
 from valetkey.errors import StoreError
 from valetkey.model.connections import Document
 from valetkey.model.ports import Store
-from valetkey.server.settings import LOOPBACK
+from valetkey.server.settings import is_loopback
 
 DEFAULT_PORT: Final = 8421
 KIND: Final = "server"
@@ -57,11 +57,6 @@ def listen_near(host: str, port: int, *, tries: int = 20) -> socket.socket:
         with suppress(OSError):
             return listen(host, number)
     return listen(host, port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, as in a URL or not, is this machine's alone."""
-    return f"[{host}]" in LOOPBACK or host in LOOPBACK
 
 
 def serve(app: ASGIApp, listening: socket.socket, *, trusted_proxies: str = "", root_path: str = "") -> None:

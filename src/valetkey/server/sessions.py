@@ -24,7 +24,7 @@ LINK_LIFE: Final = 60.0
 """Seconds for which a login link works."""
 FRESH: Final = 300.0
 """Seconds after a sign-in for which dangerous acts need no other one."""
-LOCAL: Final = "you, at this machine"
+LOCAL: Final = "login link"
 """Who comes by a login link that the command made."""
 
 

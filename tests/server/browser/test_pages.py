@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from valetkey.errors import StoreUnavailable
+
 WIDTHS = {1280: 900, 390: 844, 320: 640}
 PICTURED = (1280, 390)
 
@@ -38,7 +40,7 @@ class Shown:
     later: float = 0.0
 
 
-PASSWORD = "four words of my own"  # noqa: S105 - opens nothing
+PASSWORD = "four words of my own"
 
 
 def with_operators(path: str) -> Callable[[Any], str]:
@@ -66,6 +68,20 @@ def with_invitation(site: Any) -> str:
     return f"/login/invitation?token={token.reveal()}"
 
 
+def without_store(site: Any) -> str:
+    def down(*_: object, **__: object) -> None:
+        msg = "the store does not answer"
+        raise StoreUnavailable(msg)
+
+    site.server.core.store.get_document = down
+    return "/console/connections"
+
+
+def broken(site: Any) -> str:
+    site.server.core.credentials = lambda: 1 / 0
+    return "/console/connections"
+
+
 def invite(page: Any) -> None:
     page.get_by_label("Name or email").fill("jo.okafor@example.com")
     page.get_by_role("button", name="Create invitation").click()
@@ -88,6 +104,8 @@ PAGES = [
     Shown("settings-operators", with_operators("/console/settings/operators")),
     Shown("settings-operator-invited", "/console/settings/operators", then=invite),
     Shown("settings-environments", "/console/settings/environments"),
+    Shown("store-down", without_store, status=503),
+    Shown("unexpected", broken, status=500),
     Shown("not-found", "/console/nowhere", status=404),
     Shown("not-allowed", "/console/settings/operators", who="look", status=403),
 ]
@@ -95,10 +113,10 @@ PAGES = [
 
 @pytest.mark.parametrize("shown", [pytest.param(shown, id=shown.id) for shown in PAGES])
 def test_a_page_is_calm_and_free_of_barriers(site: Any, person: Callable[..., Any], shown: Shown) -> None:
-    path = shown.path(site) if callable(shown.path) else shown.path
     somebody = person()
     if shown.who:
         somebody.sign_in(shown.who)
+    path = shown.path(site) if callable(shown.path) else shown.path
     site.practice.clock.advance(shown.later)
     page = somebody.open(path, status=shown.status)
     if shown.then is not None:

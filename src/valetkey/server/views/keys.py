@@ -73,9 +73,13 @@ def _row(use: KeyUse) -> KeyRow:
         word = Word("In use", "ok", "st-ok")
     else:
         word = Word("Being replaced", "clock", "st-warn")
-    seals = f"{_count(use.connections, use.more)} connections"
-    others = f"and {_count(use.documents, use.more)} other things"
+    seals = _things(use.connections, use.more, "connection")
+    others = f"and {_things(use.documents, use.more, 'other thing')}"
     return KeyRow(name=use.data_key, master=use.master, word=word, seals=seals, others=others)
+
+
+def _things(number: int, more: bool, name: str) -> str:
+    return f"{_count(number, more)} {name}" if number == 1 and not more else f"{_count(number, more)} {name}s"
 
 
 def _count(number: int, more: bool) -> str:
