@@ -172,9 +172,9 @@ def test_where_no_browser_is_the_next_step_is_said(bare: Any, monkeypatch: pytes
 def test_beyond_this_machine_it_demands_an_address_and_an_operator(bare: Any) -> None:
     public = ["--base-url", "https://connect.example.com"]
     refusals = [
-        (["--host", "0.0.0.0"], "base_url_missing"),  # noqa: S104 - it is what is refused
+        (["--host", "0.0.0.0"], "public_url_missing"),  # noqa: S104 - it is what is refused
         (["--host", "0.0.0.0", "--base-url", "http://connect.example.com"], "url_invalid"),  # noqa: S104
-        (["--host", "0.0.0.0", "--base-url", "http://127.0.0.1"], "base_url_missing"),  # noqa: S104
+        (["--host", "0.0.0.0", "--base-url", "http://127.0.0.1"], "public_url_missing"),  # noqa: S104
         (public, "operator_missing"),
     ]
     for words, code in refusals:

@@ -30,7 +30,7 @@ _COMMAND: Final = "the command"
     "serve",
     examples=(
         "valetkey serve operator add mira@example.com",
-        "valetkey serve --base-url https://connect.example.com    # behind a proxy with TLS on this host",
+        "valetkey serve --base-url https://connect.example.com    # behind a proxy",
         "valetkey serve --host 0.0.0.0 --base-url https://connect.example.com",
     ),
 )
@@ -95,7 +95,7 @@ def _demand_safe(core: Core, host: str, base_url: str | None) -> None:
     if not public:
         msg = f"listening on {clean(host)} lets others in, and there is no public address with https"
         hint = f"valetkey serve --host {host} --base-url https://connect.example.com, with a proxy that speaks TLS"
-        raise Stop(msg, code="base_url_missing", hint=hint)
+        raise Stop(msg, code="public_url_missing", hint=hint)
     _demand_key(core)
     every = Operators(core.store, core.clock, core.env).every()
     if not any(one.standing == "active" and one.grade == "everything" for one in every):

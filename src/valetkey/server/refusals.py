@@ -56,7 +56,7 @@ UNEXPECTED: Final = Refusal(
 STORE_DOWN: Final = Refusal(
     503, "store_unavailable", "Valetkey cannot reach its store", "Try again in a moment.", "store-down.html"
 )
-NOT_FOUND: Final = Refusal(404, "not_found", "There is nothing here", "", "not-found.html")
+NOT_FOUND: Final = Refusal(404, "page_missing", "There is nothing here", "", "not-found.html")
 _OTHERS: Final = {
     "form_type": Refusal(415, "form_type", "That is not a form of ours", f"It was sent in another format. {_BACK}"),
     "form_encoding": Refusal(400, "form_encoding", "That is not readable text", f"It is not UTF-8. {_BACK}"),
@@ -71,7 +71,7 @@ _BY_STATUS: Final = {
 def of_http(status: int, detail: str) -> Refusal:
     """Return the refusal for an error that the routing or a form raised."""
     known = _OTHERS.get(detail) or _BY_STATUS.get(status)
-    return known or Refusal(status, "request_invalid", "That could not be read", _BACK)
+    return known or Refusal(status, "form_unreadable", "That could not be read", _BACK)
 
 
 def refused(scope: Scope, refusal: Refusal) -> Response:
