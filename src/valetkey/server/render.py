@@ -11,7 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from valetkey.server.routes import leads
 
-STATIC: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC: Final = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "waiting.js": "text/javascript",
+}
 """The files that pages refer to, and their types."""
 
 
