@@ -19,7 +19,7 @@ from valetkey.model.connections import (
     StoredState,
     token_secret_id,
 )
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
@@ -107,14 +107,24 @@ class Desk:
         return self._status(record)
 
     def authorize(
-        self, credential: str, owner: object, account: str, scopes: Sequence[str], redirect_uri: str | None
+        self,
+        credential: str,
+        owner: object,
+        account: str,
+        scopes: Sequence[str],
+        redirect_uri: str | None,
+        *,
+        only: bool = False,
+        errand: Mapping[str, str] = EMPTY,
     ) -> AuthorizationStart:
-        """Begin a sign-in for a web application."""
+        """Begin a sign-in for a web application; `only` and `errand` as in `start_authorization`."""
         from valetkey.engine.connect import start_authorization  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
         uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
-        return start_authorization(self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri)
+        return start_authorization(
+            self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri, only=only, errand=errand
+        )
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:
