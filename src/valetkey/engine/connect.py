@@ -152,9 +152,7 @@ def finish_authorization(
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=answer.flow.incarnation)
         tokens = buy(world, credential, key, answer.request)
-        return keep(
-            world, credential, app, tokens, before, buying, requested=answer.flow.scopes, params=answer.params
-        )
+        return keep(world, credential, app, tokens, before, buying, requested=answer.flow.scopes, params=answer.params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

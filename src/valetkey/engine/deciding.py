@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from valetkey.engine.connect import UNSET, Unset, incarnation_of, reserved, take_answer
 from valetkey.engine.exchange import buy
-from valetkey.engine.flows import binding_hash
+from valetkey.engine.flows import Flow, binding_hash
 from valetkey.engine.keeping import Goods, goods, patiently, settle
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import token_origin
@@ -44,7 +43,7 @@ class Held:
     """A grant that waits for an answer.
 
     Attributes:
-        id: Its id; it opens nothing without the browser's binding.
+        id: That of its flow; it opens nothing without the browser's binding.
         key: The connection that was to be connected again.
         connection_id: Its id.
         incarnation: Its incarnation when the grant was bought.
@@ -86,7 +85,7 @@ def finish_or_hold(
             return settle(world, credential, got, before, buying)
     assert binding is not None  # noqa: S101 - without it the answer would not have been taken
     mark = binding_hash(binding)
-    return patiently(world, lambda: _hold(world, before, got, mark, flow.errand))
+    return patiently(world, lambda: _hold(world, before, got, mark, flow))
 
 
 def is_another(record: Record, identity: Identity | None) -> bool:
@@ -173,7 +172,7 @@ def drop_held(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
 # -- inside ------------------------------------------------------------------------------------------------------------
 
 
-def _hold(world: World, before: Record, got: Goods, mark: str, errand: Mapping[str, str]) -> Held:
+def _hold(world: World, before: Record, got: Goods, mark: str, flow: Flow) -> Held:
     key = before.key
     body = {
         "env": key.env,
@@ -184,10 +183,10 @@ def _hold(world: World, before: Record, got: Goods, mark: str, errand: Mapping[s
         "incarnation": before.incarnation,
         "binding": mark,
         "until": world.clock.now() + HELD_SECONDS,
-        "errand": dict(errand),
+        "errand": dict(flow.errand),
     }
     expires_at = world.store.now() + _KEPT_SECONDS
-    document = Document(kind=KIND, id=secrets.token_hex(16), body=body, expires_at=expires_at)
+    document = Document(kind=KIND, id=flow.id, body=body, expires_at=expires_at)
     plain = json.dumps(_packed(got, before.identity)).encode()
 
     def put(sealed: Sealed) -> Document | None:

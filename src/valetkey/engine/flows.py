@@ -45,6 +45,7 @@ class Flow:
         verifier: The PKCE verifier.
         nonce: For OpenID Connect.
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
+        id: The id under which it is, or was, stored.
     """
 
     key: ConnectionKey
@@ -57,6 +58,7 @@ class Flow:
     verifier: Secret | None = field(default=None, repr=False)
     nonce: str = field(default="", repr=False)
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    id: str = ""
 
 
 def flow_id(state: str) -> str:
@@ -169,6 +171,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         verifier=Secret(secret["verifier"]) if secret.get("verifier") else None,
         nonce=secret.get("nonce", ""),
         errand=body.get("errand", EMPTY),
+        id=document.id,
     )
 
 

@@ -45,6 +45,11 @@ def until(when: float | None, now: float, *, never: str, over: str = "ended") ->
     return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
 
 
+def exactly(when: float) -> str:
+    """Return a moment in UTC, to the second."""
+    return _moment("", when).exact
+
+
 def _moment(said: str, when: float) -> Moment:
     try:
         at = datetime.fromtimestamp(when, UTC)

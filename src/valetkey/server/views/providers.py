@@ -1,4 +1,4 @@
-"""What pages say about a provider: its name, its mark, where its apps are registered and what fields are called there."""
+"""What pages say about a provider: its name, its mark, where apps are registered and how fields are called."""
 
 from __future__ import annotations
 
