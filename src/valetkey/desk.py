@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import Happening, WorkerSummary
     from valetkey.interaction import Interaction
+    from valetkey.model.credentials import AppCredentials
 
 How = Literal["browser", "device", "paste"]
 ANY = OAuth2Credential(name="any")
@@ -67,6 +68,28 @@ class Desk:
             core.store, core.sealer, core.env, core.secret_service, credential_by_token_secret_id=names.get
         )
         return DeclaredSecrets(service, core.declarations.secret)
+
+    def save_app(self, credential: OAuth2Credential, app: AppCredentials) -> None:
+        """Store app credentials, sealed, and the declaration where it is not code or a file that declares.
+
+        Raises:
+            ConfigurationError: They do not fit what was declared about them, or the place is read-only.
+        """
+        from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
+        from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
+
+        core = self.core
+        declared = core.declarations.secret(credential.secret_id)
+        schema = (declared.schema if declared is not None else None) or AppCredentials
+        secret = app.client_secret.reveal() if app.client_secret else None
+        members = {"client_id": app.client_id, **({} if secret is None else {"client_secret": secret})}
+        core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
+        self.save_declaration(credential)
+
+    def save_declaration(self, credential: OAuth2Credential) -> None:
+        """Record a declaration of the command or the console; those of code and file are recorded by themselves."""
+        if credential.source in {"command", "console"}:
+            self.core.declarations.put(self.core.store, credential)
 
     # -- connecting
 

@@ -57,6 +57,6 @@ def walk(site: Any) -> Walk:
 
 
 @pytest.fixture
-def walker(site: Any) -> type[Walk]:
+def walker() -> type[Walk]:
     """What makes the walk of anybody."""
     return Walk

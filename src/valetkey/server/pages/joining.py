@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from valetkey.engine.flows import is_under_way
 from valetkey.errors import ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
@@ -16,6 +17,7 @@ from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note, request_id
 from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
+from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
@@ -86,10 +88,17 @@ def finish(ask: Ask, came: Arrival) -> Response:
     except StoreError:
         raise
     except ValetkeyError as error:
+        _remember(ask, came, "failed", "")
         return _ended_badly(ask, came, error, actor)
-    if isinstance(done, Record):
-        return unbind(ask, ask.go(_next_page(ask, done)), came.flow_id)
-    return ask.go(f"/console/decide/{done.id}")
+    to = _next_page(ask, done) if isinstance(done, Record) else f"/console/decide/{done.id}"
+    _remember(ask, came, "done", to)
+    return unbind(ask, ask.go(to), came.flow_id) if isinstance(done, Record) else ask.go(to)
+
+
+def _remember(ask: Ask, came: Arrival, state: str, to: str) -> None:
+    """Tell the page that waits in another tab; not of an answer that this browser had no right to."""
+    if came.errand("waits") and not is_under_way(ask.server.core.world, came.flow_id):
+        end(ask.server.core, came.flow_id, state, to)
 
 
 def _next_page(ask: Ask, record: Record) -> str:
