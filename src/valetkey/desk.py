@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
+    from valetkey.engine.links import NewLink
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import Happening, WorkerSummary
+    from valetkey.engine.world import World
     from valetkey.interaction import Interaction
     from valetkey.model.credentials import AppCredentials
 
@@ -148,6 +150,59 @@ class Desk:
         return start_authorization(
             self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri, only=only, errand=errand
         )
+
+    def connect_link(
+        self,
+        credential: str,
+        owner: object,
+        account: str,
+        scopes: Sequence[str],
+        return_to: str | None,
+        expires_in: float,
+    ) -> str:
+        """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
+        if not self.core.base_url:
+            raise ConfigurationError(
+                "a connect link leads to a page of the server, and nobody said where that is",
+                code="base_url_missing",
+                hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
+            )
+        made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in)
+        return f"{self.core.base_url.rstrip('/')}/connect/{made.token.reveal()}"
+
+    def new_link(
+        self,
+        key: ConnectionKey,
+        scopes: Sequence[str],
+        return_to: str | None,
+        expires_in: float,
+        *,
+        only: bool = False,
+        world: World | None = None,
+        created_by: str = "",
+    ) -> NewLink:
+        """Make a connect link for a key; `world` says who acts."""
+        from valetkey.engine.links import create_link  # noqa: PLC0415
+        from valetkey.engine.returns import check_return_url  # noqa: PLC0415
+
+        if return_to:
+            check_return_url(return_to, self.return_urls())
+        return create_link(
+            world or self.core.world,
+            key,
+            scopes=_scopes(scopes),
+            only=only,
+            return_to=return_to or "",
+            expires_in=expires_in,
+            created_by=created_by,
+        )
+
+    def return_urls(self) -> tuple[str, ...]:
+        """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
+        from valetkey.engine.returns import origin_of  # noqa: PLC0415
+
+        own = (f"{origin_of(self.core.base_url)}/",) if self.core.base_url else ()
+        return (*own, *self.core.return_urls)
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:

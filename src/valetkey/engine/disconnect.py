@@ -8,6 +8,7 @@ from typing import Final
 
 from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
+from valetkey.engine.links import drop_links
 from valetkey.engine.replay import replay
 from valetkey.engine.revoking import Revocation, revoke
 from valetkey.engine.storing import look_again, tell
@@ -68,6 +69,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)
+    drop_links(world, lambda key: key.env == env and key.owner == owner)
     return done
 
 
