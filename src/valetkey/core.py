@@ -59,6 +59,7 @@ class Core:
         self.clock: Clock = clock or SystemClock()
         self.ticks: Callable[[], float] = getattr(self.clock, "ticks", self.clock.monotonic)
         self.base_url = base_url
+        self.return_urls: tuple[str, ...] = ()  # what `create_app` was told
         self.one_shot = one_shot
         self.flights = Flights()
         self.http = Http(http)

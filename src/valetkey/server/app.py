@@ -18,21 +18,7 @@ from valetkey.desk import Desk
 from valetkey.errors import StoreError
 from valetkey.server.asking import Server
 from valetkey.server.guard import Guard
-from valetkey.server.pages import (
-    again,
-    connections,
-    detail,
-    environments,
-    events,
-    invitations,
-    jobs,
-    keys,
-    live,
-    login,
-    operators,
-    owners,
-    theme,
-)
+from valetkey.server import pages
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
@@ -67,19 +53,7 @@ def application(core: Core, desk: Desk, *, base_url: str | None, allowed_hosts: 
         Route("/healthz", _healthy),
         Route("/readyz", _ready),
         Route("/static/{name}", _static),
-        *login.ROUTES,
-        *again.ROUTES,
-        *theme.ROUTES,
-        *connections.ROUTES,
-        *detail.ROUTES,
-        *events.ROUTES,
-        *owners.ROUTES,
-        *jobs.ROUTES,
-        *live.ROUTES,
-        *operators.ROUTES,
-        *invitations.ROUTES,
-        *keys.ROUTES,
-        *environments.ROUTES,
+        *pages.ROUTES,
     ]
     handlers: dict[Any, Any] = {HTTPException: _refused}
     app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)

@@ -16,6 +16,7 @@ STATIC: Final = {
     "console.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "waiting.js": "text/javascript",
+    "joining.js": "text/javascript",
 }
 """The files that pages refer to, and their types."""
 

@@ -56,6 +56,11 @@ def short(when: float, now: float) -> str:
     return at.strftime("%H:%M UTC" if abs(when - now) < 86400 else "%d %b %Y %H:%M UTC")  # noqa: PLR2004 - a day
 
 
+def exactly(when: float) -> str:
+    """Return a moment in UTC, to the second."""
+    return _moment("", when).exact
+
+
 def _moment(said: str, when: float) -> Moment:
     try:
         at = datetime.fromtimestamp(when, UTC)
