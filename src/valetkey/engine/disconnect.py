@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.flows import delete_flows
 from valetkey.engine.replay import replay
 from valetkey.engine.revoking import Revocation, revoke
@@ -66,6 +67,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     records = list(_pages(world, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
+    ApiKeys(world.store, world.clock, env).drop_owner(owner)
     return done
 
 
