@@ -265,9 +265,9 @@ class Core:
         from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
 
         credential = self.credential(key.credential)
-        return status_of(key, record, credential, now=self.clock.now(), app_error=self._app_error(credential))
+        return status_of(key, record, credential, now=self.clock.now(), app_error=self.app_error(credential))
 
-    def _app_error(self, credential: OAuth2Credential) -> str:
+    def app_error(self, credential: OAuth2Credential) -> str:
         """Return why the app cannot be used, empty when it can."""
         try:
             app = self.app(credential)

@@ -9,8 +9,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from valetkey.server.api.app import create_api
 from valetkey.server.asking import Ask, Server
 from valetkey.server.guard import Guard
 from valetkey.server.pages import connections, login
@@ -34,10 +35,14 @@ def create_app(
     """
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
     made = settings(base_url or core.base_url, allowed_hosts)
+    server = Server(core, desk, made)
     routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
+    mounts = [Mount("/v1", create_api(server))]
     handlers: dict[Any, Any] = {404: _not_found}
-    app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
-    app.state.server = Server(core, desk, made)
+    app = Starlette(
+        routes=[*routes, *mounts], middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers
+    )
+    app.state.server = server
     return app
 
 
