@@ -265,9 +265,13 @@ class Core:
         from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
 
         credential = self.credential(key.credential)
-        return status_of(key, record, credential, now=self.clock.now(), app_error=self.app_error(credential))
+        return status_of(key, record, credential, now=self.clock.now(), app_error=self._app_error(credential))
 
-    def app_error(self, credential: OAuth2Credential) -> str:
+    def app_errors(self) -> dict[str, str]:
+        """Return for each credential whose app cannot be used, why."""
+        return {one.name: error for one in self.credentials() if (error := self._app_error(one))}
+
+    def _app_error(self, credential: OAuth2Credential) -> str:
         """Return why the app cannot be used, empty when it can."""
         try:
             app = self.app(credential)

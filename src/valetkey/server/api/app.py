@@ -17,7 +17,7 @@ from valetkey.errors import ValetkeyError, clean
 from valetkey.server.api import connections, credentials, events, owners, providers
 from valetkey.server.api.caller import BEARER
 from valetkey.server.api.gate import Gate
-from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, our_mistake
+from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, our_mistake, too_long
 from valetkey.server.asking import Server
 
 DESCRIPTION: Final = """\
@@ -82,6 +82,8 @@ async def _of_the_framework(_: Request, error: Exception) -> Response:
     told = cast("HTTPException", error)
     if told.status_code == HTTPStatus.NOT_FOUND:
         return answer(nothing_here())
+    if told.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return answer(too_long())
     if told.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return answer(
             Refusal(

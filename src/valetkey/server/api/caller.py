@@ -14,7 +14,6 @@ from valetkey.engine.api_keys import ApiKey
 from valetkey.engine.api_keys import Scope as Right
 from valetkey.engine.status import status_of
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError
 from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.api.problems import Refusal, nothing_here
@@ -69,27 +68,18 @@ class Caller:
         return found
 
     def statuses(self) -> Callable[[Record], Status]:
-        """Return what makes statuses of records; it looks at each app once.
+        """Return what makes statuses of records; it has looked at all apps, once.
 
         The status of a connection whose credential nobody declares any more is ``app_error``: it must not hide others.
         """
         core = self.server.core
-        known: dict[str, tuple[OAuth2Credential, str]] = {}
-
-        def look(name: str) -> tuple[OAuth2Credential, str]:
-            try:
-                credential = core.credential(name)
-            except ConfigurationError as error:
-                if error.code != "credential_unknown":
-                    raise
-                return OAuth2Credential(name=name), error.code
-            return credential, core.app_error(credential)
+        declared = {credential.name: credential for credential in core.credentials()}
+        troubles = core.app_errors()
 
         def status(record: Record) -> Status:
             name = record.key.credential
-            if name not in known:
-                known[name] = look(name)
-            credential, trouble = known[name]
+            credential = declared.get(name) or OAuth2Credential(name=name)
+            trouble = troubles.get(name, "") if name in declared else "credential_unknown"
             return status_of(record.key, record, credential, now=core.clock.now(), app_error=trouble)
 
         return status

@@ -89,19 +89,26 @@ def change_tags(caller: Manager, connection_id: ConnectionId, wanted: models.Tag
     Scope: `manage`.  Repeating it changes nothing more.
     """
     store = caller.server.core.store
-    record = caller.record(connection_id)
-    tags = {name: text for name, text in {**record.tags, **wanted.tags}.items() if text is not None}
-    if len(tags) > models.MOST_TAGS:
-        raise Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"a connection holds {models.MOST_TAGS} tags at most",
-            code="tags_full",
-            hint="remove some: null removes one",
-        )
-    if tags != dict(record.tags):
-        store.note(record.id, incarnation=record.incarnation, changes={"tags": tags})
-        emit(caller.world, "tags_changed", record, names=sorted(wanted.tags))
-    return _shown(caller, caller.record(connection_id))
+    while True:
+        record = caller.record(connection_id)
+        tags = {name: text for name, text in {**record.tags, **wanted.tags}.items() if text is not None}
+        if len(tags) > models.MOST_TAGS:
+            raise _too_many_tags()
+        if tags == dict(record.tags):
+            return _shown(caller, record)
+        if store.note(record.id, incarnation=record.incarnation, changes={"tags": tags}):
+            emit(caller.world, "tags_changed", record, names=sorted(wanted.tags))
+            return _shown(caller, caller.record(connection_id))
+        # It was connected anew or disconnected in between: what is noted belongs to one incarnation.
+
+
+def _too_many_tags() -> Refusal:
+    return Refusal(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"a connection holds {models.MOST_TAGS} tags at most",
+        code="tags_full",
+        hint="remove some: null removes one",
+    )
 
 
 @router.post("/{connection_id}/token", summary="Get an access token", responses=problems(404, 409, 502))
@@ -140,7 +147,7 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 
-@router.post("/{connection_id}/disconnect", summary="Disconnect", responses=problems(404))
+@router.post("/{connection_id}/disconnect", summary="Disconnect", responses=problems(404, 409))
 async def disconnect(caller: Connector, connection_id: ConnectionId) -> models.Ended:
     """Erase the tokens here, revoke them at the provider as far as that goes, and say truthfully what happened.
 

@@ -19,8 +19,8 @@ def list_credentials(caller: Reader) -> models.CredentialList:
 
     Scope: `read`.
     """
-    app_error = caller.server.core.app_error
-    items = [shapes.of_credential(credential, app_error(credential)) for credential in caller.credentials()]
+    troubles = caller.server.core.app_errors()
+    items = [shapes.of_credential(one, troubles.get(one.name, "")) for one in caller.credentials()]
     return models.CredentialList(items=items)
 
 
@@ -32,5 +32,4 @@ def get_credential(
 
     Scope: `read`.
     """
-    credential = caller.credential(name)
-    return shapes.of_credential(credential, caller.server.core.app_error(credential))
+    return shapes.of_credential(caller.credential(name), caller.server.core.app_errors().get(name, ""))

@@ -9,18 +9,21 @@ import re
 from http import HTTPStatus
 from typing import Final
 
+from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from valetkey.engine.api_keys import ApiKey, ApiKeys
 from valetkey.errors import ValetkeyError
 from valetkey.server.api.limits import Windows
-from valetkey.server.api.problems import Refusal, answer
+from valetkey.server.api.problems import Refusal, answer, too_long
 from valetkey.server.asking import Server
 
 OPEN: Final = frozenset({"/openapi.json"})
 """What is shown to everybody."""
+LONGEST_BODY: Final = 200 * 1024
+"""Bytes of a body, at most: less than the whole application takes, so that the API itself says what is wrong."""
 _KEY: Final = re.compile(r"vk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -40,12 +43,12 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             key = await self._doorman.admit(headers, scope)
-            _check_type(scope, headers)
+            _check_body(scope, headers)
         except (Refusal, ValetkeyError) as error:
             await answer(error)(scope, receive, send)
             return
         scope["state"] = {**scope.get("state", {}), "key": key}
-        await self.app(scope, receive, send)
+        await self.app(scope, _bounded(receive), send)
 
 
 def _path(scope: Scope) -> str:
@@ -123,10 +126,13 @@ def _refused() -> Refusal:
     )
 
 
-def _check_type(scope: Scope, headers: Headers) -> None:
+def _check_body(scope: Scope, headers: Headers) -> None:
     if scope["method"] not in _BODIES:
         return
-    empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > LONGEST_BODY:
+        raise too_long()
+    empty = length == "0" and "transfer-encoding" not in headers
     kind, _, rest = headers.get("content-type", "").partition(";")
     charset = rest.strip().lower().replace('"', "")
     if not empty and (kind.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}):
@@ -136,3 +142,18 @@ def _check_type(scope: Scope, headers: Headers) -> None:
             code="content_type_unsupported",
             hint="send: Content-Type: application/json",
         )
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Bound a body that does not say how long it is."""
+    seen = 0
+
+    async def take() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > LONGEST_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)  # the one that FastAPI lets through
+        return message
+
+    return take

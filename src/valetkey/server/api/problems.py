@@ -41,8 +41,10 @@ _STATUS: Final[tuple[tuple[type[ValetkeyError], HTTPStatus], ...]] = (
     (ConfigurationError, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 """The first that fits.  409: the same call is of no use before somebody has acted."""
-_OF_THE_SETUP: Final = ("app_", "client_", "credential_", "key_", "keyring_", "preset_", "secret_")
-"""How codes of configuration errors begin that are no fault of the request: an operator must act."""
+_OF_THE_APP: Final = ("app_", "client_", "credential_", "preset_", "secret_")
+"""How codes of configuration errors begin that are the fault of one credential's set-up: an operator must act."""
+_OF_THE_SERVER: Final = ("key_", "keyring_")
+"""How those begin that are the fault of the server's own."""
 
 
 class FieldProblem(BaseModel):
@@ -152,8 +154,10 @@ def answer(error: Refusal | ValetkeyError) -> JSONResponse:
 
 def _problem(error: ValetkeyError) -> Problem:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-    if isinstance(error, ConfigurationError) and error.code.startswith(_OF_THE_SETUP):
+    if isinstance(error, ConfigurationError) and error.code.startswith(_OF_THE_APP):
         status = HTTPStatus.CONFLICT
+    elif isinstance(error, ConfigurationError) and error.code.startswith(_OF_THE_SERVER):
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
     dead = error if isinstance(error, ReauthorizationRequired) else None
     return Problem(
         title=status.phrase,
