@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
-from valetkey.server.api.app import create_api
+from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Ask, Server
 from valetkey.server.guard import Guard
 from valetkey.server.pages import connections, login
@@ -37,7 +37,7 @@ def create_app(
     made = settings(base_url or core.base_url, allowed_hosts)
     server = Server(core, desk, made)
     routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
-    mounts = [Mount("/v1", create_api(server))]
+    mounts = [api_mount(server)]
     handlers: dict[Any, Any] = {404: _not_found}
     app = Starlette(
         routes=[*routes, *mounts], middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from valetkey.errors import StoreUnavailable
 from valetkey.server.api.gate import LONGEST_BODY
 
 JSON = {"Content-Type": "application/json"}
@@ -69,7 +70,18 @@ def test_bodies(api: Any, notes: str, path: str, body: bytes, headers: dict[str,
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "state=broken", "foo=1", "owner=", "search=%00", "own=perhaps", "limit=1e2"],
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "state=broken",
+        "foo=1",
+        "owner=",
+        "search=%00",
+        "own=perhaps",
+        "limit=1e2",
+        "limit=1&limit=2",
+    ],
 )
 def test_queries(api: Any, query: str) -> None:
     answer = api.program().get(f"/connections?{query}")
@@ -78,7 +90,7 @@ def test_queries(api: Any, query: str) -> None:
     assert answer.json()["errors"][0]["where"].startswith("query.")
 
 
-def test_what_was_sent_is_not_told_back(api: Any, notes: str) -> None:
+def test_what_was_sent_is_not_told_back(api: Any) -> None:
     answer = api.program().post("/connections/import", json={"rows": ["canary-token"], "canary": "canary-token"})
 
     assert answer.status_code == 422
@@ -118,9 +130,7 @@ def test_methods_that_are_none(api: Any) -> None:
     assert "GET" in answer.headers["allow"]
 
 
-def test_a_store_that_is_away_is_told_and_comes_back(api: Any, notes: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from valetkey.errors import StoreUnavailable
-
+def test_a_store_that_is_away_is_told_and_comes_back(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     program = api.program()
 
     def away(*_: object, **__: object) -> None:

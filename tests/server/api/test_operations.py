@@ -308,7 +308,7 @@ class Stream:
         self._lines = answer.iter_lines()
         return self
 
-    def __exit__(self, *gone: Any) -> None:
+    def __exit__(self, *gone: object) -> None:
         self._open.__exit__(*gone)
 
     def next(self) -> dict[str, str]:

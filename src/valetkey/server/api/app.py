@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from valetkey.errors import ValetkeyError, clean
 from valetkey.server.api import connections, credentials, events, owners, providers
@@ -64,6 +66,14 @@ def create_api(server: Server) -> Api:
     for router in ROUTERS:
         api.include_router(router)
     return api
+
+
+def api_mount(server: Server) -> Mount:
+    """Return the route of the whole API."""
+    mount = Mount("/v1", create_api(server))
+    # The one of Starlette does not match addresses with a line break in them, which would get a page instead.
+    mount.path_regex = re.compile("^/v1/(?P<path>.*)$", re.DOTALL)
+    return mount
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

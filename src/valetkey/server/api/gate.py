@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qsl
 
 from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
@@ -15,9 +16,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from valetkey.engine.api_keys import ApiKey, ApiKeys
-from valetkey.errors import ValetkeyError
+from valetkey.errors import ValetkeyError, clean
 from valetkey.server.api.limits import Windows
-from valetkey.server.api.problems import Refusal, answer, too_long
+from valetkey.server.api.problems import FieldProblem, Refusal, answer, too_long
 from valetkey.server.asking import Server
 
 OPEN: Final = frozenset({"/openapi.json"})
@@ -43,6 +44,7 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             key = await self._doorman.admit(headers, scope)
+            _check_query(scope)
             _check_body(scope, headers)
         except (Refusal, ValetkeyError) as error:
             await answer(error)(scope, receive, send)
@@ -124,6 +126,23 @@ def _refused() -> Refusal:
         hint="see: valetkey api-key list; a key is good in one environment only",
         headers={"WWW-Authenticate": 'Bearer realm="valetkey", error="invalid_token"'},
     )
+
+
+def _check_query(scope: Scope) -> None:
+    """Refuse a query that names one thing twice: which of the two counts should not be a matter of luck."""
+    names = [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        told = [
+            FieldProblem(where=f"query.{clean(name, 60)}", detail="It is there more than once") for name in twice[:20]
+        ]
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "the query names something more than once",
+            code="fields_invalid",
+            hint="name each once",
+            errors=told,
+        )
 
 
 def _check_body(scope: Scope, headers: Headers) -> None:

@@ -13,11 +13,19 @@ STRICT: Final = ConfigDict(extra="forbid")
 _PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """No control characters and no line separators: as `valetkey.model.names.has_control` has it."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=_PLAIN)]
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PLAIN)]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
 Time = Annotated[float | None, Field(examples=[1795910400.0])]
 MOST_TAGS: Final = 50
 MOST_ROWS: Final = 500
+
+
+def _named(schema: dict[str, Any], longest: int) -> None:
+    """Say of a mapping which names it takes: pydantic says only what stands under those that fit."""
+    ((_, values),) = schema.pop("patternProperties").items()
+    names = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _PLAIN}
+    schema.update(propertyNames=names, additionalProperties=values)
 
 
 class Identity(BaseModel):
@@ -94,8 +102,13 @@ class TagChange(BaseModel):
     model_config = STRICT
 
     tags: Annotated[
-        dict[Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PLAIN)], Text | None],
-        Field(min_length=1, max_length=MOST_TAGS, examples=[{"team": "sales", "old": None}]),
+        dict[TagName, Text | None],
+        Field(
+            min_length=1,
+            max_length=MOST_TAGS,
+            examples=[{"team": "sales", "old": None}],
+            json_schema_extra=lambda schema: _named(schema, 64),
+        ),
     ]
 
 
