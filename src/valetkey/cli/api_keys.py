@@ -38,7 +38,7 @@ def api_key() -> None:
     examples=(
         "valetkey api-key add status-page --scope read --no-identities",
         "valetkey api-key add crm --scope read --credential hubspot --days 90",
-        "valetkey api-key add sync --scope read_secret | vault kv put secret/sync key=-",
+        "valetkey api-key add sync --scope read_secret | vault kv put kv/sync key=-",
     ),
 )
 @click.argument("name")
