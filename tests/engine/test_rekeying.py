@@ -232,7 +232,7 @@ def test_what_cannot_be_opened_is_named_and_kept(
     good, bad = connect(store, vault, 1), connect(store, vault, 2)
     assert bad.sealed is not None
     broken = Sealed(bad.sealed.blob[:-1] + b"\x00\x00", bad.sealed.key_id)
-    assert store.rekey(bad, broken)
+    assert store.rekey([(bad, broken)])
     done = rotate(store, vault, keys)
     assert done.unreadable == ("connection con_2",)
     assert (done.sealed, done.retired) == (2, ())
@@ -249,7 +249,7 @@ def test_what_cannot_be_opened_does_not_stop_the_next_rotation(
     secrets.set("app", "one")
     bad = connect(store, vault, 2)
     assert bad.sealed is not None
-    assert store.rekey(bad, Sealed(b"\x01" + bytes(40), bad.sealed.key_id))
+    assert store.rekey([(bad, Sealed(b"\x01" + bytes(40), bad.sealed.key_id))])
     first = rotate(store, vault, keys)
     second = rotate(store, vault, keys)
     assert not second.resumed
@@ -267,7 +267,7 @@ def test_many_that_cannot_be_opened_do_not_hide_the_others(store: Store, vault: 
         record = connect(store, vault, number)
         assert record.sealed is not None
         if number < 230:
-            assert store.rekey(record, Sealed(b"\x01" + bytes(40), record.sealed.key_id))
+            assert store.rekey([(record, Sealed(b"\x01" + bytes(40), record.sealed.key_id))])
     done = rotate(store, vault, keys)
     assert (done.sealed, len(done.unreadable)) == (30, 230)
 
@@ -566,7 +566,7 @@ def test_a_writer_that_goes_on_with_the_old_key_is_waited_for(
             assert record is not None
             with_old = stale.seal(grant_of(vault, record), grant_label(record.key, record.id, 1, record.version))
             assert with_old.key_id == old
-            assert store.rekey(record, with_old)
+            assert store.rekey([(record, with_old)])
 
     done = rotate(Watched(store, write), vault, keys)
     assert len(written) == 20

@@ -32,7 +32,7 @@ def test_a_connection_is_told_with_its_identity_place_and_scopes(site: Any) -> N
 
     text = unescape(site.operator().get(at(status)).text)
 
-    assert f"<h1 class=\"wrap\">{status.identity.title}</h1>" in text
+    assert f'<h1 class="wrap">{status.identity.title}</h1>' in text
     assert "account work" in text
     assert f"{len(status.requested)} of {len(status.requested)} granted" in text
     assert status.connection_id in text

@@ -136,7 +136,9 @@ class Bulk:
     width: int = WIDTH
     _waiting: dict[str, deque[Record]] = field(default_factory=dict[str, "deque[Record]"])
     _gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
-    _under_way: dict[Future[Outcome], tuple[str, int]] = field(default_factory=dict["Future[Outcome]", "tuple[str, int]"])
+    _under_way: dict[Future[Outcome], tuple[str, int]] = field(
+        default_factory=dict["Future[Outcome]", "tuple[str, int]"]
+    )
     _causes: dict[tuple[str, str], Failed] = field(default_factory=dict[tuple[str, str], Failed])
     _saved_at: float = 0.0
 
@@ -218,9 +220,7 @@ class Bulk:
             gate.unwell(ticket, now, busy=outcome.host == "busy", wait=outcome.wait)
         if outcome.error is None:
             refreshed = outcome.kind in {"refreshed", "kept_alive"}
-            self.job = replace(
-                self.job, done=self.job.done + refreshed, skipped=self.job.skipped + (not refreshed)
-            )
+            self.job = replace(self.job, done=self.job.done + refreshed, skipped=self.job.skipped + (not refreshed))
             return
         self.job = replace(self.job, failed=self.job.failed + 1)
         person = isinstance(outcome.error, ReauthorizationRequired)

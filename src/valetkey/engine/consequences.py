@@ -85,9 +85,7 @@ def of_disconnect(world: World, record: Record) -> Consequences:
         *_at_provider(name, credential, obstacle, live=live),
         *_here(live=live),
         *([_handed_out(world, name, end, revokes=revokes)] if lives else []),
-        Consequence(
-            place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False
-        ),
+        Consequence(place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False),
     ]
     return Consequences(
         connection=str(record.key),
@@ -154,9 +152,7 @@ _REACH = {
 }
 
 
-def _at_provider(
-    name: str, credential: OAuth2Credential | None, obstacle: str, *, live: bool
-) -> Iterator[Consequence]:
+def _at_provider(name: str, credential: OAuth2Credential | None, obstacle: str, *, live: bool) -> Iterator[Consequence]:
     if not live:
         yield Consequence(place="provider", text=f"{name} is not told: there is no token to withdraw", serious=False)
     elif obstacle:

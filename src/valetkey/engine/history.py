@@ -71,8 +71,6 @@ def all_back(store: Store, env: str, wanted: Wanted) -> Iterator[Event]:
 
 def _backwards(store: Store, env: str, wanted: Wanted, before: int | None) -> Iterator[Event]:
     connection = wanted.connection_id or None
-    while page := store.list_events(
-        env=env, connection_id=connection, before=before, limit=_PAGE, newest_first=True
-    ):
+    while page := store.list_events(env=env, connection_id=connection, before=before, limit=_PAGE, newest_first=True):
         yield from page
         before = page[-1].seq

@@ -16,10 +16,10 @@ from starlette.routing import Route
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import StoreError
+from valetkey.server import pages
 from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
 from valetkey.server.guard import Guard
-from valetkey.server import pages
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings

@@ -64,9 +64,9 @@ class Writing:
 
     def tell(self) -> None:
         """Have those who listen told of the connections that changed; the server does it when this is committed."""
-        channel = channel_of(self._server.known_id)
-        for key in dict.fromkeys(self.changed):
-            self._connection.execute(NOTIFY, (channel, payload_of(key)))
+        payloads = [payload_of(key) for key in dict.fromkeys(self.changed)]
+        if payloads:
+            self._connection.execute(NOTIFY, (channel_of(self._server.known_id), payloads))
 
 
 class PostgresBase:

@@ -11,7 +11,16 @@ from valetkey.model.connections import Document, Event
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores import _rules
 from valetkey.stores._postgres_base import PostgresBase, Writing
-from valetkey.stores._rows import DOCUMENT, EVENT, LAST_EVENT, CorruptRow, document_of, document_values, event_of, event_values
+from valetkey.stores._rows import (
+    DOCUMENT,
+    EVENT,
+    LAST_EVENT,
+    CorruptRow,
+    document_of,
+    document_values,
+    event_of,
+    event_values,
+)
 
 _ONE: Final = "kind = %s AND env = %s AND id = %s"
 _NOW: Final = "(SELECT {S}.unix_now())"

@@ -135,8 +135,8 @@ class Server:
         steps = len(schema.MIGRATIONS)
         if before:
             connection.execute(self.sql("UPDATE {S}.store SET schema_version = %s"), (steps,))
-            return
-        connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
+        else:
+            connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
         for (where,) in connection.execute(_EXTENSION).fetchall():
             quoted = '"' + str(where).replace('"', '""') + '"'
             connection.execute(self.sql(schema.TRIGRAMS.replace("{T}", quoted)))

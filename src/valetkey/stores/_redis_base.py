@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreUnavailable, clean
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Sealed
+from valetkey.model.connections import ConnectionKey, Record, Sealed
 from valetkey.model.ports import Clock, KeyRetired
 from valetkey.stores import _forks, _rules
 from valetkey.stores._bell import Bell
@@ -196,6 +196,27 @@ class RedisBase:
             raise self._refusal(step.reason(failed))
         self._ear.changed(connection_id)
         return last
+
+    def _commit_all(self, steps: Sequence[tuple[Commit, Record]]) -> set[str]:
+        """Run commits that are sent together, each atomic for itself, and tell of their connections.
+
+        Returns the ids of those in which something has changed meanwhile; all others are done.
+
+        Raises:
+            KeyRetired: A data key that something is sealed with is not there.
+        """
+        for step, record in steps:
+            step.do("PUBLISH", b"", self._names.channel, news(record.id, (record.key,)))
+        answers = self._link.run_all([step for step, _ in steps], sync=True)
+        refused: dict[str, str] = {}
+        for (step, record), (failed, _) in zip(steps, answers, strict=True):
+            if failed:
+                refused[record.id] = step.reason(failed)
+            else:
+                self._ear.changed(record.id)
+        for reason in filter(None, refused.values()):
+            raise self._refusal(reason)
+        return set(refused)
 
     def _refusal(self, reason: str) -> Exception:
         if reason == "store":

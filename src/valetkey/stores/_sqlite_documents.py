@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from valetkey.model.connections import Document, Event
 from valetkey.stores import _rules
-from valetkey.stores._rows import DOCUMENT, EVENT, LAST_EVENT, CorruptRow, document_of, document_values, event_of, event_values
+from valetkey.stores._rows import (
+    DOCUMENT,
+    EVENT,
+    LAST_EVENT,
+    CorruptRow,
+    document_of,
+    document_values,
+    event_of,
+    event_values,
+)
 from valetkey.stores._sqlite_base import SQLiteBase
 from valetkey.stores._sqlite_errors import row_corrupt
 

@@ -165,8 +165,10 @@ _COUNTS: Final = (
     BEGIN {_ONE_LESS}; {_ONE_MORE}; END
     """,
     # Most rows are not in it: what renews itself wants nobody's attention.
-    f"CREATE INDEX connection_attention ON connection (env, {ATTENTION}, credential)"
-    f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL",
+    (
+        f"CREATE INDEX connection_attention ON connection (env, {ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+    ),
 )
 """Counts, kept in the transaction of each write; and which connections want a person's attention, and when."""
 

@@ -65,7 +65,9 @@ class Where:
             self.add(f"c.state = {self.mark}", query.state)
         if query.attention_by is not None:
             # All of what the index demands, word for word: so databases see that it holds what is asked for.
-            self.add(f"c.state = 'connected' AND {ATTENTION} IS NOT NULL AND {ATTENTION} < {self.mark}", query.attention_by)
+            self.add(
+                f"c.state = 'connected' AND {ATTENTION} IS NOT NULL AND {ATTENTION} < {self.mark}", query.attention_by
+            )
 
     def after(self, position: Position) -> None:
         """Go on after a position; columns that are fixed are left out, so that the index leads straight there."""

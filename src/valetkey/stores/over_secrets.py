@@ -195,9 +195,9 @@ class SecretServiceStore(LedgerPart):
             connection_id, incarnation=incarnation, changes=changes
         )
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:  # noqa: ARG002 - the protocol's signature
-        """Do nothing and return False: token objects are not sealed."""
-        return False
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:  # noqa: ARG002 - the protocol's signature
+        """Do nothing and return 0: token objects are not sealed."""
+        return 0
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key, and move its token object.  False: the key is taken, or the row is gone."""

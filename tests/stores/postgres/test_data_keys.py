@@ -60,7 +60,7 @@ def test_retiring_waits_for_one_who_is_sealing_and_then_leaves_the_key(
     "seal",
     [
         pytest.param(lambda store: store.create(with_grant(blank(2), 2, key_id="dk_1")), id="create"),
-        pytest.param(lambda store: store.rekey(seen(store, blank(1)), Sealed(b"new", "dk_1")), id="rekey"),
+        pytest.param(lambda store: store.rekey([(seen(store, blank(1)), Sealed(b"new", "dk_1"))]), id="rekey"),
         pytest.param(
             lambda store: store.put_document(Document(kind="flow", id="f", sealed=Sealed(b"x", "dk_1"))), id="document"
         ),
@@ -99,3 +99,18 @@ def test_many_who_seal_with_one_key_do_not_wait_for_each_other(
     works = [threads.submit(store._write, seal) for _ in range(2)]
     for work in works:
         work.result(PATIENCE)
+
+
+def test_one_who_seals_many_grants_anew_locks_them_in_the_order_of_their_ids(
+    store: PostgresStore, postgres: Any, schema: str, threads: ThreadPoolExecutor, locked_out: Any
+) -> None:
+    """Else two who seal the same ones anew could each hold what the other waits for."""
+    later, first = connected(store, 2), connected(store, 1)
+    with psycopg.connect(postgres.conninfo) as holder:
+        lock = f"SELECT 1 FROM {schema}.connection WHERE id = %s FOR NO KEY UPDATE NOWAIT".encode()  # noqa: S608
+        holder.execute(lock, (first.id,))
+        anew = [(record, Sealed(b"anew", "")) for record in (later, first)]
+        sealing = threads.submit(store.rekey, anew)
+        locked_out(sealing)
+        holder.execute(lock, (later.id,))
+    assert sealing.result(PATIENCE) == 2

@@ -14,7 +14,6 @@ from valetkey.server.asking import Ask, get
 from valetkey.server.views.events import KINDS, as_csv, as_lines, line
 from valetkey.server.views.timeline import Told, told_of
 
-
 PAGE: Final = 50
 HERE: Final = "/console/events"
 FILTERS: Final = ("connection", "credential", "owner", "kind", "actor")

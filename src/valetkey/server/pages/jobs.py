@@ -36,9 +36,7 @@ def begin(ask: Ask) -> Response:
     if not records:
         return go_with(ask, f"{LIST}?{filters.address()}", "warn", "No connection matches any more.")
     what = _what(len(records), filters) if every else f"{_many(len(records))} that were ticked"
-    bulk = Bulk.begin(
-        core.acting(actor(ask)), core.env, lambda work: core.flights.call(work), what=what, by=actor(ask)
-    )
+    bulk = Bulk.begin(core.acting(actor(ask)), core.env, lambda work: core.flights.call(work), what=what, by=actor(ask))
     detail = {"job": bulk.job.id, "connections": len(records)}
     event = Event(kind="refresh_job", at=core.clock.now(), env=core.env, actor=actor(ask), detail=detail)
     core.store.append_event(event)

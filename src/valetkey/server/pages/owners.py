@@ -28,7 +28,10 @@ LATELY: Final = 8
 def _owner(ask: Ask) -> str:
     """Return the owner that address or form names; empty where it is none."""
     try:
-        return check_owner(ask.field("id") or ask.request.query_params.get("id") or None, OAuth2Credential(name="any")) or ""
+        return (
+            check_owner(ask.field("id") or ask.request.query_params.get("id") or None, OAuth2Credential(name="any"))
+            or ""
+        )
     except ConfigurationError:
         return ""
 

@@ -102,7 +102,9 @@ def _needs_reauth(status: Status, record: Record, events: Iterable[Event], provi
     return Banner(
         tone="note-bad",
         icon="broken",
-        title=f"{provider} no longer accepts this connection\u2019s refresh token" if refused else "A person must sign in again",
+        title=f"{provider} no longer accepts this connection\u2019s refresh token"
+        if refused
+        else "A person must sign in again",
         text=f"{cause} Retrying cannot fix this, so it is not tried any more." if refused else cause,
         calls="Calls made with this connection now fail with",
         raises="ReauthorizationRequired",

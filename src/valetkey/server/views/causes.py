@@ -63,7 +63,9 @@ def causes(
     found = [
         *_apps(totals, sick, declared),
         *_people(totals, [r for r in some if r.state == "needs_reauth"], declared),
-        *_failing(totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now),
+        *_failing(
+            totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now
+        ),
     ]
     return tuple(found[:MOST])
 

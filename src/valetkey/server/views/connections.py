@@ -107,7 +107,12 @@ def expiry(status: Status, now: float, *, living: bool) -> Moment:
     """Return when the access token ends."""
     if not living:
         return Moment(NOTHING)
-    if status.expires_at is not None and status.expires_at <= now and status.state == "connected" and status.refreshable:
+    if (
+        status.expires_at is not None
+        and status.expires_at <= now
+        and status.state == "connected"
+        and status.refreshable
+    ):
         return until(status.expires_at, now, never="", over="renewed at next use, ended")
     return until(status.expires_at, now, never="does not expire")
 

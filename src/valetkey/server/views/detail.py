@@ -47,7 +47,11 @@ def figures(
     return (
         _access(status, record, now),
         _next(status, record, credential, now),
-        Figure(name="Last used", value=used.said.capitalize(), more=short(record.last_used_at, now) if record.last_used_at is not None else ""),
+        Figure(
+            name="Last used",
+            value=used.said.capitalize(),
+            more=short(record.last_used_at, now) if record.last_used_at is not None else "",
+        ),
         Figure(name="Refreshes", value=str(refreshed), more=more),
     )
 
@@ -179,12 +183,26 @@ def storage_facts(record: Record, credential: OAuth2Credential, store: str) -> t
     held = record.sealed is not None
     refresh = ", ".join(["Stored", *([rotates] if rotates else [])]) if record.refresh_fp else "None"
     return (
-        Fact(name="Access token", value="Stored" if held else "None", more="fingerprint", code=fingerprint(record.access_fp)),
+        Fact(
+            name="Access token",
+            value="Stored" if held else "None",
+            more="fingerprint",
+            code=fingerprint(record.access_fp),
+        ),
         Fact(name="Refresh token", value=refresh, more="fingerprint", code=fingerprint(record.refresh_fp)),
-        Fact(name="Credential", value="", code=record.key.credential, more="PKCE S256" if credential.pkce else "without PKCE"),
+        Fact(
+            name="Credential",
+            value="",
+            code=record.key.credential,
+            more="PKCE S256" if credential.pkce else "without PKCE",
+        ),
         Fact(
             name="Encrypted",
-            value="AES-256-GCM" if record.sealed and record.sealed.key_id else "By the secret service" if held else "Nothing",
+            value="AES-256-GCM"
+            if record.sealed and record.sealed.key_id
+            else "By the secret service"
+            if held
+            else "Nothing",
             more=store,
             code=record.sealed.key_id[:12] if record.sealed else "",
         ),

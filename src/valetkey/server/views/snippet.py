@@ -36,30 +36,34 @@ def snippet(key: ConnectionKey, credential: OAuth2Credential, store: str) -> Sni
     client = f"{variable} = valet.client({', '.join(named)})"
     call = f"{variable}.get({url!r})"
     return Snippet(
-        sync="\n".join([
-            "from valetkey import Valet",
-            "",
-            f"valet = Valet({opening})",
-            client,
-            "# refreshed in time, retried once on 401",
-            f"response = {call}",
-            "print(response.status_code)",
-        ]),
-        asynchronous="\n".join([
-            "import asyncio",
-            "",
-            "from valetkey import AsyncValet",
-            "",
-            "",
-            "async def main():",
-            f"    async with AsyncValet({opening}) as valet:",
-            f"        {client}",
-            f"        response = await {call}",
-            "        print(response.status_code)",
-            "",
-            "",
-            "asyncio.run(main())",
-        ]),
+        sync="\n".join(
+            [
+                "from valetkey import Valet",
+                "",
+                f"valet = Valet({opening})",
+                client,
+                "# refreshed in time, retried once on 401",
+                f"response = {call}",
+                "print(response.status_code)",
+            ]
+        ),
+        asynchronous="\n".join(
+            [
+                "import asyncio",
+                "",
+                "from valetkey import AsyncValet",
+                "",
+                "",
+                "async def main():",
+                f"    async with AsyncValet({opening}) as valet:",
+                f"        {client}",
+                f"        response = await {call}",
+                "        print(response.status_code)",
+                "",
+                "",
+                "asyncio.run(main())",
+            ]
+        ),
         shell=_shell(key, url, store),
     )
 

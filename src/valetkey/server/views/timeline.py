@@ -48,9 +48,7 @@ def _entry(events: Sequence[Event], provider: str, now: float) -> Entry:
     told = told_of(last, provider)
     title = told.title if len(events) == 1 else f"{told.title} {len(events)} times"
     text = told.text if len(events) == 1 else _spread(events, now)
-    return Entry(
-        icon=told.icon, colour=told.colour, title=title, text=text, when=ago(last.at, now), means=told.means
-    )
+    return Entry(icon=told.icon, colour=told.colour, title=title, text=text, when=ago(last.at, now), means=told.means)
 
 
 def _spread(events: Sequence[Event], now: float) -> str:
