@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey.errors import ValetkeyError
-from valetkey.server.pages import listing as page_of
+from valetkey.server.pages import connections as page_of
 
 HERE = "/console/connections"
 

@@ -48,7 +48,7 @@ def test_refresh_now_is_told_on_the_page_it_leads_to(site: Any) -> None:
     assert "Refreshed." in text
     assert site.practice.provider.refreshes == 1
     assert "Refresh asked for" in text
-    assert "By you, at this machine." in text
+    assert "By login link." in text
 
 
 def test_a_refresh_that_is_refused_says_so_and_shows_the_providers_words(site: Any) -> None:
@@ -113,7 +113,7 @@ def test_a_disconnect_names_its_consequences_and_tells_truthfully_what_was_revok
     text = follow(operator, operator.post(f"{at(status)}/disconnect"))
     assert "Disconnected. Notes confirmed" in text
     assert site.practice.provider.live_grants == 0
-    assert "By you, at this machine." in text
+    assert "By login link." in text
 
 
 def test_a_disconnect_without_revocation_endpoint_says_what_lives_on(site: Any) -> None:

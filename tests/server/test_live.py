@@ -34,7 +34,9 @@ def settled(lines: Iterator[str]) -> None:
 def test_a_change_is_told_with_counts_and_rows(site: Any) -> None:
     status = site.practice.connect(owner="ada")
     operator = site.operator()
-    with listening(operator, **{"Last-Event-ID": "1"}) as lines:
+    store = site.practice.valet._core.store
+    last = store.list_events(env="test", limit=1, newest_first=True)[0].seq
+    with listening(operator, **{"Last-Event-ID": str(last)}) as lines:
         settled(lines)
         site.practice.client(owner="ada").refresh()
         told = heard(lines)
@@ -70,4 +72,4 @@ def test_no_token_is_told(site: Any) -> None:
 
 
 def test_it_demands_a_sign_in(site: Any) -> None:
-    assert site.visitor().get(LIVE).headers["location"] == "/login"
+    assert site.visitor().get(LIVE).headers["location"].startswith("/login")

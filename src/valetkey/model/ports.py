@@ -142,8 +142,13 @@ class Store(Protocol):
         """
         ...
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, each where incarnation, version and old sealing still hold.
+
+        Returns how many did.  Each is an atomic step; they are handed over together because a store may write them
+        with one wait for its disk.  Where one names a data key that the store no longer has, `KeyRetired` is raised,
+        and that one is not written; nothing is said about the others then, nor after any other error.
+        """
         ...
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-STATIC: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
+from valetkey.server.routes import leads
+
+STATIC: Final = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "waiting.js": "text/javascript",
+    "joining.js": "text/javascript",
+}
 """The files that pages refer to, and their types."""
 
 
@@ -24,6 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["version_of"] = version_of
+    cast("dict[str, Any]", made.globals)["leads"] = leads
     return made
 
 

@@ -33,6 +33,20 @@ def length(seconds: float) -> str:
     return "0 s"
 
 
+def ago(when: float | None, now: float, *, never: str = "never") -> Moment:
+    """Return a moment that is over."""
+    if when is None:
+        return Moment(never)
+    return _moment("just now" if now - when < 1 else f"{length(now - when)} ago", when)
+
+
+def until(when: float | None, now: float, *, never: str, over: str = "ended") -> Moment:
+    """Return a moment that is to come, or how long ago it was: "in 41 min", "ended 18 min ago"."""
+    if when is None:
+        return Moment(never)
+    return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
+
+
 def short(when: float, now: float) -> str:
     """Return a moment in UTC, as short as it can be told: "13:03 UTC" within a day of now, else with its date."""
     try:
@@ -42,16 +56,9 @@ def short(when: float, now: float) -> str:
     return at.strftime("%H:%M UTC" if abs(when - now) < 86400 else "%d %b %Y %H:%M UTC")  # noqa: PLR2004 - a day
 
 
-def ago(when: float | None, now: float, *, never: str = "never") -> Moment:
-    """Return a moment that is over."""
-    return Moment(never) if when is None else _moment(f"{length(max(now - when, 0.0))} ago", when)
-
-
-def until(when: float | None, now: float, *, never: str, over: str = "ended") -> Moment:
-    """Return a moment that is to come, or how long ago it was: "in 41 min", "ended 18 min ago"."""
-    if when is None:
-        return Moment(never)
-    return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
+def exactly(when: float) -> str:
+    """Return a moment in UTC, to the second."""
+    return _moment("", when).exact
 
 
 def _moment(said: str, when: float) -> Moment:

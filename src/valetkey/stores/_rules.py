@@ -6,7 +6,7 @@ decisions of DESIGN section 6 (R3, R6) stand in one place, and stores differ onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -95,6 +95,18 @@ def noted(row: Record, changes: Mapping[str, Any]) -> Record:
         msg = f"note() changes {', '.join(sorted(NOTABLE))}; not {', '.join(wrong)}"
         raise ValueError(msg)
     return replace(row, **changes)
+
+
+def rekeyed(row: Record | None, record: Record, sealed: Sealed) -> Record | None:
+    """Return `row` with another sealing of the same grant, or None where it is not as `record` was read."""
+    if row is None or row.sealed is None or not _same_grant(row, record) or row.sealed != record.sealed:
+        return None
+    return replace(row, sealed=sealed)
+
+
+def one_of_each_key(anew: Sequence[tuple[Record, Sealed]]) -> Sequence[Sealed]:
+    """Return for each data key that is to seal something anew one of what it sealed."""
+    return list({sealed.key_id: sealed for record, sealed in anew if record.sealed is not None}.values())
 
 
 def same_row(one: Record, other: Record) -> bool:

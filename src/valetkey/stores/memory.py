@@ -132,16 +132,17 @@ class MemoryStore:
             self._put(_rules.noted(row, changes))
             return True
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place; return for how many what was seen still held."""
         with self._writing():
-            row = self._row(record.id)
-            seen = (record.incarnation, record.version, record.sealed)
-            if row is None or row.sealed is None or (row.incarnation, row.version, row.sealed) != seen:
-                return False
+            return sum(self._rekey_one(record, sealed) for record, sealed in anew)
+
+    def _rekey_one(self, record: Record, sealed: Sealed) -> bool:
+        new = _rules.rekeyed(self._row(record.id), record, sealed)
+        if new is not None:
             self._demand_key(sealed)
-            self._put(replace(row, sealed=sealed))
-            return True
+            self._put(new)
+        return new is not None
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key.  False: the other key is taken, or the row is gone."""

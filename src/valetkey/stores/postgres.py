@@ -44,10 +44,14 @@ _SET_CLAIM: Final = (
     " WHERE id = %s RETURNING claim_until"
 )
 _NO_CLAIM: Final = ", ".join(f"{name} = NULL" for name in _CLAIM)
+_IN_TURN: Final = "SELECT 1 FROM {S}.connection WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE"
+"""Locks many rows in an order that is the same for all: of two who want the same ones, one waits for the other."""
 _REKEY: Final = (
-    "UPDATE {S}.connection SET sealed = %s, key_id = %s"
-    " WHERE id = %s AND incarnation = %s AND version = %s AND sealed = %s AND key_id = %s"
-    " RETURNING env, credential, owner, account"
+    "UPDATE {S}.connection c SET sealed = n.sealed, key_id = n.key_id"
+    " FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::bytea[], %s::text[])"
+    " AS n(id, incarnation, version, old, old_key_id, sealed, key_id) WHERE c.id = n.id"
+    " AND c.incarnation = n.incarnation AND c.version = n.version AND c.sealed = n.old AND c.key_id = n.old_key_id"
+    " RETURNING c.env, c.credential, c.owner, c.account"
 )
 _DELETE: Final = (
     "DELETE FROM {S}.connection WHERE id = %s AND incarnation = %s RETURNING env, credential, owner, account"
@@ -213,16 +217,22 @@ class PostgresStore(PostgresDocuments):
 
         return self._write(note)
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
-        old = record.sealed
-        if old is None:
-            return False
-        seen = (record.id, record.incarnation, record.version, old.blob, old.key_id)
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, all in one transaction; see `Store.rekey`."""
+        rows = [
+            (record.id, record.incarnation, record.version, old.blob, old.key_id, sealed.blob, sealed.key_id)
+            for record, sealed in anew
+            if (old := record.sealed) is not None
+        ]
+        if not rows:
+            return 0
+        columns = [list(column) for column in zip(*rows, strict=True)]
 
-        def rekey(writing: Writing) -> bool:
-            writing.demand_key(sealed)
-            return self._changed(writing, writing.rows(_REKEY, (sealed.blob, sealed.key_id, *seen)))
+        def rekey(writing: Writing) -> int:
+            for sealed in _rules.one_of_each_key(anew):
+                writing.demand_key(sealed)
+            writing.rows(_IN_TURN, (columns[0],))
+            return self._changed(writing, writing.rows(_REKEY, columns))
 
         return self._write(rekey)
 
@@ -248,7 +258,7 @@ class PostgresStore(PostgresDocuments):
         """Erase the row with that id and incarnation.  Works for a damaged one too."""
 
         def delete(writing: Writing) -> bool:
-            return self._changed(writing, writing.rows(_DELETE, (record.id, record.incarnation)))
+            return bool(self._changed(writing, writing.rows(_DELETE, (record.id, record.incarnation))))
 
         return self._write(delete)
 
@@ -287,11 +297,12 @@ class PostgresStore(PostgresDocuments):
             writing.run(_SCOPES, (*place, list(missing)))
 
     @staticmethod
-    def _changed(writing: Writing, rows: Sequence[tuple[Any, ...]]) -> bool:
-        """Have the keys in these rows told."""
-        keys = [ConnectionKey(env, name, _rules.owner_of(owner), account) for env, name, owner, account in rows]
-        writing.changed += keys
-        return bool(keys)
+    def _changed(writing: Writing, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Have the keys in these rows told; return how many they are."""
+        writing.changed += [
+            ConnectionKey(env, name, _rules.owner_of(owner), account) for env, name, owner, account in rows
+        ]
+        return len(rows)
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         try:

@@ -13,9 +13,9 @@ from valetkey.engine.overview import WorstFirst
 from valetkey.model.connections import Event, Record
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_with
+from valetkey.server.pages.connections import HERE as LIST
+from valetkey.server.pages.connections import Filters
 from valetkey.server.pages.detail import actor
-from valetkey.server.pages.listing import HERE as LIST
-from valetkey.server.pages.listing import Filters
 from valetkey.server.views.jobs import causes, progress, to_object
 
 HERE: Final = "/console/jobs"

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from valetkey.engine.overview import ACTION, by_state, summed
 from valetkey.errors import ValetkeyError
 from valetkey.server.asking import Ask, get
-from valetkey.server.pages.listing import rows_of
+from valetkey.server.pages.connections import rows_of
 from valetkey.server.views.live import row_parts
 
 LOOK_EVERY: Final = 0.5

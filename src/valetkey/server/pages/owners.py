@@ -16,8 +16,8 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.wiring import check_owner
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_after, go_with, told
+from valetkey.server.pages.connections import rows_of
 from valetkey.server.pages.detail import actor
-from valetkey.server.pages.listing import rows_of
 from valetkey.server.views.timeline import timeline
 
 HERE: Final = "/console/owner"
