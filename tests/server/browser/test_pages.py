@@ -113,7 +113,6 @@ def with_job(site: Any) -> str:
     return "/console/jobs/job_1"
 
 
-
 def with_invitation(site: Any) -> str:
     _, token = site.server.operators.invite("jo.okafor@example.com", "look", by="mira@example.com")
     return f"/login/invitation?token={token.reveal()}"
