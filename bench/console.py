@@ -35,8 +35,8 @@ def console(bench: Bench) -> None:
             memory = _resident(pid)
     bench.report.title(
         f"The console over {count:,} connections",
-        "`valetkey console` on SQLite, a process of its own: milliseconds from a request to the last byte of the page, by "
-        f"the clock of a client on loopback, median and best of {rounds}; and the memory of that process.",
+        "`valetkey console` on SQLite, a process of its own: milliseconds from a request to the last byte of the page, "
+        f"by the clock of a client on loopback, median and best of {rounds}; and the memory of that process.",
     )
     rows = [(what, f"{median(spent):.1f}", f"{min(spent):.1f}") for what, spent in asked.items()]
     bench.report.table(("ms", "median", "best"), rows)
