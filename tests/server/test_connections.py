@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -109,6 +110,25 @@ def test_the_programs_own_connections_are_a_filter(site: Any) -> None:
     text = operator.get(f"{HERE}?owner=your program\u2019s own").text
     assert "Notes · your program\u2019s own" in text
     assert rows(text) == []
+
+
+def test_a_refused_app_is_the_apps_trouble_and_touches_no_connection(site: Any) -> None:
+    practice = site.practice
+    status = practice.connect(owner="ada")
+    practice.connect(owner="bob")
+    secret = practice.wiring.get("notes").secret_id
+    app = json.loads(practice.secrets.get(secret))
+    practice.secrets.set(secret, json.dumps({**app, "client_secret": "wrong"}))
+    refresh(practice, "ada")
+    operator = site.operator()
+
+    text = operator.get(HERE).text
+    assert rows(text) == [("ada", "App needs fixing"), ("bob", "App needs fixing")]
+    assert "client id or secret refused" in text
+    assert "signing in again cannot repair it" in operator.get(f"{HERE}/{status.connection_id}").text
+
+    practice.secrets.set(secret, json.dumps(app))
+    assert rows(operator.get(HERE).text) == [("ada", "Connected"), ("bob", "Connected")]
 
 
 def test_a_lapsed_access_token_that_can_be_renewed_is_no_alarm(site: Any) -> None:

@@ -81,6 +81,20 @@ def test_forgetting_demands_the_highest_grade(site: Any) -> None:
     assert site.practice.provider.live_grants == 1
 
 
+def test_forgetting_demands_a_sign_in_of_a_moment_ago(site: Any) -> None:
+    site.practice.connect(owner="contoso")
+    operator = site.operator()
+    operator.get(f"{OWNER}/forget?id=contoso")
+    site.practice.clock.advance(3600)
+
+    for answer in (
+        operator.get(f"{OWNER}/forget?id=contoso"),
+        operator.post(f"{OWNER}/forget", id="contoso", confirm="contoso"),
+    ):
+        assert answer.headers["location"].startswith("/login/again"), answer.headers
+    assert site.practice.provider.live_grants == 1
+
+
 @pytest.mark.parametrize("owner", ["", "nobody"])
 def test_an_owner_that_is_none_is_not_there(site: Any, owner: str) -> None:
     operator = site.operator()
