@@ -13,10 +13,8 @@ from valetkey.engine.world import open_grant
 from valetkey.model.connections import Query
 
 START = "/console/connections"
-LINK = re.compile(r'(?:href|src|action)="([^"]*)"')
+LINK = re.compile(r'(?:href|src)="([^"]*)"')
 HOSTILE = '<script>alert(1)</script>"\u202e'
-NOT_YET = {"/console/events"}
-"""In the navigation, and made by another change."""
 
 
 def walk(site: Any, visitor: Any) -> dict[str, Any]:
@@ -61,11 +59,13 @@ def test_no_page_is_dead_or_holds_a_secret(site: Any, grade: str) -> None:
     pages = walk(site, site.operator(grade))
     secrets = secrets_of(site)
 
-    dead = {path for path, answer in pages.items() if answer.status_code not in {200, 303, 405}}
-    assert dead <= NOT_YET
+    known = {200, 303} if grade == "everything" else {200, 303, 403}
+    dead = {path: answer.status_code for path, answer in pages.items() if answer.status_code not in known}
+    assert not dead
     assert len(secrets) >= 6
     for path, answer in pages.items():
         assert not [secret for secret in secrets if secret in answer.text], path
-        assert "<script>alert" not in answer.text, path
-        assert "<b>jo" not in answer.text, path
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            assert "<script>alert" not in answer.text, path
+            assert "<b>jo" not in answer.text, path
     assert (("/console/settings/operators" in pages), len(pages) > 3) == (grade == "everything", True)
