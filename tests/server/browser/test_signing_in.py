@@ -45,7 +45,7 @@ def test_a_login_link_opens_the_console_once(site: Any, person: Callable[..., An
     for somebody in (first, second):
         somebody.open(link)
     first.page.get_by_role("button", name="Open the Console").click()
-    first.page.get_by_role("heading", name="Connections").wait_for()
+    first.page.get_by_role("navigation", name="Main").wait_for()
     second.page.get_by_role("button", name="Open the Console").click()
 
     assert "used already" in second.page.get_by_role("alert").inner_text()
@@ -93,7 +93,7 @@ def test_an_operator_is_invited_and_chooses_a_password(site: Any, person: Callab
     page.get_by_role("textbox", name="Password").fill(PASSWORD)
     page.get_by_label("The same once more").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Connections").wait_for()
+    page.get_by_role("navigation", name="Main").wait_for()
     assert page.get_by_role("link", name="Settings").count() == 0
     one.demand_calm()
     other.demand_calm()
@@ -110,7 +110,7 @@ def test_pages_come_back_with_the_store(site: Any, person: Callable[..., Any], m
         patched.setattr(site.server.core.store, "get_document", down)
         page = somebody.open(CONSOLE, status=503)
         page.get_by_text("The next try is in").wait_for()
-    page.get_by_role("heading", name="Connections").wait_for()
+    page.get_by_role("navigation", name="Main").wait_for()
 
 
 class Attacker(BaseHTTPRequestHandler):
