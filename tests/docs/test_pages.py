@@ -41,6 +41,20 @@ def inside(page: Any) -> dict[str, Any]:
     return names_of(page("docs/how-it-works.md"))
 
 
+# -- console.md ---
+
+
+def test_the_console_mounts_as_the_page_shows(page: Any, until: Any) -> None:
+    names = names_of(page("docs/console.md"))
+
+    assert [route.app for route in names["app"].routes] == [names["console"]]
+    assert names["wsgi"].app is names["console"]
+    loop = names["wsgi"].loop  # a2wsgi turns it in a thread of its own, for as long as the program runs
+    loop.call_soon_threadsafe(loop.stop)
+    until(lambda: not loop.is_running())
+    loop.close()
+
+
 # -- web.md --------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 from valetkey.errors import ConfigurationError
 from valetkey.server.limits import network_of
 from valetkey.server.operators import INVITATION_LIFE
-from valetkey.server.pages.login import TRIES_BY_NAME, WINDOW, WRONG
+from valetkey.server.pages.login import TRIES_BY_NAME, TRIES_BY_NETWORK, WINDOW, WRONG
 from valetkey.server.sessions import FRESH
 
 CONSOLE = "/console/connections"
@@ -110,6 +110,16 @@ def test_a_sign_in_that_succeeds_counts_anew(site: Any) -> None:
             visitor.get("/login")
             visitor.post("/login", name="mira", password=OTHER)
         signed_in(site)
+
+
+def test_tries_are_counted_by_network_whatever_the_names_are(site: Any) -> None:
+    add(site)
+    visitor = site.visitor()
+    visitor.get("/login")
+    for number in range(TRIES_BY_NETWORK):
+        assert WRONG in visitor.post("/login", name=f"name {number}", password=OTHER).text
+
+    assert visitor.post("/login", name="another", password=OTHER).status_code == 429
 
 
 def test_many_tries_at_once_do_not_get_past_the_limit(site: Any) -> None:
@@ -333,5 +343,12 @@ def test_operators_of_another_environment_are_others(site: Any) -> None:
     operator = Operators(core.store, core.clock, "prod").add("mira", PASSWORD, "everything", by="test")
     token = Sessions(core.store, core.clock, "prod").begin(operator).token.reveal()
 
+    other = Sessions(core.store, core.clock, "prod")
+    local = other.use_link(other.link().reveal())
+
     assert site.server.operators.find("mira") is None
     assert site.sessions.find(token) is None
+    assert local is not None
+    assert site.sessions.find(local.token.reveal()) is None
+    assert site.sessions.use_link(other.link().reveal()) is None
+    assert other.find(token) is not None

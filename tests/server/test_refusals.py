@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -144,7 +145,10 @@ def test_a_plain_wsgi_server_serves_the_application(practice: Any) -> None:
             """Say nothing."""
 
     app = create_app(practice.valet)
-    bridge: Callable[..., Any] = ASGIMiddleware(app)
+    loop = asyncio.new_event_loop()
+    turning = threading.Thread(target=loop.run_forever)
+    turning.start()
+    bridge: Callable[..., Any] = ASGIMiddleware(app, loop=loop)
     server: WSGIServer = make_server("127.0.0.1", 0, bridge, handler_class=Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -165,4 +169,6 @@ def test_a_plain_wsgi_server_serves_the_application(practice: Any) -> None:
         server.shutdown()
         thread.join()
         server.server_close()
-        bridge.loop.call_soon_threadsafe(bridge.loop.stop)  # type: ignore[attr-defined]
+        loop.call_soon_threadsafe(loop.stop)
+        turning.join()
+        loop.close()

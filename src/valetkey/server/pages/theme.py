@@ -17,10 +17,9 @@ def choose(ask: Ask) -> Response:
     theme = ask.field("theme")
     answer = ask.go(leads_to(ask.field("next")))
     kept = theme if theme in THEMES else ""
-    secure, path = ask.server.settings.secure, ask.root or "/"
-    answer.set_cookie(
-        THEME, kept, max_age=_YEAR if kept else 0, path=path, secure=secure, httponly=True, samesite="lax"
-    )
+    secure, age = ask.server.settings.secure, _YEAR if kept else 0
+    # The script keeps the same cookie, so it may see this one; it holds one word that is checked when it is read.
+    answer.set_cookie(THEME, kept, max_age=age, path=f"{ask.root}/", secure=secure, samesite="lax")
     return answer
 
 
