@@ -116,9 +116,9 @@ def test_lists_begin_with_the_newest_and_are_read_in_pages(stage: Any) -> None:
 
     assert [link.id for link in (*first, *rest)] == made[::-1]
     assert end == ""
-    assert [link.key.owner for link in list_links(stage.world, "test", wanted=lambda one: one.key.owner == "u2")[0]] == [
-        "u2"
-    ]
+    assert [
+        link.key.owner for link in list_links(stage.world, "test", wanted=lambda one: one.key.owner == "u2")[0]
+    ] == ["u2"]
     assert list_links(stage.world, "other") == ([], "")
 
 

@@ -90,3 +90,8 @@ class Visitor:
 def site(practice: Any) -> Iterator[Site]:
     with Site(practice) as site:
         yield site
+
+
+@pytest.fixture
+def site_class() -> type[Site]:
+    return Site

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,15 +12,36 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from valetkey.server.asking import Ask, Server
+from valetkey.server.brand import Brand
 from valetkey.server.guard import Guard
-from valetkey.server.pages import apps, callback, connections, joining, login, reauthorizing, wizard, wizard_going
+from valetkey.server.pages import (
+    apps,
+    callback,
+    connect_decide,
+    connect_page,
+    connections,
+    joining,
+    links,
+    login,
+    reauthorizing,
+    wizard,
+    wizard_going,
+)
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
 from valetkey.valet import AsyncValet, Valet
 
 
 def create_app(
-    valet: Valet | AsyncValet, *, base_url: str | None = None, allowed_hosts: Iterable[str] = ()
+    valet: Valet | AsyncValet,
+    *,
+    base_url: str | None = None,
+    allowed_hosts: Iterable[str] = (),
+    product: str = "",
+    workspace: Callable[[str], str] | None = None,
+    privacy_url: str = "",
+    return_urls: Iterable[str] = (),
+    current_owner: Callable[[Request], Any] | None = None,
 ) -> Starlette:
     """Return the web face of a valet, an ASGI application that can be mounted under any path.
 
@@ -28,6 +49,12 @@ def create_app(
         valet: Whose connections it shows.
         base_url: The public address of this application; default: that of the valet, else loopback only.
         allowed_hosts: Further host names under which it answers; by default those of loopback.
+        product: What your application is called, for the pages that account holders see.
+        workspace: Returns what the workspace of an owner is called; None: the owner's id is shown.
+        privacy_url: Your page about privacy.
+        return_urls: Addresses below which people may be sent back to after connecting; our own origin always may.
+        current_owner: Returns the owner whose session a request of your application carries, None for nobody.  With it
+            a browser connects for its own owner alone, and has the page ``/accounts``.
 
     Raises:
         ConfigurationError: The address is no https URL, and not on this machine.
@@ -36,10 +63,12 @@ def create_app(
     made = settings(base_url or core.base_url, allowed_hosts)
     routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
     routes += [*callback.ROUTES, *joining.ROUTES, *reauthorizing.ROUTES, *apps.ROUTES]
-    routes += [*wizard.ROUTES, *wizard_going.ROUTES]
+    routes += [*wizard.ROUTES, *wizard_going.ROUTES, *connect_decide.ROUTES, *connect_page.ROUTES, *links.ROUTES]
     handlers: dict[Any, Any] = {404: _not_found}
     app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
-    app.state.server = Server(core, desk, made)
+    core.return_urls = tuple(return_urls)
+    brand = Brand(product=product, workspace=workspace, privacy_url=privacy_url)
+    app.state.server = Server(core, desk, made, brand, current_owner)
     return app
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from valetkey.core import Core
 from valetkey.desk import Desk
+from valetkey.server.brand import Brand
 from valetkey.server.render import rendered
 from valetkey.server.sessions import Grade, Session, Sessions, csrf_token
 from valetkey.server.settings import SESSION_LIFE, Settings
@@ -33,6 +34,8 @@ class Server:
     core: Core
     desk: Desk
     settings: Settings
+    brand: Brand = field(default_factory=Brand)
+    current_owner: Callable[[Request], Any] | None = None
 
     @property
     def sessions(self) -> Sessions:

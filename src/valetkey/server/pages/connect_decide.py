@@ -1,0 +1,96 @@
+"""The question about another account, for an account holder: keep the old one, or have both.  Never a silent switch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from valetkey.engine.deciding import Held, held, keep_old, second
+from valetkey.engine.links import Link, find_link, is_bound_to, note_failed
+from valetkey.errors import ConfigurationError, StateMismatch
+from valetkey.model.names import check_account
+from valetkey.server.asking import Ask, get, post
+from valetkey.server.audit import world_of
+from valetkey.server.joining.leaving import binding, unbind
+from valetkey.server.pages.connect_page import ACTOR, browser_of, connected, plain, words
+from valetkey.server.people import fits
+from valetkey.server.texts import said
+from valetkey.server.views.deciding import question
+from valetkey.server.views.providers import provider
+
+
+def show(ask: Ask) -> Response:
+    """Ask what shall become of the other account."""
+    found = _waiting(ask)
+    return plain(ask, "other.over", status=410) if found is None else _page(ask, *found)
+
+
+def answer(ask: Ask) -> Response:
+    """Do what was chosen."""
+    waiting = _waiting(ask)
+    if waiting is None:
+        return plain(ask, "other.over", status=410)
+    try:
+        return _ANSWERS.get(ask.field("choice"), _unknown)(ask, *waiting)
+    except StateMismatch:
+        return plain(ask, "other.over", status=410)
+
+
+def _keep(ask: Ask, found: Held, link: Link) -> Response:
+    world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
+    ask.server.core.call(lambda: keep_old(world, found.id, bound))
+    note_failed(world, link.id, "declined")
+    return unbind(ask, plain(ask, "other.kept", link), found.id)
+
+
+def _second(ask: Ask, found: Held, link: Link) -> Response:
+    world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
+    label = ask.field("account").strip()
+    if not label:
+        return _page(ask, found, link, trouble="other.no_label", status=400)
+    try:
+        check_account(label)
+        record = ask.server.core.call(lambda: second(world, found.id, bound, label))
+    except ConfigurationError as error:
+        trouble = "other.taken" if error.code == "account_taken" else "other.no_label"
+        return _page(ask, found, link, trouble=trouble, status=400)
+    return unbind(ask, connected(ask, link, record), found.id)
+
+
+def _unknown(ask: Ask, found: Held, link: Link) -> Response:
+    return _page(ask, found, link, status=400)
+
+
+_ANSWERS: Final = {"keep": _keep, "second": _second}
+
+
+def _waiting(ask: Ask) -> tuple[Held, Link] | None:
+    """Return the question and its link, for the browser that began it and, where that is known, its owner."""
+    wanted, world = ask.request.path_params["id"], ask.server.core.world
+    found = held(world, wanted, binding(ask, wanted))
+    link = find_link(world, str(found.errand.get("link", ""))) if found is not None else None
+    if found is None or link is None or not is_bound_to(link, browser_of(ask, link)):
+        return None
+    return (found, link) if fits(ask, link.key.owner) == "yes" else None
+
+
+def _page(ask: Ask, found: Held, link: Link, *, trouble: str = "", status: int = 200) -> Response:
+    shown = question(found, "", ask.server.core.clock.now(), may_switch=False, broken=False)
+    return ask.page(
+        "connect-decide.html",
+        status=status,
+        question=shown,
+        provider=provider(ask.server.core.credential(found.key.credential)),
+        t=said,
+        w=words(ask, link),
+        trouble=said(trouble) if trouble else "",
+        choice=ask.field("choice") or "keep",
+        account=ask.field("account"),
+    )
+
+
+ROUTES: Final = [
+    get("/connect/decide/{id}", show, grade=None),
+    post("/connect/decide/{id}", answer, grade=None),
+]
