@@ -14,19 +14,7 @@ from starlette.routing import Route
 from valetkey.server.asking import Ask, Server
 from valetkey.server.brand import Brand
 from valetkey.server.guard import Guard
-from valetkey.server.pages import (
-    apps,
-    callback,
-    connect_decide,
-    connect_page,
-    connections,
-    joining,
-    links,
-    login,
-    reauthorizing,
-    wizard,
-    wizard_going,
-)
+from valetkey.server.pages import connecting, connections, login
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
 from valetkey.valet import AsyncValet, Valet
@@ -62,8 +50,7 @@ def create_app(
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
     made = settings(base_url or core.base_url, allowed_hosts)
     routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
-    routes += [*callback.ROUTES, *joining.ROUTES, *reauthorizing.ROUTES, *apps.ROUTES]
-    routes += [*wizard.ROUTES, *wizard_going.ROUTES, *connect_decide.ROUTES, *connect_page.ROUTES, *links.ROUTES]
+    routes += connecting.ROUTES
     handlers: dict[Any, Any] = {404: _not_found}
     app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
     core.return_urls = tuple(return_urls)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.server.brand import Brand
+from valetkey.server.demo import Demo
 from valetkey.server.render import rendered
 from valetkey.server.sessions import Grade, Session, Sessions, csrf_token
 from valetkey.server.settings import SESSION_LIFE, Settings
@@ -36,6 +37,7 @@ class Server:
     settings: Settings
     brand: Brand = field(default_factory=Brand)
     current_owner: Callable[[Request], Any] | None = None
+    demo: Demo = field(default_factory=Demo)
 
     @property
     def sessions(self) -> Sessions:

@@ -119,8 +119,11 @@ ENGLISH: Final[Mapping[str, str]] = {
     " again whenever you like.",
     "accounts.keep": "Keep it",
     "accounts.ended": "Disconnected.",
-    "accounts.nobody": "Sign in first",
-    "accounts.nobody_text": "Sign in to {product}, then open this page again.",
+    "accounts.person.title": "You are signed in as somebody else",
+    "accounts.person.text": "You are signed in to {product} as another person than the one who began. Nothing was"
+    " connected.",
+    "accounts.nobody.title": "Sign in first",
+    "accounts.nobody.text": "Sign in to {product}, then open this page again.",
 }
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": ENGLISH}
 

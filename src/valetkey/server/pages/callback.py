@@ -10,12 +10,13 @@ from starlette.responses import Response
 from valetkey.errors import ConfigurationError
 from valetkey.server.asking import Ask, get
 from valetkey.server.joining.arriving import Arrival, arrival, elsewhere, sweep_soon
-from valetkey.server.pages import connect_page, joining
+from valetkey.server.pages import accounts, connect_page, joining
 
 ENDINGS: Final[dict[str, Callable[[Ask, Arrival], Response]]] = {
     "": joining.finish,
     "console": joining.finish,
     "link": connect_page.finish,
+    "accounts": accounts.finish,
 }
 """What takes an answer, by who began; the empty name takes those of nobody."""
 

@@ -1,4 +1,7 @@
-"""The question about another account, for an account holder: keep the old one, or have both.  Never a silent switch."""
+"""The question about another account, for account holders: keep the old one, or have both.  Nobody switches.
+
+They came by a connect link, or from the page of their own accounts.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,16 @@ def answer(ask: Ask) -> Response:
         return plain(ask, "other.over", status=410)
 
 
-def _keep(ask: Ask, found: Held, link: Link) -> Response:
+def _keep(ask: Ask, found: Held, link: Link | None) -> Response:
     world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
     ask.server.core.call(lambda: keep_old(world, found.id, bound))
+    if link is None:
+        return unbind(ask, ask.go("/accounts"), found.id)
     note_failed(world, link.id, "declined")
     return unbind(ask, plain(ask, "other.kept", link), found.id)
 
 
-def _second(ask: Ask, found: Held, link: Link) -> Response:
+def _second(ask: Ask, found: Held, link: Link | None) -> Response:
     world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
     label = ask.field("account").strip()
     if not label:
@@ -55,35 +60,39 @@ def _second(ask: Ask, found: Held, link: Link) -> Response:
     except ConfigurationError as error:
         trouble = "other.taken" if error.code == "account_taken" else "other.no_label"
         return _page(ask, found, link, trouble=trouble, status=400)
-    return unbind(ask, connected(ask, link, record), found.id)
+    return unbind(ask, ask.go("/accounts") if link is None else connected(ask, link, record), found.id)
 
 
-def _unknown(ask: Ask, found: Held, link: Link) -> Response:
+def _unknown(ask: Ask, found: Held, link: Link | None) -> Response:
     return _page(ask, found, link, status=400)
 
 
 _ANSWERS: Final = {"keep": _keep, "second": _second}
 
 
-def _waiting(ask: Ask) -> tuple[Held, Link] | None:
-    """Return the question and its link, for the browser that began it and, where that is known, its owner."""
+def _waiting(ask: Ask) -> tuple[Held, Link | None] | None:
+    """Return the question, and its link where there is one, for the browser that began it and for its owner."""
     wanted, world = ask.request.path_params["id"], ask.server.core.world
     found = held(world, wanted, binding(ask, wanted))
-    link = find_link(world, str(found.errand.get("link", ""))) if found is not None else None
-    if found is None or link is None or not is_bound_to(link, browser_of(ask, link)):
+    face = found.errand.get("face") if found is not None else None
+    if found is None or face not in {"link", "accounts"} or fits(ask, found.key.owner) != "yes":
         return None
-    return (found, link) if fits(ask, link.key.owner) == "yes" else None
+    if face == "accounts":
+        return (found, None) if ask.server.current_owner is not None else None
+    link = find_link(world, found.errand["link"])
+    return (found, link) if link is not None and is_bound_to(link, browser_of(ask, link)) else None
 
 
-def _page(ask: Ask, found: Held, link: Link, *, trouble: str = "", status: int = 200) -> Response:
+def _page(ask: Ask, found: Held, link: Link | None, *, trouble: str = "", status: int = 200) -> Response:
     shown = question(found, "", ask.server.core.clock.now(), may_switch=False, broken=False)
+    shown_provider = provider(ask.server.core.credential(found.key.credential))
     return ask.page(
         "connect-decide.html",
         status=status,
         question=shown,
-        provider=provider(ask.server.core.credential(found.key.credential)),
+        provider=shown_provider,
         t=said,
-        w=words(ask, link),
+        w={**words(ask, link), "provider": shown_provider.name},
         trouble=said(trouble) if trouble else "",
         choice=ask.field("choice") or "keep",
         account=ask.field("account"),

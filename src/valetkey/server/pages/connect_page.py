@@ -258,7 +258,8 @@ def plain(ask: Ask, what: str, link: Link | None = None, *, status: int = 200, t
     w = {**words(ask, link), "host": home(ask).partition("://")[2].partition("/")[0]}
     shown = text or said(f"{what}.text", **w)
     title = said(f"{what}.title", **w)
-    return ask.page("connect-plain.html", status=status, title=title, text=shown, t=said, w=w, back=back(ask, link))
+    more = {"back": back(ask, link), "back_label": "", "mention": ""}
+    return ask.page("connect-plain.html", status=status, title=title, text=shown, t=said, w=w, **more)
 
 
 def back(ask: Ask, link: Link | None) -> str:
