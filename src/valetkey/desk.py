@@ -164,7 +164,7 @@ class Desk:
         if not self.core.base_url:
             raise ConfigurationError(
                 "a connect link leads to a page of the server, and nobody said where that is",
-                code="base_url_missing",
+                code="server_url_missing",
                 hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
             )
         made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in)

@@ -344,7 +344,7 @@ def test_without_an_address_there_is_no_link(practice: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         practice.valet.connect_link("notes")
 
-    assert caught.value.code == "base_url_missing"
+    assert caught.value.code == "server_url_missing"
 
 
 def test_an_address_that_is_not_allowed_any_more_is_not_gone_to(holder: Holder) -> None:
