@@ -14,6 +14,7 @@ STATIC: Final = {
     "console.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "joining.js": "text/javascript",
+    "waiting.js": "text/javascript",
 }
 """The files that pages refer to, and their types."""
 

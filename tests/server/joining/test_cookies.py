@@ -20,6 +20,11 @@ def flow_cookie(answer: Any) -> Any:
     return None
 
 
+def signed_in(app: Any) -> Any:
+    sessions = app.state.server.sessions
+    return sessions.use_link(sessions.link().reveal())
+
+
 def leaving(walk: Any) -> Any:
     walk.visitor.get("/console/connections")
     return walk.visitor.post("/console/connect/notes", whose="own")
@@ -54,7 +59,7 @@ def test_where_the_application_owns_the_origin_nobody_else_can_set_the_cookie(pr
     app = create_app(practice.valet, base_url="https://connect.example.com")
     practice.provider.allow_redirect("https://connect.example.com/callback/notes")
     transport = httpx2.ASGITransport(app=app)
-    session = app.state.server.sessions.begin("mira", "everything")
+    session = signed_in(app)
 
     async def walk() -> httpx2.Response:
         cookies = {"__Host-valetkey": session.token.reveal()}
@@ -81,7 +86,7 @@ def test_a_provider_may_call_this_machine_by_another_name(practice: Any, spellin
     practice.declare("spelt", loopback_host=spelling)
     practice.valet._core.base_url = None
     app = create_app(practice.valet)
-    session = app.state.server.sessions.begin("mira", "everything")
+    session = signed_in(app)
     practice.provider.allow_redirect(f"http://{spelling}:8123/callback/spelt")
 
     async def walk() -> tuple[httpx2.Response, httpx2.Response]:

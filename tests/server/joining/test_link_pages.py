@@ -58,7 +58,7 @@ def test_a_link_of_the_console_connects(walk: Any, site: Any, walker: Any) -> No
     listed = walk.visitor.get("/console/links?state=used").text
     assert f"/console/connections/{status.connection_id}" in listed
     (made,) = [e for e in walk.site.practice.valet.events() if e.kind == "link_created"]
-    assert made.actor == "you, at this machine"
+    assert made.actor == "login link"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import check_account
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note, request_id
+from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, unbind
@@ -98,7 +98,7 @@ def finish(ask: Ask, came: Arrival) -> Response:
     """Take the answer, for the one who began it: whoever else is signed in by now redeems nothing."""
     key = came.key(ask.server.core.env)
     if key.owner is None or fits(ask, key.owner) != "yes":
-        detail = {"code": "wrong_user", "request": request_id()}
+        detail = {"code": "wrong_user", "request": ask.request_id}
         note(ask.server.core, "connect_failed", key, actor=ACTOR, detail=detail)
         return _plain(ask, "accounts.person", status=403)
     try:
@@ -161,7 +161,7 @@ def _credential(ask: Ask, record: Record) -> OAuth2Credential:
 
 
 def _failed(ask: Ask, key: ConnectionKey, error: ValetkeyError) -> Response:
-    named = request_id()
+    named = ask.request_id
     note(ask.server.core, "connect_failed", key, actor=ACTOR, detail={"code": error.code, "request": named})
     what, status = "error", 502
     if isinstance(error, AuthorizationDenied):

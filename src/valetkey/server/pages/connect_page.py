@@ -31,7 +31,7 @@ from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismat
 from valetkey.model.connections import Record, Status
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note, request_id, world_of
+from valetkey.server.audit import note, world_of
 from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, unbind
@@ -178,7 +178,7 @@ def _redeemed(ask: Ask, came: Arrival, link: Link) -> Response:
     except StoreError:
         raise
     except StateMismatch as error:
-        _note_failure(ask, link, error, request_id())
+        _note_failure(ask, link, error, ask.request_id)
         return plain(ask, "cookie", link, status=403)
     except ValetkeyError as error:
         return unbind(ask, _failed(ask, link, error), came.flow_id)
@@ -208,7 +208,7 @@ def _failed(ask: Ask, link: Link, error: ValetkeyError) -> Response:
     outcome: Outcome = "error"
     if isinstance(error, AuthorizationDenied):
         outcome = "approval_pending" if error.why == "approval_pending" else "denied"
-    named = request_id()
+    named = ask.request_id
     _note_failure(ask, link, error, named)
     note_failed(ask.server.core.world, link.id, outcome, named)
     return ask.go(f"/connect/outcome/{link.id}")

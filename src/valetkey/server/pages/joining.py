@@ -14,7 +14,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import check_account, check_owner
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note, request_id
+from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.ends import end
@@ -149,7 +149,7 @@ def failed(
 ) -> Response:
     """Show why nothing was connected, and write it down."""
     core = ask.server.core
-    named = request_id()
+    named = ask.request_id
     key = wish.key if wish else ConnectionKey(core.env, credential.name)
     who = actor or (ask.session.operator if ask.session else "somebody")
     note(core, "connect_failed", key, actor=who, detail={"code": error.code, "request": named})
