@@ -86,6 +86,7 @@ def application(
         ConfigurationError: As for `create_app`.
     """
     made = settings(base_url or core.base_url, allowed_hosts)
+    core.server_url = made.base_url or None
     routes = [
         Route("/healthz", _healthy),
         Route("/readyz", _ready),

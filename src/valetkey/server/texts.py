@@ -45,6 +45,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "missing.title": "One permission is missing",
     "missing.text": "You connected *{account}* without:",
     "missing.plain": "You connected your account without:",
+    "missing.other": "Something that {product} asks for",
     "missing.allow": "Allow it",
     "missing.without": "Continue without it",
     "error.title": "{provider} could not be connected",

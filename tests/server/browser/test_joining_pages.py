@@ -212,9 +212,7 @@ PAGES: dict[str, Walk] = {
     "connect-done": holder(),
     "connect-declined": holder(press="Not now"),
     "connect-denied": holder(lambda provider: provider.deny_next()),
-    "connect-pending": holder(
-        lambda provider: provider.deny_next("access_denied", "sent for review to an admin")
-    ),
+    "connect-pending": holder(lambda provider: provider.deny_next("access_denied", "sent for review to an admin")),
     "connect-missing": holder(lambda provider: provider.narrow_scopes("notes.read")),
     "connect-error": holder(lambda provider: provider.fail_next(status=401, error="invalid_client")),
     "connect-other-account": other_account_of_holder,

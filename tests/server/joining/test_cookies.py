@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from valetkey.server import create_app
 
@@ -108,3 +110,26 @@ def test_a_provider_may_call_this_machine_by_another_name(practice: Any, spellin
     assert first.url.host == spelling
     assert second.url.host == "127.0.0.1"
     assert second.headers["location"].startswith("/console/connections/con_")
+
+
+def test_a_mounted_application_connects_below_its_path(practice: Any) -> None:
+    inner = create_app(practice.valet, base_url="https://app.example.com/keys")
+    outer = Starlette(routes=[Mount("/keys", inner)])
+    practice.provider.allow_redirect("https://app.example.com/keys/callback/notes")
+    session = signed_in(inner)
+
+    async def walk() -> tuple[httpx2.Response, httpx2.Response]:
+        transport = httpx2.ASGITransport(app=outer)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://app.example.com") as client:
+            client.cookies.set(inner.state.server.settings.cookie, session.token.reveal(), domain="app.example.com")
+            left = await client.post(
+                "/keys/console/connect/notes",
+                data={"csrf": session.csrf, "whose": "own"},
+                headers={"Origin": "https://app.example.com"},
+            )
+            out = left.text.partition('content="0; url=')[2].partition('"')[0].replace("&amp;", "&")
+            return left, await client.get(practice.provider.approve(out))
+
+    left, back = asyncio.run(walk())
+    assert flow_cookie(left)["path"] == "/keys"
+    assert back.headers["location"].startswith("/keys/console/connections/con_")

@@ -339,12 +339,20 @@ def test_both_valets_make_links(face: Any) -> None:
 
 
 def test_without_an_address_there_is_no_link(practice: Any) -> None:
-    practice.valet._core.base_url = None
+    practice.valet._core.base_url = practice.valet._core.server_url = None
 
     with pytest.raises(ConfigurationError) as caught:
         practice.valet.connect_link("notes")
 
     assert caught.value.code == "server_url_missing"
+
+
+def test_the_address_may_be_told_to_the_application_alone(practice: Any, site_of: Any) -> None:
+    practice.valet._core.base_url = None
+    with site_of(base_url="https://connect.example.com/keys/"):
+        link = practice.valet.connect_link("notes", return_to="https://connect.example.com/elsewhere")
+
+    assert link.startswith("https://connect.example.com/keys/connect/")
 
 
 def test_an_address_that_is_not_allowed_any_more_is_not_gone_to(holder: Holder) -> None:

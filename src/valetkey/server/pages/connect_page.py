@@ -27,7 +27,7 @@ from valetkey.engine.links import (
     note_used,
 )
 from valetkey.engine.returns import check_return_url, with_result
-from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError
+from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError, clean
 from valetkey.model.connections import Record, Status
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
@@ -119,6 +119,7 @@ def _asking(ask: Ask, link: Link) -> Response:
         provider=shown,
         t=said,
         w=words(ask, link),
+        description=clean(credential.description, 200),
         asks=asked(scopes, shown, str(said("connect.other", **words(ask, link)).unescape())),
         privacy_url=ask.server.brand.privacy_url,
         ends=length(max(link.ends_at - ask.server.core.clock.now(), 0.0)),
@@ -249,7 +250,7 @@ def _status(ask: Ask, link: Link) -> Status | None:
 
 def _missing(ask: Ask, link: Link, status: Status | None) -> tuple[Any, ...]:
     credential = ask.server.core.credential(link.key.credential)
-    other = str(said("connect.other", **words(ask, link)).unescape())
+    other = str(said("missing.other", **words(ask, link)).unescape())
     return asked(status.missing, provider(credential), other) if status and status.missing else ()
 
 
