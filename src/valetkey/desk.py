@@ -276,15 +276,15 @@ class Desk:
         self.core.source(key).expire()
         return self.core.status(new)
 
-    def forget(self, owner: object) -> tuple[Disconnected, ...]:
-        """Revoke and erase everything of an owner."""
+    def forget(self, owner: object, *, actor: str = "") -> tuple[Disconnected, ...]:
+        """Revoke and erase everything of an owner; `actor` asked for it, where it is not this face as such."""
         from valetkey.engine.disconnect import forget  # noqa: PLC0415
 
         whose = check_owner(owner, ANY)
         if whose is None:
             msg = "forget() needs an owner: the program's own connections are disconnected one by one"
             raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
-        return tuple(forget(self.core.world, whose, self.core.env))
+        return tuple(forget(self.core.acting(actor), whose, self.core.env))
 
     def import_grants(
         self, rows: Iterable[Mapping[str, Any]], *, dry_run: bool, on_conflict: Literal["skip", "newer"]

@@ -27,7 +27,7 @@ SECTIONS = {
     },
     "Look after connections": {
         "status": Entry("status", "status", "See what is connected, and what to do about what is not."),
-        "connections": Entry("status", "connections", "List and search connections."),
+        "connections": Entry("connections", "connections", "List and search connections."),
         "events": Entry("events", "events", "See what happened."),
         "refresh": Entry("changing", "refresh", "Refresh a token now."),
         "disconnect": Entry("changing", "disconnect", "Revoke and erase a connection's tokens."),
@@ -41,6 +41,7 @@ SECTIONS = {
     "Look after the store": {
         "secret": Entry("secrets", "secret", "Set, list and delete secrets."),
         "key": Entry("keys", "key", "See, make and rotate the keys that everything is sealed with."),
+        "api-key": Entry("api_keys", "api_key", "Make, list and revoke keys for the REST API."),
         "import": Entry("transfer", "import_", "Take over tokens from elsewhere."),
         "export": Entry("transfer", "export", "Write connections as JSON lines."),
         "completion": Entry("completion", "completion", "Print the completion script of your shell."),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
 from valetkey.engine.links import drop_links
@@ -70,6 +71,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)
     drop_links(world, lambda key: key.env == env and key.owner == owner)
+    ApiKeys(world.store, world.clock, env).drop_owner(owner)
     return done
 
 

@@ -16,20 +16,11 @@ from starlette.routing import Route
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import StoreError
+from valetkey.server import pages
+from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
 from valetkey.server.brand import Brand
 from valetkey.server.guard import Guard
-from valetkey.server.pages import (
-    again,
-    connecting,
-    connections,
-    environments,
-    invitations,
-    keys,
-    login,
-    operators,
-    theme,
-)
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
@@ -87,23 +78,17 @@ def application(
     """
     made = settings(base_url or core.base_url, allowed_hosts)
     core.server_url = made.base_url or None
+    server = Server(core, desk, made, brand or Brand(), current_owner)
     routes = [
         Route("/healthz", _healthy),
         Route("/readyz", _ready),
         Route("/static/{name}", _static),
-        *login.ROUTES,
-        *again.ROUTES,
-        *theme.ROUTES,
-        *connections.ROUTES,
-        *operators.ROUTES,
-        *invitations.ROUTES,
-        *keys.ROUTES,
-        *environments.ROUTES,
-        *connecting.ROUTES,
+        *pages.ROUTES,
+        api_mount(server),
     ]
     handlers: dict[Any, Any] = {HTTPException: _refused}
     app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
-    app.state.server = Server(core, desk, made, brand or Brand(), current_owner)
+    app.state.server = server
     return app
 
 

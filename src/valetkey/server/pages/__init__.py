@@ -1,1 +1,63 @@
 """The pages, a module for each group; each has its `ROUTES`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.routing import BaseRoute
+
+from valetkey.server.pages import (
+    accounts,
+    again,
+    apps,
+    callback,
+    connect_decide,
+    connect_page,
+    connections,
+    detail,
+    environments,
+    events,
+    invitations,
+    jobs,
+    joining,
+    keys,
+    links,
+    live,
+    login,
+    operators,
+    owners,
+    reauthorizing,
+    start,
+    theme,
+    wizard,
+    wizard_going,
+)
+
+_GROUPS: Final = (
+    login,
+    again,
+    theme,
+    connections,
+    detail,
+    events,
+    owners,
+    jobs,
+    live,
+    callback,
+    joining,
+    reauthorizing,
+    apps,
+    start,
+    wizard,
+    wizard_going,
+    links,
+    connect_decide,
+    connect_page,
+    accounts,
+    operators,
+    invitations,
+    keys,
+    environments,
+)
+
+ROUTES: Final[list[BaseRoute]] = [route for group in _GROUPS for route in group.ROUTES]

@@ -14,8 +14,9 @@ from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import world_of
 from valetkey.server.joining.leaving import binding, unbind
 from valetkey.server.pages.joining import Wish, failed, go
-from valetkey.server.views.connections import place, row
+from valetkey.server.views.connections import row
 from valetkey.server.views.deciding import question
+from valetkey.server.views.naming import named
 from valetkey.server.views.providers import provider
 
 Choice = Literal["keep", "second", "switch"]
@@ -29,7 +30,7 @@ def show(ask: Ask) -> Response:
         return ask.page("not-found.html", status=404)
     core = ask.server.core
     credential = core.credential(record.key.credential)
-    shown = row(core.status(record.key), credential, core.clock.now())
+    shown = row(core.status(record.key), record, credential, core.clock.now())
     scopes = _more_scopes(record, credential.all_scopes)
     return ask.page(
         "reauthorize.html",
@@ -117,7 +118,7 @@ def _page(ask: Ask, found: Held, choice: Choice, *, trouble: str = "", status: i
     now = core.status(found.key)
     shown = question(
         found,
-        place(now, credential),
+        named(now.connection, now.identity, credential).place,
         core.clock.now(),
         may_switch=True,
         broken=now.state in {"needs_reauth", "app_error"},

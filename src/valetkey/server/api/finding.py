@@ -1,0 +1,80 @@
+"""Pages of connections and events as a limited key sees them: a key may name several owners and credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Final
+
+from valetkey.engine.api_keys import ApiKey
+from valetkey.errors import ConfigurationError
+from valetkey.model.connections import Event, Query, Record
+from valetkey.model.ports import Store
+
+LOOKED_AT: Final = 5000
+"""Events that one call looks at, at most: a key with limits may see few of them."""
+_PAGE: Final = 500
+
+
+def find_connections(
+    store: Store, key: ApiKey, query: Query, cursor: str | None, limit: int
+) -> tuple[list[Record], str | None]:
+    """Return a page of the records within a key's limits, and the cursor of the next page.
+
+    Raises:
+        ConfigurationError: The cursor is none of this list (``cursor_invalid``).
+    """
+    queries = list(_queries(key, query))
+    number, inner = _read(cursor, len(queries))
+    found: list[Record] = []
+    while number < len(queries):
+        page = store.list(queries[number], cursor=inner, limit=limit - len(found))
+        found += page.items
+        number, inner = (number, page.cursor) if page.cursor is not None else (number + 1, None)
+        if len(found) == limit:
+            return found, f"{number}.{inner or ''}" if number < len(queries) else None
+    return found, None
+
+
+def _queries(key: ApiKey, query: Query) -> Iterator[Query]:
+    """Yield what to ask the store for: each owner under each credential, where the key names some."""
+    owners = [query.owner] if query.owner is not None or not key.owners else sorted(key.owners)
+    credentials = [query.credential] if query.credential or not key.credentials else sorted(key.credentials)
+    if query.own and key.owners:
+        return
+    for credential, owner in product(credentials, owners):
+        if (credential is None or not key.credentials or credential in key.credentials) and (
+            owner is None or not key.owners or owner in key.owners
+        ):
+            yield replace(query, credential=credential, owner=owner)
+
+
+def _read(cursor: str | None, count: int) -> tuple[int, str | None]:
+    if cursor is None:
+        return 0, None
+    number, dot, inner = cursor.partition(".")
+    if not dot or not number.isascii() or not number.isdecimal() or len(number) > 6 or int(number) >= count:  # noqa: PLR2004
+        msg = "that is no cursor of this list"
+        raise ConfigurationError(msg, code="cursor_invalid", hint="start again without one")
+    return int(number), inner or None
+
+
+def find_events(
+    store: Store, key: ApiKey, env: str, *, after: int, limit: int, connection_id: str | None = None
+) -> tuple[list[Event], int, bool]:
+    """Return events within a key's limits, the number to go on after, and whether there may be more already."""
+    found: list[Event] = []
+    looked_at = 0
+    while looked_at < LOOKED_AT:
+        page = store.list_events(env=env, connection_id=connection_id, after=after, limit=_PAGE)
+        for event in page:
+            after = event.seq
+            if key.sees(event.credential, event.owner):
+                found.append(event)
+            if len(found) == limit:
+                return found, after, event is not page[-1] or len(page) == _PAGE
+        looked_at += len(page)
+        if len(page) < _PAGE:
+            return found, after, False
+    return found, after, True

@@ -1,0 +1,307 @@
+"""The values that go over the wire.  All times are Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from valetkey.model.connections import State, StoredState
+from valetkey.model.names import LONGEST
+
+STRICT: Final = ConfigDict(extra="forbid")
+_PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+"""No control characters and no line separators: as `valetkey.model.names.has_control` has it."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=_PLAIN)]
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PLAIN)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
+Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
+Time = Annotated[float | None, Field(examples=[1795910400.0])]
+MOST_TAGS: Final = 50
+MOST_ROWS: Final = 500
+
+
+def _named(schema: dict[str, Any], longest: int) -> None:
+    """Say of a mapping which names it takes: pydantic says only what stands under those that fit."""
+    ((_, values),) = schema.pop("patternProperties").items()
+    names = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _PLAIN}
+    schema.update(propertyNames=names, additionalProperties=values)
+
+
+class Identity(BaseModel):
+    """Who it is at the provider."""
+
+    model_config = STRICT
+
+    subject: Annotated[str, Field(description="The provider's stable id of the account.", examples=["4711"])]
+    email: Annotated[str, Field(examples=["ada@example.com"])]
+    name: Annotated[str, Field(examples=["Ada"])]
+    login: Annotated[str, Field(examples=["ada"])]
+    title: Annotated[str, Field(description="What a person reads: the first of these that is there.")]
+
+
+class Connection(BaseModel):
+    """One grant under a credential, and how it is.  It never holds a token."""
+
+    model_config = STRICT
+
+    id: Annotated[str, Field(description="Never changes.", examples=["con_2q7hzkx4m5w3c6tbn1a0"])]
+    credential: Annotated[str, Field(description="The name of its credential.", examples=["github"])]
+    owner: Annotated[str | None, Field(description="Whose it is in your program; null: the program's own.")]
+    account: Annotated[str, Field(description="Your label for one of several accounts of an owner.")]
+    env: Annotated[str, Field(description="The environment.", examples=["default"])]
+    state: Annotated[State, Field(description="How it is, in one word.")]
+    reason: Annotated[str, Field(description="Why it is so; empty where all is well.", examples=["revoked"])]
+    hint: Annotated[str, Field(description="What to do next; empty where nothing needs doing.")]
+    identity: Annotated[Identity | None, Field(description="Who it is at the provider, where known and shown.")]
+    expires_at: Annotated[Time, Field(description="When the access token ends; null: unknown or never.")]
+    refresh_expires_at: Annotated[Time, Field(description="When the refresh token itself ends, where known.")]
+    refreshable: Annotated[bool, Field(description="Whether it can renew its access token by itself.")]
+    granted: Annotated[list[str], Field(description="The scopes that the account holder gave.")]
+    requested: Annotated[list[str], Field(description="The scopes that were asked for.")]
+    missing: Annotated[list[str], Field(description="What was asked for and not given.")]
+    params: Annotated[dict[str, str], Field(description="Values that came with the connection, such as a shop.")]
+    tags: Annotated[dict[str, str], Field(description="Your own strings.", examples=[{"team": "sales"}])]
+    last_refresh_at: Annotated[Time, Field(description="The last successful refresh.")]
+    last_used_at: Annotated[Time, Field(description="The last use, to the minute.")]
+    next_try_at: Annotated[Time, Field(description="Before this a failing refresh is not tried again.")]
+
+
+class ConnectionPage(BaseModel):
+    """A page of connections."""
+
+    model_config = STRICT
+
+    items: list[Connection]
+    cursor: Annotated[str | None, Field(description="Pass it as `cursor` for the next page; null: this is the last.")]
+
+
+class ConnectionFilter(BaseModel):
+    """Which connections to list.  What is left out does not filter."""
+
+    model_config = STRICT
+
+    credential: Annotated[Text | None, Field(description="Of this credential.")] = None
+    owner: Annotated[Text | None, Field(description="Of this owner.")] = None
+    own: Annotated[bool, Field(description="Only those without owner: the program's own.")] = False
+    state: Annotated[
+        StoredState | None,
+        Field(description="As stored: `expires_soon` is found under `connected`, `app_error` under what it was."),
+    ] = None
+    missing_scope: Annotated[Text | None, Field(description="Those that lack this scope.")] = None
+    search: Annotated[
+        Text | None, Field(description="In credential, owner, account and identity, anywhere, without case.")
+    ] = None
+    cursor: Annotated[Cursor | None, Field(description="As the last page told.")] = None
+    limit: Limit = 100
+
+
+class TagChange(BaseModel):
+    """Tags to set; null removes one.  Tags that are not named stay."""
+
+    model_config = STRICT
+
+    tags: Annotated[
+        dict[TagName, Text | None],
+        Field(
+            min_length=1,
+            max_length=MOST_TAGS,
+            examples=[{"team": "sales", "old": None}],
+            json_schema_extra=lambda schema: _named(schema, 64),
+        ),
+    ]
+
+
+class TokenWish(BaseModel):
+    """What the token must be good for."""
+
+    model_config = STRICT
+
+    scopes: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PLAIN)]],
+        Field(description="Scopes that must have been granted.", max_length=100, examples=[["repo"]]),
+    ] = []
+
+
+class Token(BaseModel):
+    """An access token that works.  Keep it until `expires_at`, in memory; ask again then."""
+
+    model_config = STRICT
+
+    access_token: Annotated[str, Field(description="The secret.", examples=["gho_..."])]
+    token_type: Annotated[Literal["Bearer"], Field(description="RFC 6750.")] = "Bearer"  # noqa: S105 - a word
+    expires_at: Annotated[Time, Field(description="When it ends; null: unknown or never.")]
+    scope: Annotated[str, Field(description="The granted scopes, with spaces between.", examples=["repo read:user"])]
+    api_hosts: Annotated[
+        list[str],
+        Field(description="The only hosts to send it to; `*.example.com`: any below.", examples=[["api.github.com"]]),
+    ]
+
+
+class Ended(BaseModel):
+    """What a disconnect did."""
+
+    model_config = STRICT
+
+    told: Annotated[str, Field(description="What happened, in a sentence.")]
+    revoked: Annotated[
+        list[str], Field(description="What the provider confirmed as revoked.", examples=[["refresh_token"]])
+    ]
+    may_live: Annotated[list[str], Field(description="What may still live, and for how long.")]
+
+
+class Forgetting(BaseModel):
+    """Whom to forget."""
+
+    model_config = STRICT
+
+    owner: Annotated[Text, Field(description="The owner's id in your program.", examples=["u-17"])]
+
+
+class Forgotten(BaseModel):
+    """What became of the owner's connections; none of them is left."""
+
+    model_config = STRICT
+
+    connections: list[Ended]
+
+
+class Import(BaseModel):
+    """Connections from elsewhere.  Stop what refreshed them first: two refreshers kill a rotating grant."""
+
+    model_config = STRICT
+
+    rows: Annotated[
+        list[dict[str, Any]],
+        Field(
+            description="As `valetkey export` writes them.",
+            min_length=1,
+            max_length=MOST_ROWS,
+            examples=[[{"credential": "notes", "owner": "u-17", "access_token": "...", "refresh_token": "..."}]],
+        ),
+    ]
+    dry_run: Annotated[bool, Field(description="Say what would become of each row, and change nothing.")] = False
+    on_conflict: Annotated[
+        Literal["skip", "newer"], Field(description="Where there is a connection: leave it, or take a newer grant.")
+    ] = "skip"
+
+
+class ImportedRow(BaseModel):
+    """What became of one row."""
+
+    model_config = STRICT
+
+    number: Annotated[int, Field(description="Its place, from 1.", ge=1)]
+    credential: str
+    owner: str | None
+    account: str
+    outcome: Literal["created", "replaced", "skipped", "invalid"]
+    reason: Annotated[str, Field(description="Why, or what to mind.")]
+
+
+class Imported(BaseModel):
+    """What became of all rows."""
+
+    model_config = STRICT
+
+    rows: list[ImportedRow]
+    dry_run: bool
+    warning: Annotated[str, Field(description="What to mind before importing.")]
+
+
+class Credential(BaseModel):
+    """A declared OAuth2 integration."""
+
+    model_config = STRICT
+
+    name: Annotated[str, Field(examples=["github"])]
+    display_name: Annotated[str, Field(examples=["GitHub"])]
+    description: str
+    grant: Annotated[str, Field(description="How it is connected.", examples=["authorization_code"])]
+    scopes: Annotated[list[str], Field(description="What is asked for.")]
+    api_hosts: Annotated[list[str], Field(description="The hosts that may see its tokens.")]
+    api_base_url: str
+    per_owner: Annotated[bool, Field(description="Whether each connection must have an owner.")]
+    preset: Annotated[str, Field(description="The preset that it was made from.")]
+    source: Annotated[str, Field(description="Who declared it: `code`, `file` or `command`.")]
+    trouble: Annotated[
+        str, Field(description="Why its app cannot be used, as a code; empty where it can.", examples=["app_missing"])
+    ]
+
+
+class CredentialList(BaseModel):
+    """All credentials that the key may see, by name."""
+
+    model_config = STRICT
+
+    items: list[Credential]
+
+
+class Event(BaseModel):
+    """Something that happened."""
+
+    model_config = STRICT
+
+    seq: Annotated[int, Field(description="Its number; numbers only grow.", ge=1)]
+    at: Annotated[float, Field(description="When.")]
+    kind: Annotated[str, Field(description="What.", examples=["refreshed", "needs_reauth"])]
+    connection_id: str
+    credential: str
+    owner: str | None
+    account: str
+    actor: Annotated[str, Field(description="Who did it.", examples=["library", "API key crm-backend"])]
+    detail: Annotated[dict[str, Any], Field(description="More about it; never a secret.")]
+
+
+class EventPage(BaseModel):
+    """Events, oldest first."""
+
+    model_config = STRICT
+
+    items: list[Event]
+    after: Annotated[int, Field(description="Pass it as `after` for what came later.", ge=0)]
+    more: Annotated[bool, Field(description="Whether there is more already.")]
+
+
+class EventFilter(BaseModel):
+    """Which events to list."""
+
+    model_config = STRICT
+
+    after: Annotated[int, Field(description="Only those with a higher number.", ge=0, le=2**62)] = 0
+    connection: Annotated[Text | None, Field(description="Only those of the connection with this id.")] = None
+    limit: Limit = 100
+
+
+class Provider(BaseModel):
+    """What is known of a provider: its preset."""
+
+    model_config = STRICT
+
+    id: Annotated[str, Field(examples=["github"])]
+    display_name: Annotated[str, Field(examples=["GitHub"])]
+    category: list[str]
+    hosts: list[str]
+    register_url: Annotated[str, Field(description="Where an app is registered.")]
+    docs_url: str
+    scopes_doc_url: str
+    params: Annotated[list[str], Field(description="What its URLs need to be told, such as a shop.")]
+    scopes: Annotated[dict[str, str], Field(description="Some of its scopes, and what they allow.")]
+    quirks: Annotated[list[str], Field(description="What is odd about it.")]
+    verified: Annotated[str, Field(description="How well this is checked.", examples=["documented"])]
+
+
+class ProviderList(BaseModel):
+    """Providers, the best match first."""
+
+    model_config = STRICT
+
+    items: list[Provider]
+
+
+class ProviderFilter(BaseModel):
+    """Which providers to list."""
+
+    model_config = STRICT
+
+    search: Annotated[Text | None, Field(description="In id, name, host or category.")] = None

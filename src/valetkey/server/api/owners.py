@@ -1,0 +1,29 @@
+"""``/v1/owners``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from valetkey.engine.disconnect import forget as forget_owner
+from valetkey.server.api import models, shapes
+from valetkey.server.api.caller import Manager, beyond_limits
+from valetkey.server.api.problems import problems
+
+router: Final = APIRouter(prefix="/owners", tags=["Owners"])
+
+
+@router.post("/forget", summary="Forget an owner", responses=problems())
+async def forget(caller: Manager, wanted: models.Forgetting) -> models.Forgotten:
+    """Revoke and erase everything of an owner: tokens, identities, rows, and their place in API keys.
+
+    Scope: `manage`.  The owner stands in the body, so that it gets into no log of addresses.  Repeating it is safe; an
+    owner whom nobody knows has no connections.
+    """
+    key = caller.key
+    if key.credentials or (key.owners and wanted.owner not in key.owners):
+        raise beyond_limits("this API key does not see everything of that owner, so it cannot forget them")
+    core = caller.server.core
+    done = await core.in_flight(lambda: forget_owner(caller.world, wanted.owner, core.env))
+    return models.Forgotten(connections=[shapes.of_ended(one) for one in done])

@@ -1,0 +1,123 @@
+"""From the values of the library to those that go over the wire."""
+
+from __future__ import annotations
+
+from valetkey.engine.disconnect import Disconnected
+from valetkey.engine.transfer import ImportReport
+from valetkey.model import connections as model
+from valetkey.model.connections import Record, Status
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.presets import Preset
+from valetkey.server.api.models import (
+    Connection,
+    Credential,
+    Ended,
+    Event,
+    Identity,
+    Imported,
+    ImportedRow,
+    Provider,
+)
+
+
+def of_status(status: Status, record: Record, *, identities: bool) -> Connection:
+    """Return a connection; `identities`: with who it is at the provider."""
+    who = status.identity if identities else None
+    return Connection(
+        id=record.id,
+        credential=record.key.credential,
+        owner=record.key.owner,
+        account=record.key.account,
+        env=record.key.env,
+        state=status.state,
+        reason=status.reason,
+        hint=status.hint,
+        identity=of_identity(who) if who is not None else None,
+        expires_at=status.expires_at,
+        refresh_expires_at=status.refresh_expires_at,
+        refreshable=status.refreshable,
+        granted=list(status.granted),
+        requested=list(status.requested),
+        missing=list(status.missing),
+        params=dict(status.params),
+        tags=dict(record.tags),
+        last_refresh_at=status.last_refresh_at,
+        last_used_at=status.last_used_at,
+        next_try_at=status.next_try_at,
+    )
+
+
+def of_identity(who: model.Identity) -> Identity:
+    """Return who it is."""
+    return Identity(subject=who.subject, email=who.email, name=who.name, login=who.login, title=who.title)
+
+
+def of_ended(done: Disconnected) -> Ended:
+    """Return what a disconnect did."""
+    return Ended(told=done.told, revoked=list(done.revoked), may_live=list(done.may_live))
+
+
+def of_report(report: ImportReport) -> Imported:
+    """Return what became of imported rows."""
+    rows = [
+        ImportedRow(
+            number=row.number,
+            credential=row.credential,
+            owner=row.owner,
+            account=row.account,
+            outcome=row.outcome,
+            reason=row.reason,
+        )
+        for row in report.rows
+    ]
+    return Imported(rows=rows, dry_run=report.dry_run, warning=report.warning)
+
+
+def of_credential(credential: OAuth2Credential, trouble: str) -> Credential:
+    """Return a declared credential; `trouble` is why its app cannot be used."""
+    return Credential(
+        name=credential.name,
+        display_name=credential.display_name,
+        description=credential.description,
+        grant=credential.grant,
+        scopes=list(credential.all_scopes),
+        api_hosts=list(credential.api_hosts),
+        api_base_url=credential.api_base_url,
+        per_owner=credential.per_owner,
+        preset=credential.preset,
+        source=credential.source,
+        trouble=trouble,
+    )
+
+
+def of_event(event: model.Event, *, identities: bool) -> Event:
+    """Return an event; without `identities` the provider's own words are left out, for they may name somebody."""
+    detail = {name: value for name, value in event.detail.items() if identities or name != "description"}
+    return Event(
+        seq=event.seq,
+        at=event.at,
+        kind=event.kind,
+        connection_id=event.connection_id,
+        credential=event.credential,
+        owner=event.owner,
+        account=event.account,
+        actor=event.actor,
+        detail=detail,
+    )
+
+
+def of_preset(preset: Preset) -> Provider:
+    """Return what is known of a provider."""
+    return Provider(
+        id=preset.id,
+        display_name=preset.display_name,
+        category=list(preset.category),
+        hosts=list(preset.hosts),
+        register_url=preset.register_url,
+        docs_url=preset.docs_url,
+        scopes_doc_url=preset.scopes_doc_url,
+        params=sorted(preset.url_params),
+        scopes=dict(preset.well_known_scopes),
+        quirks=[quirk.text for quirk in preset.quirks],
+        verified=preset.verified.level,
+    )
