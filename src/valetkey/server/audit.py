@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from valetkey.core import Core
-from valetkey.engine.world import World
 from valetkey.errors import StoreError
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Event
 
 _log = get_logger("server")
-
-
-def world_of(core: Core, actor: str) -> World:
-    """Return the engine's world, in which this person acts."""
-    return replace(core.world, actor=actor)
 
 
 def note(core: Core, kind: str, key: ConnectionKey, *, actor: str, detail: Mapping[str, object]) -> None:

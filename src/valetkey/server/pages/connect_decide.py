@@ -14,7 +14,6 @@ from valetkey.engine.links import Link, find_link, is_bound_to, note_failed
 from valetkey.errors import ConfigurationError, StateMismatch
 from valetkey.model.names import check_account
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import world_of
 from valetkey.server.joining.leaving import binding, unbind
 from valetkey.server.pages.connect_page import ACTOR, browser_of, connected, plain, words
 from valetkey.server.people import fits
@@ -41,7 +40,7 @@ def answer(ask: Ask) -> Response:
 
 
 def _keep(ask: Ask, found: Held, link: Link | None) -> Response:
-    world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
+    world, bound = ask.server.core.acting(ACTOR), binding(ask, found.id)
     ask.server.core.call(lambda: keep_old(world, found.id, bound))
     if link is None:
         return unbind(ask, ask.go("/accounts"), found.id)
@@ -50,7 +49,7 @@ def _keep(ask: Ask, found: Held, link: Link | None) -> Response:
 
 
 def _second(ask: Ask, found: Held, link: Link | None) -> Response:
-    world, bound = world_of(ask.server.core, ACTOR), binding(ask, found.id)
+    world, bound = ask.server.core.acting(ACTOR), binding(ask, found.id)
     label = ask.field("account").strip()
     if not label:
         return _page(ask, found, link, trouble="other.no_label", status=400)

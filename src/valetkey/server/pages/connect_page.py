@@ -31,7 +31,7 @@ from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismat
 from valetkey.model.connections import Record, Status
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note, world_of
+from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, unbind
@@ -137,10 +137,10 @@ def _answered(ask: Ask, link: Link) -> Response:
     if bound is None:
         return plain(ask, "browser", link, status=403)
     if ask.field("do") == "decline":
-        declined = note_declined(world_of(core, ACTOR), link.id) or bound
+        declined = note_declined(core.acting(ACTOR), link.id) or bound
         return _keep_browser(ask, ask.go(f"/connect/outcome/{declined.id}"), link, browser)
     if ask.field("do") == "accept" and bound.connection_id:
-        note_used(world_of(core, ACTOR), link.id, bound.connection_id)
+        note_used(core.acting(ACTOR), link.id, bound.connection_id)
         return ask.go(f"/connect/outcome/{link.id}")
     return _keep_browser(ask, _leave(ask, bound), link, browser)
 
@@ -196,7 +196,7 @@ def connected(ask: Ask, link: Link, record: Record) -> Response:
     if status.missing:
         missing(ask, link, record.id)
     else:
-        note_used(world_of(core, ACTOR), link.id, record.id)
+        note_used(core.acting(ACTOR), link.id, record.id)
     return ask.go(f"/connect/outcome/{link.id}")
 
 

@@ -19,6 +19,7 @@ from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
+from valetkey.server.pages.apps import used_by
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
 from valetkey.server.views.failures import Scene, failure
@@ -160,6 +161,7 @@ def failed(
         cookies_of=cookies_of(ask),
         cookie=cookie,
         scopes=credential.all_scopes,
+        app_users=used_by(ask).get(credential.name, 0) if error.code == "client_rejected" else 0,
     )
     shown = failure(error, scene, request_id=named, time=exactly(core.clock.now()))
     return ask.page("failure.html", status=shown.status, failure=shown, scene=scene, wish=wish)

@@ -16,7 +16,6 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import check_owner
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import world_of
 from valetkey.server.pages.joining import wished
 from valetkey.server.times import exactly, until
 from valetkey.server.views.links import FILTERS, LinkRow, link_row
@@ -75,7 +74,7 @@ def create(ask: Ask) -> Response:
         scopes = tuple(dict.fromkeys((*wish.scopes, *(() if _own(credential) else credential.all_scopes))))
         made = core.call(
             lambda: ask.server.desk.new_link(
-                key, scopes, return_to, expires_in, only=True, world=world_of(core, by), created_by=by
+                key, scopes, return_to, expires_in, only=True, world=core.acting(by), created_by=by
             )
         )
     except ConfigurationError as error:
@@ -101,7 +100,7 @@ def withdraw(ask: Ask) -> Response:
     link = find_link(core.world, ask.request.path_params["id"])
     if link is None or link.key.env != core.env:
         return ask.page("not-found.html", status=404)
-    withdraw_link(world_of(core, ask.operator.operator), link.id)
+    withdraw_link(core.acting(ask.operator.operator), link.id)
     return ask.go("/console/links")
 
 

@@ -13,6 +13,7 @@ from valetkey.practising import is_free
 from valetkey.protocol.urls import is_loopback
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
+from valetkey.server.notices import told
 from valetkey.server.pages.joining import Wish, go
 from valetkey.server.views.providers import of_preset
 
@@ -26,6 +27,8 @@ def show(ask: Ask) -> Response:
     often = [load_preset(preset) for preset in OFTEN if preset in known]
     return ask.page(
         "empty.html",
+        told=told(ask),
+        declared=core.credentials(),
         first=not core.store.list(Query(env=core.env), limit=1).items,
         demo=_possible(ask),
         many=len(known),
