@@ -374,7 +374,7 @@ class Core:
         self.news.after_fork()
         self._looked = (float("-inf"), None)
         if self._world is not None:
-            self._world = _with_pulse(self._world, self.flights)
+            self._world = replace(self._world, pulse=self.flights.pulse)
             self._bringer.reset()
         self.http.after_fork()
         for source in list(self._sources.values()):
@@ -386,10 +386,6 @@ def _of_the_app(error: ConfigurationError | StoreError) -> bool:
     if isinstance(error, StoreError):
         return error.code in {"sealed_broken", "row_corrupt"}
     return not error.code.startswith("key")
-
-
-def _with_pulse(world: World, flights: Flights) -> World:
-    return replace(world, pulse=flights.pulse)
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()

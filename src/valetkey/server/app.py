@@ -33,7 +33,7 @@ def create_app(
     base_url: str | None = None,
     allowed_hosts: Iterable[str] = (),
     product: str = "",
-    workspace: Callable[[str], str] | None = None,
+    workspace: Callable[[str], str | None] | None = None,
     privacy_url: str = "",
     return_urls: Iterable[str] = (),
     current_owner: Callable[[Request], Any] | None = None,

@@ -20,7 +20,7 @@ class Brand:
     """
 
     product: str = ""
-    workspace: Callable[[str], str] | None = None
+    workspace: Callable[[str], str | None] | None = None
     privacy_url: str = ""
 
     @property
