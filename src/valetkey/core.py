@@ -59,7 +59,8 @@ class Core:
         self.clock: Clock = clock or SystemClock()
         self.ticks: Callable[[], float] = getattr(self.clock, "ticks", self.clock.monotonic)
         self.base_url = base_url
-        self.return_urls: tuple[str, ...] = ()  # what `create_app` was told
+        self.server_url: str | None = None  # these two are what `create_app` was told
+        self.return_urls: tuple[str, ...] = ()
         self.one_shot = one_shot
         self.flights = Flights()
         self.http = Http(http)

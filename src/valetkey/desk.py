@@ -161,14 +161,15 @@ class Desk:
         expires_in: float,
     ) -> str:
         """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
-        if not self.core.base_url:
+        where = self.core.server_url or self.core.base_url
+        if not where:
             raise ConfigurationError(
                 "a connect link leads to a page of the server, and nobody said where that is",
-                code="base_url_missing",
+                code="server_url_missing",
                 hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
             )
         made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in)
-        return f"{self.core.base_url.rstrip('/')}/connect/{made.token.reveal()}"
+        return f"{where.rstrip('/')}/connect/{made.token.reveal()}"
 
     def new_link(
         self,
@@ -201,8 +202,8 @@ class Desk:
         """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
         from valetkey.engine.returns import origin_of  # noqa: PLC0415
 
-        own = (f"{origin_of(self.core.base_url)}/",) if self.core.base_url else ()
-        return (*own, *self.core.return_urls)
+        own = (f"{origin_of(url)}/" for url in (self.core.server_url, self.core.base_url) if url)
+        return tuple(dict.fromkeys((*own, *self.core.return_urls)))
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:

@@ -120,3 +120,8 @@ def served(practice: Any) -> Iterator[Callable[..., Site]]:
 def site(practice: Any) -> Iterator[Site]:
     with Site(practice) as site:
         yield site
+
+
+@pytest.fixture
+def site_class() -> type[Site]:
+    return Site

@@ -16,15 +16,13 @@ from valetkey.cli.connecting import sentence
 from valetkey.cli.exits import Stop
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, paint, say
-from valetkey.errors import ConfigurationError
-from valetkey.model.connections import ConnectionKey, Document, Query
+from valetkey.model.connections import ConnectionKey
 
 if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.testing import PracticeProvider
 
 NAME: Final = "practice"
-_SCOPES: Final = ("notes.read", "notes.write")
 _SLICE: Final = 0.5
 
 
@@ -85,53 +83,28 @@ def _listening(provider: PracticeProvider, port: int) -> Generator[None]:
 @contextmanager
 def _declared(session: Session, provider: PracticeProvider) -> Generator[OAuth2Credential]:
     """Declare the credential with its app, and take away all that came of it."""
-    from valetkey.declarations import DECLARATION  # noqa: PLC0415
-    from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
     from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
-    from valetkey.model.registry import declare  # noqa: PLC0415
-    from valetkey.model.settings import to_declaration  # noqa: PLC0415
+    from valetkey.practising import declare_practice, erase  # noqa: PLC0415
     from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET  # noqa: PLC0415
+    from valetkey.values import Secret  # noqa: PLC0415
 
     core = session.core
     _refuse_taken(session)
-    fields = {**provider.credential_fields(), "display_name": "The practice provider", "scopes": list(_SCOPES)}
-    credential = declare(NAME, fields, source="command")
-    app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
-    core.secret_service.set(credential.secret_id, encode_secret(AppCredentials, app, name=credential.secret_id))
-    body = {"source": "command", "fields": to_declaration(credential)}
-    core.store.put_document(Document(kind=DECLARATION, env=core.env, id=NAME, body=body))
+    app = AppCredentials(client_id=DEFAULT_CLIENT_ID, client_secret=Secret(DEFAULT_CLIENT_SECRET))
+    credential = declare_practice(core, provider.credential_fields(), app, source="command")
     try:
         yield credential
     finally:
-        _erase_connections(session)
-        core.secret_service.delete(credential.secret_id)
-        core.store.delete_document(DECLARATION, NAME, env=core.env)
+        erase(core)
 
 
 def _refuse_taken(session: Session) -> None:
-    try:
-        known = session.core.credential(NAME)
-    except ConfigurationError as error:
-        if error.code != "credential_unknown":
-            raise
-        return
-    if known.source not in {"command", "console"}:
+    from valetkey.practising import is_free  # noqa: PLC0415
+
+    if not is_free(session.core):
         msg = 'there is a credential "practice" of your own'
         hint = "practise in an environment of its own: valetkey practice --env practice"
         raise Stop(msg, code="name_taken", hint=hint)
-
-
-def _erase_connections(session: Session) -> None:
-    store = session.core.store
-    while True:
-        page = store.list(Query(env=session.core.env, credential=NAME), limit=200)
-        for record in page.items:
-            session.core.disconnect(record.key)
-            gone = store.find(record.id)
-            if gone is not None:
-                store.delete(gone)
-        if not page.items:
-            return
 
 
 def _say_what_next(session: Session, provider: PracticeProvider) -> None:

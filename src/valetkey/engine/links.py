@@ -213,13 +213,17 @@ def note_declined(world: World, link_id: str) -> Link | None:
     return declined
 
 
-def note_failed(world: World, link_id: str, outcome: Outcome, request_id: str = "") -> Link | None:
-    """Remember that a try came to nothing; the link stays open until its end."""
-    state: State = "declined" if outcome in {"denied", "declined"} else "opened"
+def note_failed(
+    world: World, link_id: str, outcome: Outcome, request_id: str = "", *, connection_id: str = ""
+) -> Link | None:
+    """Remember that a try came to nothing, or to less than was asked for; the link stays open until its end."""
+    state: State = "declined" if outcome == "denied" else "opened"
     return _changed(
         world,
         link_id,
-        lambda link: replace(link, state=state, outcome=outcome, request_id=request_id),
+        lambda link: replace(
+            link, state=state, outcome=outcome, request_id=request_id, connection_id=connection_id or link.connection_id
+        ),
         only=lambda link: link.is_open,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,6 +19,7 @@ from valetkey.errors import StoreError
 from valetkey.server import pages
 from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
+from valetkey.server.brand import Brand
 from valetkey.server.guard import Guard
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
@@ -27,7 +28,15 @@ from valetkey.valet import AsyncValet, Valet
 
 
 def create_app(
-    valet: Valet | AsyncValet, *, base_url: str | None = None, allowed_hosts: Iterable[str] = ()
+    valet: Valet | AsyncValet,
+    *,
+    base_url: str | None = None,
+    allowed_hosts: Iterable[str] = (),
+    product: str = "",
+    workspace: Callable[[str], str | None] | None = None,
+    privacy_url: str = "",
+    return_urls: Iterable[str] = (),
+    current_owner: Callable[[Request], Any] | None = None,
 ) -> Starlette:
     """Return the web face of a valet, an ASGI application that can be mounted under any path.
 
@@ -35,22 +44,41 @@ def create_app(
         valet: Whose connections it shows.
         base_url: The public address of this application; default: that of the valet, else loopback only.
         allowed_hosts: Further host names under which it answers; by default those of loopback.
+        product: What your application is called, for the pages that account holders see.
+        workspace: Returns what the workspace of an owner is called; None: the owner's id is shown.
+        privacy_url: Your page about privacy.
+        return_urls: Addresses below which people may be sent back to after connecting; our own origin always may.
+        current_owner: Returns the owner whose session a request of your application carries, None for nobody.  With it
+            a browser connects for its own owner alone, and has the page ``/accounts``.
 
     Raises:
         ConfigurationError: The address is no https URL, and not on this machine.
     """
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
-    return application(core, desk, base_url=base_url, allowed_hosts=allowed_hosts)
+    core.return_urls = tuple(return_urls)
+    brand = Brand(product=product, workspace=workspace, privacy_url=privacy_url)
+    return application(
+        core, desk, base_url=base_url, allowed_hosts=allowed_hosts, brand=brand, current_owner=current_owner
+    )
 
 
-def application(core: Core, desk: Desk, *, base_url: str | None, allowed_hosts: Iterable[str] = ()) -> Starlette:
+def application(
+    core: Core,
+    desk: Desk,
+    *,
+    base_url: str | None,
+    allowed_hosts: Iterable[str] = (),
+    brand: Brand | None = None,
+    current_owner: Callable[[Request], Any] | None = None,
+) -> Starlette:
     """Return the application over the inside of a valet; the arguments are those of `create_app`.
 
     Raises:
         ConfigurationError: As for `create_app`.
     """
     made = settings(base_url or core.base_url, allowed_hosts)
-    server = Server(core, desk, made)
+    core.server_url = made.base_url or None
+    server = Server(core, desk, made, brand or Brand(), current_owner)
     routes = [
         Route("/healthz", _healthy),
         Route("/readyz", _ready),

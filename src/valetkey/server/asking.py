@@ -22,6 +22,8 @@ from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError, clean
 from valetkey.server.bodies import read_form
+from valetkey.server.brand import Brand
+from valetkey.server.demo import Demo
 from valetkey.server.limits import Limits
 from valetkey.server.operators import Operators
 from valetkey.server.render import rendered
@@ -43,6 +45,9 @@ class Server:
     core: Core
     desk: Desk
     settings: Settings
+    brand: Brand = field(default_factory=Brand)
+    current_owner: Callable[[Request], Any] | None = None
+    demo: Demo = field(default_factory=Demo)
 
     @property
     def sessions(self) -> Sessions:

@@ -77,9 +77,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_LIMIT:
             return refused(scope, TOO_LONG)
-        if scope["method"] not in SAFE and "authorization" not in headers and not self._own(scope, headers):
-            return refused(scope, ELSEWHERE)
-        return None
+        demanded = scope["method"] not in SAFE and "authorization" not in headers and not _is_callback(scope)
+        return refused(scope, ELSEWHERE) if demanded and not self._own(scope, headers) else None
 
     def _own(self, scope: Scope, headers: Headers) -> bool:
         """Whether a write comes from a page of ours: by `Origin`, else by what the browser says of the request."""
@@ -93,6 +92,11 @@ class Guard:
             parts = urlsplit(self.settings.base_url)
             return f"{parts.scheme}://{parts.netloc}"
         return f"{scope['scheme']}://{headers['host']}"
+
+
+def _is_callback(scope: Scope) -> bool:
+    """Whether a provider may send a form here: what it brings is taken only with the cookie of its sign-in."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", "")).startswith("/callback/")
 
 
 def _name(host: str) -> str:

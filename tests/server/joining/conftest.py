@@ -60,3 +60,9 @@ def walk(site: Any) -> Walk:
 def walker() -> type[Walk]:
     """What makes the walk of anybody."""
     return Walk
+
+
+@pytest.fixture
+def site_of(site_class: Any, practice: Any) -> Any:
+    """Return what serves the application with options of the test's own."""
+    return lambda **options: site_class(practice, **options)

@@ -43,7 +43,7 @@ def test_a_new_secret_repairs_all_connections(broken: Any) -> None:
     assert broken.site.practice.client("notes", owner="u1").refresh().state == "connected"
     assert "Working" in broken.visitor.get("/console/apps").text
     (event,) = [e for e in broken.site.practice.valet.events() if e.kind == "app_changed"]
-    assert (event.actor, event.credential) == ("you, at this machine", "notes")
+    assert (event.actor, event.credential) == ("login link", "notes")
 
 
 def test_a_declaration_of_code_is_read_only_and_its_app_is_not(walk: Any) -> None:

@@ -33,7 +33,7 @@ def test_an_operator_connects_an_account_of_an_owner(walk: Any) -> None:
     assert (status.connection.owner, status.connection.account, status.state) == ("u1", "work", "connected")
     assert status.identity.login == "ada"
     (event,) = [e for e in walk.site.practice.valet.events() if e.kind == "connected"]
-    assert event.actor == "you, at this machine"
+    assert event.actor == "login link"
 
 
 def test_the_address_that_is_shown_is_the_one_that_is_sent(walk: Any) -> None:

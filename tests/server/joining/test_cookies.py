@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from valetkey.server import create_app
 
@@ -18,6 +20,11 @@ def flow_cookie(answer: Any) -> Any:
             if "valetkey_flow_" in name:
                 return morsel
     return None
+
+
+def signed_in(app: Any) -> Any:
+    sessions = app.state.server.sessions
+    return sessions.use_link(sessions.link().reveal())
 
 
 def leaving(walk: Any) -> Any:
@@ -54,7 +61,7 @@ def test_where_the_application_owns_the_origin_nobody_else_can_set_the_cookie(pr
     app = create_app(practice.valet, base_url="https://connect.example.com")
     practice.provider.allow_redirect("https://connect.example.com/callback/notes")
     transport = httpx2.ASGITransport(app=app)
-    session = app.state.server.sessions.begin("mira", "everything")
+    session = signed_in(app)
 
     async def walk() -> httpx2.Response:
         cookies = {"__Host-valetkey": session.token.reveal()}
@@ -81,7 +88,7 @@ def test_a_provider_may_call_this_machine_by_another_name(practice: Any, spellin
     practice.declare("spelt", loopback_host=spelling)
     practice.valet._core.base_url = None
     app = create_app(practice.valet)
-    session = app.state.server.sessions.begin("mira", "everything")
+    session = signed_in(app)
     practice.provider.allow_redirect(f"http://{spelling}:8123/callback/spelt")
 
     async def walk() -> tuple[httpx2.Response, httpx2.Response]:
@@ -103,3 +110,26 @@ def test_a_provider_may_call_this_machine_by_another_name(practice: Any, spellin
     assert first.url.host == spelling
     assert second.url.host == "127.0.0.1"
     assert second.headers["location"].startswith("/console/connections/con_")
+
+
+def test_a_mounted_application_connects_below_its_path(practice: Any) -> None:
+    inner = create_app(practice.valet, base_url="https://app.example.com/keys")
+    outer = Starlette(routes=[Mount("/keys", inner)])
+    practice.provider.allow_redirect("https://app.example.com/keys/callback/notes")
+    session = signed_in(inner)
+
+    async def walk() -> tuple[httpx2.Response, httpx2.Response]:
+        transport = httpx2.ASGITransport(app=outer)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://app.example.com") as client:
+            client.cookies.set(inner.state.server.settings.cookie, session.token.reveal(), domain="app.example.com")
+            left = await client.post(
+                "/keys/console/connect/notes",
+                data={"csrf": session.csrf, "whose": "own"},
+                headers={"Origin": "https://app.example.com"},
+            )
+            out = left.text.partition('content="0; url=')[2].partition('"')[0].replace("&amp;", "&")
+            return left, await client.get(practice.provider.approve(out))
+
+    left, back = asyncio.run(walk())
+    assert flow_cookie(left)["path"] == "/keys"
+    assert back.headers["location"].startswith("/keys/console/connections/con_")

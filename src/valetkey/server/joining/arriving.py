@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from starlette.responses import RedirectResponse, Response
 
@@ -17,8 +18,8 @@ from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.addresses import home, other_spelling, redirect_uri
 from valetkey.server.asking import Ask
-from valetkey.server.audit import world_of
 from valetkey.server.joining.leaving import binding
+from valetkey.server.joining.posted import query_of
 from valetkey.values import Secret
 
 _log = get_logger("server")
@@ -58,11 +59,12 @@ class Arrival:
 
 def arrival(ask: Ask, credential: OAuth2Credential) -> Arrival:
     """Read the answer that this request is."""
-    state = ask.request.query_params.get("state", "")
+    query = query_of(ask)
+    state = dict(parse_qsl(query)).get("state", "")
     wanted = flow_id(state)
     return Arrival(
         credential=credential,
-        url=f"{redirect_uri(ask, credential)}?{ask.request.url.query}",
+        url=f"{redirect_uri(ask, credential)}?{query}",
         flow_id=wanted,
         flow=peek_flow(ask.server.core.world, state),
         binding=binding(ask, wanted),
@@ -84,7 +86,7 @@ def finish(ask: Ask, came: Arrival, actor: str, owner: str | Unset | None = UNSE
         ValetkeyError: It did not end well; see `engine.deciding.finish_or_hold`.
     """
     core = ask.server.core
-    world = world_of(core, actor)
+    world = core.acting(actor)
     done = core.call(lambda: finish_or_hold(world, came.url, binding=came.binding, owner=owner))
     if isinstance(done, Held):
         give_back_later(core)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from valetkey.engine.apps import app_state
 from valetkey.engine.secrets import app_variables
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Query
+from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.urls import allowed_hosts
 from valetkey.server.addresses import leads_here, redirect_uri
@@ -20,7 +20,6 @@ from valetkey.server.views.apps import HEALTH, AppView, app_view
 from valetkey.server.views.providers import preset_of
 from valetkey.values import Secret
 
-COUNTED: Final = 1000
 _HINTS: Final = {"client_id": 512, "client_secret": 4096}
 """How long what is typed may be, in characters."""
 
@@ -30,7 +29,8 @@ def show_list(ask: Ask) -> Response:
     given = ask.request.query_params
     q, health = given.get("q", "").strip().lower(), given.get("health", "")
     shown = [app for app in (view(ask, c) for c in ask.server.core.credentials()) if _matches(app, q, health)]
-    rows = [(app, used_by(ask, app.name)) for app in shown]
+    users = used_by(ask)
+    rows = [(app, users.get(app.name, 0)) for app in shown]
     return ask.page("apps.html", rows=rows, q=given.get("q", ""), health=health, words=HEALTH)
 
 
@@ -68,8 +68,7 @@ def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: i
         status=status,
         app=view(ask, credential),
         credential=credential,
-        users=used_by(ask, credential.name),
-        counted=COUNTED,
+        users=used_by(ask).get(credential.name, 0),
         redirect_uri=redirect_uri(ask, credential),
         here=leads_here(ask, credential),
         hosts=allowed_hosts(credential),
@@ -134,17 +133,14 @@ def view(ask: Ask, credential: OAuth2Credential) -> AppView:
     return app_view(credential, app, error=error, held=held, fingerprint=fingerprint, now=core.clock.now())
 
 
-def used_by(ask: Ask, name: str) -> int:
-    """Return how many connections hold tokens under a credential; it stops counting at `COUNTED`."""
+def used_by(ask: Ask) -> dict[str, int]:
+    """Return how many connections hold tokens under each credential, as the store has counted them."""
     core = ask.server.core
-    found, cursor = 0, None
-    while found < COUNTED:
-        listed = core.store.list(Query(env=core.env, credential=name), cursor=cursor, limit=200)
-        found += sum(record.sealed is not None for record in listed.items)
-        cursor = listed.cursor
-        if cursor is None:
-            break
-    return min(found, COUNTED)
+    found: dict[str, int] = {}
+    for (name, state), n in core.store.counts(env=core.env, now=core.clock.now()).items():
+        if state not in {"pending", "disconnected"}:
+            found[name] = found.get(name, 0) + n
+    return found
 
 
 ROUTES: Final = [

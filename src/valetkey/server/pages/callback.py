@@ -9,10 +9,16 @@ from starlette.responses import Response
 
 from valetkey.errors import ConfigurationError
 from valetkey.server.asking import Ask, get
+from valetkey.server.joining import posted
 from valetkey.server.joining.arriving import Arrival, arrival, elsewhere, sweep_soon
-from valetkey.server.pages import joining
+from valetkey.server.pages import accounts, connect_page, joining
 
-ENDINGS: Final[dict[str, Callable[[Ask, Arrival], Response]]] = {"": joining.finish, "console": joining.finish}
+ENDINGS: Final[dict[str, Callable[[Ask, Arrival], Response]]] = {
+    "": joining.finish,
+    "console": joining.finish,
+    "link": connect_page.finish,
+    "accounts": accounts.finish,
+}
 """What takes an answer, by who began; the empty name takes those of nobody."""
 
 
@@ -31,4 +37,4 @@ def take(ask: Ask) -> Response:
     return ENDINGS.get(came.face, joining.finish)(ask, came)
 
 
-ROUTES: Final = [get("/callback/{credential}", take, grade=None)]
+ROUTES: Final = [get("/callback/{credential}", take, grade=None), *posted.ROUTES]

@@ -15,6 +15,7 @@ from valetkey.model.connections import Query, Record, State
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
 from valetkey.server.notices import told
+from valetkey.server.pages.start import show as begin
 from valetkey.server.views.causes import causes
 from valetkey.server.views.connections import Row, row, strip
 from valetkey.server.words import OWN, STATES
@@ -85,7 +86,7 @@ def show(ask: Ask) -> Response:
     sick, now = core.app_errors(), core.clock.now()
     totals = summed(core.store.counts(env=core.env, now=now), sick)
     if not totals and not filters:
-        return ask.page("connections-empty.html", declared=core.credentials(), told=told(ask))
+        return begin(ask)
     lists = WorstFirst(store=core.store, query=filters.query(core.env), wanted=filters.wanted, sick=sick, now=now)
     after = ask.request.query_params.get("after", "")
     try:

@@ -14,11 +14,12 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import check_account, check_owner
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note, request_id
+from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
+from valetkey.server.pages.apps import used_by
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
 from valetkey.server.views.failures import Scene, failure
@@ -149,7 +150,7 @@ def failed(
 ) -> Response:
     """Show why nothing was connected, and write it down."""
     core = ask.server.core
-    named = request_id()
+    named = ask.request_id
     key = wish.key if wish else ConnectionKey(core.env, credential.name)
     who = actor or (ask.session.operator if ask.session else "somebody")
     note(core, "connect_failed", key, actor=who, detail={"code": error.code, "request": named})
@@ -160,6 +161,7 @@ def failed(
         cookies_of=cookies_of(ask),
         cookie=cookie,
         scopes=credential.all_scopes,
+        app_users=used_by(ask).get(credential.name, 0) if error.code == "client_rejected" else 0,
     )
     shown = failure(error, scene, request_id=named, time=exactly(core.clock.now()))
     return ask.page("failure.html", status=shown.status, failure=shown, scene=scene, wish=wish)

@@ -11,7 +11,6 @@ from valetkey.errors import ConfigurationError, StateMismatch, StoreError, Valet
 from valetkey.model.connections import Record
 from valetkey.model.names import check_account
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import world_of
 from valetkey.server.joining.leaving import binding, unbind
 from valetkey.server.pages.joining import Wish, failed, go
 from valetkey.server.views.connections import row
@@ -94,7 +93,7 @@ def answer(ask: Ask) -> Response:
 
 def _answered(ask: Ask, found: Held, choice: Choice) -> str:
     core = ask.server.core
-    world, bound = world_of(core, ask.operator.operator), binding(ask, found.id)
+    world, bound = core.acting(ask.operator.operator), binding(ask, found.id)
     if choice == "keep":
         core.call(lambda: keep_old(world, found.id, bound))
         return found.connection_id

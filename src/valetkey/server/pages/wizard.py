@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -130,13 +131,12 @@ def _declared(ask: Ask, name: str, fields: dict[str, Any]) -> OAuth2Credential:
     return made
 
 
-def _stored(ask: Ask, credential: OAuth2Credential, wrong: Any) -> Response:
+def _stored(ask: Ask, credential: OAuth2Credential, wrong: Callable[[str], Response]) -> Response:
     try:
         app = typed_app(ask, credential)
         ask.server.core.call(lambda: ask.server.desk.save_app(credential, app))
     except ConfigurationError as error:
-        refused: Response = wrong(_said(error))
-        return refused
+        return wrong(_said(error))
     key = ConnectionKey(ask.server.core.env, credential.name)
     note(ask.server.core, "app_added", key, actor=ask.operator.operator, detail={})
     return ask.go(f"/console/new/{credential.name}/scopes")

@@ -58,5 +58,6 @@ def question(held: Held, place: str, moment: float, *, may_switch: bool, broken:
 
 def _person(identity: Identity) -> Person:
     title = clean(identity.title, 120)
-    others = (clean(text, 120) for text in (identity.name, identity.login, identity.email))
-    return Person(title or "an account without a name", ", ".join(text for text in others if text and text != title))
+    others = {text.lower(): text for text in (clean(one, 120) for one in (identity.login, identity.name)) if text}
+    others.pop(title.lower(), None)
+    return Person(title or "an account without a name", ", ".join(others.values()))

@@ -77,8 +77,13 @@ def named(connection: Connection, identity: Identity | None, credential: OAuth2C
         account=clean(connection.account, _LONGEST),
         spoken=f"{title}, {provider}" if title else f"{provider}, {whose}",
         letters=letters(provider),
-        hue=sum(connection.credential.encode()) % _HUES,
+        hue=hue(connection.credential),
     )
+
+
+def hue(credential: str) -> int:
+    """Return the hue of a credential's letters."""
+    return sum(credential.encode("utf-8", "replace")) % _HUES
 
 
 def letters(provider: str) -> str:

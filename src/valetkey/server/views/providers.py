@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
-from zlib import crc32
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import Preset, load_preset
-
-HUES: Final = 7
-"""How many colours the marks have: the classes ``h0`` to ``h6``."""
+from valetkey.server.views.naming import hue, letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +18,9 @@ class Mark:
     hue: str
 
 
-def mark(name: str) -> Mark:
-    """Return the mark of a provider: the first letters of two words, else the first two of the one."""
-    words = [word for word in clean(name, 60).replace("-", " ").split() if word[0].isalnum()]
-    letters = "".join(word[0] for word in words[:2]).upper() if len(words) > 1 else "".join(words)[:2].capitalize()
-    return Mark(letters or "?", f"h{crc32(name.encode('utf-8', 'replace')) % HUES}")
+def mark(name: str, credential: str = "") -> Mark:
+    """Return the mark of a provider, the same on every page."""
+    return Mark(letters(clean(name, 60)), f"h{hue(credential or name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +57,7 @@ def provider(credential: OAuth2Credential) -> Provider:
     name = clean(credential.display_name or credential.name, 80)
     preset = preset_of(credential)
     if preset is None:
-        return Provider(name=name, credential=credential.name, mark=mark(name))
+        return Provider(name=name, credential=credential.name, mark=mark(name, credential.name))
     return of_preset(preset, name=name, credential=credential.name)
 
 
@@ -74,7 +68,7 @@ def of_preset(preset: Preset, *, name: str = "", credential: str = "") -> Provid
     return Provider(
         name=shown,
         credential=credential or preset.id,
-        mark=mark(shown),
+        mark=mark(shown, credential or preset.id),
         register_url=preset.register_url,
         client_id_label=labels.get("client_id", "Client ID"),
         secret_label=labels.get("client_secret", "Client secret"),

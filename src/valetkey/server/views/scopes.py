@@ -66,4 +66,7 @@ def choices(
 
 def weight(scope: str) -> Weight:
     """Guess from its name what a scope lets do; empty where the name does not say."""
-    return next((found for found, words in _WEIGHTS if words.search(scope)), "")
+    for found, words in _WEIGHTS:
+        if words.search(scope):
+            return found
+    return ""
