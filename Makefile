@@ -61,6 +61,13 @@ core: # with PYTHON_VERSION: the core tests on that Python, in an environment of
 	@scripts/setup .venv-$(PYTHON_VERSION) test $(PYTHON_VERSION)
 	.venv-$(PYTHON_VERSION)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not oidc" $(or $(ARGS),$(CORE_TESTS))
 
+.PHONY: screenshots
+screenshots: setup ## take pictures of the console's pages, in both themes, into .cache/screenshots
+	@scripts/setup-oidc
+	@rm -rf .cache/screenshots && mkdir -p .cache/screenshots
+	SCREENSHOTS=$(CURDIR)/.cache/screenshots $(BIN)/python -m pytest -q -n $(WORKERS) tests/server/browser/test_pages.py
+	@echo "$$(ls .cache/screenshots | wc -l) pictures in .cache/screenshots"
+
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 .PHONY: check

@@ -1,11 +1,13 @@
 """The main job, end to end, in one minute: `make demo`.
 
-A practice provider runs on loopback, and its clock is ours; everything else is what a program uses.
+A practice provider runs on loopback, and its clock is ours; everything else is what a program uses.  For a person at a
+terminal it ends with the console, which shows what happened.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from valetkey import NotConnected, ReauthorizationRequired
@@ -35,7 +37,34 @@ def main() -> None:
         refused(practice)
         withdrawn(practice)
         disconnect(practice)
-    print("demo: ok")
+        print("demo: ok", flush=True)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            show_console(practice)
+
+
+def show_console(practice: Practice) -> None:
+    """Let a person look at the connection and what happened to it, until they have seen it."""
+    import uvicorn  # noqa: PLC0415 - only for this
+
+    from valetkey.server import create_app  # noqa: PLC0415
+    from valetkey.server.serving import DEFAULT_PORT, listen_near  # noqa: PLC0415
+
+    practice.connect("notes", login="ada")
+    app = create_app(practice.valet)
+    with listen_near("127.0.0.1", DEFAULT_PORT) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        print(f"\nConnected once more. This link opens the console on it, once:\n\n  {url}/login/link?token=", end="")
+        print(app.state.server.sessions.link().reveal(), end="\n\n", flush=True)
+        try:
+            input("Enter ends it. ")
+        except (EOFError, KeyboardInterrupt):
+            print()
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def before_connecting(practice: Practice) -> None:

@@ -142,13 +142,13 @@ def plain_page(heading: str) -> bytes:
     return _page("valetkey", icon="n", heading=_text(heading), body="There is nothing to see here.", small="")
 
 
-def start_page(provider: str, url: str) -> bytes:
-    """Return the local file that sends the browser to `url`, an address of the listener."""
+def start_page(url: str, heading: str, link: str) -> bytes:
+    """Return the local file that sends the browser to `url`, an address of ours; heading and link are plain text."""
     return _page(
-        "Connect",
+        heading.partition(" ")[0],
         icon="n",
-        heading=f"Connect {_text(provider)}",
-        body=f'<a href="{escape(url)}">Continue to {_text(provider)}</a>',
+        heading=_text(heading),
+        body=f'<a href="{escape(url)}">{_text(link)}</a>',
         small="Your browser should go on by itself.",
         head=f'<meta http-equiv="refresh" content="0;url={escape(url)}">\n',
     )

@@ -209,12 +209,19 @@ def start_file(start_url: str, provider: str) -> Generator[Path]:
 
     Only its owner can read it, and only its path, never the address, stands in the browser's command line.
     """
+    with private_page(_pages.start_page(start_url, f"Connect {provider}", f"Continue to {provider}")) as path:
+        yield path
+
+
+@contextlib.contextmanager
+def private_page(content: bytes) -> Generator[Path]:
+    """Write a page that only its owner can read; it is gone when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="valetkey-"))
     try:
         path = folder / "connect.html"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(_pages.start_page(provider, start_url))
+            file.write(content)
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)

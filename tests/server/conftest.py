@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import httpx2
@@ -22,16 +22,22 @@ class Site:
         base: Its origin.
     """
 
-    def __init__(self, practice: Any, **options: Any) -> None:
+    def __init__(self, practice: Any, *, within: Callable[[Any], Any] = lambda app: app, **options: Any) -> None:
+        """Serve `within` of the application: another one that it is mounted in, say."""
         self.practice = practice
         self.app = create_app(practice.valet, **options)
-        self._server = uvicorn.Server(uvicorn.Config(self.app, port=0, log_level="critical", lifespan="off"))
+        config = uvicorn.Config(within(self.app), port=0, log_level="critical", lifespan="off")
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="site")
         self._clients: list[httpx2.Client] = []
 
     @property
+    def server(self) -> Any:
+        return self.app.state.server
+
+    @property
     def sessions(self) -> Any:
-        return self.app.state.server.sessions
+        return self.server.sessions
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,6 +90,30 @@ class Visitor:
         headers = {} if origin is None else {"Origin": origin or self.site.base}
         token = {} if csrf is None else {"csrf": csrf or self.csrf}
         return self.client.post(path, data={**token, **fields}, headers=headers)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Hash passwords with little work: the tests sign in a thousand times."""
+    from argon2 import PasswordHasher
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("valetkey.server.passwords._hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield
+
+
+@pytest.fixture
+def served(practice: Any) -> Iterator[Callable[..., Site]]:
+    """Serve the application with settings of the test's own."""
+    sites: list[Site] = []
+
+    def serve(**options: Any) -> Site:
+        sites.append(Site(practice, **options).__enter__())
+        return sites[-1]
+
+    yield serve
+    for site in sites:
+        site.__exit__()
 
 
 @pytest.fixture

@@ -34,6 +34,10 @@ SECTIONS = {
         "doctor": Entry("doctor", "doctor", "Check keys, store, clock and every connection."),
         "worker": Entry("worker", "worker", "Refresh what is due although nobody asks."),
     },
+    "In the browser": {
+        "console": Entry("console", "console", "See and mend everything in the browser, on this machine."),
+        "serve": Entry("serve", "serve", "Serve the console and the connect pages to others."),
+    },
     "Look after the store": {
         "secret": Entry("secrets", "secret", "Set, list and delete secrets."),
         "key": Entry("keys", "key", "See, make and rotate the keys that everything is sealed with."),

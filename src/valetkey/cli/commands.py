@@ -145,6 +145,27 @@ def group(name: str) -> Callable[[Callable[..., Any]], Group]:
     return click.group(name, cls=Group, json=True)
 
 
+class WorkingGroup(Group):
+    """A group that does something by itself too, where no command of it is named."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write its options, and its commands."""
+        self.format_commands(ctx, formatter)
+        _Shown.format_options(self, ctx, formatter)
+
+
+def working_group(name: str, *, examples: Sequence[str]) -> Callable[[Callable[..., Any]], WorkingGroup]:
+    """Make a group of a function that works where no command is named: ``context.invoked_subcommand`` is None then."""
+    return click.group(
+        name,
+        cls=WorkingGroup,
+        json=True,
+        examples=examples,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND ...]",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Where a command is defined, and what is said of it in the help of its group."""

@@ -10,7 +10,7 @@
 | 5 | the store or its key |
 | 70 | a mistake of valetkey itself |
 | 125 | `exec`: the program never started (else its own exit code) |
-| 130 | interrupted (143: terminated, but 0 for `worker`; 141: nobody reads any more) |
+| 130 | interrupted (143: terminated, but 0 for `worker`, `console` and `serve`; 141: nobody reads any more) |
 """
 
 from __future__ import annotations

@@ -137,6 +137,10 @@ class _Lines(logging.Handler):
             warn(text)
         else:
             say(f"{record.levelname.lower()}: {record.name}: {text}")
+        if record.exc_info and debugging():
+            import traceback  # noqa: PLC0415
+
+            say("".join(traceback.format_exception(*record.exc_info)).rstrip())
 
 
 @contextlib.contextmanager

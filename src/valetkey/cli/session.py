@@ -33,6 +33,7 @@ class Session:
         json: Whether answers are JSON objects.
         makes_store: Whether a store that was named and is not there is made: not by commands that only look, or a
             mistyped path would look like lost connections.
+        serves: Whether this run goes on for long and serves others: then it hears what other processes change.
     """
 
     env: str | None = None
@@ -40,6 +41,7 @@ class Session:
     key: str | None = None
     json: bool = False
     makes_store: bool = False
+    serves: bool = False
     _core: Core | None = field(default=None, repr=False)
 
     @property
@@ -56,7 +58,8 @@ class Session:
                 from valetkey.stores import demand_store  # noqa: PLC0415
 
                 demand_store(self.store)
-            self._core = Core(self.store, env=self.env, key=self.key, actor="command", one_shot=True)
+            actor = "console" if self.serves else "command"
+            self._core = Core(self.store, env=self.env, key=self.key, actor=actor, one_shot=not self.serves)
         return self._core
 
     @property

@@ -6,15 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from valetkey.core import Core
+from valetkey.desk import Desk
+from valetkey.errors import StoreError
 from valetkey.server.api.app import api_mount
-from valetkey.server.asking import Ask, Server
+from valetkey.server.asking import Server
 from valetkey.server.guard import Guard
-from valetkey.server.pages import connections, login
+from valetkey.server.pages import again, api_keys, connections, environments, invitations, keys, login, operators, theme
+from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
 from valetkey.valet import AsyncValet, Valet
@@ -34,14 +40,34 @@ def create_app(
         ConfigurationError: The address is no https URL, and not on this machine.
     """
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
+    return application(core, desk, base_url=base_url, allowed_hosts=allowed_hosts)
+
+
+def application(core: Core, desk: Desk, *, base_url: str | None, allowed_hosts: Iterable[str] = ()) -> Starlette:
+    """Return the application over the inside of a valet; the arguments are those of `create_app`.
+
+    Raises:
+        ConfigurationError: As for `create_app`.
+    """
     made = settings(base_url or core.base_url, allowed_hosts)
     server = Server(core, desk, made)
-    routes = [Route("/healthz", _healthy), Route("/static/{name}", _static), *login.ROUTES, *connections.ROUTES]
-    mounts = [api_mount(server)]
-    handlers: dict[Any, Any] = {404: _not_found}
-    app = Starlette(
-        routes=[*routes, *mounts], middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers
-    )
+    routes = [
+        Route("/healthz", _healthy),
+        Route("/readyz", _ready),
+        Route("/static/{name}", _static),
+        *login.ROUTES,
+        *again.ROUTES,
+        *theme.ROUTES,
+        *connections.ROUTES,
+        *operators.ROUTES,
+        *invitations.ROUTES,
+        *keys.ROUTES,
+        *environments.ROUTES,
+        *api_keys.ROUTES,
+        api_mount(server),
+    ]
+    handlers: dict[Any, Any] = {HTTPException: _refused}
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, settings=made)], exception_handlers=handlers)
     app.state.server = server
     return app
 
@@ -50,15 +76,25 @@ async def _healthy(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
+async def _ready(request: Request) -> Response:
+    """Say whether the store answers too."""
+    core: Core = request.app.state.server.core
+    try:
+        await run_in_threadpool(lambda: core.store.get_document("meta", "ready"))
+    except StoreError:
+        return PlainTextResponse("the store does not answer\n", status_code=503, headers={"retry-after": "5"})
+    return PlainTextResponse("ok\n")
+
+
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in STATIC:
-        return await _not_found(request, None)
+        raise HTTPException(404)
     # The address holds the version: what was fetched once stays good.
     return Response(
         asset(name), media_type=STATIC[name], headers={"cache-control": "public, max-age=31536000, immutable"}
     )
 
 
-async def _not_found(request: Request, _: Exception | None) -> Response:
-    return Ask(request.app.state.server, request).page("not-found.html", status=404)
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return refused(request.scope, of_http(error.status_code, error.detail))

@@ -10,20 +10,30 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
+from starlette.datastructures import URL, FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from valetkey.core import Core
 from valetkey.desk import Desk
+from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError, clean
+from valetkey.server.bodies import read_form
+from valetkey.server.limits import Limits
+from valetkey.server.operators import Operators
 from valetkey.server.render import rendered
 from valetkey.server.sessions import Grade, Session, Sessions, csrf_token
-from valetkey.server.settings import SESSION_LIFE, Settings
+from valetkey.server.settings import SESSION_LIFE, Settings, is_loopback
 
+HOME: Final = "/console/connections"
+"""Where a sign-in leads."""
 THEMES: Final = ("light", "dark")
+THEME: Final = "valetkey_theme"
+"""The cookie of the colour theme: the server renders it, so that nothing flashes."""
+_AGAIN: Final = "/login/again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,17 @@ class Server:
     @property
     def sessions(self) -> Sessions:
         """Who is signed in."""
-        return Sessions(self.core.store, self.core.clock)
+        return Sessions(self.core.store, self.core.clock, self.core.env)
+
+    @property
+    def operators(self) -> Operators:
+        """Who may sign in."""
+        return Operators(self.core.store, self.core.clock, self.core.env)
+
+    @property
+    def limits(self) -> Limits:
+        """How often things were tried."""
+        return Limits(self.core.store, self.core.clock, self.core.env)
 
 
 @dataclass(slots=True)
@@ -63,6 +83,17 @@ class Ask:
         """The path under which the application is mounted, without a slash at its end."""
         return str(self.request.scope.get("root_path", "")).rstrip("/")
 
+    @property
+    def origin(self) -> str:
+        """The public origin of the application; on this machine, the one that the browser uses.
+
+        With `url` behind it this is a whole address; the host was checked against those that are allowed.
+        """
+        parts = urlsplit(self.server.settings.base_url)
+        if parts.hostname is None or is_loopback(parts.hostname):
+            parts = urlsplit(str(self.request.base_url))
+        return f"{parts.scheme}://{parts.netloc}"
+
     def url(self, path: str) -> str:
         """Return the address of a page of ours, wherever the application is mounted."""
         return f"{self.root}{path}"
@@ -73,6 +104,23 @@ class Ask:
         assert self.session is not None  # noqa: S101 - the route demands it
         return self.session
 
+    @property
+    def request_id(self) -> str:
+        """What names this request in the answer, on error pages and in the log."""
+        return str(self.request.scope.get("state", {}).get("request_id", ""))
+
+    @property
+    def address(self) -> str:
+        """The network address of whoever asks."""
+        return self.request.client.host if self.request.client else ""
+
+    def fresh(self) -> bool:
+        """Whether whoever is signed in showed who they are within the last minutes: for dangerous acts.
+
+        Routes say ``fresh=True`` and need not ask; where they are not, the browser is led to sign in again, and back.
+        """
+        return self.session is not None and self.server.sessions.is_fresh(self.session)
+
     def field(self, name: str) -> str:
         """Return a field of the form, empty where it is missing."""
         value = self.form.get(name, "")
@@ -80,7 +128,7 @@ class Ask:
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Answer with a page."""
-        theme = self.request.cookies.get("valetkey_theme", "")
+        theme = self.request.cookies.get(THEME, "")
         known = {
             "ask": self,
             "env": self.server.core.env,
@@ -88,6 +136,7 @@ class Ask:
             "csrf": self.csrf,
             "theme": theme if theme in THEMES else "",
             "path": self.request.url.path.removeprefix(self.root),
+            "here": _page_of(self),
         }
         answer = HTMLResponse(rendered(template, {**known, **context}), status_code=status)
         if self.guest and self.session is None:
@@ -99,7 +148,9 @@ class Ask:
         return RedirectResponse(self.url(path), status_code=303)
 
     def sign_in(self, answer: Response, session: Session) -> Response:
-        """Give the browser its session: always a new one, so that nobody can plant theirs."""
+        """Give the browser its session: always a new one, so that nobody can plant theirs; the one it had ends."""
+        if before := self.request.cookies.get(self.server.settings.cookie, ""):
+            self.server.sessions.end(before)
         self.keep(answer, self.server.settings.cookie, session.token.reveal(), SESSION_LIFE)
         return answer
 
@@ -128,35 +179,77 @@ class Ask:
 Handler = Callable[[Ask], Response]
 
 
-def get(path: str, handler: Handler, *, grade: Grade | None = "look") -> Route:
-    """Return the route of a page; `grade` None: it demands no sign-in."""
-    return Route(path, _endpoint(handler, grade), methods=["GET"])
+def get(path: str, handler: Handler, *, grade: Grade | None = "look", fresh: bool = False) -> Route:
+    """Return the route of a page; `grade` None: it demands no sign-in.
+
+    Args:
+        path: Its address.
+        handler: Makes the answer, in a thread.
+        grade: What somebody must be allowed to do.
+        fresh: Whether they must have signed in a moment ago: for what cannot be undone, or gives others power.
+    """
+    return Route(path, _endpoint(handler, grade, fresh=fresh), methods=["GET"])
 
 
-def post(path: str, handler: Handler, *, grade: Grade | None = "connections") -> Route:
-    """Return the route of a form; `grade` None: it demands no sign-in."""
-    return Route(path, _endpoint(handler, grade), methods=["POST"])
+def post(path: str, handler: Handler, *, grade: Grade | None = "connections", fresh: bool = False) -> Route:
+    """Return the route of a form; the arguments are those of `get`."""
+    return Route(path, _endpoint(handler, grade, fresh=fresh), methods=["POST"])
 
 
-def _endpoint(handler: Handler, grade: Grade | None) -> Callable[[Request], Any]:
+def _endpoint(handler: Handler, grade: Grade | None, *, fresh: bool) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         server: Server = request.app.state.server
-        form = await request.form(max_files=0) if request.method == "POST" else FormData()
+        form = await read_form(request) if request.method == "POST" else FormData()
         guest = request.cookies.get(f"{server.settings.cookie}_guest", "")
         ask = Ask(server, request, None, form, guest)
-        return await run_in_threadpool(_handled, ask, handler, grade)
+        return await run_in_threadpool(_handled, ask, handler, grade, fresh)
 
     return endpoint
 
 
-def _handled(ask: Ask, handler: Handler, grade: Grade | None) -> Response:
+def _handled(ask: Ask, handler: Handler, grade: Grade | None, fresh: bool) -> Response:
     cookie = ask.request.cookies.get(ask.server.settings.cookie, "")
     ask.session = ask.server.sessions.find(cookie)
     if grade is not None and ask.session is None:
-        return ask.go("/login")
+        return ask.go(_login(ask))
     if grade is not None and not ask.operator.may(grade):
         return ask.page("not-allowed.html", status=403, grade=grade)
     if ask.request.method == "POST" and not ask.vouched():
         return ask.page("form-expired.html", status=403)
+    if fresh and not ask.fresh():
+        return ask.go(f"{_AGAIN}?{urlencode({'next': _page_of(ask)})}")
     ask.guest = ask.guest or secrets.token_urlsafe(16)
-    return handler(ask)
+    try:
+        return handler(ask)
+    except StoreUnavailable:
+        raise
+    except ValetkeyError as error:
+        return _troubled(ask, error)
+
+
+def _login(ask: Ask) -> str:
+    """Return the address of the sign-in, which leads back to the page that was asked for."""
+    path = _page_of(ask)
+    return f"/login?{urlencode({'next': path})}" if is_page(path) and path != HOME else "/login"
+
+
+def _page_of(ask: Ask) -> str:
+    """Return the page that was asked for, or on which the form stood that was sent."""
+    url = ask.request.url
+    if ask.request.method != "GET":
+        url = URL(ask.request.headers.get("referer", ""))
+    path = url.path.removeprefix(ask.root)
+    return f"{path}?{url.query}" if url.query else path
+
+
+def is_page(path: str) -> bool:
+    """Whether `path` is the address of a console page of ours, to which a browser may be led."""
+    return path.startswith("/console") and path.isprintable() and "\\" not in path and "//" not in path
+
+
+def _troubled(ask: Ask, error: ValetkeyError) -> Response:
+    """Show what went wrong, with the next step; to those who are not signed in, its code alone."""
+    shown = ask.session is not None
+    told = {"told": clean(error, 500) if shown else "", "hint": clean(error.hint, 500) if shown else ""}
+    status = 409 if isinstance(error, ConfigurationError) else 500
+    return ask.page("trouble.html", status=status, code=error.code, request_id=ask.request_id, **told)

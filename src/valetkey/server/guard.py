@@ -6,13 +6,17 @@ see `asking`), and foreign content by the Content-Security-Policy.
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from valetkey.errors import StoreUnavailable
+from valetkey.logs import get_logger
+from valetkey.server.refusals import ELSEWHERE, STORE_DOWN, TOO_LONG, UNEXPECTED, refused
 from valetkey.server.settings import BODY_LIMIT, Settings
 
 CSP: Final = (
@@ -32,6 +36,9 @@ HEADERS: Final = {
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+_log = get_logger("server")
+
+
 class Guard:
     """ASGI middleware around the whole application."""
 
@@ -44,23 +51,31 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if refused := self._refused(scope, headers):
-            await refused(scope, receive, _dressed(send))
+        request_id = scope.setdefault("state", {})["request_id"] = f"req_{secrets.token_hex(6)}"
+        dressed = _dressed(send, request_id)
+        if answer := self._refused(scope, Headers(scope=scope)):
+            await answer(scope, receive, dressed)
             return
         try:
-            await self.app(scope, _bounded(receive), _dressed(send))
+            await self.app(scope, _bounded(receive), dressed)
         except _TooLong:
-            await _too_long()(scope, receive, _dressed(send))
+            await refused(scope, TOO_LONG)(scope, receive, dressed)
+        except StoreUnavailable as error:
+            _log.warning("%s: the store does not answer: %s", request_id, error)
+            await refused(scope, STORE_DOWN)(scope, receive, dressed)
+        except Exception as error:  # noqa: BLE001 - logged, and the last place for a page
+            _log.exception("%s: a mistake of ours (%s)", request_id, type(error).__name__)
+            await refused(scope, UNEXPECTED)(scope, receive, dressed)
 
-    def _refused(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         if _name(headers.get("host", "")) not in self.settings.hosts:
-            return PlainTextResponse("This host name is not known here.\n", status_code=421)
+            # No page: what it would link to is refused too.
+            return PlainTextResponse("This host name is not known here. Add it to allowed_hosts.\n", status_code=421)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_LIMIT:
-            return _too_long()
+            return refused(scope, TOO_LONG)
         if scope["method"] not in SAFE and "authorization" not in headers and not self._own(scope, headers):
-            return PlainTextResponse("This request came from another site.\n", status_code=403)
+            return refused(scope, ELSEWHERE)
         return None
 
     def _own(self, scope: Scope, headers: Headers) -> bool:
@@ -77,14 +92,14 @@ class Guard:
         return f"{scope['scheme']}://{headers['host']}"
 
 
-def _too_long() -> PlainTextResponse:
-    return PlainTextResponse("The request is too long.\n", status_code=413)
-
-
 def _name(host: str) -> str:
     """Return a Host header without its port, in small letters."""
     head, _, port = host.rpartition(":")
     return (head if head and port.isdecimal() else host).lower()
+
+
+class _HalfSent(Exception):
+    """An answer cannot begin: another one has."""
 
 
 class _TooLong(Exception):
@@ -105,10 +120,17 @@ def _bounded(receive: Receive) -> Receive:
     return take
 
 
-def _dressed(send: Send) -> Send:
+def _dressed(send: Send, request_id: str) -> Send:
+    begun = False
+
     async def dress(message: Message) -> None:
+        nonlocal begun
         if message["type"] == "http.response.start":
+            if begun:  # half an answer is out already: the connection is closed, and nobody takes it for whole
+                raise _HalfSent
+            begun = True
             headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = request_id
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")

@@ -7,22 +7,25 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
+from typing import Any, Final
 
 from valetkey.model.connections import Document
 from valetkey.model.ports import Clock, Store
+from valetkey.server.grades import GRADES, Grade, includes
+from valetkey.server.operators import Operator, Operators
 from valetkey.server.settings import SESSION_LIFE
 from valetkey.values import Secret
+
+__all__ = ["GRADES", "Grade", "Session", "Sessions", "csrf_token"]
 
 SESSION: Final = "session"
 LINK: Final = "login_link"
 LINK_LIFE: Final = 60.0
 """Seconds for which a login link works."""
-LOCAL: Final = "you, at this machine"
+FRESH: Final = 300.0
+"""Seconds after a sign-in for which dangerous acts need no other one."""
+LOCAL: Final = "login link"
 """Who comes by a login link that the command made."""
-
-Grade = Literal["look", "connections", "everything"]
-GRADES: Final = get_args(Grade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,19 @@ class Session:
         operator: Their name.
         grade: What they may do: each grade includes those before it.
         token: What the cookie holds.
+        proved_at: When they last showed who they are, Unix seconds.
+        local: Whether they came by a login link, and so have no password.
     """
 
     operator: str
     grade: Grade
     token: Secret
+    proved_at: float = 0.0
+    local: bool = False
 
     def may(self, grade: Grade) -> bool:
         """Whether this session's grade includes another."""
-        return GRADES.index(self.grade) >= GRADES.index(grade)
+        return includes(self.grade, grade)
 
     @property
     def csrf(self) -> str:
@@ -55,39 +62,44 @@ def csrf_token(cookie: str) -> str:
 
 
 class Sessions:
-    """The sessions of all processes that share a store."""
+    """The sessions of one environment, in all processes that share a store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, env: str) -> None:
         self._store = store
         self._clock = clock
+        self._env = env
+        self._operators = Operators(store, clock, env)
 
-    def begin(self, operator: str, grade: Grade) -> Session:
-        """Begin a session; its token goes into the cookie and nowhere else."""
+    def begin(self, operator: Operator) -> Session:
+        """Begin a session of an operator; its token goes into the cookie and nowhere else."""
         token = secrets.token_urlsafe(32)
-        body = {"operator": operator, "grade": grade, "at": self._clock.now()}
-        self._put(SESSION, token, body, SESSION_LIFE)
-        return Session(operator, grade, Secret(token))
+        now = self._clock.now()
+        self._put(SESSION, token, {"operator": operator.name, "epoch": operator.epoch, "at": now}, SESSION_LIFE)
+        return Session(operator.name, operator.grade, Secret(token), now)
 
     def find(self, token: str) -> Session | None:
-        """Return the session of a cookie, if it is one and still lasts."""
-        found = self._store.get_document(SESSION, _hashed(token)) if token else None
-        grade = found.body.get("grade") if found else None
-        if found is None or grade not in GRADES:
+        """Return the session of a cookie, if it is one and still lasts.
+
+        The operator is looked at each time: one who was disabled has no session from that very write on.
+        """
+        found = self._store.get_document(SESSION, _hashed(token), env=self._env) if token else None
+        if found is None:
             return None
-        return Session(str(found.body.get("operator", "")), cast("Grade", grade), Secret(token))
+        at = float(found.body.get("at", 0.0))
+        if grade := _local_grade(found.body):
+            return Session(LOCAL, grade, Secret(token), at, local=True)
+        operator = self._operators.find(str(found.body.get("operator", "")))
+        if operator is None or operator.standing != "active" or operator.epoch != found.body.get("epoch"):
+            return None
+        return Session(operator.name, operator.grade, Secret(token), at)
+
+    def is_fresh(self, session: Session) -> bool:
+        """Whether somebody showed who they are a moment ago."""
+        return 0 <= self._clock.now() - session.proved_at <= FRESH
 
     def end(self, token: str) -> None:
         """End a session."""
-        self._store.delete_document(SESSION, _hashed(token))
-
-    def end_of(self, operator: str) -> None:
-        """End all sessions of an operator."""
-        after = ""
-        while page := self._store.list_documents(SESSION, after=after):
-            for document in page:
-                if document.body.get("operator") == operator:
-                    self._store.delete_document(SESSION, document.id)
-            after = page[-1].id
+        self._store.delete_document(SESSION, _hashed(token), env=self._env)
 
     # -- login links
 
@@ -99,18 +111,27 @@ class Sessions:
 
     def link_lives(self, token: str) -> bool:
         """Whether a login link could still be used.  Looking does not use it up."""
-        return bool(token) and self._store.get_document(LINK, _hashed(token)) is not None
+        return bool(token) and self._store.get_document(LINK, _hashed(token), env=self._env) is not None
 
     def use_link(self, token: str) -> Session | None:
         """Begin a session by a login link and use it up; None where it is no longer one."""
-        found = self._store.take_document(LINK, _hashed(token)) if token else None
-        if found is None or found.body.get("grade") not in GRADES:
+        found = self._store.take_document(LINK, _hashed(token), env=self._env) if token else None
+        grade = _local_grade({"local": found.body.get("grade")}) if found else None
+        if grade is None:
             return None
-        return self.begin(LOCAL, found.body["grade"])
+        token, now = secrets.token_urlsafe(32), self._clock.now()
+        self._put(SESSION, token, {"local": grade, "at": now}, SESSION_LIFE)
+        return Session(LOCAL, grade, Secret(token), now, local=True)
 
     def _put(self, kind: str, token: str, body: Mapping[str, object], life: float) -> None:
         ends = self._clock.now() + life
-        self._store.put_document(Document(kind=kind, id=_hashed(token), body=body, expires_at=ends))
+        document = Document(kind=kind, env=self._env, id=_hashed(token), body=body, expires_at=ends)
+        self._store.put_document(document)
+
+
+def _local_grade(body: Mapping[str, Any]) -> Grade | None:
+    grade = body.get("local")
+    return grade if grade in GRADES else None
 
 
 def _hashed(token: str) -> str:

@@ -17,6 +17,11 @@ BODY_LIMIT: Final = 256 * 1024
 """Bytes of a request's body, at most."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, as in a URL or not, is this machine's alone."""
+    return f"[{host}]" in LOOPBACK or host in LOOPBACK
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What does not change while the application runs.
@@ -58,5 +63,5 @@ def settings(base_url: str | None, allowed_hosts: Iterable[str]) -> Settings:
         raise ConfigurationError(msg, code="url_invalid", hint="use https, or put a proxy with TLS before it")
     # With __Host- no other application under the domain can set the cookie; it demands the path "/" (RFC 6265bis).
     alone = parts.scheme == "https" and parts.path in {"", "/"}
-    made = Settings(base_url=base_url.rstrip("/"), hosts=(*(hosts or LOOPBACK), name))
+    made = Settings(base_url=base_url.rstrip("/"), hosts=tuple(dict.fromkeys((*(hosts or LOOPBACK), name))))
     return replace(made, cookie="__Host-valetkey") if alone else made

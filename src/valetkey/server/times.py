@@ -35,7 +35,9 @@ def length(seconds: float) -> str:
 
 def ago(when: float | None, now: float, *, never: str = "never") -> Moment:
     """Return a moment that is over."""
-    return Moment(never) if when is None else _moment(f"{length(max(now - when, 0.0))} ago", when)
+    if when is None:
+        return Moment(never)
+    return _moment("just now" if now - when < 1 else f"{length(now - when)} ago", when)
 
 
 def until(when: float | None, now: float, *, never: str, over: str = "ended") -> Moment:

@@ -1,0 +1,111 @@
+"""A real browser: Debian's chromium, driven by Playwright, which downloads nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AXE = Path(__file__).parents[2] / "oidc" / "node_modules" / "axe-core" / "axe.min.js"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WATCH = """
+window.refused = [];
+document.addEventListener('securitypolicyviolation', (event) => {
+  window.refused.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
+class Person:
+    """Somebody at a real browser, who sees whatever the browser complains of.
+
+    Attributes:
+        page: The tab, as Playwright has it.
+        complaints: What the browser said in its console.
+    """
+
+    def __init__(self, site: Any, browser: Any, **options: Any) -> None:
+        self.site = site
+        self.context = browser.new_context(base_url=site.base, viewport={"width": 1280, "height": 900}, **options)
+        self.context.add_init_script(WATCH)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.expected = 200
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def sign_in(self, grade: str = "everything") -> None:
+        """Sign in by a login link, as a person does."""
+        self.page.goto(f"/login/link?token={self.site.sessions.link(grade).reveal()}")
+        self.page.get_by_role("button", name="Open the Console").click()
+        self.page.wait_for_url("**/console/**")
+
+    def open(self, path: str, *, status: int = 200) -> Any:
+        """Open a page and return the tab."""
+        answer = self.page.goto(path)
+        assert answer.status == status, path
+        self.expected = status
+        return self.page
+
+    def demand_calm(self) -> None:
+        """Fail where the browser complained, refused something, or has to scroll sideways."""
+        # The browser says in its console that the page itself was not found.
+        expected = f"the server responded with a status of {self.expected}" if self.expected >= 400 else None
+        assert [said for said in self.complaints if expected is None or expected not in said] == []
+        assert self.page.evaluate("window.refused") == []
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"the page is {wide} px wider than {self.page.viewport_size}"
+
+    def barriers(self) -> list[str]:
+        """Return what axe-core finds."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("tags => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", RULES)
+        return [
+            f"{one['id']}: {one['help']}: {json.dumps([node['html'][:160] for node in one['nodes']])}"
+            for one in found["violations"]
+        ]
+
+
+@pytest.fixture(scope="module")
+def chromium(left_out: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Give a browser.  It ends with the module: Playwright's loop must not be there for tests that run one."""
+    program = shutil.which("chromium")
+    if program is None:
+        left_out("the tests in a browser", "chromium not found; install it")
+    if not AXE.exists():
+        left_out("the tests in a browser", "axe-core not found; scripts/setup-oidc installs it")
+    from playwright.sync_api import sync_playwright
+
+    home = tmp_path_factory.mktemp("browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, env={"HOME": str(home)})
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(site: Any, chromium: Any) -> Iterator[Callable[..., Person]]:
+    """Make people at browsers of their own."""
+    made: list[Person] = []
+
+    def make(**options: Any) -> Person:
+        made.append(Person(site, chromium, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.context.close()

@@ -1,0 +1,140 @@
+"""Every page in a real browser: calm, free of barriers in both themes, at three widths; and its pictures.
+
+A page that you add gets a line in `PAGES`.  ``make screenshots`` keeps the pictures in ``.cache/screenshots``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from valetkey.errors import StoreUnavailable
+
+WIDTHS = {1280: 900, 390: 844, 320: 640}
+PICTURED = (1280, 390)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page.
+
+    Attributes:
+        id: Its name, also that of its pictures.
+        path: Its address, or what brings about what it shows and returns its address.
+        who: The grade of whoever looks; empty: nobody has signed in.
+        status: The HTTP status.
+        then: What is done on it with Playwright before it is looked at: a button pressed, a menu opened.
+        later: How many seconds pass after the sign-in.
+    """
+
+    id: str
+    path: str | Callable[[Any], str]
+    who: str = "everything"
+    status: int = 200
+    then: Callable[[Any], None] | None = None
+    later: float = 0.0
+
+
+PASSWORD = "four words of my own"
+
+
+def with_operators(path: str) -> Callable[[Any], str]:
+    """Return what adds operators of every kind and leads to `path`."""
+
+    def bring_about(site: Any) -> str:
+        operators = site.server.operators
+        operators.saw(operators.add("mira@example.com", PASSWORD, "everything", by="the command"))
+        operators.add("sam@example.com", PASSWORD, "connections", by="mira@example.com")
+        operators.disable("sam@example.com", by="mira@example.com")
+        operators.invite("jo.okafor@example.com", "look", by="mira@example.com")
+        return path
+
+    return bring_about
+
+
+def with_connections(site: Any) -> str:
+    site.practice.connect("notes")
+    site.practice.connect("notes", owner="u-17", account="work", login="bert")
+    return "/console/connections"
+
+
+def with_invitation(site: Any) -> str:
+    _, token = site.server.operators.invite("jo.okafor@example.com", "look", by="mira@example.com")
+    return f"/login/invitation?token={token.reveal()}"
+
+
+def without_store(site: Any) -> str:
+    def down(*_: object, **__: object) -> None:
+        msg = "the store does not answer"
+        raise StoreUnavailable(msg)
+
+    site.server.core.store.get_document = down
+    return "/console/connections"
+
+
+def broken(site: Any) -> str:
+    site.server.core.credentials = lambda: 1 / 0
+    return "/console/connections"
+
+
+def invite(page: Any) -> None:
+    page.get_by_label("Name or email").fill("jo.okafor@example.com")
+    page.get_by_role("button", name="Create invitation").click()
+    page.get_by_role("heading", name="Invitation for jo.okafor@example.com").wait_for()
+
+
+PAGES = [
+    Shown("empty", "/console/connections"),
+    Shown("connections", with_connections),
+    Shown("login", with_operators("/login"), who=""),
+    Shown("login-by-link", "/login", who=""),
+    Shown("login-link", lambda site: f"/login/link?token={site.sessions.link().reveal()}", who=""),
+    Shown("login-link-over", "/login/link?token=nothing", who="", status=410),
+    Shown("login-again", "/login/again?next=/console/settings/operators", later=3600.0),
+    Shown("invitation", with_invitation, who=""),
+    Shown("invitation-over", "/login/invitation?token=nothing", who="", status=410),
+    Shown("settings-keys-none", "/console/settings/keys"),
+    Shown("settings-keys", lambda site: site.practice.connect("notes") and "/console/settings/keys"),
+    Shown("settings-operators-none", "/console/settings/operators"),
+    Shown("settings-operators", with_operators("/console/settings/operators")),
+    Shown("settings-operator-invited", "/console/settings/operators", then=invite),
+    Shown("settings-environments", "/console/settings/environments"),
+    Shown("store-down", without_store, status=503),
+    Shown("unexpected", broken, status=500),
+    Shown("not-found", "/console/nowhere", status=404),
+    Shown("not-allowed", "/console/settings/operators", who="look", status=403),
+]
+
+
+@pytest.mark.parametrize("shown", [pytest.param(shown, id=shown.id) for shown in PAGES])
+def test_a_page_is_calm_and_free_of_barriers(site: Any, person: Callable[..., Any], shown: Shown) -> None:
+    somebody = person()
+    if shown.who:
+        somebody.sign_in(shown.who)
+    path = shown.path(site) if callable(shown.path) else shown.path
+    site.practice.clock.advance(shown.later)
+    page = somebody.open(path, status=shown.status)
+    if shown.then is not None:
+        shown.then(page)
+
+    barriers: list[str] = []
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        for width, height in WIDTHS.items():
+            page.set_viewport_size({"width": width, "height": height})
+            somebody.demand_calm()
+            barriers += [f"{theme}, {width} px: {barrier}" for barrier in somebody.barriers()]
+            if width in PICTURED:
+                keep_picture(page, f"{shown.id}-{width}-{theme}")
+    assert not barriers, "\n".join(barriers)
+
+
+def keep_picture(page: Any, name: str) -> None:
+    """Keep a picture of the whole page where ``SCREENSHOTS`` names a folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        (Path(folder) / f"{name}.png").write_bytes(page.screenshot(full_page=True, animations="disabled"))
