@@ -99,7 +99,9 @@ def test_what_was_sent_is_not_told_back(api: Any) -> None:
 
 @pytest.mark.parametrize("host", ["attacker.example", "127.0.0.1.attacker.example"])
 def test_another_host_name_is_refused(api: Any, host: str) -> None:
-    assert api.program().get("/connections", headers={"Host": host}).status_code == 421
+    answer = api.program().get("/connections", headers={"Host": host})
+
+    assert (answer.status_code, answer.json()["code"]) == (421, "host_unknown")
 
 
 def test_a_body_is_bounded_whether_it_says_its_length_or_not(api: Any) -> None:
@@ -109,7 +111,7 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(api: Any) -> None:
 
     for content in (row, pieces):
         answer = program.post("/connections/import", content=content, headers=JSON)
-        assert (answer.status_code, answer.json()["code"]) == (413, "input_too_long")
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_long")
     assert program.ids() == []
 
 

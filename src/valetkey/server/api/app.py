@@ -19,7 +19,7 @@ from valetkey.errors import ValetkeyError, clean
 from valetkey.server.api import connections, credentials, events, owners, providers
 from valetkey.server.api.caller import BEARER
 from valetkey.server.api.gate import Gate
-from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, our_mistake, too_long
+from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, too_long
 from valetkey.server.asking import Server
 
 DESCRIPTION: Final = """\
@@ -83,10 +83,6 @@ async def _refused(_: Request, error: Exception) -> Response:
     return answer(cast("Refusal | ValetkeyError", error))
 
 
-async def _unexpected(_: Request, __: Exception) -> Response:
-    return answer(our_mistake())
-
-
 async def _of_the_framework(_: Request, error: Exception) -> Response:
     """Tell what the framework refused: there is no such address, no such method, or the body could not be read."""
     told = cast("HTTPException", error)
@@ -138,5 +134,4 @@ _HANDLERS: Final = {
     ValetkeyError: _refused,
     HTTPException: _of_the_framework,
     RequestValidationError: _invalid,
-    Exception: _unexpected,
 }

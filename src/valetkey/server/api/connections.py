@@ -46,7 +46,7 @@ def list_connections(caller: Reader, wanted: Annotated[models.ConnectionFilter, 
     return models.ConnectionPage(items=items, cursor=cursor)
 
 
-@router.post("/import", summary="Import connections", responses=problems())
+@router.post("/import", summary="Import connections", responses=problems(400))
 async def import_connections(caller: Manager, wanted: models.Import) -> models.Imported:
     """Take over grants from elsewhere, row by row; a bad row stops none of the others.
 
@@ -82,7 +82,7 @@ def _shown(caller: Caller, record: model.Record) -> models.Connection:
     return shapes.of_status(caller.statuses()(record), record, identities=caller.key.identities)
 
 
-@router.patch("/{connection_id}", summary="Change tags", responses=problems(404))
+@router.patch("/{connection_id}", summary="Change tags", responses=problems(400, 404))
 def change_tags(caller: Manager, connection_id: ConnectionId, wanted: models.TagChange) -> models.Connection:
     """Set and remove tags of a connection.
 
@@ -111,7 +111,7 @@ def _too_many_tags() -> Refusal:
     )
 
 
-@router.post("/{connection_id}/token", summary="Get an access token", responses=problems(404, 409, 502))
+@router.post("/{connection_id}/token", summary="Get an access token", responses=problems(400, 404, 409, 502))
 async def get_token(
     caller: TokenReader,
     connection_id: ConnectionId,

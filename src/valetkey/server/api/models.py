@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 from valetkey.model.connections import State, StoredState
 from valetkey.model.names import LONGEST
@@ -17,6 +18,8 @@ TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
 Time = Annotated[float | None, Field(examples=[1795910400.0])]
+Absent = SkipJsonSchema[None]
+"""Stands for what a query does not hold: it cannot hold null."""
 MOST_TAGS: Final = 50
 MOST_ROWS: Final = 500
 
@@ -81,18 +84,18 @@ class ConnectionFilter(BaseModel):
 
     model_config = STRICT
 
-    credential: Annotated[Text | None, Field(description="Of this credential.")] = None
-    owner: Annotated[Text | None, Field(description="Of this owner.")] = None
+    credential: Annotated[Text | Absent, Field(description="Of this credential.")] = None
+    owner: Annotated[Text | Absent, Field(description="Of this owner.")] = None
     own: Annotated[bool, Field(description="Only those without owner: the program's own.")] = False
     state: Annotated[
-        StoredState | None,
+        StoredState | Absent,
         Field(description="As stored: `expires_soon` is found under `connected`, `app_error` under what it was."),
     ] = None
-    missing_scope: Annotated[Text | None, Field(description="Those that lack this scope.")] = None
+    missing_scope: Annotated[Text | Absent, Field(description="Those that lack this scope.")] = None
     search: Annotated[
-        Text | None, Field(description="In credential, owner, account and identity, anywhere, without case.")
+        Text | Absent, Field(description="In credential, owner, account and identity, anywhere, without case.")
     ] = None
-    cursor: Annotated[Cursor | None, Field(description="As the last page told.")] = None
+    cursor: Annotated[Cursor | Absent, Field(description="As the last page told.")] = None
     limit: Limit = 100
 
 
@@ -269,7 +272,7 @@ class EventFilter(BaseModel):
     model_config = STRICT
 
     after: Annotated[int, Field(description="Only those with a higher number.", ge=0, le=2**62)] = 0
-    connection: Annotated[Text | None, Field(description="Only those of the connection with this id.")] = None
+    connection: Annotated[Text | Absent, Field(description="Only those of the connection with this id.")] = None
     limit: Limit = 100
 
 
@@ -304,4 +307,4 @@ class ProviderFilter(BaseModel):
 
     model_config = STRICT
 
-    search: Annotated[Text | None, Field(description="In id, name, host or category.")] = None
+    search: Annotated[Text | Absent, Field(description="In id, name, host or category.")] = None

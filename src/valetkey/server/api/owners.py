@@ -14,7 +14,7 @@ from valetkey.server.api.problems import problems
 router: Final = APIRouter(prefix="/owners", tags=["Owners"])
 
 
-@router.post("/forget", summary="Forget an owner", responses=problems())
+@router.post("/forget", summary="Forget an owner", responses=problems(400))
 async def forget(caller: Manager, wanted: models.Forgetting) -> models.Forgotten:
     """Revoke and erase everything of an owner: tokens, identities, rows, and their place in API keys.
 

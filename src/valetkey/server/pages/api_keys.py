@@ -43,7 +43,7 @@ def create(ask: Ask) -> Response:
         )
     except ConfigurationError as error:
         return _page(ask, given, scopes, trouble=f"{error}: {error.hint}.")
-    address = f"{ask.server.settings.base_url or str(ask.request.base_url).rstrip('/')}/v1/connections"
+    address = f"{ask.origin}{ask.url('/v1/connections')}"
     shown = made(key, core.clock.now())
     return ask.page("settings-api-key-created.html", key=shown, secret=secret.reveal(), address=address)
 
