@@ -81,8 +81,7 @@ def refused(scope: Scope, refusal: Refusal) -> Response:
     request = Request(scope)
     ask = Ask(scope["app"].state.server, request)
     if for_api(scope):
-        told = problems.Refusal(HTTPStatus(refusal.status), refusal.text or refusal.title, code=refusal.code)
-        answer: Response = problems.answer(told)
+        answer: Response = problems.answer(_problem(refusal))
     else:
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         answer = ask.page(
@@ -96,6 +95,12 @@ def refused(scope: Scope, refusal: Refusal) -> Response:
     if refusal.status == STORE_DOWN.status:
         answer.headers["retry-after"] = str(RETRY_AFTER)
     return answer
+
+
+def _problem(refusal: Refusal) -> problems.Refusal:
+    if refusal is TOO_LONG:
+        return problems.too_long()
+    return problems.Refusal(HTTPStatus(refusal.status), refusal.text or refusal.title, code=refusal.code)
 
 
 def for_api(scope: Scope) -> bool:

@@ -270,13 +270,13 @@ def test_events_are_read_in_pages_and_nothing_twice(api: Any, notes: str) -> Non
         program.post(f"/connections/{notes}/refresh")
         api.practice.clock.advance(120)
     seen: list[Any] = []
-    after, more = 0, True
+    after, more = 0, True  # the first are of the connection and of the key
     while more:
         page = program.get("/events", params={"after": after, "limit": 2}).json()
         seen += page["items"]
         after, more = page["after"], page["more"]
 
-    assert [event["kind"] for event in seen] == ["connected", "refreshed", "refreshed", "refreshed"]
+    assert [event["kind"] for event in seen] == ["connected", "api_key_made", "refreshed", "refreshed", "refreshed"]
     assert [event["seq"] for event in seen] == sorted({event["seq"] for event in seen})
     assert program.get("/events", params={"after": after}).json() == {"items": [], "after": after, "more": False}
 
@@ -329,6 +329,7 @@ def test_a_stream_tells_what_happens_and_goes_on_where_it_was(api: Any, notes: s
         first = stream.next()
         assert first["event"] == "connected"
         assert json.loads(first["data"])["connection_id"] == notes
+        assert stream.next()["event"] == "api_key_made"
         program.post(f"/connections/{notes}/refresh")
         second = stream.next()
         assert second["event"] == "refreshed"
