@@ -30,7 +30,7 @@ STEP = 600.0
 SETTLE = 100.0
 """Seconds within which every grant must be usable or given up, after the fault."""
 PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["crew", "preload", "killing", "losing", "simulated"])
+PROCESSES.set_forkserver_preload(["crew", "preload", "killing", "leaving", "losing", "simulated"])
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ def owner(number: int) -> str:
 
 def open_valet(job: Job, clock: Shifted | None = None) -> Valet:
     """Open a valet as this process's."""
+    return Valet(job.store, **valet_options(job, clock))
+
+
+def valet_options(job: Job, clock: Shifted | None = None) -> dict[str, Any]:
+    """Return what a valet is made with."""
     os.environ["VALETKEY_HOME"] = str(job.folder / job.home)
     wiring = Wiring()
     declared = wiring.oauth2_credential(
@@ -96,7 +101,7 @@ def open_valet(job: Job, clock: Shifted | None = None) -> Valet:
     )
     secrets = MemorySecrets({declared.secret_id: json.dumps({"client_id": "cid", "client_secret": "secret"})})
     options: dict[str, Any] = {"env": "faults", "key": job.folder / "key", "wiring": wiring, "secrets": secrets}
-    return Valet(job.store, **options, base_url="http://127.0.0.1:8421", clock=clock or SystemClock())
+    return {**options, "base_url": "http://127.0.0.1:8421", "clock": clock or SystemClock()}
 
 
 class Shifted(SystemClock):

@@ -21,7 +21,7 @@ THINKING = {"before": (0.0, 0.02), "after": (0.0, 0.02)}
 
 def killed(case: Case, store: str) -> None:
     """Kill six processes over and over, at random moments, and start others in their place."""
-    kills = case.size(quick=40, usual=300)
+    kills = case.size(quick=40, usual=334)
     since = time.monotonic()
     with Scene(PLACES[store], max(60, kills), seed=case.seed, life=1.0, **THINKING) as scene:
         crew, chance = crew_of(scene), random.Random(case.seed)

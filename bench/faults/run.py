@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import killing
+import leaving
 import losing
 import simulated
 from report import Report
@@ -46,6 +47,11 @@ CASES: dict[str, tuple[Callable[[Case], None], ...]] = {
         partial(losing.store_away, store="Postgres", seconds=60.0),
     ),
     "unsure": tuple(partial(losing.store_answers_lost, store=store) for store in ("Redis", "Postgres")),
+    "leave": (
+        partial(leaving.left, what="the caller is cancelled during the refresh", leave=leaving.cancelled),
+        partial(leaving.left, what="the event loop ends during the refresh", leave=leaving.loop_ended),
+        partial(leaving.left, what="Ctrl-C during the refresh", leave=leaving.interrupted),
+    ),
     "503": (simulated.outage,),
     "secret": (simulated.wrong_secret,),
     "keys": tuple(partial(losing.keys_rotated, store=store) for store in ("Postgres", "SQLite")),

@@ -234,6 +234,15 @@ def test_a_name_that_nobody_declared_is_told_with_how_to_declare_it(kit: Any) ->
     ]
 
 
+def test_a_mistyped_provider_is_told_with_the_right_one(kit: Any) -> None:
+    ran = kit.run("connect", "githb")
+
+    assert ran.code == 2
+    assert ran.err.splitlines()[1:] == [
+        '  -> is "github" meant? valetkey app add github; another provider: valetkey app add --help'
+    ]
+
+
 def test_an_owner_is_needed_where_that_is_declared(bare: Any) -> None:
     bare.declare(per_owner=True)
 

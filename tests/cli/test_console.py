@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,3 +246,13 @@ def test_a_password_is_asked_for_twice_and_does_not_show(bare: Any, terminal: Ca
     assert screen.end() == 0
     assert PASSWORD not in screen.seen
     assert "mira" in bare.ok("serve", "operator", "list")
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "argon2", "jinja2", "python_multipart"])
+def test_without_the_extra_it_says_what_to_install(package: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; from valetkey.cli import main; sys.exit(main(['serve']))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert ran.returncode == 2, ran
+    assert "[extra_missing]" in ran.stderr
+    assert 'pip install "valetkey[server]"' in ran.stderr

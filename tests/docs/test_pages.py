@@ -41,6 +41,16 @@ def inside(page: Any) -> dict[str, Any]:
     return names_of(page("docs/how-it-works.md"))
 
 
+# -- console.md ---
+
+
+def test_the_console_mounts_as_the_page_shows(page: Any) -> None:
+    names = names_of(page("docs/console.md"))
+
+    assert [route.app for route in names["app"].routes] == [names["console"]]
+    assert names["wsgi"].app is names["console"]
+
+
 # -- web.md --------------------------------------------------------------------------------------------------------
 
 

@@ -92,6 +92,8 @@ class Session:
             hint = f'use "{near}"; all of them: valetkey app list'
         elif name in preset_ids():
             hint = f"valetkey app add {name}"
+        elif (known := nearest(name, preset_ids(), least=0.8)) is not None:
+            hint = f'is "{known}" meant? valetkey app add {known}; another provider: valetkey app add --help'
         else:
             hint = f"to declare it: valetkey app add {name} --preset PROVIDER; see: valetkey providers list"
         return ConfigurationError(str(error), code=error.code, hint=hint)

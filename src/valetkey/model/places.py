@@ -60,12 +60,12 @@ def _toml_key(name: str) -> str:
     return name if bare.isascii() and bare.isalnum() else source_text(name)
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` was most likely meant to be, or None when none is near."""
+def nearest(word: str, known: Iterable[str], *, least: float = 0.6) -> str | None:
+    """Return the known word that `word` was most likely meant to be; None: none is as near as `least` (0 to 1)."""
     import difflib  # noqa: PLC0415 - only on the way to an error
 
     by_shape = {_shape(name): name for name in known}
-    found = difflib.get_close_matches(_shape(word), by_shape, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(_shape(word), by_shape, n=1, cutoff=least)
     return by_shape[found[0]] if found else None
 
 

@@ -5,17 +5,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from valetkey.errors import ConfigurationError
 
 __all__ = ["create_app"]
 
+
+def _missing(package: str) -> ConfigurationError:
+    msg = f"the server needs the package {package!r}, which is not installed"
+    return ConfigurationError(msg, code="extra_missing", hint='pip install "valetkey[server]"')
+
+
+for _late in ("python_multipart", "uvicorn"):  # imported at the first form, and to serve
+    if find_spec(_late) is None:
+        raise _missing(_late)
 try:
     from valetkey.server.app import create_app
-except ModuleNotFoundError as error:  # pragma: no cover - what the tests run in has the extra
+except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] == "valetkey":
         raise
-    raise ConfigurationError(
-        f"the server needs the package {error.name!r}, which is not installed",
-        code="extra_missing",
-        hint='pip install "valetkey[server]"',
-    ) from error
+    raise _missing(error.name) from error

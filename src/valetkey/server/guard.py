@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,6 +65,8 @@ class Guard:
         except StoreUnavailable as error:
             _log.warning("%s: the store does not answer: %s", request_id, error)
             await refused(scope, STORE_DOWN)(scope, receive, dressed)
+        except ClientDisconnect:
+            _log.debug("%s: the visitor left", request_id)
         except Exception as error:  # noqa: BLE001 - logged, and the last place for a page
             _log.exception("%s: a mistake of ours (%s)", request_id, type(error).__name__)
             await refused(scope, UNEXPECTED)(scope, receive, dressed)
