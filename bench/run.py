@@ -19,6 +19,7 @@ from imports import command, imports
 from leaks import leaks
 from load import load
 from malformed import malformed
+from many import many
 from origin import Origin
 from refreshes import refreshed_and_used, refreshes
 from refused import late, refused_herd
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "refreshed_and_used": refreshed_and_used,
     "load": load,
     "adapters": adapters,
+    "many": many,
 }
 
 

@@ -6,15 +6,13 @@ import asyncio
 import contextlib
 import gc
 import inspect
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +21,8 @@ from hypothesis import settings
 
 LEAVE_TIME = 5.0
 """Seconds that threads on their way out get after a test."""
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests are not packages; what several folders share is `shared`
 
 SETTINGS_OF_OTHERS = [
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"),  # how output looks
@@ -103,6 +103,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"explored: {schedules:.1e} schedules over {states:,} states in {runs:,} runs")
 
 
+# -- what happens in the background -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is so."""
+    from shared.waiting import wait_until
+
+    return wait_until
+
+
 # -- what is not on every machine --------------------------------------------------------------------------------------
 
 
@@ -125,10 +136,17 @@ class LeftOut:
                 sys.stderr.write(f"\n**** {said}\n")
         pytest.skip(said)
 
-    def without(self, *tools: str, what: str) -> None:
-        """Leave the test out where one of these programs is not installed."""
-        if missing := [tool for tool in tools if shutil.which(tool) is None]:
-            self(what, f"{' and '.join(missing)} not found; install it")
+    def without(self, *tools: str, what: str) -> list[str]:
+        """Leave the test out where one of these programs is not installed; return where they are.
+
+        Their names are those of Debian's packages too.
+        """
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # where servers are, not every user looks
+        places = {tool: shutil.which(tool, path=path) for tool in tools}
+        if missing := [tool for tool, place in places.items() if place is None]:
+            get = f"install it (on Debian and Ubuntu: apt install {' '.join(missing)})"
+            self(what, f"{' and '.join(missing)} not found; {get}")
+        return [place for place in places.values() if place is not None]
 
 
 @pytest.fixture(scope="session")
@@ -218,6 +236,12 @@ class Face:
     def client(self, name: str = "notes", **options: Any) -> Any:
         return self.valet.client(name, **options)
 
+    def settle(self) -> None:
+        """Wait until the first use of each connection is noted, which is a change of the store like others."""
+        from shared.waiting import settle
+
+        settle(self.raw)
+
 
 @pytest.fixture
 def face(colour: Colour, practice: Any) -> Iterator[Face]:
@@ -230,109 +254,20 @@ def face(colour: Colour, practice: Any) -> Iterator[Face]:
 # -- other processes ---------------------------------------------------------------------------------------------------
 
 
-class Callers:
-    """Programs of their own that use the connections of a store: see ``programs/caller.py``.
-
-    They do nothing before they are told to go.
-    """
-
-    program = Path(__file__).parent / "programs" / "caller.py"
-
-    def __init__(self, folder: Path) -> None:
-        self._settings = folder / "callers.json"
-        self._running: list[subprocess.Popen[str]] = []
-
-    def know(self, settings: Mapping[str, Any]) -> None:
-        """Tell them where the store and its key are, and what is declared."""
-        self._settings.write_text(json.dumps(settings))
-
-    def start(self, mode: str, count: int = 1) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(self.program), str(self._settings), mode, str(count)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._running.append(process)
-        return process
-
-    def go(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-
-    def result(self, process: subprocess.Popen[str]) -> list[str]:
-        """Wait for its end, and return what its calls came to: HTTP statuses and error codes."""
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        outcome: list[str] = json.loads(out)
-        return outcome
-
-    def close(self) -> None:
-        for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
-
 @pytest.fixture
-def callers(tmp_path: Path) -> Iterator[Callers]:
+def callers(tmp_path: Path) -> Iterator[Any]:
     """Give what starts programs that use connections; they are gone when the test ends."""
+    from shared.family import Callers
+
     callers = Callers(tmp_path)
     yield callers
     callers.close()
 
 
-class Family:
-    """A parent that has connected an account on the real clock, and programs of their own that use it.
-
-    Each of these finds the token expired; the provider rotates, and counts.
-    """
-
-    def __init__(self, provider: Any, callers: Callers, store: str, key: Path) -> None:
-        from valetkey import Valet, Wiring
-        from valetkey.clock import SystemClock
-        from valetkey.keys.files import FileKeys
-        from valetkey.secret_services.memory import MemorySecrets
-        from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
-
-        self.provider = provider
-        self.start, self.go, self.result = callers.start, callers.go, callers.result
-        FileKeys(key, can_create=True).create()
-        app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
-        credential = {**provider.credential_fields(), "scopes": ["notes.read"]}
-        paths = {"store": store, "key": str(key), "env": "test"}
-        callers.know({"name": "notes", "credential": credential, "app": app, **paths})
-
-        def valet() -> Any:
-            wiring = Wiring()
-            wiring.oauth2_credential("notes", **credential)
-            secrets = MemorySecrets()
-            secrets.set("notes-app-credentials", json.dumps(app))
-            return Valet(store, key=key, env="test", wiring=wiring, secrets=secrets, clock=SystemClock())
-
-        self.another_valet = valet
-        self.valet = valet()
-        provider.allow_redirect("http://127.0.0.1:8421/callback/notes")
-        start = self.valet.authorize("notes", redirect_uri="http://127.0.0.1:8421/callback/notes")
-        self.valet.finish(provider.approve(start.url), binding=start.binding)
-
-    def herd(self, mode: str, processes: int, count: int) -> list[str]:
-        """Let `count` callers in each of so many processes call at once; return what their calls came to."""
-        started = [self.start(mode, count) for _ in range(processes)]
-        for process in started:
-            self.go(process)
-        return [answer for process in started for answer in self.result(process)]
-
-    def refreshed_once(self) -> bool:
-        provider = self.provider
-        return (provider.refreshes, provider.refresh_requests, provider.reuses, provider.live_grants) == (1, 1, 0, 1)
-
-
 @pytest.fixture
-def families(tmp_path: Path, callers: Callers) -> Iterator[Any]:
+def families(tmp_path: Path, callers: Any) -> Iterator[Any]:
     """Make a family over a store, named by path or URL."""
+    from shared.family import Family
     from valetkey.testing import PracticeProvider
 
     made: list[Family] = []

@@ -88,9 +88,10 @@ def mine(folder: Path) -> Iterator[FileHolders]:
 
 
 @pytest.fixture(autouse=True)
-def _locks_are_possible(tmp_path: Path) -> None:
+def _locks_are_possible(tmp_path: Path, left_out: Any) -> None:
     if not on_this_host(tmp_path):
-        pytest.skip("the folder of the tests is on a file system that may not be this host's alone")
+        why = "their folder is on a file system that may not be this host's alone; name another: pytest --basetemp"
+        left_out("The tests of lock files do", why)
 
 
 def test_the_fate_of_a_living_a_frozen_and_a_killed_process(start: Any, mine: FileHolders) -> None:

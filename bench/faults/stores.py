@@ -63,6 +63,7 @@ class SQLite(Place):
 
 class Postgres(Place):
     name = "Postgres"
+    fsync: ClassVar[str] = "off"  # its machine does not lose power here
 
     def start(self) -> None:
         self.folder.chmod(0o755)
@@ -79,7 +80,7 @@ class Postgres(Place):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": "300",
-            "fsync": "off",  # its machine does not lose power here
+            "fsync": self.fsync,
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self._process = _start([programs / "postgres", "-D", data, *words], self.folder / "log", signal.SIGQUIT, **who)

@@ -59,6 +59,7 @@ class Core:
         self.clock: Clock = clock or SystemClock()
         self.ticks: Callable[[], float] = getattr(self.clock, "ticks", self.clock.monotonic)
         self.base_url = base_url
+        self.return_urls: tuple[str, ...] = ()  # what `create_app` was told
         self.one_shot = one_shot
         self.flights = Flights()
         self.http = Http(http)
@@ -254,18 +255,27 @@ class Core:
 
     def status(self, key: ConnectionKey) -> Status:
         """Return how a connection is."""
-        return self._status(key, self.store.load(key))
+        record = self.store.load(key)
+        return self._status(key, record, *self._app_of(key.credential))
 
     def statuses(self, query: Query, cursor: str | None, limit: int) -> Page:
-        """Return a page of connections."""
+        """Return a page of connections.  What stands with an app is read once, not for each of its connections."""
         page = self.store.list(query, cursor=cursor, limit=limit)
-        return Page(tuple(self._status(record.key, record) for record in page.items), page.cursor)
+        apps = {name: self._app_of(name) for name in dict.fromkeys(record.key.credential for record in page.items)}
+        statuses = (self._status(record.key, record, *apps[record.key.credential]) for record in page.items)
+        return Page(tuple(statuses), page.cursor)
 
-    def _status(self, key: ConnectionKey, record: Record | None) -> Status:
+    def _status(
+        self, key: ConnectionKey, record: Record | None, credential: OAuth2Credential, app_error: str
+    ) -> Status:
         from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
 
-        credential = self.credential(key.credential)
-        return status_of(key, record, credential, now=self.clock.now(), app_error=self._app_error(credential))
+        return status_of(key, record, credential, now=self.clock.now(), app_error=app_error)
+
+    def _app_of(self, name: str) -> tuple[OAuth2Credential, str]:
+        """Return a credential, and why its app cannot be used."""
+        credential = self.credential(name)
+        return credential, self._app_error(credential)
 
     def app_errors(self) -> dict[str, str]:
         """Return for each credential whose app cannot be used, why."""
@@ -286,11 +296,15 @@ class Core:
             return ""
         return str(state.body.get("error") or "client_rejected")
 
-    def disconnect(self, key: ConnectionKey) -> Disconnected:
-        """Disconnect one connection and tell what happened."""
+    def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
+        """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""
         from valetkey.engine.disconnect import disconnect  # noqa: PLC0415
 
-        return disconnect(self.world, self.credential(key.credential), key)
+        return disconnect(self.acting(actor), self.credential(key.credential), key)
+
+    def acting(self, actor: str) -> World:
+        """Return the world in which events name this actor; empty: this face."""
+        return replace(self.world, actor=actor) if actor else self.world
 
     # -- errors on their way to the caller
 

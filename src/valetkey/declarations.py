@@ -105,6 +105,17 @@ class Declarations:
             return None
         return None if known is None else dict(known.body)
 
+    def put(self, store: Store, credential: OAuth2Credential) -> None:
+        """Record a declaration that neither code nor a file holds.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        from valetkey.model.settings import to_declaration  # noqa: PLC0415 - only programs that declare need it
+
+        body = {"source": credential.source, "fields": to_declaration(credential)}
+        store.put_document(Document(kind=DECLARATION, env=self._env, id=credential.name, body=body))
+
     @staticmethod
     def _put(store: Store, document: Document) -> None:
         try:

@@ -19,7 +19,7 @@ from valetkey.model.connections import (
     StoredState,
     token_secret_id,
 )
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
+    from valetkey.engine.links import NewLink
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import Happening, WorkerSummary
+    from valetkey.engine.world import World
     from valetkey.interaction import Interaction
+    from valetkey.model.credentials import AppCredentials
 
 How = Literal["browser", "device", "paste"]
 ANY = OAuth2Credential(name="any")
@@ -67,6 +70,28 @@ class Desk:
             core.store, core.sealer, core.env, core.secret_service, credential_by_token_secret_id=names.get
         )
         return DeclaredSecrets(service, core.declarations.secret)
+
+    def save_app(self, credential: OAuth2Credential, app: AppCredentials) -> None:
+        """Store app credentials, sealed, and the declaration where it is not code or a file that declares.
+
+        Raises:
+            ConfigurationError: They do not fit what was declared about them, or the place is read-only.
+        """
+        from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
+        from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
+
+        core = self.core
+        declared = core.declarations.secret(credential.secret_id)
+        schema = (declared.schema if declared is not None else None) or AppCredentials
+        secret = app.client_secret.reveal() if app.client_secret else None
+        members = {"client_id": app.client_id, **({} if secret is None else {"client_secret": secret})}
+        core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
+        self.save_declaration(credential)
+
+    def save_declaration(self, credential: OAuth2Credential) -> None:
+        """Record a declaration of the command or the console; those of code and file are recorded by themselves."""
+        if credential.source in {"command", "console"}:
+            self.core.declarations.put(self.core.store, credential)
 
     # -- connecting
 
@@ -107,14 +132,77 @@ class Desk:
         return self._status(record)
 
     def authorize(
-        self, credential: str, owner: object, account: str, scopes: Sequence[str], redirect_uri: str | None
+        self,
+        credential: str,
+        owner: object,
+        account: str,
+        scopes: Sequence[str],
+        redirect_uri: str | None,
+        *,
+        only: bool = False,
+        errand: Mapping[str, str] = EMPTY,
     ) -> AuthorizationStart:
-        """Begin a sign-in for a web application."""
+        """Begin a sign-in for a web application; `only` and `errand` as in `start_authorization`."""
         from valetkey.engine.connect import start_authorization  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
         uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
-        return start_authorization(self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri)
+        return start_authorization(
+            self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri, only=only, errand=errand
+        )
+
+    def connect_link(
+        self,
+        credential: str,
+        owner: object,
+        account: str,
+        scopes: Sequence[str],
+        return_to: str | None,
+        expires_in: float,
+    ) -> str:
+        """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
+        if not self.core.base_url:
+            raise ConfigurationError(
+                "a connect link leads to a page of the server, and nobody said where that is",
+                code="base_url_missing",
+                hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
+            )
+        made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in)
+        return f"{self.core.base_url.rstrip('/')}/connect/{made.token.reveal()}"
+
+    def new_link(
+        self,
+        key: ConnectionKey,
+        scopes: Sequence[str],
+        return_to: str | None,
+        expires_in: float,
+        *,
+        only: bool = False,
+        world: World | None = None,
+        created_by: str = "",
+    ) -> NewLink:
+        """Make a connect link for a key; `world` says who acts."""
+        from valetkey.engine.links import create_link  # noqa: PLC0415
+        from valetkey.engine.returns import check_return_url  # noqa: PLC0415
+
+        if return_to:
+            check_return_url(return_to, self.return_urls())
+        return create_link(
+            world or self.core.world,
+            key,
+            scopes=_scopes(scopes),
+            only=only,
+            return_to=return_to or "",
+            expires_in=expires_in,
+            created_by=created_by,
+        )
+
+    def return_urls(self) -> tuple[str, ...]:
+        """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
+        from valetkey.engine.returns import origin_of  # noqa: PLC0415
+
+        own = (f"{origin_of(self.core.base_url)}/",) if self.core.base_url else ()
+        return (*own, *self.core.return_urls)
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:
@@ -187,15 +275,15 @@ class Desk:
         self.core.source(key).expire()
         return self.core.status(new)
 
-    def forget(self, owner: object) -> tuple[Disconnected, ...]:
-        """Revoke and erase everything of an owner."""
+    def forget(self, owner: object, *, actor: str = "") -> tuple[Disconnected, ...]:
+        """Revoke and erase everything of an owner; `actor` asked for it, where it is not this face as such."""
         from valetkey.engine.disconnect import forget  # noqa: PLC0415
 
         whose = check_owner(owner, ANY)
         if whose is None:
             msg = "forget() needs an owner: the program's own connections are disconnected one by one"
             raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
-        return tuple(forget(self.core.world, whose, self.core.env))
+        return tuple(forget(self.core.acting(actor), whose, self.core.env))
 
     def import_grants(
         self, rows: Iterable[Mapping[str, Any]], *, dry_run: bool, on_conflict: Literal["skip", "newer"]

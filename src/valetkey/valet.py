@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from valetkey._valet import BaseValet
 from valetkey.client import AsyncOAuth2Client, OAuth2Client, client_of, like
-from valetkey.core import Core
-from valetkey.desk import Desk
-from valetkey.errors import ReauthorizationRequired
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
-from valetkey.model.ports import Clock, KeyProvider, SecretService, Store
-from valetkey.model.wiring import Wiring
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
-    from os import PathLike
-    from pathlib import Path
     from types import TracebackType
 
-    import httpx2
-
     from valetkey.engine.connect import AuthorizationStart
-    from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
@@ -34,69 +25,7 @@ Owner = Any
 """An owner: a non-empty string, an int or a UUID; None for the program's own."""
 
 
-class _Valet:
-    """What both valets are."""
-
-    def __init__(
-        self,
-        store: str | PathLike[str] | Store | SecretService | None = None,
-        *,
-        env: str | None = None,
-        secrets: SecretService | None = None,
-        wiring: Wiring | None = None,
-        key: str | bytes | Path | KeyProvider | None = None,
-        base_url: str | None = None,
-        http: httpx2.Client | httpx2.AsyncClient | None = None,
-        on_reauthorize: Callable[[ReauthorizationRequired], Any] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        """Set up; nothing is opened before it is needed.
-
-        Args:
-            store: Where connections live: None for the embedded SQLite in the user's data folder (one file and one
-                master key for each environment), a path, a URL, a store, or a plain secret service (whose claims then
-                live in the embedded SQLite).
-            env: The environment; default ``VALETKEY_ENV``, else ``default``.
-            secrets: Where app credentials are looked for before the sealed store.
-            wiring: A registry of your own instead of the default one and ``valetkey.toml``.
-            key: The master key or where it is; default ``VALETKEY_KEY``, ``VALETKEY_KEY_FILE``, else a file beside
-                the embedded store.
-            base_url: The public address under which the application takes callbacks: ``.../callback/<credential>``.
-            http: An HTTP client of your own for API calls (a blocking one also for token endpoints).
-            on_reauthorize: Called once when a connection needs a person, with the error that tells why.
-            clock: Time, for tests.
-        """
-        self._core = Core(
-            store,
-            env=env,
-            secrets=secrets,
-            wiring=wiring,
-            key=key,
-            base_url=base_url,
-            http=http,
-            on_reauthorize=on_reauthorize,
-            clock=clock,
-        )
-        self._desk = Desk(self._core)
-
-    @property
-    def env(self) -> str:
-        """The environment whose connections this valet holds."""
-        return self._core.env
-
-    @property
-    def secrets(self) -> DeclaredSecrets:
-        """The secrets of this environment: app credentials, declared secrets, and the token objects.
-
-        A secret service whose values are checked against what `wire_secret` declared; its calls block.
-        """
-        return self._desk.secrets()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(env={self.env!r})"
-
-
-class Valet(_Valet):
+class Valet(BaseValet):
     """Keeps the connections of a program, and hands out clients for them.
 
     Safe at module level, for threads, and after a fork.  Use it in a ``with`` block or call `close` where you want to
@@ -140,6 +69,37 @@ class Valet(_Valet):
             ProviderError: The provider does not answer, or does not accept the app.
         """
         return self._desk.connect(credential, owner, account, scopes, how, port)
+
+    def connect_link(
+        self,
+        credential: str,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        expires_in: float = 1800,
+    ) -> str:
+        """Return the address of a page of ours where the account holder connects.  It can go into a chat, mail or JSON.
+
+        It works once, for `expires_in` seconds, and only in the browser in which it is begun; the store holds its hash
+        alone.  A new link withdraws the open one of the same connection.  It needs the server, and `base_url`.
+
+        Args:
+            credential: The declared name.
+            owner: Whose connection it is in your program.
+            account: The label of one of several accounts of that owner.
+            scopes: What to ask for beside the declared scopes.
+            return_to: Where the person goes afterwards, with ``valetkey_result=`` added: an address on the origin of
+                `base_url`, or below one of ``create_app(return_urls=...)``.
+            expires_in: Seconds, 60 to 30 days.
+
+        Raises:
+            ConfigurationError: There is no `base_url`, or an argument is not allowed.
+        """
+        return self._core.call(
+            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in)
+        )
 
     def authorize(
         self,
@@ -255,7 +215,7 @@ class Valet(_Valet):
         self.close()
 
 
-class AsyncValet(_Valet):
+class AsyncValet(BaseValet):
     """Keeps the connections of an async program, and hands out clients for them.
 
     Safe at module level, for several event loops, and after a fork.  The blocking work runs in threads of its own,
@@ -280,6 +240,21 @@ class AsyncValet(_Valet):
         port: int | None = None,
     ) -> Status:
         return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+
+    @like(Valet.connect_link)
+    async def connect_link(
+        self,
+        credential: str,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        scopes: Sequence[str] = (),
+        return_to: str | None = None,
+        expires_in: float = 1800,
+    ) -> str:
+        return await self._core.in_flight(
+            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in)
+        )
 
     @like(Valet.authorize)
     async def authorize(

@@ -9,30 +9,16 @@ from typing import Any
 
 import pytest
 
+from shared.elsewhere import valet_elsewhere
 from valetkey import Valet
-from valetkey.keys import new_key
-from valetkey.keys.text import write_keys
-from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing import Practice
 
 HOUR = 3600
 
 
-class Elsewhere(SQLiteStore):
-    """A database that does not count as this host's."""
-
-    local = False
-
-
 @pytest.fixture
 def valet(practice: Practice, tmp_path: Path) -> Iterator[Valet]:
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text(write_keys([new_key()]))
-    store = Elsewhere(tmp_path / "elsewhere.db", clock=practice.clock)
-    valet = Valet(**{**practice._options(), "store": store, "key": key})
-    start = valet.authorize("notes")
-    valet.finish(practice.provider.approve(start.url), binding=start.binding)
+    valet = valet_elsewhere(practice, tmp_path)
     yield valet
     valet.close()
 

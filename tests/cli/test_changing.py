@@ -75,3 +75,13 @@ def test_yes_is_yes(kit: Any, terminal: Any) -> None:
     assert screen.end() == 0
     assert "Disconnected." in screen.seen
     assert kit.provider.live_grants == 0
+
+
+def test_a_dry_run_says_what_a_disconnect_would_do_and_does_nothing(kit: Any) -> None:
+    kit.connect()
+    said = kit.ok("disconnect", "notes", "--dry-run")
+    assert "Notes is told to withdraw the access." in said
+    assert "The tokens are erased here at once." in said
+    found = kit.run("disconnect", "notes", "--dry-run", "--json").json
+    assert found["would"]["revokes"] is True
+    assert kit.provider.live_grants == 1

@@ -119,17 +119,6 @@ def test_a_key_that_others_may_read_is_warned_about(kit: Any, home: Path) -> Non
     assert "chmod 600" in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads everything")
-def test_a_key_that_cannot_be_read(kit: Any, home: Path) -> None:
-    kit.connect()
-    (home / "key").chmod(0)
-
-    ran = kit.run("token", "notes")
-
-    assert ran.code == 5
-    assert "[key_unreadable]" in ran.err
-
-
 def test_a_key_file_that_holds_something_else(kit: Any, home: Path) -> None:
     kit.connect()
     (home / "key").write_text("not a key at all\n")

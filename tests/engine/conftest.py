@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.sealed_stores import clock, keys, store, vault
 from valetkey.engine.connect import AuthorizationStart, finish_authorization, start_authorization
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreUnavailable
@@ -24,6 +25,9 @@ from valetkey.testing import FakeClock, PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 from valetkey.values import Request, Response, Secret
 
+__all__ = ["clock", "keys", "store", "vault"]  # fixtures
+
+HOUR = 3600
 REDIRECT = "http://127.0.0.1:4321/callback/notes"
 
 
@@ -163,3 +167,12 @@ def stage() -> Iterator[Stage]:
         stage = Stage(provider, clock)
         yield stage
         stage.close()
+
+
+@pytest.fixture
+def expired(stage: Stage) -> Stage:
+    """A connected stage whose access token has run out."""
+    stage.connect()
+    stage.clock.advance(HOUR + 1)
+    stage.wire.sent.clear()
+    return stage

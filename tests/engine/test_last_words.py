@@ -15,15 +15,6 @@ from valetkey.testing.provider import OMIT
 HOUR = 3600
 
 
-@pytest.fixture
-def expired(stage: Any) -> Any:
-    """A connected stage whose access token has run out."""
-    stage.connect()
-    stage.clock.advance(HOUR + 1)
-    stage.wire.sent.clear()
-    return stage
-
-
 def get(stage: Any, **want: Any) -> Any:
     return obtain(stage.world, stage.key(), Want(**want))
 

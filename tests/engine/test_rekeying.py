@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,28 +28,6 @@ from valetkey.model.sealing import Vault
 from valetkey.stores.memory import MemoryStore
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing.clock import FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    made = MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "a.sqlite", clock=clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def keys() -> MemoryKeys:
-    return MemoryKeys()
-
-
-@pytest.fixture
-def vault(store: Store, keys: MemoryKeys, clock: FakeClock) -> Vault:
-    return Vault(store, keys, clock=clock)
 
 
 @pytest.fixture
@@ -254,7 +232,7 @@ def test_what_cannot_be_opened_is_named_and_kept(
     good, bad = connect(store, vault, 1), connect(store, vault, 2)
     assert bad.sealed is not None
     broken = Sealed(bad.sealed.blob[:-1] + b"\x00\x00", bad.sealed.key_id)
-    assert store.rekey(bad, broken)
+    assert store.rekey([(bad, broken)])
     done = rotate(store, vault, keys)
     assert done.unreadable == ("connection con_2",)
     assert (done.sealed, done.retired) == (2, ())
@@ -271,7 +249,7 @@ def test_what_cannot_be_opened_does_not_stop_the_next_rotation(
     secrets.set("app", "one")
     bad = connect(store, vault, 2)
     assert bad.sealed is not None
-    assert store.rekey(bad, Sealed(b"\x01" + bytes(40), bad.sealed.key_id))
+    assert store.rekey([(bad, Sealed(b"\x01" + bytes(40), bad.sealed.key_id))])
     first = rotate(store, vault, keys)
     second = rotate(store, vault, keys)
     assert not second.resumed
@@ -289,7 +267,7 @@ def test_many_that_cannot_be_opened_do_not_hide_the_others(store: Store, vault: 
         record = connect(store, vault, number)
         assert record.sealed is not None
         if number < 230:
-            assert store.rekey(record, Sealed(b"\x01" + bytes(40), record.sealed.key_id))
+            assert store.rekey([(record, Sealed(b"\x01" + bytes(40), record.sealed.key_id))])
     done = rotate(store, vault, keys)
     assert (done.sealed, len(done.unreadable)) == (30, 230)
 
@@ -588,7 +566,7 @@ def test_a_writer_that_goes_on_with_the_old_key_is_waited_for(
             assert record is not None
             with_old = stale.seal(grant_of(vault, record), grant_label(record.key, record.id, 1, record.version))
             assert with_old.key_id == old
-            assert store.rekey(record, with_old)
+            assert store.rekey([(record, with_old)])
 
     done = rotate(Watched(store, write), vault, keys)
     assert len(written) == 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +33,6 @@ from valetkey.model.grants import Grant
 from valetkey.model.ports import Label, Store
 from valetkey.model.sealing import Vault
 from valetkey.secret_services import EnvSecrets, MemorySecrets
-from valetkey.stores.memory import MemoryStore
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing.clock import FakeClock
 from valetkey.values import Secret
@@ -47,28 +46,6 @@ def shown(error: BaseException | None) -> str:
         return ""
     told = [repr(error), str(error), repr(getattr(error, "__dict__", "")), getattr(error, "hint", "")]
     return " ".join(told) + shown(error.__cause__) + shown(error.__context__)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    made = MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "a.sqlite", clock=clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def keys() -> MemoryKeys:
-    return MemoryKeys()
-
-
-@pytest.fixture
-def vault(store: Store, keys: MemoryKeys, clock: FakeClock) -> Vault:
-    return Vault(store, keys, clock=clock)
 
 
 # -- in the store --------------------------------------------------------------------------------------------------

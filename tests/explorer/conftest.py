@@ -14,25 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from coverage import Coverage
+
+from shared.unmeasured import unmeasured
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are not packages; what they share here is `stepped`
 
 from stepped.determined import determine
 from stepped.interleaving import Explored
 
+__all__ = ["unmeasured"]  # a fixture: the engine's own tests show already what these run
+
 MORE = os.environ.get("EXPLORE") == "more"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _unmeasured() -> Iterator[None]:
-    """Measure no coverage here: it would take most of the time, and the engine's own tests show it already."""
-    measuring = Coverage.current()
-    if measuring is not None:
-        measuring.stop()
-    yield
-    if measuring is not None:
-        measuring.start()
 
 
 @pytest.fixture(autouse=True)

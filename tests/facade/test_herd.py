@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from valetkey.testing import Practice
+from valetkey.testing._contract_base import at_once
 
 HOUR = 3600
 
@@ -20,14 +19,8 @@ def test_a_hundred_threads_refresh_once(practice: Practice) -> None:
     practice.connect("notes")
     practice.clock.advance(HOUR + 1)
     client = practice.client()
-    together = threading.Barrier(100)
 
-    def call(_: int) -> int:
-        together.wait()
-        return client.get("/me").status_code
-
-    with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(call, range(100)))
+    answers = at_once(*[lambda: client.get("/me").status_code] * 100)
 
     assert answers == [200] * 100
     assert (practice.provider.refreshes, practice.provider.refresh_requests, practice.provider.reuses) == (1, 1, 0)
@@ -53,14 +46,8 @@ def test_a_hundred_401s_at_once_refresh_once(practice: Practice) -> None:
     client = practice.client()
     client.get("/me")
     practice.provider.expire_access_tokens()
-    together = threading.Barrier(100)
 
-    def call(_: int) -> int:
-        together.wait()
-        return client.get("/me").status_code
-
-    with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(call, range(100)))
+    answers = at_once(*[lambda: client.get("/me").status_code] * 100)
 
     assert answers == [200] * 100
     assert (practice.provider.refreshes, practice.provider.reuses) == (1, 0)
@@ -153,14 +140,5 @@ def test_a_second_event_loop_gets_what_the_first_one_asked_for(family: Any) -> N
 
 
 def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Any) -> None:
-    held = family.provider.hold("token")
-    process = family.start("forked")
-    family.go(process)
-    assert held.arrived.wait(30)
-    family.go(process)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "forked\n"
-    held.release()
-
-    assert family.result(process) == ["200", "200"]
+    assert family.fork_during_the_refresh() == ["200", "200"]
     assert family.refreshed_once()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import runpy
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.elsewhere import Elsewhere, valet_elsewhere
 from valetkey import NotConnected, StoreUnavailable, Valet
 from valetkey.clock import SystemClock
 from valetkey.engine.takeover import HELD, may_take_over
@@ -25,15 +26,7 @@ from valetkey.testing import Practice, PracticeProvider
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
 
 REDIRECT = "http://127.0.0.1:8421/callback/notes"
-PATIENCE = 30.0
 HOUR = 3600
-
-
-def until(true: Callable[[], Any]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < give_up, "it does not happen"
-        time.sleep(0.01)
 
 
 class Scene:
@@ -207,36 +200,17 @@ def test_a_process_that_ends_leaves_no_lock_file(scene: Scene) -> None:
 # -- in one process
 
 
-class Elsewhere(SQLiteStore):
-    """A database that does not count as this host's, and that may be down."""
-
-    local = False
-    down = False
-
-    def swap(self, *args: Any, **more: Any) -> Any:
-        if self.down:
-            msg = "down"
-            raise StoreUnavailable(msg)
-        return super().swap(*args, **more)
-
-
 @pytest.fixture
 def away(practice: Practice, tmp_path: Path) -> Iterator[Valet]:
     """Return a valet whose store is elsewhere, with an account whose token has run out."""
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text(write_keys([new_key()]))
-    store = Elsewhere(tmp_path / "elsewhere.db", clock=practice.clock)
-    valet = Valet(**{**practice._options(), "store": store, "key": key})
-    start = valet.authorize("notes")
-    valet.finish(practice.provider.approve(start.url), binding=start.binding)
+    valet = valet_elsewhere(practice, tmp_path)
     practice.clock.advance(HOUR + 1)
     yield valet
     valet.close()
 
 
 def test_what_a_long_outage_left_behind_is_brought_as_soon_as_the_store_is_back(
-    practice: Practice, away: Valet
+    practice: Practice, away: Valet, until: Any
 ) -> None:
     store: Any = away._core.store
     store.down = True
@@ -302,7 +276,7 @@ def test_on_a_host_without_a_home_there_is_no_journal_and_a_warning(
 # -- going on while the store is away
 
 
-def test_a_bringer_goes_on_until_the_store_answers() -> None:
+def test_a_bringer_goes_on_until_the_store_answers(until: Any) -> None:
     calls: list[int] = []
 
     def bring() -> None:
@@ -321,7 +295,7 @@ def test_a_bringer_goes_on_until_the_store_answers() -> None:
     bringer.close()
 
 
-def test_what_comes_while_it_is_bringing_is_brought_too() -> None:
+def test_what_comes_while_it_is_bringing_is_brought_too(until: Any) -> None:
     calls: list[int] = []
     bringer: Bringer
 
@@ -338,7 +312,7 @@ def test_what_comes_while_it_is_bringing_is_brought_too() -> None:
     assert len(calls) == 2
 
 
-def test_a_bringer_that_is_closed_stops_and_may_be_started_again() -> None:
+def test_a_bringer_that_is_closed_stops_and_may_be_started_again(until: Any) -> None:
     calls: list[int] = []
 
     def bring() -> None:
@@ -359,7 +333,7 @@ def test_a_bringer_that_is_closed_stops_and_may_be_started_again() -> None:
     bringer.close()
 
 
-def test_its_own_trouble_is_told_and_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_its_own_trouble_is_told_and_ends_it(caplog: pytest.LogCaptureFixture, until: Any) -> None:
     from valetkey import ConfigurationError
 
     def bring() -> None:

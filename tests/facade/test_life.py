@@ -76,8 +76,7 @@ def test_in_the_soft_window_the_old_token_serves_while_one_flight_refreshes(face
         assert client.get_access_token() == before
         assert held.arrived.wait(10)
         assert client.get_access_token() == before
-    for future in face.raw._core.flights.under_way():
-        future.result(10)
+    face.settle()
 
     assert client.get_access_token() != before
     assert face.practice.provider.refreshes == 1
@@ -426,8 +425,7 @@ def test_a_use_is_noted_once_a_minute_also_by_clients_that_begin_anew(face: Any)
         clock.advance(seconds)
         core._kept.clear()  # no client holds the connection's token any more: it is read from the store
         face.client().get_access_token()
-        for flight in core.flights.under_way():
-            flight.result()
+        face.settle()
         noted.append(core.store.list(Query(env=core.env)).items[0].last_used_at - began)
 
     assert noted == [0, 0, 61]

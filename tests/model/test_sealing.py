@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,28 +28,6 @@ from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing.clock import FakeClock
 
 LABEL = Label("grant", "prod", "con_1", 3, 7)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    made = MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "a.sqlite", clock=clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def keys() -> MemoryKeys:
-    return MemoryKeys()
-
-
-@pytest.fixture
-def vault(store: Store, keys: MemoryKeys, clock: FakeClock) -> Vault:
-    return Vault(store, keys, clock=clock)
 
 
 class Watched:

@@ -202,7 +202,7 @@ def test_a_name_that_cannot_be_is_refused(name: object, code: str) -> None:
 
 @pytest.mark.parametrize("name", ["github", "GitHub2", "my-crm", "a.b_c", "1password", "a" * 100])
 def test_a_plain_name_is_taken(name: str) -> None:
-    declare(name)
+    assert declare(name).name == name
 
 
 @pytest.mark.parametrize(

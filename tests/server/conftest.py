@@ -26,7 +26,7 @@ class Site:
         """Serve `within` of the application: another one that it is mounted in, say."""
         self.practice = practice
         self.app = create_app(practice.valet, **options)
-        config = uvicorn.Config(within(self.app), port=0, log_level="critical", lifespan="off")
+        config = uvicorn.Config(within(self.app), port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="site")
         self._clients: list[httpx2.Client] = []

@@ -128,7 +128,7 @@ class Alike(RuleBasedStateMachine):
     @rule(number=NUMBERS, key_id=KEY_IDS)
     def rekey(self, number: int, key_id: str) -> None:
         record = self.last_seen(number)
-        self.both(lambda store: store.rekey(record, Sealed(b"anew", key_id)))
+        self.both(lambda store: store.rekey([(record, Sealed(b"anew", key_id))]))
 
     @rule(number=NUMBERS)
     def delete(self, number: int) -> None:

@@ -156,9 +156,10 @@ class RetiresKeysInUse(MemoryStore):
 
 
 class RekeysAnything(MemoryStore):
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        self._put(replace(record, sealed=sealed))
-        return True
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        for record, sealed in anew:
+            self._put(replace(record, sealed=sealed))
+        return len(anew)
 
 
 class PagesOverlap(MemoryStore):

@@ -16,7 +16,6 @@ from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials
 from valetkey.model.registry import declare
 from valetkey.model.settings import to_declaration
@@ -106,7 +105,7 @@ def add(
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=public)
-    _store(session, credential, app, declares=credential.source == "command")
+    _store(session, credential, app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
         return
@@ -131,7 +130,7 @@ def _next_step(credential: OAuth2Credential) -> str:
 def _declared(session: Session, name: str, given: Mapping[str, Any]) -> tuple[OAuth2Credential, Preset | None]:
     """Return the credential, as it is declared or as it is declared now, and its preset."""
     known = _known(session, name)
-    if known is not None and known.source != "command":
+    if known is not None and known.source not in {"command", "console"}:
         if given:
             options = ", ".join(f"--{field.replace('_', '-')}" for field in given)
             where = "valetkey.toml" if known.source == "file" else "the program"
@@ -248,20 +247,12 @@ def _secret(label: str, *, secret_stdin: bool) -> str:
     return ask_hidden(f"{label} (hidden; empty for a public client)")
 
 
-def _store(session: Session, credential: OAuth2Credential, app: AppCredentials, *, declares: bool) -> None:
+def _store(session: Session, credential: OAuth2Credential, app: AppCredentials) -> None:
     """Store the app, then the declaration: what is declared has its app."""
-    from valetkey.declarations import DECLARATION  # noqa: PLC0415
-    from valetkey.engine.secrets import app_variables, encode_secret  # noqa: PLC0415
+    from valetkey.desk import Desk  # noqa: PLC0415
+    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
 
-    core = session.core
-    declared = session.declared_secret(credential.secret_id)
-    schema = declared.schema if declared is not None and declared.schema is not None else AppCredentials
-    members = {"client_id": app.client_id, "client_secret": app.client_secret and app.client_secret.reveal()}
-    given = {member: value for member, value in members.items() if value is not None}
-    core.secret_service.set(credential.secret_id, encode_secret(schema, given, name=credential.secret_id))
-    if declares:
-        body = {"source": "command", "fields": to_declaration(credential)}
-        core.store.put_document(Document(kind=DECLARATION, env=core.env, id=credential.name, body=body))
+    Desk(session.core).save_app(credential, app)
     set_outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
     if set_outside:
         warn(f"{' and '.join(set_outside)} in the environment goes before what was stored now")

@@ -27,7 +27,7 @@ SECTIONS = {
     },
     "Look after connections": {
         "status": Entry("status", "status", "See what is connected, and what to do about what is not."),
-        "connections": Entry("status", "connections", "List and search connections."),
+        "connections": Entry("connections", "connections", "List and search connections."),
         "events": Entry("events", "events", "See what happened."),
         "refresh": Entry("changing", "refresh", "Refresh a token now."),
         "disconnect": Entry("changing", "disconnect", "Revoke and erase a connection's tokens."),

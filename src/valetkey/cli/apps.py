@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from valetkey.model.credentials import AppCredentials, OAuth2Credential
 
 _COUNTED: Final = 1000
-_FROM: Final = {"code": "the program", "file": "valetkey.toml", "command": "this command"}
+_FROM: Final = {"code": "the program", "file": "valetkey.toml", "command": "this command", "console": "the console"}
 
 
 @group("app")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.exits import Stop
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.prompts import confirm
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.terminal import out, paint
 from valetkey.errors import clean
+from valetkey.model.connections import ConnectionKey
 
 
 @command("refresh", json=True, examples=("valetkey refresh github", "valetkey refresh google --owner ada"))
@@ -34,18 +36,25 @@ def refresh(session: Session, *, name: str, owner: str | None, account: str) -> 
 @command(
     "disconnect",
     json=True,
-    examples=("valetkey disconnect github", "valetkey disconnect slack --owner ada --account work --yes"),
+    examples=(
+        "valetkey disconnect github --dry-run",
+        "valetkey disconnect slack --owner ada --account work --yes",
+    ),
 )
 @credential_argument
 @whose
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @pass_session
-def disconnect(session: Session, *, name: str, owner: str | None, account: str, yes: bool) -> None:
+def disconnect(session: Session, *, name: str, owner: str | None, account: str, yes: bool, dry_run: bool) -> None:
     """Erase the tokens of NAME here, revoke them at the provider, and say truthfully what was revoked.
 
     The connection keeps its id; signing in again is "valetkey connect".
     """
     key = session.key_of(name, owner, account)
+    if dry_run:
+        _would(session, key)
+        return
     status = session.core.status(key)
     if status.state not in {"pending", "disconnected"}:
         who = f" ({clean(status.identity.title)})" if status.identity and status.identity.title else ""
@@ -55,3 +64,19 @@ def disconnect(session: Session, *, name: str, owner: str | None, account: str, 
         emit({"told": done.told, "revoked": list(done.revoked), "may_live": list(done.may_live)})
         return
     out(clean(done.told, 2000))
+
+
+def _would(session: Session, key: ConnectionKey) -> None:
+    """Say what a disconnect would do; nothing is changed, and no provider asked."""
+    from valetkey.engine.consequences import of_disconnect  # noqa: PLC0415
+
+    record = session.core.store.load(key)
+    if record is None:
+        msg = f"there is no connection {key}"
+        raise Stop(msg, code="connection_unknown", hint="see: valetkey connections")
+    found = of_disconnect(session.core.world, record)
+    if session.json:
+        emit({"would": found.to_object()})
+        return
+    for line in found.lines:
+        out(clean(f"{line.text}{'' if line.text.endswith('.') else '.'} {line.more}", 2000))

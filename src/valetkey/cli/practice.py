@@ -115,7 +115,7 @@ def _refuse_taken(session: Session) -> None:
         if error.code != "credential_unknown":
             raise
         return
-    if known.source != "command":
+    if known.source not in {"command", "console"}:
         msg = 'there is a credential "practice" of your own'
         hint = "practise in an environment of its own: valetkey practice --env practice"
         raise Stop(msg, code="name_taken", hint=hint)

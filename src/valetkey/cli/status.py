@@ -1,4 +1,4 @@
-"""``valetkey status`` and ``valetkey connections``: what is connected, and what to do about what is not."""
+"""``valetkey status``: what is connected, and what to do about what is not."""
 
 from __future__ import annotations
 
@@ -9,34 +9,17 @@ import click
 
 from valetkey.cli.commands import command, pass_session, whose
 from valetkey.cli.completion import complete_credentials
-from valetkey.cli.exits import NOT_WELL, OK, Stop
-from valetkey.cli.output import Column, Table, ago, ahead, count, emit
+from valetkey.cli.exits import NOT_WELL, OK
+from valetkey.cli.output import Column, ago, ahead, emit
 from valetkey.cli.session import BROKEN, Session
 from valetkey.cli.shapes import of_status
-from valetkey.cli.terminal import Kind, say
+from valetkey.cli.statuses import StatusTable, checked_owner
+from valetkey.cli.terminal import say
 from valetkey.engine.status import DAMAGED as BROKEN_ROW
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.connections import Connection, ConnectionKey, Query, State, Status, StoredState
+from valetkey.model.connections import Connection, ConnectionKey, Query, Status
 from valetkey.model.credentials import OAuth2Credential
 
-STATES: Final[tuple[State, ...]] = (
-    "pending",
-    "connected",
-    "expires_soon",
-    "refresh_failing",
-    "needs_reauth",
-    "app_error",
-    "disconnected",
-)
-_COLOURS: Final[dict[State, Kind]] = {
-    "pending": "dim",
-    "connected": "good",
-    "expires_soon": "warn",
-    "refresh_failing": "warn",
-    "needs_reauth": "bad",
-    "app_error": "bad",
-    "disconnected": "dim",
-}
 _SHORT: Final = {
     "revoked": "access withdrawn",
     "idle_expired": "unused for too long",
@@ -51,19 +34,7 @@ _SHORT: Final = {
 }
 _AT_REST: Final = ("pending", "disconnected")
 """States that are nobody's trouble unless the connection is asked for by name."""
-_STORED: Final[dict[State, StoredState]] = {
-    "pending": "pending",
-    "refresh_failing": "refresh_failing",
-    "needs_reauth": "needs_reauth",
-    "disconnected": "disconnected",
-    "connected": "connected",
-    "expires_soon": "connected",
-}
 _SHOWN: Final = 200
-_PAGE: Final = 200
-
-
-# -- status ------------------------------------------------------------------------------------------------------------
 
 
 @command(
@@ -106,7 +77,7 @@ def _wanted(session: Session, name: str | None, owner: str | None, account: str)
     if name is not None and account:
         return [session.core.status(session.key_of(name, owner, account))], False
     declared = [session.credential(name)] if name is not None else list(session.core.credentials())
-    query = Query(env=session.core.env, credential=name, owner=_checked(owner))
+    query = Query(env=session.core.env, credential=name, owner=checked_owner(owner))
     page = session.statuses(query, None, _SHOWN)
     found = [one for one in page.items if not account or one.connection.account == account]
     if owner is None and page.cursor is None:
@@ -116,20 +87,6 @@ def _wanted(session: Session, name: str | None, owner: str | None, account: str)
     if owner is not None and name is not None and not found:
         found = [session.core.status(session.key_of(name, owner, account))]
     return found, page.cursor is not None
-
-
-def _checked(owner: str | None) -> str | None:
-    """Return the owner, of whichever credential.
-
-    Raises:
-        Stop: It is none, such as an empty one (``owner_invalid``).
-    """
-    from valetkey.model.wiring import check_owner  # noqa: PLC0415
-
-    try:
-        return check_owner(owner, OAuth2Credential(name=""))
-    except ConfigurationError as error:
-        raise Stop(str(error).partition(": ")[2], code=error.code) from None
 
 
 def _unconnected(session: Session, credential: OAuth2Credential) -> Status:
@@ -154,45 +111,12 @@ def _first_step(session: Session, credential: OAuth2Credential) -> str:
 
 def _table(session: Session, found: list[Status]) -> None:
     now = session.core.clock.now()
-    table = Table(
-        (
-            Column("CREDENTIAL"),
-            Column("OWNER", shrinks=True, optional=True),
-            Column("ACCOUNT", shrinks=True, optional=True),
-            Column("IDENTITY", shrinks=True),
-            Column("STATE"),
-            Column("EXPIRES"),
-            Column("GRANTED", shrinks=True),
-            Column("LAST REFRESH"),
-        )
-    )
+    table = StatusTable(session, Column("GRANTED", shrinks=True), Column("LAST REFRESH"))
     for one in found:
-        connection = one.connection
-        table.add(
-            connection.credential,
-            clean(connection.owner or ""),
-            clean(connection.account),
-            clean(one.identity.title) if one.identity else "",
-            one.state,
-            expiry(session, one, now),
-            clean(", ".join(one.granted)),
-            _last_refresh(session, one, now),
-            colours={4: _COLOURS[one.state]},
-            below="" if one.state in {"connected", "disconnected"} else clean(one.hint.removeprefix("run: "), 500),
-        )
+        granted, refreshed = clean(", ".join(one.granted)), _last_refresh(session, one, now)
+        well = one.state in {"connected", "disconnected"}
+        table.add(one, granted, refreshed, below="" if well else clean(one.hint.removeprefix("run: "), 500))
     table.write()
-
-
-def expiry(session: Session, one: Status, now: float) -> str:
-    """Return when the access token ends, in a few words."""
-    if one.state not in {"connected", "expires_soon", "refresh_failing", "app_error"} or not one.connection.id:
-        return ""
-    if one.expires_at is None:
-        known = session.known(one.connection.credential).never_expires
-        return "never" if known else "unknown"
-    if one.expires_at <= now and one.refreshable:
-        return "on use"
-    return ahead(one.expires_at, now)
 
 
 def _last_refresh(session: Session, one: Status, now: float) -> str:
@@ -224,108 +148,3 @@ def _opened(session: Session, one: Status) -> Status:
 def _verdict(found: list[Status], *, named: bool) -> int:
     unwell = [one for one in found if one.state != "connected" and (named or one.state not in _AT_REST)]
     return NOT_WELL if unwell else OK
-
-
-# -- connections -------------------------------------------------------------------------------------------------------
-
-
-@command(
-    "connections",
-    json=True,
-    examples=(
-        "valetkey connections --state needs_reauth",
-        "valetkey connections --search ada@example.com",
-        "valetkey connections --credential google --limit 20",
-        "valetkey connections --all --json | jq '.connections | length'",
-    ),
-)
-@click.option("--credential", metavar="NAME", help="Only of this credential.", shell_complete=complete_credentials)
-@click.option("--owner", metavar="ID", help="Only of this owner.")
-@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
-@click.option("--search", metavar="TEXT", help="Whose credential, owner, account or identity holds this text.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
-@click.option("--cursor", metavar="TEXT", help="Go on where the last page ended.")
-@click.option("--all", "everything", is_flag=True, help="All pages.")
-@pass_session
-def connections(
-    session: Session,
-    *,
-    credential: str | None,
-    owner: str | None,
-    state: State | None,
-    search: str | None,
-    limit: int,
-    cursor: str | None,
-    everything: bool,
-) -> None:
-    """List connections, in the order of credential, owner and account."""
-    if credential is not None:
-        session.credential(credential)
-    query = Query(
-        env=session.core.env,
-        credential=credential,
-        owner=_checked(owner),
-        state=_STORED.get(state) if state else None,
-        search=search,
-    )
-    found, after = _page(session, query, state, cursor, None if everything else limit)
-    if session.json:
-        emit({"connections": [of_status(one) for one in found], "cursor": after})
-    else:
-        _listing(session, found, after)
-
-
-def _page(
-    session: Session, query: Query, state: State | None, cursor: str | None, limit: int | None
-) -> tuple[list[Status], str | None]:
-    """Return up to `limit` connections in that state (None: all there are), and the cursor that goes on behind them.
-
-    Some states depend on the clock and on the app, so the store does not know them: they are looked for page by page.
-    """
-    found: list[Status] = []
-    while True:
-        page = session.statuses(query, cursor, _PAGE)
-        wanted = [number for number, one in enumerate(page.items) if state in {None, one.state}]
-        left = len(wanted) if limit is None else limit - len(found)
-        if len(wanted) > left or (len(wanted) == left and limit is not None):
-            # the same page again, but only so far: for the cursor behind the last one
-            page = session.statuses(query, cursor, wanted[left - 1] + 1)
-            return [*found, *(one for one in page.items if state in {None, one.state})], page.cursor
-        found += [page.items[number] for number in wanted]
-        cursor = page.cursor
-        if cursor is None:
-            return found, None
-
-
-def _listing(session: Session, found: list[Status], after: str | None) -> None:
-    now = session.core.clock.now()
-    table = Table(
-        (
-            Column("CREDENTIAL"),
-            Column("OWNER", shrinks=True, optional=True),
-            Column("ACCOUNT", shrinks=True, optional=True),
-            Column("IDENTITY", shrinks=True),
-            Column("STATE"),
-            Column("EXPIRES"),
-            Column("LAST USED"),
-            Column("ID"),
-        )
-    )
-    for one in found:
-        connection = one.connection
-        table.add(
-            connection.credential,
-            clean(connection.owner or ""),
-            clean(connection.account),
-            clean(one.identity.title) if one.identity else "",
-            one.state,
-            expiry(session, one, now),
-            ago(one.last_used_at, now),
-            connection.id,
-            colours={4: _COLOURS[one.state]},
-        )
-    if found:
-        table.write()
-    say(count(len(found), "connection") + (", and there are more" if after else ""))
-    if after:
-        say(f"  -> valetkey connections --cursor {after}")

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ from valetkey.flights import MAX_THREADS
 
 if TYPE_CHECKING:
     from valetkey.engine.workplan import Happening, WorkerSummary
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _EVERY: Final = 10.0
 """Seconds between two lines of progress, at least."""
@@ -44,6 +46,12 @@ _SUMMARY: Final = (
 )
 
 
+def _most(flag: str, usual: int, text: str) -> Callable[[F], F]:
+    """Return the option for how many threads there may be at most."""
+    limit = click.IntRange(1, MAX_THREADS)
+    return click.option(flag, type=limit, default=usual, show_default=True, metavar="N", help=text)
+
+
 @command(
     "worker",
     json=True,
@@ -54,22 +62,8 @@ _SUMMARY: Final = (
     ),
 )
 @click.option("--once", is_flag=True, help="Do what is due now, and end.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, MAX_THREADS),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="How many refreshes may be under way at once.",
-)
-@click.option(
-    "--per-host",
-    type=click.IntRange(1, MAX_THREADS),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="How many of them at one provider's host.",
-)
+@_most("--concurrency", 8, "How many refreshes may be under way at once.")
+@_most("--per-host", 4, "How many of them at one provider's host.")
 @pass_session
 def worker(session: Session, *, once: bool, concurrency: int, per_host: int) -> int:
     """Refresh tokens ahead of need, and keep alive grants that die when nobody uses them.

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
-from valetkey.engine.apps import app_accepted, client_changed
-from valetkey.engine.exchange import buy, name_of, read_identity
+from valetkey.engine.apps import client_changed
+from valetkey.engine.exchange import buy, name_of
 from valetkey.engine.flows import Flow, put_flow, take_flow
-from valetkey.engine.revoking import revoke_grant
-from valetkey.engine.storing import Stored, disconnected_meanwhile, put_grant, reserve, token_origin
+from valetkey.engine.keeping import keep
+from valetkey.engine.storing import disconnected_meanwhile, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.turns import Buying
-from valetkey.engine.world import World, open_grant
+from valetkey.engine.world import World
 from valetkey.errors import (
     ConfigurationError,
     ConnectError,
     StateMismatch,
-    StoreError,
-    StoreUnavailable,
     WrongUser,
 )
 from valetkey.model.connections import ConnectionKey, Record
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.protocol.authorization import (
     CallbackParams,
     authorization_url,
@@ -44,12 +41,9 @@ from valetkey.protocol.authorization import (
 )
 from valetkey.protocol.texts import looks_like_token, names_a_secret
 from valetkey.protocol.token_request import client_credentials_request, code_request
-from valetkey.protocol.token_response import TokenSet
 from valetkey.protocol.urls import origin
-from valetkey.values import Secret
+from valetkey.values import Request, Secret
 
-_STORE_SECONDS: Final = 10.0
-"""How long a store that does not answer is tried: the code is spent, and the grant exists nowhere else."""
 _NOISE: Final = frozenset(
     {"scope", "scopes", "authuser", "hd", "prompt", "user", "ui_locales", "hmac", "host", "timestamp", "expires_in"}
 )
@@ -83,9 +77,19 @@ class AuthorizationStart:
 
 
 def start_authorization(
-    world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...], redirect_uri: str
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    *,
+    scopes: tuple[str, ...],
+    redirect_uri: str,
+    only: bool = False,
+    errand: Mapping[str, str] = EMPTY,
 ) -> AuthorizationStart:
-    """Begin a sign-in for `key`.  `scopes` are asked for beside the credential's own.
+    """Begin a sign-in for `key`.
+
+    `scopes` are asked for beside the credential's own; with `only`, instead of these.  `errand` is kept with the flow
+    for whoever finishes it.
 
     Raises:
         ConfigurationError: The declaration or the app does not allow for it.
@@ -95,7 +99,7 @@ def start_authorization(
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
         raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
     app = world.app(credential)
-    asked = wanted_scopes(credential, scopes)
+    asked = _asked(credential, scopes, only=only)
     verifier = new_verifier(secrets.token_bytes(32)) if credential.pkce else None
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
     state, binding = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
@@ -118,6 +122,7 @@ def start_authorization(
         incarnation=incarnation_of(world, key),
         verifier=verifier,
         nonce=nonce,
+        errand=errand,
     )
     stored = put_flow(world, flow, state=state, binding=binding)
     return AuthorizationStart(url=url, binding=binding, expires_at=stored.expires_at or 0.0, flow_id=stored.id)
@@ -142,6 +147,37 @@ def finish_authorization(
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: The provider was not reached.
     """
+    answer = take_answer(world, callback_url, binding=binding, owner=owner)
+    credential, app, key = answer.credential, answer.app, answer.flow.key
+    with Buying(world, credential, key) as buying:
+        before = reserved(world, credential, key, since=answer.flow.incarnation)
+        tokens = buy(world, credential, key, answer.request)
+        return keep(world, credential, app, tokens, before, buying, requested=answer.flow.scopes, params=answer.params)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of a provider that was checked, and whose flow is used up.
+
+    Attributes:
+        flow: What it answers.
+        credential: Of which integration.
+        app: The app, which is the one that the sign-in began with.
+        request: What redeems its code, to be sent once.
+        params: What it says about the connection.
+    """
+
+    flow: Flow
+    credential: OAuth2Credential
+    app: AppCredentials
+    request: Request = field(repr=False)
+    params: Mapping[str, str]
+
+
+def take_answer(
+    world: World, callback_url: str, *, binding: Secret | str | None, owner: str | Unset | None = UNSET
+) -> Answer:
+    """Check a provider's answer and use up its flow.  Raises as `finish_authorization`, which redeems the code too."""
     params = parse_callback(callback_url)
     flow = take_flow(world, params.state, binding)
     credential = world.credential(flow.key.credential)
@@ -155,10 +191,7 @@ def finish_authorization(
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
     request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
-    with Buying(world, credential, flow.key) as buying:
-        before = reserved(world, credential, flow.key, since=flow.incarnation)
-        tokens = buy(world, credential, flow.key, request)
-        return keep(world, credential, app, tokens, before, buying, requested=flow.scopes, params=_kept(params))
+    return Answer(flow=flow, credential=credential, app=app, request=request, params=_kept(params))
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -181,6 +214,12 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
 def wanted_scopes(credential: OAuth2Credential, scopes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the scopes to ask for: the credential's and the given ones, each once."""
     return tuple(dict.fromkeys((*credential.all_scopes, *scopes)))
+
+
+def _asked(credential: OAuth2Credential, scopes: tuple[str, ...], *, only: bool) -> tuple[str, ...]:
+    if not only:
+        return wanted_scopes(credential, scopes)
+    return tuple(dict.fromkeys((*scopes, *credential.forced_scopes)))
 
 
 def incarnation_of(world: World, key: ConnectionKey) -> int:
@@ -206,89 +245,6 @@ def reserved(world: World, credential: OAuth2Credential, key: ConnectionKey, *, 
     if before.state == "disconnected" and before.incarnation != since:
         raise disconnected_meanwhile(key)
     return before
-
-
-def keep(
-    world: World,
-    credential: OAuth2Credential,
-    app: AppCredentials,
-    tokens: TokenSet,
-    before: Record,
-    buying: Buying,
-    *,
-    requested: tuple[str, ...],
-    params: Mapping[str, str] | None = None,
-) -> Record:
-    """Store what was bought over `before`, and return the record.  That ends the `buying`.
-
-    Raises:
-        ConnectError: It was disconnected meanwhile (``connection_disconnected``); the new grant is revoked.
-        StoreUnavailable: The store did not come back; the grant is lost.
-    """
-    grant = tokens.grant(
-        now=world.clock.now(),
-        credential=credential,
-        requested=requested,
-        previous=None,
-        learnt_lifetime=before.learnt_lifetime,
-    )
-    identity = read_identity(world, credential, before.key, grant)
-
-    def put() -> Stored:
-        return put_grant(
-            world,
-            credential,
-            before.key,
-            grant,
-            requested=requested,
-            client_id=app.client_id,
-            before=before,
-            identity=identity,
-            params={**credential.params, **(params or {}), **_params_of(credential, tokens)},
-        )
-
-    try:
-        stored = _patiently(world, put)
-    except ConnectError:
-        buying.end()  # else the revocation would wait for it
-        revoke_grant(world, credential, grant, record=before, identity=identity)
-        raise
-    buying.end()
-    app_accepted(world, before.key.env, credential)
-    _retire(world, credential, app, stored)
-    return stored.record
-
-
-def _patiently(world: World, put: Callable[[], Stored]) -> Stored:
-    give_up = world.clock.monotonic() + _STORE_SECONDS
-    while True:
-        try:
-            return put()
-        except StoreUnavailable:
-            if world.clock.monotonic() >= give_up:
-                raise
-            world.clock.sleep(0.5)
-
-
-def _retire(world: World, credential: OAuth2Credential, app: AppCredentials, stored: Stored) -> None:
-    """Revoke the grant that a reconnect replaced, where that cannot hurt the new one.
-
-    Only where a revocation ends one token and nothing else.  With the reach of a user it would end the new grant too;
-    and with that of a "grant" nobody knows whether two consents of one user to one client are two grants or one:
-    several servers keep a single grant for the pair and hang all tokens on it.  There the old tokens are left to
-    their end.
-    """
-    old, new = stored.replaced, stored.record
-    if credential.revocation_reach != "token" or old.sealed is None:
-        return
-    if old.access_fp == new.access_fp or (old.refresh_fp and old.refresh_fp == new.refresh_fp):
-        return
-    if client_changed(credential, old.client_id, old.issuer, old.token_origin, app.client_id):
-        return
-    with suppress(StoreError):
-        grant = open_grant(world, old)
-        if grant is not None:
-            revoke_grant(world, credential, grant, record=old)
 
 
 def _check_answer(flow: Flow, callback_url: str, owner: str | Unset | None) -> None:
@@ -337,10 +293,3 @@ def _kept(params: CallbackParams) -> dict[str, str]:
 
 def _is_place(name: str, value: str) -> bool:
     return "://" in value or value.startswith("//") or re.search(r"(?i)ur[il]$|host|domain|origin", name) is not None
-
-
-def _params_of(credential: OAuth2Credential, tokens: TokenSet) -> dict[str, str]:
-    """Return what a token answer says about the connection: what the credential keeps, else all that is harmless."""
-    if not credential.kept_params:
-        return dict(tokens.extra)
-    return {name: tokens.extra[path] for name, path in credential.kept_params.items() if path in tokens.extra}

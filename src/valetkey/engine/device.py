@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.engine.connect import incarnation_of, keep, reserved, wanted_scopes
+from valetkey.engine.connect import incarnation_of, reserved, wanted_scopes
 from valetkey.engine.exchange import name_of, refusal_error
+from valetkey.engine.keeping import keep
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
+from valetkey.engine.links import drop_links
 from valetkey.engine.replay import replay
 from valetkey.engine.revoking import Revocation, revoke
 from valetkey.engine.storing import look_again, tell
@@ -67,6 +69,8 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     records = list(_pages(world, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
+    drop_held(world, lambda key: key.env == env and key.owner == owner)
+    drop_links(world, lambda key: key.env == env and key.owner == owner)
     ApiKeys(world.store, world.clock, env).drop_owner(owner)
     return done
 
@@ -124,6 +128,7 @@ def _drop_flows(world: World, key: ConnectionKey) -> None:
     """Delete the sign-ins under way.  The row's new incarnation stops them anyway, and the revocation must go on."""
     try:
         delete_flows(world, lambda other: other == key)
+        drop_held(world, lambda other: other == key)
     except StoreError as error:
         _log.warning("the sign-ins of %s that were under way were not deleted: %s", key, error)
 

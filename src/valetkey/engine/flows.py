@@ -15,6 +15,7 @@ from typing import Any, Final
 from valetkey.engine.world import World
 from valetkey.errors import ConnectError, StateMismatch
 from valetkey.model.connections import ConnectionKey, Document, Sealed
+from valetkey.model.credentials import EMPTY
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.values import Secret
 
@@ -43,6 +44,8 @@ class Flow:
         incarnation: That of the record when it began; 0 where nothing was connected yet.
         verifier: The PKCE verifier.
         nonce: For OpenID Connect.
+        errand: What the face that began it wants to find again when the answer comes; it holds no secret.
+        id: The id under which it is, or was, stored.
     """
 
     key: ConnectionKey
@@ -54,6 +57,8 @@ class Flow:
     incarnation: int = 0
     verifier: Secret | None = field(default=None, repr=False)
     nonce: str = field(default="", repr=False)
+    errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    id: str = ""
 
 
 def flow_id(state: str) -> str:
@@ -66,7 +71,7 @@ def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Docume
     document = Document(
         kind=KIND,
         id=flow_id(state),
-        body=_body(flow) | {"binding": _hash(binding), "created": world.clock.now()},
+        body=_body(flow) | {"binding": binding_hash(binding), "created": world.clock.now()},
         expires_at=world.store.now() + FLOW_SECONDS,
     )
     secret = {"verifier": flow.verifier.reveal() if flow.verifier else "", "nonce": flow.nonce}
@@ -80,6 +85,17 @@ def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Docume
         msg = "two sign-ins drew the same random state, which cannot be"
         raise ConnectError(msg, hint="start again")
     return stored
+
+
+def peek_flow(world: World, state: str) -> Flow | None:
+    """Return the flow of an answer without using it up, and without its secrets; None where there is none."""
+    found = world.store.get_document(KIND, flow_id(state)) if state else None
+    return None if found is None else _flow(found, {})
+
+
+def is_under_way(world: World, wanted: str) -> bool:
+    """Whether the flow with that id still waits for its answer."""
+    return world.store.get_document(KIND, wanted) is not None
 
 
 def take_flow(world: World, state: str, binding: Secret | str | None) -> Flow:
@@ -97,7 +113,7 @@ def take_flow(world: World, state: str, binding: Secret | str | None) -> Flow:
     given = binding if isinstance(binding, Secret) else Secret(binding or "")
     if not given:
         raise StateMismatch(_UNBOUND, code="binding_mismatch", hint=_BIND)
-    if not hmac.compare_digest(_hash(given), str(found.body["binding"])):
+    if not hmac.compare_digest(binding_hash(given), str(found.body["binding"])):
         msg = "the answer came by another browser than the one that began the sign-in"
         raise StateMismatch(msg, code="binding_mismatch", hint=_AGAIN)
     taken = world.store.take_document(KIND, found.id)
@@ -127,6 +143,7 @@ def _body(flow: Flow) -> dict[str, Any]:
         "token_origin": flow.token_origin,
         "client_id": flow.client_id,
         "incarnation": flow.incarnation,
+        "errand": dict(flow.errand),
     }
 
 
@@ -153,6 +170,8 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         incarnation=body["incarnation"],
         verifier=Secret(secret["verifier"]) if secret.get("verifier") else None,
         nonce=secret.get("nonce", ""),
+        errand=body.get("errand", EMPTY),
+        id=document.id,
     )
 
 
@@ -163,7 +182,8 @@ def _flows(world: World) -> Iterator[Document]:
         after = page[-1].id
 
 
-def _hash(binding: Secret) -> str:
+def binding_hash(binding: Secret) -> str:
+    """Return what the store keeps of a binding."""
     return hashlib.sha256(b"valetkey:binding:" + binding.reveal().encode()).hexdigest()
 
 

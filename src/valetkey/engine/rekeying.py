@@ -15,7 +15,7 @@ started again, and two that run at once help each other:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -36,7 +36,7 @@ from valetkey.model.data_keys import (
     write_note,
 )
 from valetkey.model.journals import Journal
-from valetkey.model.ports import KeyProvider, KeyRetired, MasterKey, Sealer, Store
+from valetkey.model.ports import KeyProvider, KeyRetired, Label, MasterKey, Store
 from valetkey.model.sealing import Vault, document_label
 
 __all__ = ["KeyStatus", "KeyUse", "Rotation", "key_status", "rotate"]
@@ -187,35 +187,43 @@ class _Work:
             if names <= broken:
                 self.unreadable |= names
                 return not names
-            for thing in found:
-                if _name(thing) not in broken and not self._reseal(thing):
-                    broken.add(_name(thing))
+            broken |= self._reseal([thing for thing in found if _name(thing) not in broken])
             if self.progress is not None:
                 self.progress(self.sealed)
 
-    def _reseal(self, thing: Record | Document) -> bool:
-        """Seal one record or document anew, unless it moves meanwhile; False where it cannot be opened."""
-        if thing.sealed is None:  # a damaged row, of which the store shows what it can read
-            return False
+    def _reseal(self, things: Sequence[Record | Document]) -> set[str]:
+        """Seal records and documents anew, unless they move meanwhile; return the names of what cannot be opened."""
+        anew = [(thing, sealed) for thing in things if (sealed := self._sealed_anew(thing)) is not None]
+        records = [(thing, sealed) for thing, sealed in anew if isinstance(thing, Record)]
         try:
-            self.sealed += _sealed_anew(self.store, self.vault, thing, thing.sealed)
+            self.sealed += self.store.rekey(records) if records else 0
+            for thing, sealed in anew:
+                self.sealed += isinstance(thing, Document) and self._replaced(thing, sealed)
         except KeyRetired:  # another rotation is ahead of us
             self.vault.refresh()
+        return {_name(thing) for thing in things} - {_name(thing) for thing, _ in anew}
+
+    def _sealed_anew(self, thing: Record | Document) -> Sealed | None:
+        """Return what a thing holds, sealed with the current key; None where it cannot be opened."""
+        if thing.sealed is None:  # a damaged row, of which the store shows what it can read
+            return None
+        label = _label(thing)
+        try:
+            return self.vault.seal(self.vault.open(thing.sealed, label), label)
         except DecryptionFailed as error:
             if error.code != "sealed_broken":
                 raise
-            return False
-        return True
+            return None
+
+    def _replaced(self, document: Document, sealed: Sealed) -> bool:
+        return self.store.put_document(replace(document, sealed=sealed), expect=document.version) is not None
 
 
-def _sealed_anew(store: Store, sealer: Sealer, thing: Record | Document, old: Sealed) -> bool:
-    """Seal one thing with the current key; False where it moved on meanwhile."""
+def _label(thing: Record | Document) -> Label:
+    """Return what the sealed part of a thing is bound to."""
     if isinstance(thing, Record):
-        label = grant_label(thing.key, thing.id, thing.incarnation, thing.version)
-        return store.rekey(thing, sealer.seal(sealer.open(old, label), label))
-    label = document_label(thing)
-    sealed = sealer.seal(sealer.open(old, label), label)
-    return store.put_document(replace(thing, sealed=sealed), expect=thing.version) is not None
+        return grant_label(thing.key, thing.id, thing.incarnation, thing.version)
+    return document_label(thing)
 
 
 def _switch(store: Store, keys: KeyProvider, note: KeyNote) -> KeyNote:

@@ -145,6 +145,12 @@ def _sibling(world: World, record: Record, identity: Identity | None) -> Record 
     """Return a live connection that a revocation with the reach of a user would end too.
 
     It may be this very one, where it was connected anew in the meantime.
+    """
+    return next(siblings(world, record, identity), None)
+
+
+def siblings(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
+    """Yield the live connections that a revocation with the reach of a user would end too, some of them twice.
 
     Where who it is at the provider is not known of both, the same owner counts as the same user.
     """
@@ -154,8 +160,7 @@ def _sibling(world: World, record: Record, identity: Identity | None) -> Record 
         if record.client_id and other.client_id and record.client_id != other.client_id:
             continue
         if _same_user(record, identity, other):
-            return other
-    return None
+            yield other
 
 
 def _candidates(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from valetkey.engine.lifecycle import dead
 from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
-from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status
+from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, attention_at
 from valetkey.model.credentials import OAuth2Credential
 
 DAMAGED: Final = "row_corrupt"
 """The error of a record of which the store could read only a part."""
 _DAMAGED_HINT: Final = "its row in the store is damaged; what can be done about it is told by: {}"
-SOON: Final = 7 * 86400.0
-"""Seconds before its end at which a connection that cannot renew itself counts as ``expires_soon``."""
 
 
 def status_of(
@@ -68,17 +67,9 @@ def _state(record: Record, *, now: float, app_error: str) -> State:
 
 
 def _ends_soon(record: Record, now: float) -> bool:
-    """Whether it cannot renew itself and ends within a week, or its refresh token itself ends soon.
-
-    A refresh token that lives a week and is renewed by each use is no cause for alarm on its first day: only the last
-    fifth of its life counts.
-    """
-    if not record.refreshable:
-        return record.expires_at is not None and record.expires_at - now < SOON
-    if record.refresh_expires_at is None:
-        return False
-    life = record.refresh_expires_at - (record.obtained_at or record.refresh_expires_at)
-    return record.refresh_expires_at - now < min(SOON, life / 5)
+    """Whether it cannot renew itself and ends within a week, or its refresh token itself ends soon."""
+    moment = attention_at(replace(record, state="connected"))
+    return moment is not None and moment < now
 
 
 def _hint(state: State, key: ConnectionKey) -> str:

@@ -26,6 +26,7 @@ from valetkey.values import Request, Response
 Kind = Literal["refreshed", "kept_alive", "failed", "needs_reauth", "skipped", "app", "problem", "store"]
 Host = Literal["silent", "well", "busy", "unwell"]
 
+DUE: Final = Want(due=True)
 _log = get_logger("worker")
 _BUSY: Final = frozenset({429, 503})
 _SERVER_ERROR: Final = 500
@@ -84,8 +85,11 @@ class _Witness:
         return response
 
 
-def tend(world: World, record: Record) -> Outcome:
-    """Refresh the connection of a record that is due, unless somebody else has done so or is at it.  Never raises."""
+def tend(world: World, record: Record, want: Want = DUE) -> Outcome:
+    """Refresh the connection of a record, unless somebody else has done so or is at it.  Never raises.
+
+    `want`: by default it is refreshed if it is due.
+    """
     left: list[Record] = []
 
     def changed(new: Record) -> None:
@@ -97,7 +101,7 @@ def tend(world: World, record: Record) -> Outcome:
     whole = False
     try:
         early = _early(world, record)
-        obtain(replace(world, endpoint=witness, changed=changed), record.key, Want(due=True))
+        obtain(replace(world, endpoint=witness, changed=changed), record.key, want)
         kind: Kind = "skipped"
         if left and left[-1].state == "connected":
             kind = "kept_alive" if early else "refreshed"

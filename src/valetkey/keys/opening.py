@@ -15,6 +15,7 @@ from valetkey.keys.keyring import KeyringKeys
 from valetkey.keys.memory import GivenKeys, MemoryKeys
 from valetkey.keys.text import invalid_key
 from valetkey.model.ciphers import master_key, parse_key
+from valetkey.model.plugins import plugged
 from valetkey.model.ports import KeyProvider, Store
 
 GROUP: Final = "valetkey.key_providers"
@@ -95,11 +96,10 @@ def _by_text(choice: str, store: Store) -> KeyProvider:
 
 
 def _plugged(name: str, rest: str) -> KeyProvider:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - only for a name that is not built in
-
-    for entry in entry_points(group=GROUP, name=name):
-        provider: KeyProvider = entry.load()(rest)
-        return provider
-    msg = f"there is no key provider named {name!r}"
-    hint = f"install the package that brings it (entry point {GROUP}), or write ./{name}:... if a file is meant"
-    raise ConfigurationError(msg, code="key_provider_unknown", hint=hint)
+    make = plugged(GROUP, name)
+    if make is None:
+        msg = f"there is no key provider named {name!r}"
+        hint = f"install the package that brings it (entry point {GROUP}), or write ./{name}:... if a file is meant"
+        raise ConfigurationError(msg, code="key_provider_unknown", hint=hint)
+    provider: KeyProvider = make(rest)
+    return provider

@@ -197,6 +197,8 @@ class Query:
     missing_scope: str | None = None
     search: str | None = None
     """Matches credential, owner, account and identity, anywhere, without case."""
+    attention_by: float | None = None
+    """Only those that are connected and want a person's attention before this time (`attention_at`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,27 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+SOON: Final = 7 * 86400.0
+"""Seconds before its end at which a connection that cannot renew itself counts as ``expires_soon``."""
+
+Counts = Mapping[tuple[str, State], int]
+"""How many connections there are, by credential and state; those that are none are left out."""
+
+
+def attention_at(record: Record) -> float | None:
+    """Return after which time a connected record counts as ``expires_soon``; None: never.
+
+    It cannot renew itself and ends within a week, or its refresh token itself ends soon.  A refresh token that lives a
+    week and is renewed by each use is no cause for alarm on its first day: only the last fifth of its life counts.
+    """
+    if record.state != "connected":
+        return None
+    if not record.refreshable:
+        return None if record.expires_at is None else record.expires_at - SOON
+    end = record.refresh_expires_at
+    return None if end is None else end - min(SOON, (end - (record.obtained_at or end)) / 5)
 
 
 def token_secret_id(base: str, owner: str | None, account: str) -> str:

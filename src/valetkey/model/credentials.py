@@ -25,7 +25,7 @@ RevocationAuth = Literal[
     "client", "client_secret_basic", "client_secret_post", "client_secret_bearer", "access_token", "none"
 ]
 RevocationToken = Literal["any", "access_token", "refresh_token"]
-Source = Literal["code", "file", "command"]
+Source = Literal["code", "file", "command", "console"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class OAuth2Credential:
         error_aliases: Provider error -> standard error (``bad_refresh_token`` -> ``invalid_grant``), for answers of
             the token and device endpoints.
         preset: The preset it was made from.
-        source: Who declared it: ``code``, ``file`` or ``command``.
+        source: Who declared it: ``code``, ``file``, ``command`` or ``console``.
     """
 
     name: str

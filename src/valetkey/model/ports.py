@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from valetkey.model.connections import (
     ConnectionKey,
+    Counts,
     Document,
     Event,
     Expect,
@@ -138,8 +139,13 @@ class Store(Protocol):
         """
         ...
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, each where incarnation, version and old sealing still hold.
+
+        Returns how many did.  Each is an atomic step; they are handed over together because a store may write them
+        with one wait for its disk.  Where one names a data key that the store no longer has, `KeyRetired` is raised,
+        and that one is not written; nothing is said about the others then, nor after any other error.
+        """
         ...
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
@@ -152,6 +158,14 @@ class Store(Protocol):
 
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).  A bad cursor is a ConfigurationError."""
+        ...
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state, as of the last commit.
+
+        Those that are connected and want attention before `now` (`attention_at`) count as ``expires_soon``; what is
+        held against an app is not looked at.
+        """
         ...
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:
@@ -232,8 +246,9 @@ class Store(Protocol):
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         ...
 
 

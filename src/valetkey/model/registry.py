@@ -14,7 +14,7 @@ from valetkey.model.secrets import SecretDeclaration
 if TYPE_CHECKING:
     from valetkey.model.places import Place
 
-_RANK: Final[Mapping[Source, int]] = {"code": 2, "file": 1, "command": 0}
+_RANK: Final[Mapping[Source, int]] = {"code": 2, "file": 1, "command": 0, "console": 0}
 
 
 def declare(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from valetkey.errors import ConfigurationError
+from valetkey.model.plugins import plugged
 from valetkey.model.ports import SecretService
 from valetkey.secret_services.dotenv import DotenvSecrets
 from valetkey.secret_services.environment import EnvSecrets
@@ -35,11 +36,10 @@ def open_secrets(choice: str) -> SecretService:
 
 
 def _plugged(name: str, rest: str) -> SecretService:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - only for a name that is not built in
-
-    for entry in entry_points(group=GROUP, name=name):
-        service: SecretService = entry.load()(rest)
-        return service
-    msg = f"there is no secret service named {name!r}"
-    hint = f"use env:, dotenv:PATH or keyring, or install the package that brings it (entry point {GROUP})"
-    raise ConfigurationError(msg, code="secret_service_unknown", hint=hint)
+    make = plugged(GROUP, name)
+    if make is None:
+        msg = f"there is no secret service named {name!r}"
+        hint = f"use env:, dotenv:PATH or keyring, or install the package that brings it (entry point {GROUP})"
+        raise ConfigurationError(msg, code="secret_service_unknown", hint=hint)
+    service: SecretService = make(rest)
+    return service

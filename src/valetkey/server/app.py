@@ -16,10 +16,10 @@ from starlette.routing import Route
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import StoreError
+from valetkey.server import pages
 from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
 from valetkey.server.guard import Guard
-from valetkey.server.pages import again, api_keys, connections, environments, invitations, keys, login, operators, theme
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
@@ -55,15 +55,7 @@ def application(core: Core, desk: Desk, *, base_url: str | None, allowed_hosts: 
         Route("/healthz", _healthy),
         Route("/readyz", _ready),
         Route("/static/{name}", _static),
-        *login.ROUTES,
-        *again.ROUTES,
-        *theme.ROUTES,
-        *connections.ROUTES,
-        *operators.ROUTES,
-        *invitations.ROUTES,
-        *keys.ROUTES,
-        *environments.ROUTES,
-        *api_keys.ROUTES,
+        *pages.ROUTES,
         api_mount(server),
     ]
     handlers: dict[Any, Any] = {HTTPException: _refused}

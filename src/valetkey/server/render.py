@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from valetkey.server.routes import leads
+
 STATIC: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "waiting.js": "text/javascript",
+    "joining.js": "text/javascript",
 }
 """The files that pages refer to, and their types."""
 
@@ -29,6 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["version_of"] = version_of
+    made.globals["leads"] = leads
     return made
 
 

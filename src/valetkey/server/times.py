@@ -47,6 +47,20 @@ def until(when: float | None, now: float, *, never: str, over: str = "ended") ->
     return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
 
 
+def short(when: float, now: float) -> str:
+    """Return a moment in UTC, as short as it can be told: "13:03 UTC" within a day of now, else with its date."""
+    try:
+        at = datetime.fromtimestamp(when, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "at no date"
+    return at.strftime("%H:%M UTC" if abs(when - now) < 86400 else "%d %b %Y %H:%M UTC")  # noqa: PLR2004 - a day
+
+
+def exactly(when: float) -> str:
+    """Return a moment in UTC, to the second."""
+    return _moment("", when).exact
+
+
 def _moment(said: str, when: float) -> Moment:
     try:
         at = datetime.fromtimestamp(when, UTC)

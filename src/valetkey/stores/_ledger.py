@@ -74,8 +74,9 @@ class LedgerPart:
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         return self.ledger.list_events(
-            env=env, connection_id=connection_id, after=after, limit=limit, newest_first=newest_first
+            env=env, connection_id=connection_id, after=after, limit=limit, newest_first=newest_first, before=before
         )

@@ -19,6 +19,7 @@ from valetkey.stores._postgres_pool import Connection, Pool
 from valetkey.stores._postgres_server import BEGIN, Server
 from valetkey.stores._postgres_url import parse
 from valetkey.stores._postgres_waiting import Waiting
+from valetkey.stores._troubles import answer_lost
 
 T = TypeVar("T")
 
@@ -63,9 +64,9 @@ class Writing:
 
     def tell(self) -> None:
         """Have those who listen told of the connections that changed; the server does it when this is committed."""
-        channel = channel_of(self._server.known_id)
-        for key in dict.fromkeys(self.changed):
-            self._connection.execute(NOTIFY, (channel, payload_of(key)))
+        payloads = [payload_of(key) for key in dict.fromkeys(self.changed)]
+        if payloads:
+            self._connection.execute(NOTIFY, (channel_of(self._server.known_id), payloads))
 
 
 class PostgresBase:
@@ -85,7 +86,7 @@ class PostgresBase:
         self._place = place = parse(url, schema=schema, listen_url=listen_url)
         self.url: str = self._place.url
         self._server = Server(self._place)
-        self._pool = Pool(self._server.open, limit=pool_size, busy=lambda: trouble.busy(place))
+        self._pool = Pool(self._server.open, limit=pool_size, busy=lambda: trouble.BUSY(place))
         self._news = News(self._server, self._pool)
         self._waiting = Waiting(clock or SystemClock(), listens=self._news.listens)
         self._news.watch(self._waiting.stir, lazily=True)
@@ -183,7 +184,7 @@ class PostgresBase:
             if not trouble.lost(error):
                 raise
             connection.close()
-            raise trouble.answer_lost(self._place) from error
+            raise answer_lost(self._place.url) from error
 
 
 def _close(news: News, pool: Pool) -> None:

@@ -11,7 +11,16 @@ from valetkey.model.connections import Document, Event
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores import _rules
 from valetkey.stores._postgres_base import PostgresBase, Writing
-from valetkey.stores._rows import DOCUMENT, EVENT, CorruptRow, document_of, document_values, event_of, event_values
+from valetkey.stores._rows import (
+    DOCUMENT,
+    EVENT,
+    LAST_EVENT,
+    CorruptRow,
+    document_of,
+    document_values,
+    event_of,
+    event_values,
+)
 
 _ONE: Final = "kind = %s AND env = %s AND id = %s"
 _NOW: Final = "(SELECT {S}.unix_now())"
@@ -166,8 +175,9 @@ class PostgresDocuments(PostgresBase):
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`.
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`.
 
         Whoever goes on after the last one misses none: those with lower numbers whose transactions are still under
         way are waited for.
@@ -179,10 +189,10 @@ class PostgresDocuments(PostgresBase):
             values.append(connection_id)
         order = "DESC" if newest_first else "ASC"
         statement = (
-            f"SELECT {EVENT} FROM {{S}}.event WHERE {{S}}.on_primary() AND {scope} AND seq > %s"  # noqa: S608
+            f"SELECT {EVENT} FROM {{S}}.event WHERE {{S}}.on_primary() AND {scope} AND seq > %s AND seq < %s"  # noqa: S608
             f" ORDER BY seq {order} LIMIT %s"
         )
-        values += [after, limit]
+        values += [after, LAST_EVENT if before is None else before, limit]
         if newest_first:
             return tuple(event_of(row) for row in self._read(statement, values))
 

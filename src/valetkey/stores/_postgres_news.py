@@ -25,7 +25,7 @@ from valetkey.stores._watchers import Tell, weakly
 
 _log = get_logger("stores.postgres")
 
-NOTIFY: Final = b"SELECT pg_notify(%s, %s)"
+NOTIFY: Final = b"SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload"
 PAYLOAD_LIMIT: Final = 7999
 """Bytes that PostgreSQL carries with a notification."""
 
@@ -157,7 +157,7 @@ class News:
         """Send a notification where the store writes, and wait until it is heard here."""
         probe = f"?{secrets.token_hex(8)}"
         with self._pool.lend() as writer:
-            writer.execute(NOTIFY, (channel, probe))
+            writer.execute(NOTIFY, (channel, [probe]))
         for notification in connection.notifies(timeout=_PROBE):
             if notification.payload == probe:
                 return

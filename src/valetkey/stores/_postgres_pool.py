@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from valetkey.clock import SystemClock
-from valetkey.errors import StoreUnavailable
+from valetkey.errors import ValetkeyError
 from valetkey.stores import _forks
 from valetkey.stores._postgres_errors import Slow, lost
 
@@ -78,7 +78,7 @@ class Pool:
         busy: Makes the error for one who waited too long.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, limit: int, busy: Callable[[], StoreUnavailable]) -> None:
+    def __init__(self, connect: Callable[[], Connection], *, limit: int, busy: Callable[[], ValetkeyError]) -> None:
         self._connect = connect
         self._limit = limit
         self._busy = busy

@@ -13,6 +13,7 @@ from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores import _postgres_schema as schema
 from valetkey.stores._postgres_pool import Connection
 from valetkey.stores._postgres_url import Place
+from valetkey.stores._troubles import newer
 from valetkey.values import Secret
 
 BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -72,7 +73,7 @@ class Server:
         """Return the store's id, after making what is missing."""
         found = self._version(connection)
         if found is None and self.known_id:
-            raise trouble.missing(self.place)
+            raise trouble.MISSING(self.place)
         if found is None or found[1] < len(schema.MIGRATIONS):
             found = self._migrated(connection)
         return found[0]
@@ -84,12 +85,12 @@ class Server:
         except (pg.UndefinedTable, pg.InvalidSchemaName):
             return None
         except pg.UndefinedColumn as error:
-            raise trouble.foreign(self.place) from error
+            raise trouble.FOREIGN(self.place) from error
         if len(rows) != 1:
-            raise trouble.foreign(self.place)
+            raise trouble.FOREIGN(self.place)
         name, version = str(rows[0][0]), int(rows[0][1])
         if version > len(schema.MIGRATIONS):
-            raise trouble.newer(self.place, version, len(schema.MIGRATIONS))
+            raise newer(self.place.url, version, len(schema.MIGRATIONS))
         return name, version
 
     def _migrated(self, connection: Connection) -> tuple[str, int]:
@@ -105,9 +106,9 @@ class Server:
             self._write_version(connection, found)
             connection.execute(b"COMMIT")
         except pg.InsufficientPrivilege as error:
-            raise trouble.may_not_make(self.place) from error
+            raise trouble.MAY_NOT_MAKE(self.place) from error
         except (pg.DuplicateTable, pg.DuplicateFunction) as error:
-            raise trouble.foreign(self.place) from error
+            raise trouble.FOREIGN(self.place) from error
         finally:
             with suppress(psycopg.Error):
                 connection.rollback()
@@ -134,8 +135,8 @@ class Server:
         steps = len(schema.MIGRATIONS)
         if before:
             connection.execute(self.sql("UPDATE {S}.store SET schema_version = %s"), (steps,))
-            return
-        connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
+        else:
+            connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
         for (where,) in connection.execute(_EXTENSION).fetchall():
             quoted = '"' + str(where).replace('"', '""') + '"'
             connection.execute(self.sql(schema.TRIGRAMS.replace("{T}", quoted)))

@@ -12,17 +12,18 @@ from typing import Any, Final, TypeVar
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreUnavailable, clean
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Sealed
+from valetkey.model.connections import ConnectionKey, Record, Sealed
 from valetkey.model.ports import Clock, KeyRetired
 from valetkey.stores import _forks, _rules
 from valetkey.stores._bell import Bell
 from valetkey.stores._redis_ear import Ear, news
-from valetkey.stores._redis_errors import Conflict, contended, gone, newer
+from valetkey.stores._redis_errors import CONTENDED, GONE, Conflict
 from valetkey.stores._redis_link import Link
 from valetkey.stores._redis_names import Names
 from valetkey.stores._redis_server import demand_safe, look
 from valetkey.stores._redis_steps import Commit, Step
 from valetkey.stores._redis_url import Place, place_of
+from valetkey.stores._troubles import newer
 
 _log = get_logger("stores.redis")
 
@@ -170,7 +171,7 @@ class RedisBase:
         known = self._opened()
         (seconds, micros), store_id, *answers = self._link.run(step)
         if store_id is None or store_id.decode() != known:
-            raise gone(self.url)
+            raise GONE(self.url)
         return Look(self._moment(seconds, micros), answers)
 
     def _begun(self) -> Commit:
@@ -196,9 +197,30 @@ class RedisBase:
         self._ear.changed(connection_id)
         return last
 
+    def _commit_all(self, steps: Sequence[tuple[Commit, Record]]) -> set[str]:
+        """Run commits that are sent together, each atomic for itself, and tell of their connections.
+
+        Returns the ids of those in which something has changed meanwhile; all others are done.
+
+        Raises:
+            KeyRetired: A data key that something is sealed with is not there.
+        """
+        for step, record in steps:
+            step.do("PUBLISH", b"", self._names.channel, news(record.id, (record.key,)))
+        answers = self._link.run_all([step for step, _ in steps], sync=True)
+        refused: dict[str, str] = {}
+        for (step, record), (failed, _) in zip(steps, answers, strict=True):
+            if failed:
+                refused[record.id] = step.reason(failed)
+            else:
+                self._ear.changed(record.id)
+        for reason in filter(None, refused.values()):
+            raise self._refusal(reason)
+        return set(refused)
+
     def _refusal(self, reason: str) -> Exception:
         if reason == "store":
-            return gone(self.url)
+            return GONE(self.url)
         return KeyRetired(f"the store has no data key {reason.removeprefix('key:')}") if reason else Conflict()
 
     def _settled(self, attempt: Callable[[], T]) -> T:
@@ -208,7 +230,7 @@ class RedisBase:
                 return attempt()
             except Conflict:
                 self._clock.sleep(secrets.randbelow(1000) / 1000 * _PAUSE)
-        raise contended(self.url)
+        raise CONTENDED(self.url)
 
     def _demand_key(self, step: Commit, sealed: Sealed | None, kind: str = "") -> None:
         """Let a commit happen only where the data key of `sealed` is there."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
-from valetkey.model.connections import ConnectionKey, Event, Record, Sealed
+from valetkey.model.connections import ConnectionKey, Event, Record, Sealed, attention_at
 from valetkey.stores import _rules
 from valetkey.stores._redis_documents import RedisDocuments
 from valetkey.stores._redis_errors import row_corrupt
@@ -83,6 +82,8 @@ class RedisConnections(RedisDocuments):
             places[names.sealed(record.sealed.key_id), connection_member(record.id)] = 0
         if record.due_at is not None:
             places[names.due(env), utf8(record.id)] = record.due_at
+        if (moment := attention_at(record)) is not None:
+            places[names.attention(env), place] = moment
         return places
 
     def _pointed(self, key: ConnectionKey) -> str | None:
@@ -113,12 +114,10 @@ class RedisConnections(RedisDocuments):
     def _stride(self, route: Walk) -> tuple[list[str], Walk | None]:
         """Go one step of a walk: return the ids that were met, and the rest of the walk."""
         step = Step(self._names)
-        step.do("ZRANGEBYLEX", route.key, route.low, route.high, "LIMIT", 0, route.step)
-        (members,) = self._read(step).answers
-        likely = utf8(route.search)
-        met = [id_and_text(found) for found in members if likely in found]
-        rest = replace(route, low=b"(" + members[-1]) if len(members) == route.step else None
-        return [name for name, text in met if route.search in text], rest
+        step.find(route.key, route.low, route.high, route.step, route.search, route.wanted)
+        ((members, last),) = self._read(step).answers
+        met = map(id_and_text, members)  # the server looks at whole members, of which the text is the end
+        return [name for name, text in met if route.search in text], route.after(last) if last else None
 
     def _healthy(self, row: Row) -> Record:
         if row.damage:

@@ -272,10 +272,11 @@ class RedisDocuments(RedisBase):
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         step, stream = Step(self._names), self._names.events(env, connection_id)
-        low, high = f"{max(after, 0) + 1}-0", "+"
+        low, high = f"{max(after, 0) + 1}-0", "+" if before is None else f"({max(before, 0)}-0"
         bounds = ("XREVRANGE", stream, high, low) if newest_first else ("XRANGE", stream, low, high)
         step.do(*bounds, "COUNT", limit)
         entries: Sequence[Any] = self._read(step).answers[0]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from valetkey.model.connections import Query
 from valetkey.stores._cursor import Position
 from valetkey.stores._redis_names import Names, after, within
 
-_MANY: Final = 1000
-"""How many members of the index are read at a time where only few of them will match."""
+_MANY: Final = 2000
+"""How many members are looked at at a time, where only few of them match: the server does nothing else meanwhile."""
+_GROWTH: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,26 @@ class Walk:
         key: The sorted set.
         low: Where to begin.
         high: Where to end.
-        step: How many members to read at a time.
+        wanted: How many to find at a time.
         search: What the text of a member must hold, folded; empty where members have none.
+        patience: How many members to look at for that, where those are more.
     """
 
     key: bytes
     low: bytes
     high: bytes
-    step: int
+    wanted: int
     search: str = ""
+    patience: int = 0
+
+    @property
+    def step(self) -> int:
+        """How many members to look at next: more each time, where a search finds little."""
+        return max(self.wanted, min(self.patience, _MANY))
+
+    def after(self, last: bytes) -> Walk:
+        """Return the rest of the walk after a member."""
+        return replace(self, low=b"(" + last, patience=self.step * _GROWTH if self.search else 0)
 
 
 def walk(names: Names, query: Query, position: Position | None, limit: int) -> Walk:
@@ -42,7 +54,7 @@ def walk(names: Names, query: Query, position: Position | None, limit: int) -> W
     if query.owner is not None or query.own:
         return Walk(names.owned(query.env, query.owner), low, high, limit)
     if query.search:
-        return Walk(names.index(query.env), low, high, _MANY, query.search.casefold())
+        return Walk(names.index(query.env), low, high, limit, query.search.casefold())
     if query.state is not None:
         return Walk(names.in_state(query.env, query.state), low, high, limit)
     return Walk(names.index(query.env), low, high, limit)

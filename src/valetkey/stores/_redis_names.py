@@ -77,6 +77,10 @@ class Names:
         """Name a sorted set: ids by when they are due."""
         return self._key("due", env)
 
+    def attention(self, env: str) -> bytes:
+        """Name a sorted set: connected connections by when they want a person's attention."""
+        return self._key("attention", env)
+
     # -- documents, data keys, events
 
     def document(self, kind: str, env: str, document_id: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from valetkey.errors import StoreError, StoreUnavailable, clean
 from valetkey.logs import get_logger
-from valetkey.stores._redis_errors import replica
+from valetkey.stores._redis_errors import REPLICA
 from valetkey.stores._redis_link import Link
 from valetkey.stores._redis_url import Place
 
@@ -82,7 +82,7 @@ def demand_safe(server: Server, place: Place) -> None:
         StoreError: It evicts keys (``store_evicts``), or keeps nothing on disk (``store_volatile``).
     """
     if server.role != "master":
-        raise replica(place.shown)
+        raise REPLICA(place.shown)
     if server.evicts and not place.allow_eviction:
         raise StoreError(
             f"The store {place.shown} would lose grants: when its memory is full, the server evicts keys"

@@ -22,6 +22,20 @@ local function take()
     at = at + 1
     return ARGV[at]
 end
+local function find(set, low, high, count, text, wanted)
+    local found, last = {}, false
+    local members = redis.call('ZRANGEBYLEX', set, low, high, 'LIMIT', 0, count)
+    for _, member in ipairs(members) do
+        last = member
+        if string.find(member, text, 1, true) then
+            found[#found + 1] = member
+            if #found == tonumber(wanted) then
+                return { found, last }
+            end
+        end
+    end
+    return { found, #members == tonumber(count) and last }
+end
 local function call()
     local command, number, count = take(), tonumber(take()), tonumber(take())
     local arguments = {}
@@ -31,7 +45,9 @@ local function call()
     for _ = 1, count do
         arguments[#arguments + 1] = take()
     end
-    if command ~= 'APPEND' then
+    if command == 'FIND' then
+        return find(unpack(arguments))
+    elseif command ~= 'APPEND' then
         return redis.call(command, unpack(arguments))
     end
     -- APPEND: the number of an event is part of where it is written, and known only here
@@ -110,6 +126,13 @@ class Step:
         """Run a command on a key; an empty key stands for a command that has none."""
         self._commands += self._written(command, key, values)
         self._count += 1
+
+    def find(self, key: bytes, low: bytes, high: bytes, count: int, text: str, wanted: int) -> None:
+        """Look for a text in the members of a sorted set, `count` of them at most, until `wanted` have it.
+
+        The answer has the members that have it, and where it stopped: None where there are no more.
+        """
+        self.do("FIND", key, low, high, count, text, wanted)
 
     def arguments(self) -> list[bytes]:
         """Return what the script is called with beside the keys."""

@@ -94,14 +94,10 @@ def place_of(url: str) -> Place:
         raise bad_url(f"{', '.join(tls)} makes sense with TLS only.", hint="Begin the URL with rediss://")
     path, db = _path_and_db(scheme, unquote(parts.path), options.pop("db", ""))
     host = "" if scheme == "unix" else parts.hostname or "localhost"
-    where = quote(path) if scheme == "unix" else f"{f'[{host}]' if ':' in host else host}:{port}"
     told = {"name": name} if name != "default" else {}
     told |= {flag: "1" for flag, on in flags.items() if on}
-    shown = f"{scheme}://{where}" + (f"?{urlencode({'db': db, **told})}" if scheme == "unix" else f"/{db}")
-    if scheme != "unix" and told:
-        shown += f"?{urlencode(told)}"
     return Place(
-        shown=shown,
+        shown=_socket_shown(path, db, told) if scheme == "unix" else _shown(scheme, host, port, db, told),
         name=name,
         host=host,
         port=port,
@@ -113,6 +109,16 @@ def place_of(url: str) -> Place:
         client_name=options.pop("client_name", "valetkey"),
         **flags,
     )
+
+
+def _shown(scheme: str, host: str, port: int, db: int, told: dict[str, str]) -> str:
+    """Return the URL for people: with all that tells one store from another, and without the login."""
+    named = f"[{host}]" if ":" in host else host  # an IPv6 address
+    return f"{scheme}://{named}:{port}/{db}" + (f"?{urlencode(told)}" if told else "")
+
+
+def _socket_shown(path: str, db: int, told: dict[str, str]) -> str:
+    return f"unix://{quote(path)}?{urlencode({'db': db, **told})}"
 
 
 def _options(query: str) -> dict[str, str]:

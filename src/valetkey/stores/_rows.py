@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
@@ -46,6 +48,8 @@ _NUMBERS: Final = tuple(
     or name.endswith(("_at", "_until"))
 )
 """Where in a row numbers are: SQLite lets any column hold anything."""
+_numbers_of: Final = itemgetter(*(at for at, _ in _NUMBERS))
+_NUMERIC: Final = frozenset({int, float, type(None)})
 
 _KEY: Final = ("env", "credential", "owner", "account")
 CLAIM: Final = ("claim_holder", "claim_until", "claim_boot", "claim_spending")
@@ -122,10 +126,8 @@ def record_of(row: tuple[Any, ...], expired: Expired) -> Record:
     Raises:
         CorruptRow: One of its JSON columns is broken, or a number is none.
     """
-    for at, name in _NUMBERS:
-        if isinstance(row[at], (str, bytes)):
-            msg = f"{name} is not a number"
-            raise CorruptRow(msg)
+    if not _NUMERIC.issuperset(map(type, _numbers_of(row))):
+        _demand_numbers(row)
     granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
     return Record(
         **_clear_part(row, expired),
@@ -135,6 +137,13 @@ def record_of(row: tuple[Any, ...], expired: Expired) -> Record:
         params=_mapping(params, "params"),
         tags=_mapping(tags, "tags"),
     )
+
+
+def _demand_numbers(row: tuple[Any, ...]) -> None:
+    for at, name in _NUMBERS:
+        if isinstance(row[at], (str, bytes)):
+            msg = f"{name} is not a number"
+            raise CorruptRow(msg)
 
 
 def readable_part(row: tuple[Any, ...], expired: Expired) -> Record:
@@ -169,14 +178,22 @@ def identity_text(identity: Identity | None) -> str | None:
 def _identity(text: str | None) -> Identity | None:
     if text is None:
         return None
-    known = _mapping(text, "identity")
-    return Identity(**{name: str(known.get(name, "")) for name in ("subject", "email", "name", "login")})
+    known = _mapping(text, "identity").get
+    return Identity(
+        subject=str(known("subject", "")),
+        email=str(known("email", "")),
+        name=str(known("name", "")),
+        login=str(known("login", "")),
+    )
 
 
 # -- documents and events ------------------------------------------------------------------------------------------
 
 DOCUMENT: Final = "kind, env, id, version, expires_at, key_id, body, sealed"
 """The columns that `document_of` takes."""
+
+LAST_EVENT: Final = 2**63 - 1
+"""A number that no event has: databases count in 64 bits."""
 
 EVENT: Final = "seq, env, connection_id, kind, at, credential, owner, account, actor, detail"
 """The columns that `event_of` takes."""
@@ -277,11 +294,20 @@ def _mapping(text: Any, name: str) -> Mapping[str, Any]:
 
 
 def _strings(text: Any, name: str) -> tuple[str, ...]:
-    if text == "[]":
-        return ()
-    value = _load(text, name)
-    items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType]
-    if not all(isinstance(item, str) for item in items):
+    try:
+        items = _items(text)
+    except (ValueError, TypeError):
+        msg = f"{name} is not JSON"
+        raise CorruptRow(msg) from None
+    if items is None:
         msg = f"{name} is not a JSON array of strings"
         raise CorruptRow(msg)
-    return tuple(items)
+    return items
+
+
+@lru_cache(maxsize=1024)
+def _items(text: str) -> tuple[str, ...] | None:
+    """Return the strings of a JSON array, None where it is none; most connections have the same scopes."""
+    value: Any = json.loads(text)
+    items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType]
+    return tuple(items) if all(isinstance(item, str) for item in items) else None

@@ -6,11 +6,22 @@ decisions of DESIGN section 6 (R3, R6) stand in one place, and stores differ onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Query, Record, Sealed
+from valetkey.model.connections import (
+    Claim,
+    ConnectionKey,
+    Counts,
+    Document,
+    Expect,
+    Query,
+    Record,
+    Sealed,
+    attention_at,
+)
 
 NOTABLE: Final = frozenset({"tags", "last_used_at", "identity", "params", "cooldown_until", "learnt_lifetime"})
 """The side facts that `Store.note` may change."""
@@ -96,6 +107,18 @@ def noted(row: Record, changes: Mapping[str, Any]) -> Record:
     return replace(row, **changes)
 
 
+def rekeyed(row: Record | None, record: Record, sealed: Sealed) -> Record | None:
+    """Return `row` with another sealing of the same grant, or None where it is not as `record` was read."""
+    if row is None or row.sealed is None or not _same_grant(row, record) or row.sealed != record.sealed:
+        return None
+    return replace(row, sealed=sealed)
+
+
+def one_of_each_key(anew: Sequence[tuple[Record, Sealed]]) -> Sequence[Sealed]:
+    """Return for each data key that is to seal something anew one of what it sealed."""
+    return list({sealed.key_id: sealed for record, sealed in anew if record.sealed is not None}.values())
+
+
 def same_row(one: Record, other: Record) -> bool:
     """Tell whether two readings show the same row: that a claim has run out meanwhile is no change of the row."""
     return _timeless(one) == _timeless(other)
@@ -173,6 +196,20 @@ def matches(record: Record, query: Query) -> bool:
         and query.state in {None, record.state}
         and (query.missing_scope is None or query.missing_scope in missing(record))
         and (query.search is None or query.search.casefold() in search_text(record))
+        and (query.attention_by is None or wants_attention(record, query.attention_by))
+    )
+
+
+def wants_attention(record: Record, by: float) -> bool:
+    """Tell whether a record is connected and counts as ``expires_soon`` before a time."""
+    moment = attention_at(record)
+    return moment is not None and moment < by
+
+
+def counted(records: Iterable[Record], now: float) -> Counts:
+    """Return the counts of records, one by one: for stores that keep none."""
+    return Counter(
+        (record.key.credential, "expires_soon" if wants_attention(record, now) else record.state) for record in records
     )
 
 

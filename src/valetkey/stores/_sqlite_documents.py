@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from valetkey.model.connections import Document, Event
 from valetkey.stores import _rules
-from valetkey.stores._rows import DOCUMENT, EVENT, CorruptRow, document_of, document_values, event_of, event_values
+from valetkey.stores._rows import (
+    DOCUMENT,
+    EVENT,
+    LAST_EVENT,
+    CorruptRow,
+    document_of,
+    document_values,
+    event_of,
+    event_values,
+)
 from valetkey.stores._sqlite_base import SQLiteBase
 from valetkey.stores._sqlite_errors import row_corrupt
 
@@ -116,13 +125,15 @@ class SQLiteDocuments(SQLiteBase):
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         values: list[Any] = [env]
         scope = "env = ?"
         if connection_id is not None:
             scope += " AND connection_id = ?"
             values.append(connection_id)
         order = "DESC" if newest_first else "ASC"
-        statement = f"SELECT {EVENT} FROM event WHERE {scope} AND seq > ? ORDER BY seq {order} LIMIT ?"  # noqa: S608
-        return tuple(event_of(row) for row in self._read(statement, [*values, after, limit]))
+        bounds = [max(after, 0), LAST_EVENT if before is None else before, limit]
+        statement = f"SELECT {EVENT} FROM event WHERE {scope} AND seq > ? AND seq < ? ORDER BY seq {order} LIMIT ?"  # noqa: S608
+        return tuple(event_of(row) for row in self._read(statement, [*values, *bounds]))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError, clean
-from valetkey.stores._rules import DATA_KEY
-from valetkey.stores._texts import literal
+from valetkey.stores import _troubles
+from valetkey.stores._troubles import delete_statement
 
 _PRIMARY: Final = 0xFF
 """SQLite's extended result codes carry the primary one in the low byte."""
@@ -97,15 +97,6 @@ def corrupt(path: Path) -> StoreError:
     )
 
 
-def newer(path: Path, found: int, known: int) -> StoreError:
-    """Return the error for a store that a later valetkey has written."""
-    return StoreError(
-        f"The store {path} was written by a newer valetkey (schema {found}; this one knows {known}). It is kept.",
-        code="store_newer",
-        hint="Upgrade this one: pip install --upgrade valetkey",
-    )
-
-
 def foreign(path: Path) -> StoreError:
     """Return the error for a database of another program."""
     return StoreError(
@@ -124,14 +115,8 @@ def no_place(
 
 def row_corrupt(path: Path, what: str, reason: str, table: str, **key: str) -> StoreError:
     """Return the error for one damaged row, which `key` names in `table`; all others can still be read."""
-    which = " AND ".join(f"{name} = {literal(text)}" for name, text in key.items())
-    mend = f"DELETE FROM {table} WHERE {which}"  # noqa: S608 - for a person to read
-    hint = f"Restore the store from a backup; or remove this row: sqlite3 {_quoted(path)} {shlex.quote(mend)}"
-    if key.get("kind") == DATA_KEY:
-        hint = "Restore the store from a backup. Do not remove this row: nothing else opens what it has sealed."
-    return StoreError(
-        f"{what} in the store {path} is damaged: {reason}. It is kept as it is.", code="row_corrupt", hint=hint
-    )
+    remove = f"sqlite3 {_quoted(path)} {shlex.quote(delete_statement(table, key))}"
+    return _troubles.row_corrupt(path, what, reason, remove=remove, kind=key.get("kind", ""))
 
 
 def _quoted(path: Path) -> str:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from valetkey.logs import get_logger
 from valetkey.model.ports import Clock
 from valetkey.stores import _sqlite_schema as schema
-from valetkey.stores._sqlite_errors import BUSY, file_error, foreign, newer, primary_code, translated
+from valetkey.stores._sqlite_errors import BUSY, file_error, foreign, primary_code, translated
+from valetkey.stores._troubles import newer
 
 _log = get_logger("stores.sqlite")
 

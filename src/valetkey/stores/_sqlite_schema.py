@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from valetkey.stores._where import ATTENTION
+
 APPLICATION_ID: Final = 0x766B6579
 """``vkey``: tells a store of ours from any other SQLite file."""
 
@@ -136,5 +138,39 @@ _FIRST: Final = (
     "CREATE INDEX event_connection ON event (env, connection_id, seq)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_ONE_MORE: Final = """
+    INSERT INTO state_count VALUES (new.env, new.credential, new.state, 1)
+        ON CONFLICT (env, credential, state) DO UPDATE SET n = n + 1
+"""
+_ONE_LESS: Final = """
+    UPDATE state_count SET n = n - 1 WHERE env = old.env AND credential = old.credential AND state = old.state
+"""
+
+_COUNTS: Final = (
+    """
+    CREATE TABLE state_count (
+        env TEXT NOT NULL,
+        credential TEXT NOT NULL,
+        state TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (env, credential, state)
+    ) WITHOUT ROWID
+    """,
+    "INSERT INTO state_count SELECT env, credential, state, count(*) FROM connection GROUP BY env, credential, state",
+    f"CREATE TRIGGER state_count_created AFTER INSERT ON connection BEGIN {_ONE_MORE}; END",
+    f"CREATE TRIGGER state_count_deleted AFTER DELETE ON connection BEGIN {_ONE_LESS}; END",
+    f"""
+    CREATE TRIGGER state_count_changed AFTER UPDATE OF state, credential, env ON connection
+    WHEN new.state <> old.state OR new.credential <> old.credential OR new.env <> old.env
+    BEGIN {_ONE_LESS}; {_ONE_MORE}; END
+    """,
+    # Most rows are not in it: what renews itself wants nobody's attention.
+    (
+        f"CREATE INDEX connection_attention ON connection (env, {ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+    ),
+)
+"""Counts, kept in the transaction of each write; and which connections want a person's attention, and when."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _COUNTS)
 """Step n turns schema version n into n + 1."""

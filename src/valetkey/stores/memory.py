@@ -13,7 +13,7 @@ from typing import Any
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
 from valetkey.stores._bell import Bell
@@ -131,16 +131,17 @@ class MemoryStore:
             self._put(_rules.noted(row, changes))
             return True
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place; return for how many what was seen still held."""
         with self._writing():
-            row = self._row(record.id)
-            seen = (record.incarnation, record.version, record.sealed)
-            if row is None or row.sealed is None or (row.incarnation, row.version, row.sealed) != seen:
-                return False
+            return sum(self._rekey_one(record, sealed) for record, sealed in anew)
+
+    def _rekey_one(self, record: Record, sealed: Sealed) -> bool:
+        new = _rules.rekeyed(self._row(record.id), record, sealed)
+        if new is not None:
             self._demand_key(sealed)
-            self._put(replace(row, sealed=sealed))
-            return True
+            self._put(new)
+        return new is not None
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key.  False: the other key is taken, or the row is gone."""
@@ -180,6 +181,11 @@ class MemoryStore:
                 if record.key.env == env and record.due_at is not None and record.due_at <= until
             ]
             return tuple(row for _, name in sorted(moments)[:limit] if (row := self._row(name)) is not None)
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state."""
+        with self._lock:
+            return _rules.counted((record for record in self._records.values() if record.key.env == env), now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
@@ -284,10 +290,11 @@ class MemoryStore:
         after: int = 0,
         limit: int = 100,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Event]:
-        """Return events with a number above `after`, oldest first unless `newest_first`."""
+        """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
         with self._lock:
-            later = self._events[max(after, 0) :]
+            later = self._events[max(after, 0) : None if before is None else max(before - 1, 0)]
             found = [e for e in later if e.env == env and connection_id in {None, e.connection_id}]
             chosen = found[::-1][:limit] if newest_first else found[:limit]
             return tuple(copy.deepcopy(event) for event in chosen)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import ConnectionKey, Counts, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.model.ports import Clock, SecretService, Store
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
-from valetkey.stores._queues import Queues
+from valetkey.stores._turns import Turns
 
 LOOK_AGAIN: Final = 5.0
 """Seconds after which `change_mark` differs in any case: a plain service tells nobody of its changes (R0)."""
 
 _LOOK: Final = 1.0
-_TURN: Final = 10.0
-_PATIENCE: Final = 2.0
-_NAP: Final = 0.005
-_LEASE: Final = "lease"
+"""Seconds between two looks into the service of one who waits for a change."""
 
 
 class SecretServiceStore(LedgerPart):
@@ -63,7 +59,7 @@ class SecretServiceStore(LedgerPart):
         self.service: SecretService = service
         self.url: str = f"secrets:{type(service).__name__}+{ledger.url}"
         self._clock = clock or SystemClock()
-        self._queues = Queues()
+        self._turns = Turns(ledger, self._clock)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.service).__name__}, {self.ledger!r})"
@@ -95,6 +91,10 @@ class SecretServiceStore(LedgerPart):
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
         rows = self.ledger.due(env=_tokens.ledger_env(env), until=until, limit=limit)
         return tuple(record for row in rows if (record := self._listed(row)) is not None)
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections the ledger knows of, by credential and state."""
+        return self.ledger.counts(env=_tokens.ledger_env(env), now=now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: a plain service tells nobody of changes."""
@@ -130,7 +130,7 @@ class SecretServiceStore(LedgerPart):
 
         Where the service already holds a token object under its `secret_id`, it is taken over.
         """
-        with self._turn(record.secret_id):
+        with self._turns.at(record.secret_id):
             row = self.ledger.load(_tokens.ledger_key(record.key)) or self._create(record)
         created = self._true(row)
         return created or replace(record, claim=None)
@@ -195,9 +195,9 @@ class SecretServiceStore(LedgerPart):
             connection_id, incarnation=incarnation, changes=changes
         )
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:  # noqa: ARG002 - the protocol's signature
-        """Do nothing and return False: token objects are not sealed."""
-        return False
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:  # noqa: ARG002 - the protocol's signature
+        """Do nothing and return 0: token objects are not sealed."""
+        return 0
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key, and move its token object.  False: the key is taken, or the row is gone."""
@@ -206,7 +206,7 @@ class SecretServiceStore(LedgerPart):
             return row is not None and self.ledger.rename(row, _tokens.ledger_key(key), secret_id)
         with ExitStack() as turns:
             for name in sorted((row.secret_id, secret_id)):
-                turns.enter_context(self._turn(name))
+                turns.enter_context(self._turns.at(name))
             return self._move(row, key, secret_id)
 
     def _move(self, row: Record, key: ConnectionKey, secret_id: str) -> bool:
@@ -241,7 +241,7 @@ class SecretServiceStore(LedgerPart):
         text = self._get(row.secret_id)
         if _tokens.agrees(row, text):
             return _tokens.joined(row, text)
-        with self._turn(row.secret_id, needed=False):
+        with self._turns.at(row.secret_id, needed=False):
             return self._settle(row.id)
 
     def _settle(self, connection_id: str) -> Record | None:
@@ -294,53 +294,8 @@ class SecretServiceStore(LedgerPart):
             if before is None:
                 yield None
                 return
-            with self._turn(before.secret_id):
+            with self._turns.at(before.secret_id):
                 row = self._row(connection_id)
                 if row is None or row.secret_id == before.secret_id:  # else it was renamed meanwhile
                     yield row
                     return
-
-    @contextmanager
-    def _turn(self, secret_id: str, *, needed: bool = True) -> Generator[None]:
-        """Run the block while nobody else of this host is between two steps with that secret.
-
-        Raises:
-            StoreUnavailable: The turn does not come, and it is `needed`.
-        """
-        patience = _TURN + _PATIENCE if needed else _PATIENCE
-        with self._queues.wait(secret_id, patience):
-            lease = self._take_turn(secret_id, patience)
-            if lease is None and needed:
-                msg = f"Another process of this host is writing the secret {secret_id!r} and does not finish."
-                raise StoreUnavailable(msg, code="store_locked", hint="Try again in a few seconds.")
-            try:
-                yield
-            finally:
-                if lease is not None:
-                    self._end_turn(lease)
-
-    def _take_turn(self, secret_id: str, patience: float) -> Document | None:
-        give_up = self._clock.monotonic() + patience
-        holder = {"holder": secrets.token_hex(16)}
-        while True:
-            until = self.ledger.now() + _TURN
-            lease = Document(kind=_LEASE, id=f"secret:{secret_id}", body=holder, expires_at=until)
-            stored = self.ledger.put_document(lease, expect=self._free_version(lease))
-            if stored is not None or self._clock.monotonic() > give_up:
-                return stored
-            self._clock.sleep(_NAP)
-
-    def _free_version(self, lease: Document) -> int:
-        """Return the version at which the lease is free: 0, or that of one which ends later than any turn does.
-
-        Then the wall clock was set back, and whoever held it may be long gone.
-        """
-        there = self.ledger.get_document(_LEASE, lease.id)
-        if there is None or (there.expires_at or 0.0) <= (lease.expires_at or 0.0):
-            return 0
-        return there.version
-
-    def _end_turn(self, lease: Document) -> None:
-        # Over, but not deleted, so that its version goes on counting.  Where the ledger fails, it ends by itself.
-        with suppress(StoreError):
-            self.ledger.put_document(replace(lease, expires_at=0.0), expect=lease.version)

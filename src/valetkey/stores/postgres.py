@@ -9,12 +9,23 @@ from typing import Any, Final
 from psycopg import errors as pg
 
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Counts,
+    Document,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    State,
+)
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
-from valetkey.stores._postgres_lists import COLUMN_LIST, page_statement
+from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, page_statement
 from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
@@ -33,10 +44,14 @@ _SET_CLAIM: Final = (
     " WHERE id = %s RETURNING claim_until"
 )
 _NO_CLAIM: Final = ", ".join(f"{name} = NULL" for name in _CLAIM)
+_IN_TURN: Final = "SELECT 1 FROM {S}.connection WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE"
+"""Locks many rows in an order that is the same for all: of two who want the same ones, one waits for the other."""
 _REKEY: Final = (
-    "UPDATE {S}.connection SET sealed = %s, key_id = %s"
-    " WHERE id = %s AND incarnation = %s AND version = %s AND sealed = %s AND key_id = %s"
-    " RETURNING env, credential, owner, account"
+    "UPDATE {S}.connection c SET sealed = n.sealed, key_id = n.key_id"
+    " FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::bytea[], %s::text[])"
+    " AS n(id, incarnation, version, old, old_key_id, sealed, key_id) WHERE c.id = n.id"
+    " AND c.incarnation = n.incarnation AND c.version = n.version AND c.sealed = n.old AND c.key_id = n.old_key_id"
+    " RETURNING c.env, c.credential, c.owner, c.account"
 )
 _DELETE: Final = (
     "DELETE FROM {S}.connection WHERE id = %s AND incarnation = %s RETURNING env, credential, owner, account"
@@ -99,6 +114,13 @@ class PostgresStore(PostgresDocuments):
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
         return tuple(self._listed(row) for row in self._read(_DUE, (env, until, limit)))
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state, as of the last commit."""
+        found: dict[tuple[str, State], int] = {}
+        for name, state, n in self._read(COUNTED, (env, env, now)):
+            found[name, state] = found.get((name, state), 0) + n
+        return {place: n for place, n in found.items() if n > 0}
 
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
@@ -195,16 +217,22 @@ class PostgresStore(PostgresDocuments):
 
         return self._write(note)
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
-        old = record.sealed
-        if old is None:
-            return False
-        seen = (record.id, record.incarnation, record.version, old.blob, old.key_id)
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, all in one transaction; see `Store.rekey`."""
+        rows = [
+            (record.id, record.incarnation, record.version, old.blob, old.key_id, sealed.blob, sealed.key_id)
+            for record, sealed in anew
+            if (old := record.sealed) is not None
+        ]
+        if not rows:
+            return 0
+        columns = [list(column) for column in zip(*rows, strict=True)]
 
-        def rekey(writing: Writing) -> bool:
-            writing.demand_key(sealed)
-            return self._changed(writing, writing.rows(_REKEY, (sealed.blob, sealed.key_id, *seen)))
+        def rekey(writing: Writing) -> int:
+            for sealed in _rules.one_of_each_key(anew):
+                writing.demand_key(sealed)
+            writing.rows(_IN_TURN, (columns[0],))
+            return self._changed(writing, writing.rows(_REKEY, columns))
 
         return self._write(rekey)
 
@@ -230,7 +258,7 @@ class PostgresStore(PostgresDocuments):
         """Erase the row with that id and incarnation.  Works for a damaged one too."""
 
         def delete(writing: Writing) -> bool:
-            return self._changed(writing, writing.rows(_DELETE, (record.id, record.incarnation)))
+            return bool(self._changed(writing, writing.rows(_DELETE, (record.id, record.incarnation))))
 
         return self._write(delete)
 
@@ -269,11 +297,12 @@ class PostgresStore(PostgresDocuments):
             writing.run(_SCOPES, (*place, list(missing)))
 
     @staticmethod
-    def _changed(writing: Writing, rows: Sequence[tuple[Any, ...]]) -> bool:
-        """Have the keys in these rows told."""
-        keys = [ConnectionKey(env, name, _rules.owner_of(owner), account) for env, name, owner, account in rows]
-        writing.changed += keys
-        return bool(keys)
+    def _changed(writing: Writing, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Have the keys in these rows told; return how many they are."""
+        writing.changed += [
+            ConnectionKey(env, name, _rules.owner_of(owner), account) for env, name, owner, account in rows
+        ]
+        return len(rows)
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         try:

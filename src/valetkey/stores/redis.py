@@ -17,7 +17,7 @@ where the server has one and can tell (``WAITAOF``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
@@ -26,10 +26,12 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rules
 from valetkey.stores._redis_connections import RedisConnections
+from valetkey.stores._redis_counts import RedisCounts
+from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
 from valetkey.stores._redis_names import CONNECTION_MARK
 from valetkey.stores._redis_rows import Row
-from valetkey.stores._redis_steps import Step
+from valetkey.stores._redis_steps import Commit, Step
 
 _FIRST_LOOK: Final = 0.005
 _LONGEST_LOOK: Final = 0.1
@@ -41,7 +43,7 @@ _LOOKS: Final = 8
 """How often a key is followed that leads to a row which has another key meanwhile."""
 
 
-class RedisStore(RedisConnections):
+class RedisStore(RedisCounts, RedisConnections):
     """A store in Redis 6.2 or newer, or Valkey, shared by all hosts that reach the server.
 
     Making one costs no I/O.  It may be used by all threads, and in a forked child.
@@ -192,15 +194,32 @@ class RedisStore(RedisConnections):
 
         return self._changed(connection_id, decide) is not None
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
-        seen = (record.incarnation, record.version, record.sealed)
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, in steps that are sent together; see `Store.rekey`."""
+        done, left = 0, list(anew)
 
-        def decide(row: Record | None, _: float) -> Record | None:
-            same = row is not None and row.sealed is not None and (row.incarnation, row.version, row.sealed) == seen
-            return replace(row, sealed=sealed) if row is not None and same else None
+        def attempt() -> int:
+            nonlocal done, left
+            rows = {row.record.id: row for row in self._rows([record.id for record, _ in left])}
+            steps = [step for record, sealed in left if (step := self._rekeying(rows.get(record.id), record, sealed))]
+            overtaken = self._commit_all(steps)
+            done += len(steps) - len(overtaken)
+            left = [(record, sealed) for record, sealed in left if record.id in overtaken]
+            if left:
+                raise Conflict
+            return done
 
-        return self._changed(record.id, decide, sealed=sealed) is not None
+        return self._settled(attempt)
+
+    def _rekeying(self, row: Row | None, record: Record, sealed: Sealed) -> tuple[Commit, Record] | None:
+        """Return the step that puts another sealing in place, None where the row has moved on."""
+        new = _rules.rekeyed(None if row is None else self._healthy(row), record, sealed)
+        if new is None:
+            return None
+        step = self._begun()
+        self._demand_key(step, sealed)
+        self._put(step, row, new)
+        return step, new
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key.  False: the other key is taken, or the row is gone."""

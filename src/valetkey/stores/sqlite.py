@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_values, record_values
+from valetkey.stores._sqlite_counts import SQLiteCounts
 from valetkey.stores._sqlite_documents import SQLiteDocuments
 from valetkey.stores._sqlite_errors import row_corrupt
 from valetkey.stores._sqlite_lists import page_statement
@@ -25,9 +26,13 @@ _INSERT: Final = f"INSERT INTO connection ({', '.join(WRITTEN)}) VALUES ({_PLACE
 _SET_CLAIM: Final = ", ".join(f"{name} = ?" for name in (*CLAIM, "doubt"))
 _CLAIMED: Final = f"UPDATE connection SET {_SET_CLAIM} WHERE id = ?"  # noqa: S608
 _NO_CLAIM: Final = ", ".join(f"{name} = NULL" for name in CLAIM)
+_REKEY: Final = (
+    "UPDATE connection SET sealed = ?, key_id = ?"
+    " WHERE id = ? AND incarnation = ? AND version = ? AND sealed = ? AND key_id = ?"
+)
 
 
-class SQLiteStore(SQLiteDocuments):
+class SQLiteStore(SQLiteCounts, SQLiteDocuments):
     """A store in one SQLite file: write-ahead log, every commit synced to disk, readable by its user alone.
 
     Making one costs no I/O: the file and its folder are made when the store is first used.  It may be used by all
@@ -167,20 +172,17 @@ class SQLiteStore(SQLiteDocuments):
             self._update(db, row, _rules.noted(row, changes))
         return True
 
-    def rekey(self, record: Record, sealed: Sealed) -> bool:
-        """Put another sealing of the same grant in place; True if incarnation, version and old sealing still held."""
-        old = record.sealed
-        if old is None:
-            return False
-        statement = (
-            "UPDATE connection SET sealed = ?, key_id = ?"
-            " WHERE id = ? AND incarnation = ? AND version = ? AND sealed = ? AND key_id = ?"
-        )
-        seen = (record.id, record.incarnation, record.version, old.blob, old.key_id)
+    def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
+        """Put other sealings of the same grants in place, all in one transaction; see `Store.rekey`."""
+        rows = [
+            (sealed.blob, sealed.key_id, record.id, record.incarnation, record.version, old.blob, old.key_id)
+            for record, sealed in anew
+            if (old := record.sealed) is not None
+        ]
         with self._writing() as db:
-            self._demand_key(db, sealed)
-            changed = db.execute(statement, (sealed.blob, sealed.key_id, *seen)).rowcount
-        return changed > 0
+            for sealed in _rules.one_of_each_key(anew):
+                self._demand_key(db, sealed)
+            return db.executemany(_REKEY, rows).rowcount if rows else 0
 
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key.  False: the other key is taken, or the row is gone."""

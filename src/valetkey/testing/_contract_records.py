@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from valetkey.testing._contract_base import (
     connected,
     data_key,
     held,
+    ids,
     seen,
     successor,
     with_grant,
@@ -268,7 +270,7 @@ class DataKeys(ContractBase):
     def test_a_grant_is_sealed_anew_without_a_new_version(self, sealing: Store) -> None:
         record = held(sealing, connected(sealing))
         data_key(sealing, "dk_1")
-        assert sealing.rekey(record, Sealed(b"anew", "dk_1"))
+        assert sealing.rekey([(record, Sealed(b"anew", "dk_1"))]) == 1
         assert seen(sealing, record) == replace(record, sealed=Sealed(b"anew", "dk_1"))
 
     def test_a_grant_that_moved_on_is_not_sealed_anew(self, sealing: Store) -> None:
@@ -281,13 +283,33 @@ class DataKeys(ContractBase):
             replace(record, sealed=None),
             replace(record, id="con_none"),
         ]
-        assert [sealing.rekey(seen_before, Sealed(b"anew", "dk_1")) for seen_before in stale] == [False] * 5
+        assert [sealing.rekey([(seen_before, Sealed(b"anew", "dk_1"))]) for seen_before in stale] == [0] * 5
         assert seen(sealing, record) == record
+
+    def test_of_many_grants_those_that_stand_still_are_sealed_anew(self, sealing: Store) -> None:
+        data_key(sealing, "dk_1")
+        records = [connected(sealing, number) for number in range(1, 6)]
+        moved = replace(records[2], version=records[2].version + 1)
+        anew = [replace(record, sealed=Sealed(record.id.encode(), "dk_1")) for record in records[:2]]
+        handed = [(record, Sealed(record.id.encode(), "dk_1")) for record in (*records[:2], moved)]
+        assert sealing.rekey(handed) == len(anew)
+        assert [seen(sealing, record) for record in records] == [*anew, *records[2:]]
+        assert sorted(ids(sealing.sealed_with("dk_1")[0])) == ids(anew)
+        assert sealing.rekey([]) == 0
+
+    def test_of_those_who_seal_the_same_grants_anew_at_once_one_does(self, sealing: Store) -> None:
+        data_key(sealing, "dk_1")
+        records = [connected(sealing, number) for number in range(1, 21)]
+
+        def rekey(order: int, by: bytes) -> Callable[[], int]:
+            return lambda: sealing.rekey([(record, Sealed(by, "dk_1")) for record in records[::order]])
+
+        assert sum(at_once(rekey(1, b"one"), rekey(-1, b"two"), rekey(1, b"three"))) == len(records)
 
     def test_a_grant_is_not_sealed_anew_with_a_key_that_is_gone(self, sealing: Store) -> None:
         record = connected(sealing)
         with pytest.raises(KeyRetired):
-            sealing.rekey(record, Sealed(b"anew", "dk_gone"))
+            sealing.rekey([(record, Sealed(b"anew", "dk_gone"))])
         assert seen(sealing, record) == record
 
     def test_what_is_sealed_with_a_key_is_found(self, sealing: Store) -> None:
@@ -314,7 +336,7 @@ class DataKeys(ContractBase):
         assert not sealing.retire_key("dk_1")
         assert sealing.delete_document("secret", "s")
         assert not sealing.retire_key("dk_1")
-        assert sealing.rekey(record, Sealed(b"anew", ""))
+        assert sealing.rekey([(record, Sealed(b"anew", ""))])
         assert sealing.get_document("data_key", "dk_1") is not None
         assert sealing.retire_key("dk_1")
         assert sealing.get_document("data_key", "dk_1") is None

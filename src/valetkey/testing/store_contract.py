@@ -25,10 +25,11 @@ from __future__ import annotations
 
 import pytest
 
-for _part in ("base", "claims", "records", "lists", "documents", "shared"):
+for _part in ("base", "claims", "records", "lists", "counts", "documents", "shared"):
     pytest.register_assert_rewrite(f"valetkey.testing._contract_{_part}")
 
 from valetkey.testing._contract_claims import Claims, Swaps  # noqa: E402 - after the rewrite is registered
+from valetkey.testing._contract_counts import Backwards, Counted  # noqa: E402
 from valetkey.testing._contract_documents import Documents, Events  # noqa: E402
 from valetkey.testing._contract_lists import Changes, Due, Lists  # noqa: E402
 from valetkey.testing._contract_records import DataKeys, Records  # noqa: E402
@@ -37,7 +38,7 @@ from valetkey.testing._contract_shared import Shared  # noqa: E402
 __all__ = ["SharedStoreContract", "StoreContract"]
 
 
-class StoreContract(Records, Claims, Swaps, DataKeys, Lists, Due, Changes, Documents, Events):
+class StoreContract(Records, Claims, Swaps, DataKeys, Lists, Due, Counted, Changes, Documents, Events, Backwards):
     """What every `Store` does (``valetkey.model.ports``): each sentence of the protocol, as a test."""
 
 

@@ -90,7 +90,7 @@ def rekey(part: Part) -> str:
         record = part.world.store.load(KEY)
         if record is None or record.sealed is None:
             return "not there"
-        part.world.store.rekey(record, replace(record.sealed, key_id=NEW_KEY))
+        part.world.store.rekey([(record, replace(record.sealed, key_id=NEW_KEY))])
         return "sealed anew"
 
     sealed: str = _persist(part, seal)

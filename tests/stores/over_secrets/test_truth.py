@@ -85,7 +85,7 @@ def test_a_sealed_grant_is_refused(store: SecretServiceStore, record: Record, se
         with pytest.raises(StoreError) as caught:
             write()
         assert caught.value.code == "store_unsealed"
-    assert not store.rekey(record, Sealed(b"anew", "dk_1"))
+    assert not store.rekey([(record, Sealed(b"anew", "dk_1"))])
     assert service.kept == {SECRET: token_text(1)}
 
 

@@ -127,7 +127,7 @@ def test_threads_of_one_process_queue_instead_of_asking_the_ledger_again_and_aga
         slow.slow = True
         writing = threads.submit(store.swap, successor(record, 2), expect=Expect.of(record))
         assert slow.inside.wait(60)
-        with store._queues.wait(SECRET, 0.01) as mine:
+        with store._turns._queues.wait(SECRET, 0.01) as mine:
             assert not mine
         slow.go_on.set()
         assert writing.result() is not None
@@ -145,7 +145,7 @@ def test_a_process_that_died_in_its_turn_holds_up_nobody_for_long(
 ) -> None:
     claimed = held(store, record, "holder-1")
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_end_turn", lambda _: None)  # dead processes tidy nothing up
+        patch.setattr(store._turns, "_end", lambda _: None)  # dead processes tidy nothing up
         mend = crashing(ledger, "swap")
         with pytest.raises(SystemExit):
             store.swap(successor(claimed, 2), expect=Expect.of(claimed, holder="holder-1"))
@@ -180,7 +180,7 @@ def test_a_turn_that_does_not_come_is_a_locked_store(
 def test_a_wall_clock_that_is_set_back_holds_up_nobody(
     store: SecretServiceStore, record: Record, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_end_turn", lambda _: None)
+    monkeypatch.setattr(store._turns, "_end", lambda _: None)
     stored = store.swap(successor(record, 2), expect=Expect.of(record))
     assert stored is not None
     clock.set(clock.now() - 3600)

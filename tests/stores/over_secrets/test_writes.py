@@ -195,7 +195,7 @@ def test_a_rename_while_a_refresh_is_under_way_keeps_both(
 def test_a_rename_just_before_the_turn_is_followed(
     store: SecretServiceStore, record: Record, service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = store._take_turn
+    real = store._turns._take
     renamed: list[bool] = []
 
     def take(secret_id: str, patience: float) -> Document | None:
@@ -204,8 +204,8 @@ def test_a_rename_just_before_the_turn_is_followed(
             assert store.rename(record, at("github", "bob"), "github-token/bob")
         return real(secret_id, patience)
 
-    monkeypatch.setattr(store, "_queues", Free())
-    monkeypatch.setattr(store, "_take_turn", take)
+    monkeypatch.setattr(store._turns, "_queues", Free())
+    monkeypatch.setattr(store._turns, "_take", take)
     assert store.swap(successor(record, 2), expect=Expect.of(record)) is not None
     assert service.kept == {"github-token/bob": token_text(2)}
 

@@ -374,13 +374,8 @@ class Bouncer:
 
 
 @pytest.fixture(scope="session")
-def bouncer(postgres: Cluster) -> Iterator[Bouncer]:
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        reason = "pgbouncer is not here (on Debian and Ubuntu: apt install pgbouncer)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def bouncer(postgres: Cluster, left_out: Any) -> Iterator[Bouncer]:
+    [program] = left_out.without("pgbouncer", what="The tests behind a pooler do")
     bouncer = Bouncer(program, postgres)
     yield bouncer
     bouncer.close()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from valetkey import ConfigurationError, NotConnected, Valet
+from valetkey import ConfigurationError, Valet
 from valetkey.keys.files import FileKeys
 from valetkey.model.ports import Label
-from valetkey.testing._contract_base import PATIENCE
 
 
 @pytest.fixture
@@ -33,43 +30,12 @@ def test_eight_processes_behind_a_pooler_refresh_once(families: Any, bouncer: An
 
 
 def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(family: Any) -> None:
-    held = family.provider.hold("token")
-    process = family.start("forked")
-    family.go(process)
-    assert held.arrived.wait(30)
-    family.go(process)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "forked\n"
-    held.release()
-
-    assert family.result(process) == ["200", "200"]
+    assert family.fork_during_the_refresh() == ["200", "200"]
     assert family.refreshed_once()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    patience = threading.Event()
-    for _ in range(int(PATIENCE / 0.005)):
-        if condition():
-            return
-        patience.wait(0.005)
-    pytest.fail("it did not come to that")
-
-
 def test_a_disconnect_by_another_valet_is_seen_as_soon_as_it_is_told(family: Any) -> None:
-    valet, elsewhere = family.another_valet(), family.valet
-    client = valet.client("notes")
-    assert client.get("/me").status_code == 200
-    _until(valet._core.store.listens)
-    client.get_access_token()
-    source = valet._core.own_source("notes")
-    source.token.until = float("inf")  # by itself it would not look at the store again
-
-    elsewhere.disconnect("notes")
-
-    _until(lambda: source.token.until == 0.0)
-    with pytest.raises(NotConnected):
-        client.get("/me")
-    valet.close()
+    family.hear_of_a_disconnect()
 
 
 def test_a_one_shot_valet_does_not_listen(family: Any) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,12 @@ def news_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "valetkey-postgres-news"]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    patience = threading.Event()
-    for _ in range(int(PATIENCE / 0.01)):
-        if condition():
-            return
-        patience.wait(0.01)
-    pytest.fail("it did not come to that")
-
-
 class Listener:
     """A store that is watched, under a name of its own on the server, and what was told."""
 
-    def __init__(self, postgres: Any, schema: str, **options: Any) -> None:
+    def __init__(self, postgres: Any, schema: str, until: Any, **options: Any) -> None:
         self.cluster = postgres
+        self.until = until
         self.name = f"listener_{schema}"
         self.told: Told = queue.SimpleQueue()
         url = postgres.url(application_name=schema)
@@ -59,7 +51,7 @@ class Listener:
     def begin(self) -> None:
         self.store.now()
         assert self.next() is None
-        wait_until(self.store.listens)
+        self.until(self.store.listens)
 
     def links(self) -> int:
         count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
@@ -67,8 +59,8 @@ class Listener:
 
 
 @pytest.fixture
-def listener(postgres: Any, schema: str) -> Iterator[Listener]:
-    listener = Listener(postgres, schema)
+def listener(postgres: Any, schema: str, until: Any) -> Iterator[Listener]:
+    listener = Listener(postgres, schema, until)
     yield listener
     listener.store.close()
 
@@ -98,7 +90,9 @@ def test_who_comes_later_is_told_at_once_that_news_may_have_been_missed(listener
     assert listener.store.listens()
 
 
-def test_who_comes_while_the_others_are_told_is_told_before_it_counts_as_listening(listener: Listener) -> None:
+def test_who_comes_while_the_others_are_told_is_told_before_it_counts_as_listening(
+    listener: Listener, until: Any
+) -> None:
     late: Told = queue.SimpleQueue()
     listened: list[bool] = []
 
@@ -116,7 +110,7 @@ def test_who_comes_while_the_others_are_told_is_told_before_it_counts_as_listeni
     listener.store.now()
     assert late.get(timeout=PATIENCE) is None
     assert listened[0] is False
-    wait_until(listener.store.listens)
+    until(listener.store.listens)
 
 
 def test_a_rename_is_told_for_both_keys(listener: Listener, store: PostgresStore) -> None:
@@ -147,30 +141,34 @@ def test_a_notification_of_nobody_knows_what_stands_for_all(payload: str) -> Non
     assert key_of(payload) is None
 
 
-def test_after_the_link_was_lost_all_are_told_before_it_counts_again(listener: Listener, store: PostgresStore) -> None:
+def test_after_the_link_was_lost_all_are_told_before_it_counts_again(
+    listener: Listener, store: PostgresStore, until: Any
+) -> None:
     listener.begin()
     assert listener.cluster.end_connections(listener.name) == 1
     assert listener.next() is None
-    wait_until(listener.store.listens)
+    until(listener.store.listens)
     record = connected(store)
     assert listener.next() == record.key
 
 
-def test_a_link_that_is_lost_does_not_count_from_then_on(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_is_lost_does_not_count_from_then_on(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, until: Any
+) -> None:
     monkeypatch.setattr(_postgres_news, "SILENCE", 1e9)
     monkeypatch.setattr(_postgres_news, "_FIRST_PAUSE", 60.0)  # closing the store ends that too
     listener.begin()
     assert listener.cluster.end_connections(listener.name) == 1
-    wait_until(lambda: not listener.store.listens())
+    until(lambda: not listener.store.listens())
     assert listener.told.empty()
 
 
-def test_closing_ends_the_thread_and_using_the_store_again_begins_it_anew(listener: Listener) -> None:
+def test_closing_ends_the_thread_and_using_the_store_again_begins_it_anew(listener: Listener, until: Any) -> None:
     listener.begin()
     listener.store.close()
     assert news_threads() == []
     assert not listener.store.listens()
-    wait_until(lambda: listener.links() == 0)
+    until(lambda: listener.links() == 0)
     listener.begin()
 
 
@@ -229,48 +227,53 @@ def test_a_server_that_is_away_holds_up_no_program_that_ends(own_postgres: Any, 
 
 
 def test_a_server_that_falls_silent_does_not_count_as_heard(
-    own_postgres: Any, schema: str, monkeypatch: pytest.MonkeyPatch
+    own_postgres: Any, schema: str, monkeypatch: pytest.MonkeyPatch, until: Any
 ) -> None:
     monkeypatch.setattr(_postgres_news, "PING", 0.05)
     monkeypatch.setattr(_postgres_news, "SILENCE", 0.3)
     monkeypatch.setattr(_postgres_news, "_ANSWER", 0.5)
-    listener = Listener(own_postgres, schema)
+    listener = Listener(own_postgres, schema, until)
     try:
         listener.begin()
         own_postgres.signal(signal.SIGSTOP)
         try:
-            wait_until(lambda: not listener.store.listens())
+            until(lambda: not listener.store.listens())
         finally:
             own_postgres.signal(signal.SIGCONT)
         monkeypatch.setattr(_postgres_news, "SILENCE", 60.0)
-        wait_until(listener.store.listens)
+        until(listener.store.listens)
     finally:
         listener.store.close()
 
 
-def test_a_server_that_comes_back_is_listened_to_again(own_postgres: Any, schema: str) -> None:
-    listener = Listener(own_postgres, schema)
+def test_a_server_that_comes_back_is_listened_to_again(own_postgres: Any, schema: str, until: Any) -> None:
+    listener = Listener(own_postgres, schema, until)
     try:
         listener.begin()
         own_postgres.stop(signal.SIGINT)
-        wait_until(lambda: not listener.store.listens())
+        until(lambda: not listener.store.listens())
         own_postgres.start()
         assert listener.next() is None
-        wait_until(listener.store.listens)
+        until(listener.store.listens)
     finally:
         listener.store.close()
 
 
 def test_where_another_database_is_listened_to_changes_are_looked_for(
-    postgres: Any, schema: str, store: PostgresStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    postgres: Any,
+    schema: str,
+    store: PostgresStore,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Any,
 ) -> None:
     monkeypatch.setattr(_postgres_news, "_PROBE", 0.05)
     elsewhere = postgres.url().replace("/postgres?", "/template1?")
-    listener = Listener(postgres, schema, listen_url=elsewhere)
+    listener = Listener(postgres, schema, until, listen_url=elsewhere)
     try:
         with caplog.at_level(logging.WARNING, logger="valetkey"):
             record = connected(listener.store)
-            wait_until(lambda: bool(caplog.messages))
+            until(lambda: bool(caplog.messages))
         assert "listen_url" in caplog.text
         assert not listener.store.listens()
         assert listener.told.empty()
@@ -297,7 +300,9 @@ def test_one_who_fails_at_the_news_makes_nobody_deaf(postgres: Any, schema: str,
     assert "of the watcher" in caplog.text
 
 
-def test_a_store_that_nobody_knows_any_more_goes_with_its_watcher_and_its_thread(postgres: Any, schema: str) -> None:
+def test_a_store_that_nobody_knows_any_more_goes_with_its_watcher_and_its_thread(
+    postgres: Any, schema: str, until: Any
+) -> None:
     class Watcher:
         def __init__(self) -> None:
             self.store = PostgresStore(postgres.url(), schema=schema)
@@ -309,11 +314,11 @@ def test_a_store_that_nobody_knows_any_more_goes_with_its_watcher_and_its_thread
 
     watcher = Watcher()
     gone = weakref.ref(watcher)
-    wait_until(watcher.store.listens)
+    until(watcher.store.listens)
     del watcher
     gc.collect()
     assert gone() is None
-    wait_until(lambda: news_threads() == [])
+    until(lambda: news_threads() == [])
 
 
 def test_waiting_while_the_server_is_heard_asks_it_little(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +343,7 @@ def test_waiting_while_the_server_is_heard_asks_it_little(listener: Listener, mo
     assert listener.store._waiting._waiters == {}
 
 
-def test_a_forked_child_listens_for_itself(listener: Listener) -> None:
+def test_a_forked_child_listens_for_itself(listener: Listener, until: Any) -> None:
     record = connected(listener.store)
     listener.begin()
 
@@ -349,7 +354,7 @@ def test_a_forked_child_listens_for_itself(listener: Listener) -> None:
         store.watch(mine.put)
         store.now()  # over the child's own connection
         first = mine.get(timeout=PATIENCE)
-        wait_until(store.listens)
+        until(store.listens)
         child.pause()
         second = mine.get(timeout=PATIENCE)
         store.close()
@@ -362,7 +367,7 @@ def test_a_forked_child_listens_for_itself(listener: Listener) -> None:
     assert listener.next() == record.key
     child.go_on()
     assert child.result() == (False, None, record.key)
-    wait_until(lambda: listener.links() == 1)  # the server notices a little later
+    until(lambda: listener.links() == 1)  # the server notices a little later
     assert listener.store.listens()
 
 
@@ -374,6 +379,8 @@ def test_a_child_keeps_no_socket_of_its_parent(listener: Listener) -> None:
     def work(_: Child) -> list[str]:
         return [str(Path(f"/proc/self/fd/{link.fileno()}").readlink()) for link in _postgres_pool._inherited]
 
-    assert Child(work).result() == [os.devnull] * 2, "one of the pool, and the one that listens"
+    left = Child(work).result()
+    assert len(left) >= 2, "the one that listens, and one or two of the pool, where both threads wrote at once"
+    assert set(left) == {os.devnull}
     assert listener.store.load(blank().key) is not None
     assert listener.store.listens()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ class TestBehindPgbouncer(Claims, Swaps, DataKeys, Shared):
 
 
 def test_without_a_direct_way_changes_are_looked_for_and_the_log_says_what_to_do(
-    bouncer: Any, store: PostgresStore, schema: str, caplog: pytest.LogCaptureFixture
+    bouncer: Any, store: PostgresStore, schema: str, caplog: pytest.LogCaptureFixture, until: Any
 ) -> None:
     pooled = PostgresStore(bouncer.url(), schema=schema)
     told: list[object] = []
@@ -44,9 +43,7 @@ def test_without_a_direct_way_changes_are_looked_for_and_the_log_says_what_to_do
         claimed = held(store, record)
         assert pooled.wait_for_change(record, PATIENCE)
         assert seen(pooled, record) == claimed
-        patience = threading.Event()
-        while not caplog.messages:
-            patience.wait(0.01)
+        until(lambda: caplog.messages)
     assert not pooled.listens()
     assert told == []
     pooled.close()

@@ -43,7 +43,7 @@ def big(postgres: Any) -> Iterator[PostgresStore]:
             writing.run(events.replace("{{}}", "{}") + " FROM generate_series(1, %s) AS n", (ROWS,)),
         ]
     )
-    for table in ("connection", "missing_scope", "document", "event"):
+    for table in ("connection", "missing_scope", "search_text", "document", "event"):
         postgres.sql(f"ANALYZE plans.{table}")
     yield store
     store.close()
@@ -73,7 +73,7 @@ def plan(big: PostgresStore) -> Callable[..., str]:
         pytest.param(
             Query(env=ENV, state="needs_reauth", credential="github"), "connection_state", id="state and credential"
         ),
-        pytest.param(Query(env=ENV, search="example"), "connection_key", id="a search that finds much"),
+        pytest.param(Query(env=ENV, search="example"), "search_text_pkey", id="a search that finds much"),
     ],
 )
 def test_a_page_is_found_and_ordered_by_an_index(
@@ -90,7 +90,7 @@ def test_a_page_is_found_and_ordered_by_an_index(
 
 def test_a_search_that_finds_little_goes_by_trigrams_where_the_extension_is(plan: Callable[..., str]) -> None:
     steps = plan(*page_statement(Query(env=ENV, search="person-12345@"), None, 101))
-    assert "Bitmap Index Scan on connection_search" in steps
+    assert "Bitmap Index Scan on search_text_trigrams" in steps
     assert "Seq Scan" not in steps
 
 
@@ -99,10 +99,21 @@ def test_a_search_finds_the_same_with_and_without_trigrams(big: PostgresStore, p
         return ids(big.list(Query(env=ENV, search="PERSON-1234")).items)
 
     with_trigrams = found()
-    postgres.sql("DROP INDEX plans.connection_search")
+    postgres.sql("DROP INDEX plans.search_text_trigrams")
     assert found() == with_trigrams
     assert len(with_trigrams) == 11
-    postgres.sql("CREATE INDEX connection_search ON plans.connection USING gin (search public.gin_trgm_ops)")
+    postgres.sql("CREATE INDEX search_text_trigrams ON plans.search_text USING gin (search public.gin_trgm_ops)")
+
+
+def test_a_search_that_finds_little_without_trigrams_reads_nothing_of_the_connections_but_what_it_finds(
+    postgres: Any, plan: Callable[..., str]
+) -> None:
+    postgres.sql("DROP INDEX plans.search_text_trigrams")
+    steps = plan(*page_statement(Query(env=ENV, search="person-12345@", state="connected"), None, 101))
+    assert "Seq Scan on search_text" in steps, steps
+    assert "Index Scan using connection_pkey" in steps
+    assert "Seq Scan on connection" not in steps
+    postgres.sql("CREATE INDEX search_text_trigrams ON plans.search_text USING gin (search public.gin_trgm_ops)")
 
 
 @pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
@@ -168,6 +179,7 @@ def test_all_that_is_ordered_or_compared_goes_by_code_points(big: PostgresStore)
     statement = (
         "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'plans'"
         " AND column_name IN ('id', 'env', 'credential', 'owner', 'account', 'scope', 'search', 'state')"
-        " AND table_name IN ('connection', 'missing_scope', 'document') AND collation_name IS DISTINCT FROM 'C'"
+        " AND table_name IN ('connection', 'missing_scope', 'search_text', 'document')"
+        " AND collation_name IS DISTINCT FROM 'C'"
     )
     assert big._read(statement) == []

@@ -205,7 +205,7 @@ def test_an_older_schema_is_brought_up_to_date_once(
     others = [made(postgres.url()) for _ in range(2)]
     assert {other.store_id() for other in others} == {name}
     assert seen(others[0], record) == record
-    assert sql("SELECT schema_version FROM {S}.store") == [(2,)]
+    assert sql("SELECT schema_version FROM {S}.store") == [(len(later),)]
 
 
 # -- connections that are lost -----------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_events_are_listed_though_one_who_has_a_number_does_not_commit(
 
 
 def test_who_follows_events_misses_none_that_is_committed_late(
-    store: PostgresStore, postgres: Any, schema: str
+    store: PostgresStore, postgres: Any, schema: str, until: Any
 ) -> None:
     """The event with the lower number is committed after the one with the higher."""
     store.store_id()
@@ -390,18 +390,9 @@ def test_who_follows_events_misses_none_that_is_committed_late(
         store.append_event(Event(kind="late", at=1.0, env=ENV))
         reader = threading.Thread(target=lambda: found.append([e.kind for e in store.list_events(env=ENV)]))
         reader.start()
-        _until_somebody_waits(postgres)
+        until(lambda: postgres.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
     reader.join()
     assert found == [["early", "late"]]
-
-
-def _until_somebody_waits(postgres: Any) -> None:
-    patience = threading.Event()
-    for _ in range(3000):
-        if postgres.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-            return
-        patience.wait(0.01)
-    pytest.fail("nobody waits")
 
 
 # -- settings of the server and the role -------------------------------------------------------------------------------

@@ -238,19 +238,6 @@ def wires() -> Iterator[Callable[..., Wire]]:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is so."""
-
-    def wait(so: Callable[[], object]) -> None:
-        give_up = time.monotonic() + PATIENCE
-        while not so():
-            assert time.monotonic() < give_up, "it does not come about"
-            time.sleep(0.005)
-
-    return wait
-
-
-@pytest.fixture
 def free_port() -> Callable[[], int]:
     """Return a port of loopback that nobody listens on."""
 

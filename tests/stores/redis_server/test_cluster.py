@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ def whole_life(store: Store) -> None:
     assert store.put_document(Document(kind="flow", id="f", sealed=Sealed(b"...", "dk_1"), expires_at=2e9)) is not None
     assert not store.retire_key("dk_1")
     assert store.take_document("flow", "f") is not None
+    assert store.rekey([(stored, Sealed(b"anew", "dk_1"))]) == 1
     assert store.rename(stored, ConnectionKey(ENV, "slack"), "elsewhere")
     assert store.delete(stored)
     assert store.retire_key("dk_1")
@@ -86,7 +88,9 @@ def test_all_keys_of_a_store_lie_in_one_slot_of_a_cluster(nodes: Any, until: Any
     store.close()
 
 
-def test_the_node_that_has_the_store_is_found_from_any_other_and_when_the_slot_moves(nodes: Any) -> None:
+def test_the_node_that_has_the_store_is_found_from_any_other_and_when_the_slot_moves(
+    nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     servers = nodes(3)
     slot = servers[0].run("CLUSTER", "KEYSLOT", "{valetkey:far}")
     owner = servers[min(slot // (SLOTS // 3), 2)]
@@ -97,9 +101,17 @@ def test_the_node_that_has_the_store_is_found_from_any_other_and_when_the_slot_m
     assert [server.run("DBSIZE") for server in others] == [0, 0]
     assert owner.run("DBSIZE") > 0
 
-    record = stores[0].create(Record(id="con_2", key=ConnectionKey(ENV, "github"), created_at=1.0))
-    move(owner, others[0], slot)
-    assert [store.load(record.key) for store in stores] == [record] * 3
+    blank = Record(id="con_2", key=ConnectionKey(ENV, "github"), created_at=1.0)
+    record = stores[0].create(with_grant(blank, 1))
+    run_all = stores[2]._link.run_all
+
+    def moving(steps: Sequence[Any], **how: Any) -> list[Any]:
+        move(owner, others[0], slot)
+        return run_all(steps, **how)
+
+    monkeypatch.setattr(stores[2]._link, "run_all", moving)
+    assert stores[2].rekey([(record, Sealed(b"anew", ""))]) == 1
+    assert [store.load(record.key) for store in stores] == [replace(record, sealed=Sealed(b"anew", ""))] * 3
     assert stores[1].claim(record, holder="h", life=30.0, spending="") is not None
     assert owner.run("DBSIZE") == 0
     for store in stores:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from valetkey import NotConnected, Valet
+from valetkey import Valet
 from valetkey.errors import ConfigurationError
 
 
@@ -19,21 +19,15 @@ def test_eight_processes_of_a_hundred_refresh_once(mode: str, families: Any, url
     assert family.refreshed_once()
 
 
-def test_a_disconnect_by_another_valet_is_seen_at_once(families: Any, url: str, until: Any) -> None:
+def test_a_child_forked_during_the_refresh_neither_hangs_nor_refreshes(families: Any, url: str) -> None:
     family = families(url)
-    with family.another_valet() as other:
-        client, store = other.client("notes"), other._core.store
-        client.get_access_token()
-        until(store.listens)
-        source = client._source
-        # until it is answered from memory, and will be for seconds: news of the first use may still come in between
-        until(lambda: client.get_access_token() and source.token.until > source.now())
 
-        family.valet.disconnect("notes")
+    assert family.fork_during_the_refresh() == ["200", "200"]
+    assert family.refreshed_once()
 
-        until(lambda: source.token.until == 0.0)
-        with pytest.raises(NotConnected):
-            client.get_access_token()
+
+def test_a_disconnect_by_another_valet_is_seen_as_soon_as_it_is_told(families: Any, url: str) -> None:
+    families(url).hear_of_a_disconnect()
 
 
 def test_a_store_on_a_server_demands_a_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from valetkey.errors import ConfigurationError, StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Query, Record, Sealed
+from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, Sealed
 from valetkey.stores import _redis_documents, _redis_link
 from valetkey.stores._redis_names import document_member
 from valetkey.stores.redis import RedisStore
-from valetkey.testing._contract_base import ENV, at, blank, data_key, every_page, ids, with_grant
+from valetkey.testing._contract_base import ENV, at, blank, data_key, every_page, ids, successor, with_grant
 
 DAMAGE = [
     pytest.param("row", b"\xff{", id="no text"),
@@ -225,6 +226,64 @@ def test_the_server_may_forget_our_scripts(store: RedisStore, shared_server: Any
     assert store.load(record.key) == record
     shared_server.run("SCRIPT", "FLUSH")
     assert store.delete(record)
+
+
+def test_sealings_are_handed_over_in_one_step_though_the_server_forgot_our_scripts(
+    store: RedisStore, shared_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_key(store, "dk_1")
+    records = [store.create(with_grant(blank(number), number)) for number in range(5)]
+    sent: list[int] = []
+    exchange = store._link._exchange
+
+    def counted(commands: Sequence[Any]) -> list[Any]:
+        sent.append(len(commands))
+        return exchange(commands)
+
+    monkeypatch.setattr(store._link, "_exchange", counted)
+    assert store.rekey([(record, Sealed(b"1", "dk_1")) for record in records]) == 5
+    assert len(sent) == 2  # what is there now; and the sealings, with one wait for the disk
+    assert sent[1] in {5, 6}
+    shared_server.run("SCRIPT", "FLUSH")
+    there = store.sealed_with("dk_1")[0]
+    shared_server.run("SCRIPT", "FLUSH")
+    assert store.rekey([(record, Sealed(b"2", "dk_1")) for record in there]) == 5
+
+
+def test_a_sealing_that_is_overtaken_is_handed_over_again(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_key(store, "dk_1")
+    noted, moved, quiet = (store.create(with_grant(blank(number), number)) for number in (1, 2, 3))
+    run_all = store._link.run_all
+
+    def overtaken(steps: Sequence[Any], **how: Any) -> list[Any]:
+        monkeypatch.setattr(store._link, "run_all", run_all)
+        assert store.note(noted.id, incarnation=1, changes={"tags": {"a": "b"}})
+        assert store.swap(with_grant(successor(moved, 9), 9), expect=Expect.of(moved)) is not None
+        return run_all(steps, **how)
+
+    monkeypatch.setattr(store._link, "run_all", overtaken)
+    assert store.rekey([(record, Sealed(b"anew", "dk_1")) for record in (noted, moved, quiet)]) == 2
+    assert ids(store.sealed_with("dk_1")[0]) == [noted.id, quiet.id]
+    assert [dict(record.tags) for record in store.sealed_with("dk_1")[0]] == [{"a": "b"}, {}]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+def test_a_search_goes_on_where_it_stopped_looking(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("valetkey.stores._redis_lists._MANY", 4)
+    keys = [at("github", f"user-{number:02}", "like con_0001" * (number == 24)) for number in range(25)]
+    made = [store.create(blank(number, key=key)) for number, key in enumerate(keys)]
+    for text, wanted in {
+        "user-": made,
+        "-0": made[:10],
+        "USER-24": made[24:],
+        "user-00": made[:1],
+        "con_00": made[24:],  # it stands in all members, and no search looks there
+        "nobody": [],
+    }.items():
+        pages = every_page(store, Query(env=ENV, search=text), limit=limit)
+        assert ids(list(itertools.chain(*pages))) == ids(wanted)
 
 
 def test_more_threads_than_connections_take_turns(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,32 +1,136 @@
-"""The list of connections."""
+"""The list of connections: counts, causes, filters, search, pages."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, cast, get_args
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from valetkey.engine.overview import ACTION, FOUND_MOST, Wanted, WorstFirst, by_state, summed
+from valetkey.engine.status import status_of
 from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Query
+from valetkey.model.connections import Query, Record, State
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
-from valetkey.server.views.connections import row
+from valetkey.server.notices import told
+from valetkey.server.views.causes import causes
+from valetkey.server.views.connections import Row, row, strip
+from valetkey.server.words import OWN, STATES
 
 PAGE: Final = 50
+LOOKED_AT: Final = 200
+"""How many of those that are not well are looked at to find out why."""
+HERE: Final = "/console/connections"
+FILTERS: Final = ("q", "state", "credential", "owner")
+
+
+class Filters:
+    """What the address asks for.  Every state of the list has one."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.chosen = {name: value.strip() for name in FILTERS if (value := given.get(name, "")).strip()}
+        if self.chosen.get("state") not in {"action", *get_args(State)}:
+            self.chosen.pop("state", None)
+
+    def __getitem__(self, name: str) -> str:
+        return self.chosen.get(name, "")
+
+    def __bool__(self) -> bool:
+        return bool(self.chosen)
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """The state, if one was chosen."""
+        return cast("Wanted", self.chosen["state"]) if "state" in self.chosen else None
+
+    def query(self, env: str) -> Query:
+        """Return what the store is asked for."""
+        owner = self.chosen.get("owner")
+        own = owner == OWN
+        return Query(
+            env=env,
+            credential=self.chosen.get("credential"),
+            owner=None if own else owner,
+            own=own,
+            search=self.chosen.get("q"),
+        )
+
+    def address(self, **more: str) -> str:
+        """Return the query of an address with these filters, some of them changed; an empty one is left out."""
+        return urlencode({name: value for name, value in {**self.chosen, **more}.items() if value})
+
+
+def rows_of(ask: Ask, records: tuple[Record, ...], sick: Mapping[str, str]) -> list[Row]:
+    """Return the rows of records."""
+    declared = {credential.name: credential for credential in ask.server.core.credentials()}
+    now = ask.server.core.clock.now()
+    rows: list[Row] = []
+    for record in records:
+        name = record.key.credential
+        credential = declared.get(name)
+        known = credential or OAuth2Credential(name=name)
+        status = status_of(record.key, record, known, now=now, app_error=sick.get(name, ""))
+        rows.append(row(status, record, credential, now))
+    return rows
 
 
 def show(ask: Ask) -> Response:
-    """Show a page of connections."""
+    """Show a page of connections, the worst first."""
     core = ask.server.core
-    given = ask.request.query_params
-    query = Query(env=core.env, search=given.get("q") or None)
+    filters = Filters(ask.request.query_params)
+    if filters["q"].startswith("con_") and core.store.find(filters["q"]):
+        return ask.go(f"{HERE}/{quote(filters['q'], safe='')}")
+    sick, now = core.app_errors(), core.clock.now()
+    totals = summed(core.store.counts(env=core.env, now=now), sick)
+    if not totals and not filters:
+        return ask.page("connections-empty.html", declared=core.credentials(), told=told(ask))
+    lists = WorstFirst(store=core.store, query=filters.query(core.env), wanted=filters.wanted, sick=sick, now=now)
+    after = ask.request.query_params.get("after", "")
     try:
-        page = core.statuses(query, given.get("after") or None, PAGE)
-    except ConfigurationError:  # an old address
-        return ask.go("/console/connections")
+        found = lists.page(after or None, PAGE)
+    except ConfigurationError:  # the cursor of an old address
+        return ask.go(f"{HERE}?{filters.address()}")
+    states = by_state(totals)
+    return ask.page(
+        "connections.html",
+        rows=rows_of(ask, found.items, sick),
+        filters=filters,
+        told=told(ask),
+        strip=strip(states),
+        states=[("action", "Needs action (all)"), *((state, STATES[state].title) for state in STATES)],
+        credentials=sorted({name for name, _ in totals}),
+        total=sum(totals.values()),
+        apps=len({name for name, _ in totals}),
+        matching=_matching(filters, totals),
+        causes=_causes(ask, totals, sick) if not filters else (),
+        now=now,
+        trouble=sum(states[state] for state in (*ACTION, "refresh_failing")),
+        own=OWN,
+        after=after,
+        next=found.cursor,
+        cut=FOUND_MOST if found.cut else 0,
+    )
+
+
+def _matching(filters: Filters, totals: Mapping[tuple[str, State], int]) -> int | None:
+    """Return how many connections match, where the counts can tell: not for a search, nor for an owner."""
+    if filters["q"] or filters["owner"]:
+        return None
+    states = ACTION if filters.wanted == "action" else (filters.wanted,) if filters.wanted else tuple(STATES)
+    name = filters["credential"]
+    return sum(n for (one, state), n in totals.items() if state in states and name in {"", one})
+
+
+def _causes(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str]) -> tuple[object, ...]:
+    core = ask.server.core
+    records: list[Record] = []
+    for state in ("needs_reauth", "refresh_failing"):
+        if any(told == state for _, told in totals):
+            records += core.store.list(Query(env=core.env, state=state), limit=LOOKED_AT).items
     declared = {credential.name: credential for credential in core.credentials()}
-    now = core.clock.now()
-    rows = [row(status, declared.get(status.connection.credential), now) for status in page]
-    return ask.page("connections.html", rows=rows, q=given.get("q", ""), after=page.cursor)
+    return causes(totals, records, sick, declared, core.clock.now())
 
 
-ROUTES: Final = [get("/console/connections", show)]
+ROUTES: Final = [get(HERE, show)]

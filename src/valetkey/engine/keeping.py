@@ -1,0 +1,159 @@
+"""Keeping what was bought: the last part of every way to connect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from valetkey.engine.apps import app_accepted, client_changed
+from valetkey.engine.exchange import read_identity
+from valetkey.engine.revoking import revoke_grant
+from valetkey.engine.storing import Stored, put_grant
+from valetkey.engine.turns import Buying
+from valetkey.engine.world import World, open_grant
+from valetkey.errors import ConnectError, StoreError, StoreUnavailable
+from valetkey.model.connections import Identity, Record
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
+from valetkey.model.grants import Grant
+from valetkey.protocol.token_response import TokenSet
+
+T = TypeVar("T")
+_STORE_SECONDS: Final = 10.0
+"""How long a store that does not answer is tried: the code is spent, and the grant exists nowhere else."""
+
+
+def keep(
+    world: World,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    tokens: TokenSet,
+    before: Record,
+    buying: Buying,
+    *,
+    requested: tuple[str, ...],
+    params: Mapping[str, str] = EMPTY,
+) -> Record:
+    """Store what was bought over `before`, and return the record.  That ends the `buying`.
+
+    Raises:
+        ConnectError: It was disconnected meanwhile (``connection_disconnected``); the new grant is revoked.
+        StoreUnavailable: The store did not come back; the grant is lost.
+    """
+    got = goods(world, credential, app, tokens, before, requested=requested, params=params)
+    return settle(world, credential, got, before, buying)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goods:
+    """A grant that was bought and is not stored yet.
+
+    Attributes:
+        grant: The grant.
+        identity: Who connected, where the provider says it.
+        requested: What was asked for.
+        client_id: The app's client id.
+        params: What the provider said about the connection.
+    """
+
+    grant: Grant = field(repr=False)
+    identity: Identity | None
+    requested: tuple[str, ...]
+    client_id: str
+    params: Mapping[str, str]
+
+
+def goods(
+    world: World,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    tokens: TokenSet,
+    before: Record,
+    *,
+    requested: tuple[str, ...],
+    params: Mapping[str, str] = EMPTY,
+) -> Goods:
+    """Make a grant of what was bought, and ask who connected."""
+    grant = tokens.grant(
+        now=world.clock.now(),
+        credential=credential,
+        requested=requested,
+        previous=None,
+        learnt_lifetime=before.learnt_lifetime,
+    )
+    return Goods(
+        grant=grant,
+        identity=read_identity(world, credential, before.key, grant),
+        requested=requested,
+        client_id=app.client_id,
+        params={**credential.params, **params, **_params_of(credential, tokens)},
+    )
+
+
+def settle(world: World, credential: OAuth2Credential, got: Goods, before: Record, buying: Buying) -> Record:
+    """Store a grant over `before`; see `keep`."""
+
+    def put() -> Stored:
+        return put_grant(
+            world,
+            credential,
+            before.key,
+            got.grant,
+            requested=got.requested,
+            client_id=got.client_id,
+            before=before,
+            identity=got.identity,
+            params=got.params,
+        )
+
+    try:
+        stored = patiently(world, put)
+    except ConnectError:
+        buying.end()  # else the revocation would wait for it
+        revoke_grant(world, credential, got.grant, record=before, identity=got.identity)
+        raise
+    buying.end()
+    app_accepted(world, before.key.env, credential)
+    _retire(world, credential, got.client_id, stored)
+    return stored.record
+
+
+def patiently(world: World, put: Callable[[], T]) -> T:
+    """Write what exists nowhere else; a store that does not answer is tried for some seconds."""
+    give_up = world.clock.monotonic() + _STORE_SECONDS
+    while True:
+        try:
+            return put()
+        except StoreUnavailable:
+            if world.clock.monotonic() >= give_up:
+                raise
+            world.clock.sleep(0.5)
+
+
+def _retire(world: World, credential: OAuth2Credential, client_id: str, stored: Stored) -> None:
+    """Revoke the grant that a reconnect replaced, where that cannot hurt the new one.
+
+    Only where a revocation ends one token and nothing else.  With the reach of a user it would end the new grant too;
+    and with that of a "grant" nobody knows whether two consents of one user to one client are two grants or one:
+    several servers keep a single grant for the pair and hang all tokens on it.  There the old tokens are left to
+    their end.
+    """
+    old, new = stored.replaced, stored.record
+    if credential.revocation_reach != "token" or old.sealed is None:
+        return
+    if old.access_fp == new.access_fp or (old.refresh_fp and old.refresh_fp == new.refresh_fp):
+        return
+    if client_changed(credential, old.client_id, old.issuer, old.token_origin, client_id):
+        return
+    with suppress(StoreError):
+        grant = open_grant(world, old)
+        if grant is not None:
+            revoke_grant(world, credential, grant, record=old)
+
+
+def _params_of(credential: OAuth2Credential, tokens: TokenSet) -> dict[str, str]:
+    """Return what a token answer says about the connection: what the credential keeps, else all that is harmless."""
+    if not credential.kept_params:
+        return dict(tokens.extra)
+    return {name: tokens.extra[path] for name, path in credential.kept_params.items() if path in tokens.extra}

@@ -1,0 +1,358 @@
+"""Connect links: a page of ours where one account holder connects one account, once.
+
+A link is a document; of its token the store has a hash alone.  Its id sorts the newest first.  Opening it uses up
+nothing; leaving for the provider binds it to that browser; a connection uses it up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from valetkey.engine.world import World
+from valetkey.errors import ConfigurationError
+from valetkey.model.connections import ConnectionKey, Document, Event
+from valetkey.values import Secret
+
+KIND: Final = "connect_link"
+CURRENT: Final = "connect_link_of"
+"""The kind of the documents that name the open link of a key."""
+KEPT: Final = 30 * 86400.0
+"""Seconds that a link can be looked at after its end."""
+SHORTEST: Final = 60.0
+LONGEST: Final = 30 * 86400.0
+_MOMENTS: Final = 1 << 48
+_PAGE: Final = 200
+_TRIES: Final = 20
+
+State = Literal["not_opened", "opened", "at_provider", "used", "declined", "expired", "withdrawn"]
+OPEN: Final[frozenset[State]] = frozenset({"not_opened", "opened", "at_provider", "declined"})
+"""States from which a link can still come to a connection; a person who declined may think again."""
+Outcome = Literal["", "connected", "scopes_missing", "denied", "approval_pending", "error", "other_account", "declined"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A connect link as it is now.
+
+    Attributes:
+        id: What it is called in lists; it opens nothing.
+        key: What it connects.
+        state: Where it stands; ``expired`` depends on the clock.
+        scopes: What is asked for, beside what is declared; with `only`, instead.
+        only: See `scopes`.
+        return_to: Where the person goes afterwards; empty for nowhere.
+        created_at: Unix seconds.
+        created_by: Who made it.
+        ends_at: Unix seconds at which it ends.
+        opened_at: When it was first looked at.
+        left_at: When the person left for the provider last.
+        ended_at: When it was used, or withdrawn.
+        outcome: What the last try came to.
+        request_id: What names the last failure.
+        connection_id: The connection that came of it.
+        version: Of its document.
+    """
+
+    id: str
+    key: ConnectionKey
+    state: State
+    scopes: tuple[str, ...] = ()
+    only: bool = False
+    return_to: str = ""
+    created_at: float = 0.0
+    created_by: str = ""
+    ends_at: float = 0.0
+    opened_at: float | None = None
+    left_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome = ""
+    request_id: str = ""
+    connection_id: str = ""
+    browser: str = field(default="", repr=False)
+    """The hash of what the browser that it is bound to keeps."""
+    token: str = field(default="", repr=False)
+    """The hash of the token."""
+    version: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still come to a connection."""
+        return self.state in OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link that was just made; its token exists here alone."""
+
+    link: Link
+    token: Secret
+
+
+def create_link(
+    world: World,
+    key: ConnectionKey,
+    *,
+    scopes: Sequence[str] = (),
+    only: bool = False,
+    return_to: str = "",
+    expires_in: float = 1800.0,
+    created_by: str = "",
+) -> NewLink:
+    """Make a link, and withdraw the open one of the same key: whoever lost theirs gets a new one, and no second.
+
+    Raises:
+        ConfigurationError: `expires_in` is out of range (``expiry_invalid``); nobody signs in for that credential.
+        StoreUnavailable: The store does not answer.
+    """
+    credential = world.credential(key.credential)
+    if credential.grant != "authorization_code":
+        msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
+        raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
+    if not SHORTEST <= expires_in <= LONGEST:
+        msg = f"expires_in={expires_in!r} is out of range"
+        raise ConfigurationError(msg, code="expiry_invalid", hint="use 60 seconds to 30 days, such as expires_in=1800")
+    now = world.clock.now()
+    secret = secrets.token_urlsafe(24)
+    link = Link(
+        id=f"{_MOMENTS - int(now * 1000):012x}{secrets.token_hex(6)}",
+        key=key,
+        state="not_opened",
+        scopes=tuple(scopes),
+        only=only,
+        return_to=return_to,
+        created_at=now,
+        created_by=created_by or world.actor,
+        ends_at=now + expires_in,
+    )
+    token = Secret(link.id + secret)
+    stored = _put(world, replace(link, token=_hash(token)), expect=0)
+    assert stored is not None  # noqa: S101 - its id is random
+    _supersede(world, stored)
+    _tell(world, "link_created", stored)
+    return NewLink(stored, token)
+
+
+def link_of_token(world: World, token: str) -> Link | None:
+    """Return the link of a token, whatever its state; None where there is none."""
+    found = find_link(world, token[:_ID_LENGTH]) if len(token) > _ID_LENGTH else None
+    if found is None or not hmac.compare_digest(found.token, _hash(Secret(token))):
+        return None
+    return found
+
+
+_ID_LENGTH: Final = 24
+
+
+def find_link(world: World, link_id: str) -> Link | None:
+    """Return the link with that id."""
+    document = world.store.get_document(KIND, link_id) if link_id else None
+    return None if document is None else _link(document, world.clock.now())
+
+
+def list_links(
+    world: World, env: str, *, wanted: Callable[[Link], bool] = lambda _: True, after: str = "", limit: int = 50
+) -> tuple[list[Link], str]:
+    """Return a page of links, the newest first, and where the next one begins (empty: this is the last)."""
+    found: list[Link] = []
+    for link in _links(world, after):
+        if link.key.env == env and wanted(link):
+            if len(found) == limit:
+                return found, found[-1].id
+            found.append(link)
+    return found, ""
+
+
+# -- what becomes of it ------------------------------------------------------------------------------------------------
+
+
+def note_opened(world: World, link: Link) -> Link:
+    """Remember that somebody looked at it, for the first time."""
+    if link.state != "not_opened":
+        return link
+    return _changed(world, link.id, lambda now: replace(now, state="opened", opened_at=world.clock.now())) or link
+
+
+def bind_link(world: World, link_id: str, browser: Secret) -> Link | None:
+    """Let this browser, and no other, go on with it; None where it is another's, or not open any more."""
+
+    def bound(link: Link) -> Link:
+        return replace(link, browser=_hash(browser), opened_at=link.opened_at or world.clock.now())
+
+    return _changed(world, link_id, bound, only=lambda link: link.is_open and link.browser in {"", _hash(browser)})
+
+
+def is_bound_to(link: Link, browser: Secret | None) -> bool:
+    """Whether this is the browser that the link is bound to."""
+    return browser is not None and bool(link.browser) and hmac.compare_digest(link.browser, _hash(browser))
+
+
+def note_left(world: World, link_id: str) -> Link | None:
+    """Remember that the person left for the provider."""
+
+    def left(link: Link) -> Link:
+        return replace(link, state="at_provider", left_at=world.clock.now(), outcome="", request_id="")
+
+    return _changed(world, link_id, left, only=lambda link: link.is_open)
+
+
+def note_declined(world: World, link_id: str) -> Link | None:
+    """Remember that the person would rather not."""
+    declined = _changed(
+        world,
+        link_id,
+        lambda link: replace(link, state="declined", outcome="declined"),
+        only=lambda link: link.is_open,
+    )
+    if declined is not None:
+        _tell(world, "link_declined", declined)
+    return declined
+
+
+def note_failed(world: World, link_id: str, outcome: Outcome, request_id: str = "") -> Link | None:
+    """Remember that a try came to nothing; the link stays open until its end."""
+    state: State = "declined" if outcome in {"denied", "declined"} else "opened"
+    return _changed(
+        world,
+        link_id,
+        lambda link: replace(link, state=state, outcome=outcome, request_id=request_id),
+        only=lambda link: link.is_open,
+    )
+
+
+def note_used(world: World, link_id: str, connection_id: str, outcome: Outcome = "connected") -> Link | None:
+    """Use it up: it led to a connection."""
+
+    def used(link: Link) -> Link:
+        return replace(
+            link, state="used", ended_at=world.clock.now(), outcome=outcome, connection_id=connection_id, request_id=""
+        )
+
+    done = _changed(world, link_id, used, only=lambda link: link.state not in {"used", "withdrawn"})
+    if done is not None:
+        _tell(world, "link_used", done)
+    return done
+
+
+def withdraw_link(world: World, link_id: str) -> Link | None:
+    """End it; None where it had ended already."""
+    gone = _changed(
+        world,
+        link_id,
+        lambda link: replace(link, state="withdrawn", ended_at=world.clock.now()),
+        only=lambda link: link.is_open,
+    )
+    if gone is not None:
+        _tell(world, "link_withdrawn", gone)
+    return gone
+
+
+def drop_links(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
+    """Erase the links of all keys that `wanted` says; returns how many."""
+    doomed = [link for link in _links(world, "") if wanted(link.key)]
+    for link in doomed:
+        world.store.delete_document(CURRENT, _key_id(link.key))
+    return sum(world.store.delete_document(KIND, link.id) for link in doomed)
+
+
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _supersede(world: World, link: Link) -> None:
+    """Name this link as the one of its key, and withdraw the one that was."""
+    place = _key_id(link.key)
+    for _ in range(_TRIES):
+        known = world.store.get_document(CURRENT, place)
+        pointer = Document(kind=CURRENT, id=place, body={"link": link.id}, expires_at=link.ends_at)
+        if world.store.put_document(pointer, expect=known.version if known else 0) is None:
+            continue
+        if known is not None:
+            withdraw_link(world, str(known.body["link"]))
+        return
+
+
+def _changed(
+    world: World, link_id: str, change: Callable[[Link], Link], *, only: Callable[[Link], bool] = lambda _: True
+) -> Link | None:
+    """Change a link as it is now, by compare-and-swap; None where it is gone, or `only` says no."""
+    for _ in range(_TRIES):
+        link = find_link(world, link_id)
+        if link is None or not only(link):
+            return None
+        stored = _put(world, change(link), expect=link.version)
+        if stored is not None:
+            return stored
+    return None
+
+
+def _put(world: World, link: Link, *, expect: int) -> Link | None:
+    stored = world.store.put_document(_document(link), expect=expect)
+    return None if stored is None else _link(stored, world.clock.now())
+
+
+def _document(link: Link) -> Document:
+    key = link.key
+    body = {
+        "env": key.env,
+        "credential": key.credential,
+        "owner": key.owner,
+        "account": key.account,
+        "scopes": list(link.scopes),
+        **{name: getattr(link, name) for name in _PLAIN},
+    }
+    return Document(kind=KIND, id=link.id, body=body, expires_at=link.ends_at + KEPT)
+
+
+_PLAIN: Final = (
+    *("state", "only", "return_to", "created_at", "created_by", "ends_at", "opened_at", "left_at", "ended_at"),
+    *("outcome", "request_id", "connection_id", "browser", "token"),
+)
+
+
+def _link(document: Document, now: float) -> Link:
+    body: Mapping[str, Any] = document.body
+    link = Link(
+        id=document.id,
+        key=ConnectionKey(body["env"], body["credential"], body["owner"], body["account"]),
+        scopes=tuple(body["scopes"]),
+        version=document.version,
+        **{name: body[name] for name in _PLAIN},
+    )
+    return replace(link, state="expired") if link.is_open and now >= link.ends_at else link
+
+
+def _links(world: World, after: str) -> Iterator[Link]:
+    now = world.clock.now()
+    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
+        yield from (_link(document, now) for document in page)
+        after = page[-1].id
+
+
+def _key_id(key: ConnectionKey) -> str:
+    parts = (key.env, key.credential, "" if key.owner is None else f"o{key.owner}", key.account)
+    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _hash(secret: Secret) -> str:
+    return hashlib.sha256(b"valetkey:link:" + secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _tell(world: World, kind: str, link: Link) -> None:
+    key = link.key
+    world.store.append_event(
+        Event(
+            kind=kind,
+            at=world.clock.now(),
+            env=key.env,
+            connection_id=link.connection_id,
+            credential=key.credential,
+            owner=key.owner,
+            account=key.account,
+            actor=world.actor,
+            detail={"link": link.id},
+        )
+    )

@@ -1,0 +1,208 @@
+"""All connections at a glance: how many are in which state, and pages of them, the worst first.
+
+The states that are told are not all stored: ``app_error`` stands with the app, and ``expires_soon`` depends on the
+clock.  So the list is made of stages, one after the other, each of which a store finds by an index; and the counts are
+those of the store, with what is held against apps put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from valetkey.model.connections import Counts, Query, Record, State, StoredState, attention_at
+from valetkey.model.ports import Store
+
+WORST_FIRST: Final[tuple[State, ...]] = (
+    "app_error",
+    "needs_reauth",
+    "refresh_failing",
+    "expires_soon",
+    "connected",
+    "pending",
+    "disconnected",
+)
+"""All states in the order of a list."""
+
+ACTION: Final[tuple[State, ...]] = ("app_error", "needs_reauth")
+"""The states in which a person must act."""
+
+STOPPED: Final[tuple[State, ...]] = ("refresh_failing", "expires_soon", "connected")
+"""The states that what is held against an app takes the place of."""
+
+FOUND_MOST: Final = 500
+"""How many matches of a search are put in order."""
+
+Wanted = State | Literal["action"]
+
+
+def summed(counts: Counts, sick: Mapping[str, str]) -> dict[tuple[str, State], int]:
+    """Return counts with what is held against apps put in; `sick`: credential -> why its app cannot be used."""
+    found: dict[tuple[str, State], int] = {}
+    for (credential, state), n in counts.items():
+        told: State = "app_error" if credential in sick and state in STOPPED else state
+        found[credential, told] = found.get((credential, told), 0) + n
+    return found
+
+
+def by_state(found: Mapping[tuple[str, State], int]) -> dict[State, int]:
+    """Return how many connections are in each state."""
+    return {state: sum(n for (_, one), n in found.items() if one == state) for state in WORST_FIRST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One page, the worst first.
+
+    Attributes:
+        items: The records.
+        cursor: Where the next page begins; None: this is the last.
+        cut: Whether a search found more than `FOUND_MOST`, and only those were put in order.
+    """
+
+    items: tuple[Record, ...]
+    cursor: str | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One state, of one credential or of all: what the store is asked for, and what of it belongs here."""
+
+    name: str
+    query: Query
+    lasting: float | None = None
+    """Leave out what wants attention before this time: it stands in a stage of its own."""
+
+    def takes(self, record: Record) -> bool:
+        if self.lasting is None:
+            return True
+        moment = attention_at(record)
+        return moment is None or moment >= self.lasting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstFirst:
+    """Lists connections, the worst first.
+
+    Attributes:
+        store: Where they are.
+        query: Which ones; its `state` is not looked at.
+        wanted: The state that they are told to be in; ``action``: those in which a person must act; None: all.
+        sick: Credential -> why its app cannot be used.
+        now: Unix seconds.
+    """
+
+    store: Store
+    query: Query
+    wanted: Wanted | None = None
+    sick: Mapping[str, str] = field(default_factory=dict[str, str])
+    now: float
+
+    def page(self, cursor: str | None, limit: int) -> Found:
+        """Return one page.
+
+        Raises:
+            ConfigurationError: The cursor is none of this list (``cursor_invalid``).
+        """
+        return self._sorted(cursor, limit) if self.query.search else self._staged(cursor, limit)
+
+    # -- page by page
+
+    def _staged(self, cursor: str | None, limit: int) -> Found:
+        name, _, place = (cursor or "").partition("~")
+        items: list[Record] = []
+        for stage in self._from(name):
+            at: str | None = place if stage.name == name and place else None
+            while True:
+                page = self.store.list(stage.query, cursor=at, limit=limit - len(items))
+                items += filter(stage.takes, page.items)
+                at = page.cursor
+                if len(items) >= limit:
+                    return Found(items=tuple(items), cursor=f"{stage.name}~{at}" if at else self._next(stage))
+                if at is None:
+                    break
+        return Found(items=tuple(items))
+
+    def _from(self, name: str) -> list[_Stage]:
+        """Return the stages from that name on; where it is none any more, from the next worst state on."""
+        stages = list(self._stages())
+        names = [stage.name for stage in stages]
+        if name in names:
+            return stages[names.index(name) :]
+        state = name.partition(".")[0]
+        if state not in WORST_FIRST:
+            return stages
+        rank = WORST_FIRST.index(state)
+        return [stage for stage in stages if WORST_FIRST.index(stage.name.partition(".")[0]) >= rank]  # type: ignore[arg-type]
+
+    def _next(self, stage: _Stage) -> str | None:
+        """Return the cursor of what comes after a stage that is over, if anything does."""
+        for later in self._from(stage.name)[1:]:
+            page = self.store.list(later.query, limit=1)
+            if page.items:
+                return f"{later.name}~"
+        return None
+
+    def _stages(self) -> Iterator[_Stage]:
+        for state in WORST_FIRST:
+            if self.wanted is None or state == self.wanted or (self.wanted == "action" and state in ACTION):
+                yield from self._of(state)
+
+    def _of(self, state: State) -> Iterator[_Stage]:
+        if state == "app_error":
+            for name in sorted(self.sick):
+                yield from self._one(state, name, "connected")
+                yield from self._one(state, name, "refresh_failing")
+        elif state not in STOPPED or not self.sick:
+            yield from self._one(state, None, "connected" if state == "expires_soon" else state)
+        else:
+            for name in self._healthy():
+                yield from self._one(state, name, "connected" if state == "expires_soon" else state)
+
+    def _healthy(self) -> list[str]:
+        """Return the credentials that have connections and nothing held against their app."""
+        counts = self.store.counts(env=self.query.env, now=self.now)
+        return sorted({name for name, _ in counts} - set(self.sick))
+
+    def _one(self, state: State, credential: str | None, stored: State) -> Iterator[_Stage]:
+        if credential is not None and self.query.credential not in {None, credential}:
+            return
+        query = replace(self.query, state=_stored(stored), credential=credential or self.query.credential)
+        name = ".".join([state, stored, *([credential] if credential else [])])
+        if state == "expires_soon":
+            yield _Stage(name, replace(query, attention_by=self.now))
+        else:
+            yield _Stage(name, query, self.now if state == "connected" else None)
+
+    # -- searches
+
+    def _sorted(self, cursor: str | None, limit: int) -> Found:
+        """Put the first matches in order: no index holds the matches of a search by state."""
+        page = self.store.list(replace(self.query, state=None), limit=FOUND_MOST)
+        ranked = sorted(
+            (record for record in page.items if self._is_wanted(record)),
+            key=lambda record: WORST_FIRST.index(self.state_of(record)),
+        )
+        start = int(cursor) if cursor and cursor.isdecimal() else 0
+        items = tuple(ranked[start : start + limit])
+        more = str(start + limit) if len(ranked) > start + limit else None
+        return Found(items=items, cursor=more, cut=page.cursor is not None)
+
+    def _is_wanted(self, record: Record) -> bool:
+        state = self.state_of(record)
+        return self.wanted is None or state == self.wanted or (self.wanted == "action" and state in ACTION)
+
+    def state_of(self, record: Record) -> State:
+        """Return the state that a record is listed under."""
+        if record.key.credential in self.sick and record.state in STOPPED:
+            return "app_error"
+        moment = attention_at(record)
+        return "expires_soon" if moment is not None and moment < self.now else record.state
+
+
+def _stored(state: State) -> StoredState:
+    """Return a state as a record holds it."""
+    assert state not in {"app_error", "expires_soon"}  # noqa: S101 - those are never stored
+    return state  # type: ignore[return-value]

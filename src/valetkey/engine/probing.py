@@ -1,0 +1,60 @@
+"""One harmless call with a connection's token: whose it is, as the provider says now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from valetkey.engine.exchange import IDENTITY_SECONDS
+from valetkey.engine.lifecycle import obtain
+from valetkey.engine.world import World, emit
+from valetkey.model.connections import ConnectionKey, Identity
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
+
+_SUCCESS = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a test call met.
+
+    Attributes:
+        ok: Whether the provider took the token.
+        status: The HTTP status; 0 where nothing was answered.
+        identity: Whose token it is; None where the answer does not say.
+        said: All of it in a sentence.
+        possible: Whether there was anything to call: a credential without userinfo address has no harmless call.
+    """
+
+    ok: bool
+    said: str
+    status: int = 0
+    identity: Identity | None = None
+    possible: bool = True
+
+
+def probe(world: World, key: ConnectionKey) -> Probe:
+    """Make the call, with a token that is refreshed first if need be, and note it as an event.
+
+    Raises:
+        ValetkeyError: There is no usable token; as of `obtain`.
+    """
+    credential = world.credential(key.credential)
+    name = credential.display_name or credential.name
+    held = obtain(world, key)
+    request = userinfo_request(credential, held.grant)
+    if request is None:
+        said = f"{name} has no address that tells whose a token is, so there is no harmless call to make."
+        return Probe(ok=False, said=said, possible=False)
+    try:
+        response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)
+    except (NotSent, InDoubt) as error:
+        found = Probe(ok=False, said=f"{name} did not answer: {error}")
+    else:
+        ok = response.status in _SUCCESS
+        identity = parse_userinfo(response, credential=credential) if ok else None
+        who = f", as {identity.title}" if identity else ""
+        said = f"{name} answered {response.status}{who}."
+        found = Probe(ok=ok, status=response.status, identity=identity, said=said)
+    emit(world, "tested", held.record, ok=found.ok, status=found.status, said=found.said)
+    return found

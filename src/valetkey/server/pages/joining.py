@@ -1,0 +1,183 @@
+"""Connecting from the console: to the provider and back, and a page for each way in which it does not end well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from valetkey.engine.flows import is_under_way
+from valetkey.errors import ConfigurationError, StateMismatch, StoreError, ValetkeyError
+from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.names import check_account, check_owner
+from valetkey.server.addresses import redirect_uri
+from valetkey.server.asking import Ask, get, post
+from valetkey.server.audit import note, request_id
+from valetkey.server.joining.arriving import Arrival, cookies_of
+from valetkey.server.joining.arriving import finish as finished
+from valetkey.server.joining.ends import end
+from valetkey.server.joining.leaving import begin, leave, unbind
+from valetkey.server.times import exactly
+from valetkey.server.views.comparing import difference
+from valetkey.server.views.failures import Scene, failure
+from valetkey.server.views.outcome import outcome
+from valetkey.server.views.providers import provider
+
+WHOSE: Final = ("owner", "own")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants to connect, as the form says it.
+
+    Attributes:
+        key: The connection.
+        scopes: What to ask for beside what is declared.
+    """
+
+    key: ConnectionKey
+    scopes: tuple[str, ...] = ()
+
+
+def start(ask: Ask) -> Response:
+    """Send the operator to the provider."""
+    name = ask.request.path_params["credential"]
+    try:
+        credential = ask.server.core.credential(name)
+        wish = wished(ask, credential)
+    except ConfigurationError as error:
+        return ask.page("not-found.html", status=404) if error.code == "credential_unknown" else _refused(ask, error)
+    return go(ask, wish)
+
+
+def go(ask: Ask, wish: Wish, *, again: str = "") -> Response:
+    """Begin a sign-in for an operator; `again` is the id of the connection that is connected again."""
+    errand = {"face": "console", "by": ask.operator.operator, "again": again}
+    try:
+        begun = begin(ask, wish.key, wish.scopes, errand=errand)
+    except StoreError:
+        raise
+    except ValetkeyError as error:
+        return failed(ask, error, ask.server.core.credential(wish.key.credential), wish)
+    return leave(ask, begun, wish.key.credential)
+
+
+def wished(ask: Ask, credential: OAuth2Credential) -> Wish:
+    """Read the form: whose connection, which account, which scopes.
+
+    Raises:
+        ConfigurationError: The owner is missing where one is meant, or a label cannot be one.
+    """
+    owner = ask.field("owner").strip()
+    if ask.field("whose") == "owner" and not owner:
+        msg = "the owner is empty: say whose connection it shall be"
+        raise ConfigurationError(msg, code="owner_required", hint="write the owner's id, or choose your program itself")
+    whose = check_owner(owner or None, credential)
+    key = ConnectionKey(ask.server.core.env, credential.name, whose, check_account(ask.field("account").strip()))
+    given = [str(scope) for scope in ask.form.getlist("scope")]
+    return Wish(key=key, scopes=tuple(dict.fromkeys(word for text in given for word in text.split())))
+
+
+def finish(ask: Ask, came: Arrival) -> Response:
+    """Take the answer to a sign-in that an operator began, or that nobody remembers."""
+    actor = came.errand("by") or "somebody"
+    try:
+        done = finished(ask, came, actor)
+    except StoreError:
+        raise
+    except ValetkeyError as error:
+        _remember(ask, came, "failed", "")
+        return _ended_badly(ask, came, error, actor)
+    to = _next_page(ask, done) if isinstance(done, Record) else f"/console/decide/{done.id}"
+    _remember(ask, came, "done", to)
+    return unbind(ask, ask.go(to), came.flow_id) if isinstance(done, Record) else ask.go(to)
+
+
+def _remember(ask: Ask, came: Arrival, state: str, to: str) -> None:
+    """Tell the page that waits in another tab; not of an answer that this browser had no right to."""
+    if came.errand("waits") and not is_under_way(ask.server.core.world, came.flow_id):
+        end(ask.server.core, came.flow_id, state, to)
+
+
+def _next_page(ask: Ask, record: Record) -> str:
+    page = f"/console/connections/{record.id}"
+    status = ask.server.core.status(record.key)
+    return f"{page}/connected" if outcome(status, ask.server.core.clock.now()).parts else page
+
+
+def connected(ask: Ask) -> Response:
+    """Say what a sign-in that ended well left to be desired: a scope, a refresh token."""
+    record = ask.server.core.store.find(ask.request.path_params["id"])
+    if record is None or record.key.env != ask.server.core.env:
+        return ask.page("not-found.html", status=404)
+    core = ask.server.core
+    now, shown = core.status(record.key), provider(core.credential(record.key.credential))
+    return ask.page("connected.html", connection=now, provider=shown, outcome=outcome(now, core.clock.now()))
+
+
+def compare(ask: Ask) -> Response:
+    """Show the address that we send beside the one that stands at the provider, with the difference marked."""
+    try:
+        credential = ask.server.core.credential(ask.request.path_params["credential"])
+    except ConfigurationError:
+        return ask.page("not-found.html", status=404)
+    ours, theirs = redirect_uri(ask, credential), ask.request.query_params.get("theirs", "").strip()[:2000]
+    pieces, said = difference(ours, theirs) if theirs else ((), "")
+    return ask.page("compare.html", ours=ours, theirs=theirs, pieces=pieces, said=said, provider=provider(credential))
+
+
+# -- what does not end well --------------------------------------------------------------------------------------------
+
+
+def _ended_badly(ask: Ask, came: Arrival, error: ValetkeyError, actor: str) -> Response:
+    wish = Wish(key=came.key(ask.server.core.env), scopes=()) if came.flow else None
+    cookie = ("present" if came.binding else "absent") if isinstance(error, StateMismatch) else ""
+    answer = failed(ask, error, came.credential, wish, cookie=cookie, actor=actor)
+    return answer if isinstance(error, StateMismatch) else unbind(ask, answer, came.flow_id)
+
+
+def failed(
+    ask: Ask,
+    error: ValetkeyError,
+    credential: OAuth2Credential,
+    wish: Wish | None,
+    *,
+    cookie: str = "",
+    actor: str = "",
+) -> Response:
+    """Show why nothing was connected, and write it down."""
+    core = ask.server.core
+    named = request_id()
+    key = wish.key if wish else ConnectionKey(core.env, credential.name)
+    who = actor or (ask.session.operator if ask.session else "somebody")
+    note(core, "connect_failed", key, actor=who, detail={"code": error.code, "request": named})
+    scene = Scene(
+        provider=provider(credential),
+        redirect_uri=redirect_uri(ask, credential),
+        client_id=_client_id(ask, credential),
+        cookies_of=cookies_of(ask),
+        cookie=cookie,
+        scopes=credential.all_scopes,
+    )
+    shown = failure(error, scene, request_id=named, time=exactly(core.clock.now()))
+    return ask.page("failure.html", status=shown.status, failure=shown, scene=scene, wish=wish)
+
+
+def _client_id(ask: Ask, credential: OAuth2Credential) -> str:
+    try:
+        return ask.server.core.app(credential).client_id
+    except (ConfigurationError, StoreError):
+        return ""
+
+
+def _refused(ask: Ask, error: ConfigurationError) -> Response:
+    return ask.page("form-wrong.html", status=400, error=error)
+
+
+ROUTES: Final = [
+    post("/console/connect/{credential}", start),
+    get("/console/compare/{credential}", compare),
+    get("/console/connections/{id}/connected", connected),
+]

@@ -1,0 +1,143 @@
+"""What is behind it: connections that are not well, grouped by cause, with one thing to do for all of a group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from valetkey.model.connections import Record, State
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.server.times import length
+from valetkey.server.views.naming import provider_name
+from valetkey.server.views.reasons import app_reason, failing_reason, person_reason
+from valetkey.server.words import STATES, Word
+
+MOST: Final = 3
+Totals = Mapping[tuple[str, State], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One cause.
+
+    Attributes:
+        word: How its symbol looks.
+        n: How many connections it stopped, or will.
+        title: What happened.
+        text: What it means, and who must act.
+        state: The filter that shows all of them.
+        credential: The filter's credential; empty for all.
+        fix: The credential whose app is to be mended; empty where that is not what is needed.
+        aside: What stands where a button would: when the next try is.
+    """
+
+    word: Word
+    n: int
+    title: str
+    text: str
+    state: State
+    credential: str = ""
+    fix: str = ""
+    aside: str = ""
+
+
+def causes(
+    totals: Totals,
+    records: Iterable[Record],
+    sick: Mapping[str, str],
+    declared: Mapping[str, OAuth2Credential],
+    now: float,
+) -> tuple[Cause, ...]:
+    """Return the causes, the worst first, at most `MOST`.
+
+    Args:
+        totals: How many connections each credential has in each state.
+        records: Some of those that are not well: they tell why.
+        sick: Credential -> why its app cannot be used.
+        declared: The credentials, by name.
+        now: Unix seconds.
+    """
+    some = list(records)
+    found = [
+        *_apps(totals, sick, declared),
+        *_people(totals, [r for r in some if r.state == "needs_reauth"], declared),
+        *_failing(
+            totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now
+        ),
+    ]
+    return tuple(found[:MOST])
+
+
+def _apps(totals: Totals, sick: Mapping[str, str], declared: Mapping[str, OAuth2Credential]) -> Iterable[Cause]:
+    for name, error in sorted(sick.items()):
+        n = totals.get((name, "app_error"), 0)
+        if n:
+            yield Cause(
+                word=STATES["app_error"],
+                n=n,
+                title=f"{provider_name(declared.get(name), name)}: {app_reason(error)}",
+                text=f"{_many(n)}. Signing in again cannot repair it: the app's credentials must be put right.",
+                state="app_error",
+                credential=name,
+                fix=name,
+            )
+
+
+def _people(totals: Totals, records: list[Record], declared: Mapping[str, OAuth2Credential]) -> Iterable[Cause]:
+    """Group those that a person must sign in again for by what happened; providers stand in the title."""
+    where = {name: n for (name, state), n in totals.items() if state == "needs_reauth"}
+    reasons: dict[str, Counter[str]] = {}
+    for record in records:
+        reasons.setdefault(record.reason or "unknown", Counter())[record.key.credential] += 1
+    if not where:
+        return
+    if len(reasons) == 1:  # then the figures of the store are those of this reason
+        reasons = {reason: Counter(where) for reason in reasons}
+    for reason, names in sorted(reasons.items(), key=lambda item: -item[1].total()):
+        providers = ", ".join(f"{provider_name(declared.get(name), name)} {n}" for name, n in names.most_common(3))
+        one = next(iter(names)) if len(names) == 1 else ""
+        said = person_reason(reason, provider_name(declared.get(one), one) if one else "the provider")
+        yield Cause(
+            word=STATES["needs_reauth"],
+            n=names.total(),
+            title=f"{said[:1].upper()}{said[1:]}: {providers}",
+            text="Retrying cannot fix this. Only the account holders can restore access, by signing in again.",
+            state="needs_reauth",
+            credential=one,
+        )
+
+
+def _failing(
+    totals: Totals, records: list[Record], declared: Mapping[str, OAuth2Credential], now: float
+) -> Iterable[Cause]:
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.key.credential, record.error), []).append(record)
+    alone = Counter(name for name, _ in groups)
+    for (name, error), members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        n = totals.get((name, "refresh_failing"), len(members)) if alone[name] == 1 else len(members)
+        ends = [record.expires_at for record in members if record.expires_at is not None]
+        left = (min(ends) - now) if ends else 0.0
+        lives = f"Their access tokens still work for {length(left)}. " if left > 0 else ""
+        tries = [record.next_try_at for record in members if record.next_try_at is not None]
+        wait = (min(tries) - now) if tries else 0.0
+        yield Cause(
+            word=STATES["refresh_failing"],
+            n=n,
+            title=f"{provider_name(declared.get(name), name)}: the token endpoint {_answers(error)}",
+            text=f"{_many(n)}. {lives}Nothing to do yet: it is tried again by itself.",
+            state="refresh_failing",
+            credential=name,
+            aside=f"next try in {length(wait)}" if wait > 0 else "next try at the next use",
+        )
+
+
+def _answers(error: str) -> str:
+    said = failing_reason(error)
+    return f"answers {said}" if said[:1].isdigit() else said if error in {"unreachable"} else f"answers with: {said}"
+
+
+def _many(n: int) -> str:
+    return "1 connection" if n == 1 else f"{n:,} connections"

@@ -1,0 +1,210 @@
+"""The page of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from valetkey.engine.windows import windows
+from valetkey.errors import clean
+from valetkey.model.connections import Event, Record, Status
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.server.times import ago, length, short
+from valetkey.server.views.plot import HOURS, SPAN
+from valetkey.server.words import NOTHING
+
+_LONGEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One of the four figures.
+
+    Attributes:
+        name: What it tells.
+        value: The figure.
+        more: What belongs to it.
+        bad: Whether it is bad news.
+    """
+
+    name: str
+    value: str
+    more: str = ""
+    bad: bool = False
+
+
+def figures(
+    status: Status, record: Record, events: Sequence[Event], credential: OAuth2Credential, now: float
+) -> tuple[Figure, ...]:
+    """Return the four figures: the access token, its next refresh, its last use, how often it was refreshed."""
+    refreshed = sum(event.kind == "refreshed" and now - event.at < SPAN for event in events)
+    failed = sum(event.kind == "refresh_failed" and now - event.at < SPAN for event in events)
+    more = "the last one refused" if status.state == "needs_reauth" and record.error else f"in the last {HOURS} hours"
+    if failed:
+        more = f"{failed} failed, in the last {HOURS} hours"
+    used = ago(record.last_used_at, now)
+    return (
+        _access(status, record, now),
+        _next(status, record, credential, now),
+        Figure(
+            name="Last used",
+            value=used.said.capitalize(),
+            more=short(record.last_used_at, now) if record.last_used_at is not None else "",
+        ),
+        Figure(name="Refreshes", value=str(refreshed), more=more),
+    )
+
+
+def _access(status: Status, record: Record, now: float) -> Figure:
+    name, end = "Access token", record.expires_at
+    if record.sealed is None:
+        return Figure(name=name, value="None", more="nobody is connected")
+    if status.state == "needs_reauth" and (end is None or end > now):
+        return Figure(name=name, value="Refused", more="a person must sign in again", bad=True)
+    if end is None:
+        return Figure(name=name, value="No end known", more="a 401 will tell")
+    if end > now:
+        return Figure(name=name, value=f"{length(end - now)} left", more=f"until {short(end, now)}")
+    bad = not (record.refreshable and status.state == "connected")
+    more = "renewed at the next use" if not bad else short(end, now)
+    return Figure(name=name, value=f"Ended {length(now - end)} ago", more=more, bad=bad)
+
+
+def _next(status: Status, record: Record, credential: OAuth2Credential, now: float) -> Figure:
+    name = "Next refresh"
+    if status.state == "needs_reauth":
+        return Figure(name=name, value="None", more="after re-authorization")
+    if record.sealed is None or not record.refreshable:
+        return Figure(name=name, value="None", more="there is no refresh token")
+    if status.state == "app_error":
+        return Figure(name=name, value="Waits", more="until the app is put right")
+    if status.state == "refresh_failing":
+        left = (record.next_try_at or now) - now
+        value = f"In {length(left)}" if left > 0 else "At the next use"
+        return Figure(name=name, value=value, more="tried again by itself")
+    due = windows(record, credential).due
+    if due is None:
+        return Figure(name=name, value="After a 401", more="the end is not known")
+    if due <= now:
+        return Figure(name=name, value="At the next use", more="the token is due")
+    before = (record.expires_at or due) - due
+    return Figure(name=name, value=f"In {length(due - now)}", more=f"{length(before)} before it ends, at the latest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """One scope.
+
+    Attributes:
+        name: Its name.
+        given: Whether it was granted.
+        more: What that means; empty where it is plain.
+    """
+
+    name: str
+    given: bool
+    more: str = ""
+
+
+def scopes(status: Status, record: Record) -> tuple[Scope, ...]:
+    """Return what was asked for, what of it was given, and what was given besides."""
+    known = record.sealed is not None and bool(record.granted)
+    asked = [
+        Scope(
+            name=clean(name, _LONGEST),
+            given=known and name not in status.missing,
+            more="Requested, not granted. Calls that need it will be answered 403." if name in status.missing else "",
+        )
+        for name in status.requested
+    ]
+    extra = [
+        Scope(name=clean(name, _LONGEST), given=True, more="Granted without having been asked for.")
+        for name in status.granted
+        if name not in status.requested
+    ]
+    return (*asked, *extra)
+
+
+def scope_count(status: Status, record: Record) -> str:
+    """Return how many scopes were given: "3 of 4 granted"."""
+    asked = len(status.requested)
+    if record.sealed is None:
+        return "nothing granted"
+    if not record.granted:
+        return "not told by the provider"
+    return f"{asked - len(status.missing)} of {asked} granted" if asked else f"{len(status.granted)} granted"
+
+
+def fingerprint(text: str) -> str:
+    """Return a fingerprint as people compare it: "a91f·04c2·77de"; a dash for none."""
+    short = text[:12]
+    return "·".join(short[at : at + 4] for at in range(0, len(short), 4)) or NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of facts: its name, its value, and what stands under that."""
+
+    name: str
+    value: str
+    more: str = ""
+    code: str = ""
+    link: str = ""
+
+
+def identity_facts(status: Status, record: Record, now: float) -> tuple[Fact, ...]:
+    """Return who it is at the provider, and whose it is here."""
+    who, key = status.identity, record.key
+    facts: list[Fact] = []
+    if who is not None:
+        name = clean(who.name or who.title, _LONGEST)
+        rest = [clean(part, _LONGEST) for part in (who.email, who.login) if part and clean(part, _LONGEST) != name]
+        facts.append(Fact(name="Identity", value=name, more=" · ".join(rest)))
+        facts.append(Fact(name="Subject", value="", code=clean(who.subject, _LONGEST) or NOTHING))
+    else:
+        facts.append(Fact(name="Identity", value="Not known", more="the provider was not asked, or did not say"))
+    facts.append(
+        Fact(name="Owner", value="your program\u2019s own")
+        if key.owner is None
+        else Fact(name="Owner", value=clean(key.owner, _LONGEST), link=key.owner)
+    )
+    facts.append(Fact(name="Account", value=clean(key.account, _LONGEST) or "default"))
+    connected = ago(record.connected_at, now)
+    facts.append(Fact(name="Connected", value=connected.said, more=connected.exact))
+    for name, value in record.params.items():
+        facts.append(Fact(name=clean(name, 40), value=clean(value, _LONGEST)))
+    return tuple(facts)
+
+
+def storage_facts(record: Record, credential: OAuth2Credential, store: str) -> tuple[Fact, ...]:
+    """Return what is known of the tokens without showing them, and where they are."""
+    rotates = {True: "rotates", False: "does not rotate", None: ""}[credential.rotates_refresh_token]
+    held = record.sealed is not None
+    refresh = ", ".join(["Stored", *([rotates] if rotates else [])]) if record.refresh_fp else "None"
+    return (
+        Fact(
+            name="Access token",
+            value="Stored" if held else "None",
+            more="fingerprint",
+            code=fingerprint(record.access_fp),
+        ),
+        Fact(name="Refresh token", value=refresh, more="fingerprint", code=fingerprint(record.refresh_fp)),
+        Fact(
+            name="Credential",
+            value="",
+            code=record.key.credential,
+            more="PKCE S256" if credential.pkce else "without PKCE",
+        ),
+        Fact(
+            name="Encrypted",
+            value="AES-256-GCM"
+            if record.sealed and record.sealed.key_id
+            else "By the secret service"
+            if held
+            else "Nothing",
+            more=store,
+            code=record.sealed.key_id[:12] if record.sealed else "",
+        ),
+        Fact(name="ID", value="", code=record.id),
+    )

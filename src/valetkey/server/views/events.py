@@ -1,0 +1,118 @@
+"""The audit log: one line for each event, and the same as rows of a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from valetkey.errors import clean
+from valetkey.model.connections import Connection, ConnectionKey, Event
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.server.times import Moment, ago
+from valetkey.server.views.naming import Named, named
+from valetkey.server.views.timeline import by, told_of
+
+KINDS: Final = (
+    "connected",
+    "refreshed",
+    "refresh_failed",
+    "needs_reauth",
+    "disconnected",
+    "revoked",
+    "revocation_incomplete",
+    "imported",
+    "refresh_asked",
+    "refresh_job",
+    "tested",
+    "owner_forgotten",
+)
+"""The kinds that can be chosen as a filter."""
+_BAD: Final = {"needs_reauth": "refused", "refresh_failed": "failed", "revocation_incomplete": "not confirmed"}
+_COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the log.
+
+    Attributes:
+        when: When.
+        title: What happened.
+        text: How and why.
+        on: Which connection; None: none.
+        place: Provider, owner and account.
+        who: Who did it.
+        result: How it ended.
+        tone: The class of its tag.
+    """
+
+    when: Moment
+    title: str
+    text: str
+    on: Named | None
+    place: str
+    who: str
+    result: str
+    tone: str
+
+
+def line(event: Event, credential: OAuth2Credential | None, now: float) -> Line:
+    """Return an event as a line of the log."""
+    connection = Connection(event.connection_id, event.credential, event.owner, event.account, event.env)
+    name = named(connection, None, credential) if event.credential else None
+    told = told_of(event, name.provider if name else "")
+    who = by(event).removeprefix("By ").removesuffix(".")
+    failed = event.kind == "tested" and not event.detail.get("ok")
+    result = _BAD.get(event.kind, "failed" if failed else "ok")
+    return Line(
+        when=ago(event.at, now),
+        title=told.title,
+        text=told.text.removeprefix(by(event)).strip(),
+        on=name if event.connection_id else None,
+        place=name.place if name else "",
+        who=who[:1].upper() + who[1:],
+        result=result,
+        tone="tag-bad" if event.kind == "needs_reauth" else "tag-warn" if result != "ok" else "quiet",
+    )
+
+
+def key_text(event: Event) -> str:
+    """Return which connection an event is about, as in messages."""
+    return clean(str(ConnectionKey(event.env, event.credential, event.owner, event.account)), 300)
+
+
+def to_object(event: Event) -> dict[str, Any]:
+    """Return an event as JSON values."""
+    return {name: dict(event.detail) if name == "detail" else getattr(event, name) for name in _COLUMNS}
+
+
+def as_lines(events: Iterable[Event]) -> Iterator[str]:
+    """Yield events as lines of JSON."""
+    for event in events:
+        yield json.dumps(to_object(event), ensure_ascii=False) + "\n"
+
+
+def as_csv(events: Iterable[Event]) -> Iterator[str]:
+    """Yield events as rows of CSV (RFC 4180), with a header.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe: owners and labels are others' text.
+    """
+    yield _row(_COLUMNS)
+    for event in events:
+        told = to_object(event)
+        told["detail"] = json.dumps(told["detail"], ensure_ascii=False)
+        yield _row([_harmless(told[name]) for name in _COLUMNS])
+
+
+def _row(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(["" if cell is None else cell for cell in cells])
+    return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") and cell else cell

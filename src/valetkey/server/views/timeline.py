@@ -1,0 +1,164 @@
+"""What happened to a connection, in words; the newest first, repeats folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from valetkey.errors import clean
+from valetkey.model.connections import Event
+from valetkey.server.times import Moment, ago
+from valetkey.server.views.reasons import failing_reason, person_reason
+
+_LONGEST: Final = 300
+_FOLDED: Final = frozenset({"refreshed", "refresh_failed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the timeline.
+
+    Attributes:
+        icon: Its symbol.
+        colour: The class of its symbol.
+        title: What happened.
+        text: How, why, and by whom.
+        when: When; of repeats, the last of them.
+        means: What it means for a person; empty where that is plain.
+    """
+
+    icon: str
+    colour: str
+    title: str
+    text: str
+    when: Moment
+    means: str = ""
+
+
+def timeline(events: Iterable[Event], provider: str, now: float) -> tuple[Entry, ...]:
+    """Return the timeline of events that are given newest first."""
+    groups = groupby(enumerate(events), key=lambda one: one[1].kind if one[1].kind in _FOLDED else one[0])
+    return tuple(_entry([event for _, event in group], provider, now) for _, group in groups)
+
+
+def _entry(events: Sequence[Event], provider: str, now: float) -> Entry:
+    last = events[0]
+    told = told_of(last, provider)
+    title = told.title if len(events) == 1 else f"{told.title} {len(events)} times"
+    text = told.text if len(events) == 1 else _spread(events, now)
+    return Entry(icon=told.icon, colour=told.colour, title=title, text=text, when=ago(last.at, now), means=told.means)
+
+
+def _spread(events: Sequence[Event], now: float) -> str:
+    first = ago(events[-1].at, now)
+    if events[0].kind == "refresh_failed":
+        errors = sorted({failing_reason(str(event.detail.get("error", ""))) for event in events})
+        return f"Since {first.exact or first.said}: {', '.join(errors)}."
+    return f"Since {first.exact or first.said}, all without a failure in between."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An event in words."""
+
+    icon: str
+    colour: str
+    title: str
+    text: str = ""
+    means: str = ""
+
+
+def told_of(event: Event, provider: str) -> Told:
+    """Return what an event says to a person, wherever it is shown."""
+    build = _KINDS.get(event.kind)
+    if build is None:
+        return Told(icon="info", colour="", title=clean(event.kind, 60).replace("_", " ").capitalize(), text=by(event))
+    return build(event, event.detail, provider)
+
+
+def by(event: Event) -> str:
+    """Return who did it."""
+    actor = clean(event.actor, 200)
+    faces = {"library": "the program", "command": "a command", "worker": "the worker", "": "the engine"}
+    return f"By {faces.get(actor, actor)}."
+
+
+def _connected(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    granted = detail.get("granted") or ()
+    scopes = f" {len(granted)} scope{'s' if len(granted) != 1 else ''} granted." if granted else ""
+    title = "Connected again" if detail.get("reconnected") else "Connected"
+    return Told(icon="plug", colour="", title=title, text=by(event) + scopes)
+
+
+def _refreshed(event: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    rotated = f" {provider} gave a new refresh token." if detail.get("rotated") else ""
+    late = " The answer was kept on this host until the store took it." if detail.get("replayed") else ""
+    return Told(icon="ok", colour="c-ok", title="Refreshed", text=by(event) + rotated + late)
+
+
+def _failed(_: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    what = failing_reason(str(detail.get("error", "")))
+    text = f"{provider}: {what}. The connection is kept, and tried again."
+    return Told(icon="retry", colour="c-retry", title="Refresh failed", text=text)
+
+
+def _dead(_: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    said = clean(detail.get("description") or "", _LONGEST)
+    error = clean(detail.get("error") or "", 100)
+    quoted = f"{provider} answered {error}" + (f", \u201c{said}\u201d" if said else "") if error else ""
+    means = person_reason(str(detail.get("reason", "")), provider)
+    return Told(
+        icon="broken",
+        colour="c-bad",
+        title="Refresh refused, stopped",
+        text=f"{quoted}. That answer is final, so it is not tried again." if quoted else "",
+        means=f"{means[:1].upper()}{means[1:]}. Signing in again restores it; owner, account, id and history stay.",
+    )
+
+
+def _revoked(_: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    what = " and ".join(clean(one, 40).replace("_", " ") for one in detail.get("revoked") or ())
+    text = f"{provider} confirmed it{': ' + what if what else ''}."
+    return Told(icon="unplug", colour="", title="Access withdrawn at the provider", text=text)
+
+
+def _incomplete(_: Event, __: Mapping[str, Any], provider: str) -> Told:
+    text = f"{provider} did not confirm that everything is withdrawn; a token may live until its end."
+    return Told(icon="unplug", colour="c-warn", title="Access may not be withdrawn everywhere", text=text)
+
+
+def _tested(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    ok = bool(detail.get("ok"))
+    return Told(
+        icon="ok" if ok else "broken",
+        colour="c-ok" if ok else "c-bad",
+        title="Tested",
+        text=f"{by(event)} {clean(detail.get('said', ''), _LONGEST)}".strip(),
+    )
+
+
+def _forgotten(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    text = f"{by(event)} {detail.get('connections', 0)} connections were erased."
+    return Told(icon="user", colour="c-bad", title="An owner was forgotten", text=text)
+
+
+def _said(title: str, icon: str = "info", colour: str = "") -> Callable[[Event, Mapping[str, Any], str], Told]:
+    return lambda event, _, __: Told(icon=icon, colour=colour, title=title, text=by(event))
+
+
+_KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
+    "connected": _connected,
+    "imported": _said("Imported", "plug"),
+    "refreshed": _refreshed,
+    "refresh_failed": _failed,
+    "needs_reauth": _dead,
+    "disconnected": _said("Disconnected", "off"),
+    "revoked": _revoked,
+    "revocation_incomplete": _incomplete,
+    "refresh_asked": _said("Refresh asked for", "user"),
+    "owner_forgotten": _forgotten,
+    "refresh_job": _said("Refresh of many asked for", "user"),
+    "tested": _tested,
+}

@@ -1,0 +1,34 @@
+"""The counts of the SQLite store, kept by triggers in the transaction of each write."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from valetkey.model.connections import Counts, State
+from valetkey.stores._sqlite_base import SQLiteBase
+from valetkey.stores._where import ATTENTION
+
+BY_STATE: Final = "SELECT credential, state, n FROM state_count WHERE env = ? AND n > 0"
+SOON: Final = (
+    "SELECT c.credential, count(*) FROM connection c INDEXED BY connection_attention WHERE c.env = ?"  # noqa: S608 - ours
+    f" AND c.state = 'connected' AND {ATTENTION} IS NOT NULL AND {ATTENTION} < ? GROUP BY c.credential"
+)
+
+
+class SQLiteCounts(SQLiteBase):
+    """The part of the store that counts connections."""
+
+    def counts(self, *, env: str, now: float) -> Counts:
+        """Return how many connections each credential has in each state, as of the last commit."""
+        with self._readers.lend() as handle:
+            handle.db.execute("BEGIN")  # both readings see the same commit
+            try:
+                rows = handle.db.execute(BY_STATE, (env,)).fetchall()
+                soon = handle.db.execute(SOON, (env, now)).fetchall()
+            finally:
+                handle.db.execute("ROLLBACK")
+        found: dict[tuple[str, State], int] = {(name, cast("State", state)): n for name, state, n in rows}
+        for name, n in soon:
+            found[name, "connected"] = found.get((name, "connected"), 0) - n
+            found[name, "expires_soon"] = n
+        return {place: n for place, n in found.items() if n > 0}

@@ -1,0 +1,101 @@
+"""The store contract: counts by credential and state, who wants attention, and events read backwards."""
+# ruff: noqa: S101 - the names are sentences, the asserts are the contract
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
+from valetkey.model.ports import Store
+from valetkey.testing._contract_base import ENV, ContractBase, at, blank, with_grant
+
+_NOW = 1_000_000_000.0
+
+
+class Counted(ContractBase):
+    """Counts agree with the rows at every moment."""
+
+    def _in_state(self, store: Store, number: int, state: StoredState, credential: str = "github") -> Record:
+        record = store.create(blank(number, key=at(credential, f"owner{number}")))
+        stored = store.swap(replace(record, state=state), expect=Expect.of(record))
+        assert stored is not None
+        return stored
+
+    def test_connections_are_counted_by_credential_and_state(self, store: Store) -> None:
+        assert store.counts(env=ENV, now=_NOW) == {}
+        for number, state in enumerate(("needs_reauth", "refresh_failing", "refresh_failing", "disconnected")):
+            self._in_state(store, number, state)
+        self._in_state(store, 9, "refresh_failing", "slack")
+        store.create(blank(10, key=at("github", env="other")))
+        assert store.counts(env=ENV, now=_NOW) == {
+            ("github", "needs_reauth"): 1,
+            ("github", "refresh_failing"): 2,
+            ("github", "disconnected"): 1,
+            ("slack", "refresh_failing"): 1,
+        }
+        assert store.counts(env="other", now=_NOW) == {("github", "pending"): 1}
+
+    def test_counts_follow_changes_renames_and_deletions(self, store: Store) -> None:
+        record = self._in_state(store, 1, "refresh_failing")
+        dead = store.swap(replace(record, state="needs_reauth"), expect=Expect.of(record))
+        assert dead is not None
+        assert store.counts(env=ENV, now=_NOW) == {("github", "needs_reauth"): 1}
+        assert store.rename(dead, at("slack", "bob"), "other-place")
+        assert store.counts(env=ENV, now=_NOW) == {("slack", "needs_reauth"): 1}
+        moved = store.find(dead.id)
+        assert moved is not None
+        assert store.delete(moved)
+        assert store.counts(env=ENV, now=_NOW) == {}
+
+    def test_a_write_that_does_not_happen_counts_for_nothing(self, store: Store) -> None:
+        record = self._in_state(store, 1, "refresh_failing")
+        stale = replace(record, version=record.version + 7)
+        assert store.swap(replace(stale, state="needs_reauth"), expect=Expect.of(stale)) is None
+        assert store.create(blank(2, key=record.key)).id == record.id
+        assert store.counts(env=ENV, now=_NOW) == {("github", "refresh_failing"): 1}
+
+    def _connected(self, store: Store, number: int, **facts: Any) -> Record:
+        return store.create(replace(with_grant(blank(number), number), **facts))
+
+    def test_what_cannot_renew_itself_is_counted_and_listed_when_it_ends_within_a_week(self, store: Store) -> None:
+        short = self._connected(store, 1, refreshable=False, expires_at=_NOW + SOON - 10)
+        self._connected(store, 2, refreshable=False, expires_at=_NOW + SOON + 10)
+        self._connected(store, 3, refreshable=True, expires_at=_NOW)
+        self._connected(store, 4, refreshable=False, expires_at=None)
+        self._agree(store, _NOW, [short])
+        assert store.swap(replace(short, state="needs_reauth"), expect=Expect.of(short)) is not None
+        self._agree(store, _NOW, [])
+
+    def test_the_end_of_the_refresh_token_counts_in_the_last_fifth_of_its_life(self, store: Store) -> None:
+        day = 86400.0
+        times: dict[str, Any] = {"obtained_at": _NOW, "expires_at": _NOW + 60}
+        week = self._connected(store, 1, refresh_expires_at=_NOW + 5 * day, **times)
+        year = self._connected(store, 2, refresh_expires_at=_NOW + 365 * day, **times)
+        self._agree(store, _NOW + 3.9 * day, [])
+        self._agree(store, _NOW + 4.1 * day, [week])
+        self._agree(store, _NOW + 359 * day, [week, year])
+
+    def _agree(self, store: Store, now: float, wanted: list[Record]) -> None:
+        """Count, list and rule tell the same."""
+        page = store.list(Query(env=ENV, attention_by=now))
+        assert [record.id for record in page.items] == [record.id for record in wanted]
+        every = store.list(Query(env=ENV, state="connected")).items
+        assert [r.id for r in every if (attention_at(r) or now) < now] == [record.id for record in wanted]
+        counts = store.counts(env=ENV, now=now)
+        assert sum(n for (_, state), n in counts.items() if state == "expires_soon") == len(wanted)
+        assert sum(n for (_, state), n in counts.items() if state == "connected") == len(every) - len(wanted)
+
+
+class Backwards(ContractBase):
+    """Events read page by page, the newest first."""
+
+    def test_events_before_a_number_are_read_backwards(self, store: Store) -> None:
+        numbers = [store.append_event(Event(kind=f"k{n}", at=1.0, env=ENV)) for n in range(7)]
+        seen: list[int] = []
+        before: int | None = None
+        while page := store.list_events(env=ENV, before=before, limit=3, newest_first=True):
+            seen += [event.seq for event in page]
+            before = page[-1].seq
+        assert seen == numbers[::-1]
+        assert [e.seq for e in store.list_events(env=ENV, after=numbers[0], before=numbers[3])] == numbers[1:3]

@@ -1,0 +1,96 @@
+"""What a disconnect would do, against what it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from valetkey.engine.consequences import of_disconnect, of_forget
+from valetkey.testing import Practice
+
+
+@pytest.fixture
+def core(practice: Practice) -> Any:
+    return practice.valet._core
+
+
+def consequences(core: Any, status: Any) -> Any:
+    record = core.store.find(status.connection_id)
+    assert record is not None
+    return of_disconnect(core.world, record)
+
+
+def texts(found: Any) -> str:
+    return " ".join(f"{line.text}. {line.more}" for line in found.lines)
+
+
+def test_nothing_is_changed_and_no_provider_is_asked(practice: Practice, core: Any) -> None:
+    status = practice.connect(owner="ada")
+    before, seen = core.store.find(status.connection_id), len(practice.provider.requests)
+
+    found = consequences(core, status)
+
+    assert found.revokes
+    assert found.lives_until == status.expires_at
+    assert core.store.find(status.connection_id) == before
+    assert len(practice.provider.requests) == seen
+
+
+def test_a_provider_that_cannot_be_told_is_said_so_and_is_not_told(practice: Practice, core: Any) -> None:
+    practice.declare("files", display_name="Files", revocation_url="")
+    status = practice.connect("files", owner="ada")
+
+    found = consequences(core, status)
+
+    assert not found.revokes
+    assert found.reach == ""
+    assert "Nothing is withdrawn at Files" in texts(found)
+    assert practice.valet.disconnect("files", owner="ada").revoked == ()
+
+
+def test_what_a_revocation_would_end_too_stands_in_its_way(practice: Practice, core: Any) -> None:
+    practice.declare("files", display_name="Files", revocation_reach="user")
+    status = practice.connect("files", owner="ada")
+    practice.connect("files", owner="bob")
+
+    found = consequences(core, status)
+
+    assert found.others == ("files/bob",)
+    assert not found.revokes
+    assert "It would end files/bob too" in texts(found)
+    assert practice.valet.disconnect("files", owner="ada").revoked == ()
+    assert practice.provider.live_grants == 2
+
+
+def test_an_app_that_is_another_one_now_cannot_take_the_token_back(practice: Practice, core: Any) -> None:
+    status = practice.connect(owner="ada")
+    credential = practice.wiring.get("notes")
+    assert credential is not None
+    practice.secrets.set(credential.secret_id, '{"client_id": "another", "client_secret": "x"}')
+
+    found = consequences(core, status)
+
+    assert not found.revokes
+    assert "another client id" in texts(found)
+
+
+def test_what_is_disconnected_has_nothing_left_to_withdraw(practice: Practice, core: Any) -> None:
+    status = practice.connect(owner="ada")
+    practice.valet.disconnect("notes", owner="ada")
+
+    found = consequences(core, status)
+
+    assert (found.revokes, found.lives_until, found.unknown_end) == (False, None, False)
+    assert "there is no token to withdraw" in texts(found)
+
+
+def test_forgetting_an_owner_lists_the_consequences_for_each_connection(practice: Practice, core: Any) -> None:
+    practice.connect(owner="ada")
+    practice.connect(owner="ada", account="work", login="bob")
+    practice.connect(owner="bob")
+
+    found = of_forget(core.world, "ada", core.env)
+
+    assert [one.connection for one in found] == ["notes/ada", "notes/ada/work"]
+    assert found[0].to_object()["connection"] == "notes/ada"

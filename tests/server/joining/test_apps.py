@@ -1,0 +1,116 @@
+"""Apps: their health by cause, and a new client secret that all connections use at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from valetkey.errors import ClientRejected
+from valetkey.server.views.comparing import difference, nearest_scope
+from valetkey.server.views.scopes import weight
+from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
+
+
+@pytest.fixture
+def broken(walk: Any) -> Any:
+    """A connection whose app the provider does not accept any more."""
+    walk.site.practice.connect("notes", owner="u1")
+    walk.provider.register_client(
+        DEFAULT_CLIENT_ID, "another secret", redirect_uris=["http://127.0.0.1:8421/callback/notes"]
+    )
+    with pytest.raises(ClientRejected):
+        walk.site.practice.client("notes", owner="u1").refresh()
+    return walk
+
+
+def test_a_rejected_app_says_what_it_stops_and_what_repairs_it(broken: Any) -> None:
+    listed, page = broken.visitor.get("/console/apps").text, broken.visitor.get("/console/apps/notes").text
+
+    assert "Needs fixing" in listed
+    assert "Notes does not accept the app\u2019s client secret" in page
+    assert "invalid_client" in page
+    assert "a new secret repairs all of them at once" in page
+    assert DEFAULT_CLIENT_SECRET not in page
+
+
+def test_a_new_secret_repairs_all_connections(broken: Any) -> None:
+    broken.visitor.get("/console/apps/notes")
+
+    answer = broken.visitor.post("/console/apps/notes", client_id=DEFAULT_CLIENT_ID, client_secret="another secret")
+
+    assert answer.headers["location"] == "/console/apps/notes"
+    assert broken.site.practice.client("notes", owner="u1").refresh().state == "connected"
+    assert "Working" in broken.visitor.get("/console/apps").text
+    (event,) = [e for e in broken.site.practice.valet.events() if e.kind == "app_changed"]
+    assert (event.actor, event.credential) == ("you, at this machine", "notes")
+
+
+def test_a_declaration_of_code_is_read_only_and_its_app_is_not(walk: Any) -> None:
+    page = walk.visitor.get("/console/apps/notes").text
+
+    assert "read-only" in page
+    assert "Declared in code, so it is changed there" in page
+    assert "http://127.0.0.1:8421/callback/notes" in page
+
+
+def test_apps_are_found_by_name_id_and_health(walk: Any) -> None:
+    walk.site.practice.declare("others")
+    walk.site.practice.secrets.delete("others-app-credentials")
+
+    assert "<code>others</code>" not in walk.visitor.get("/console/apps?q=notes").text
+    assert "<code>notes</code>" in walk.visitor.get("/console/apps?q=practice-app").text
+    missing = walk.visitor.get("/console/apps?health=missing").text
+    assert ("<code>others</code>" in missing, "<code>notes</code>" in missing) == (True, False)
+
+
+def test_an_app_that_nobody_declared_is_not_found(walk: Any) -> None:
+    assert walk.visitor.get("/console/apps/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("theirs", "marked", "said"),
+    [
+        ("https://a.example/callback/x/", ["/"], "a slash at the end"),
+        ("http://a.example/callback/x", ["[s is missing]"], "http instead of https"),
+        ("https://a.example/callback/x", [], "the same"),
+        ("https://b.example/callback/x", ["b"], "differences are marked"),
+        ("https://A.example/callback/x", ["A"], "capital and small"),
+    ],
+)
+def test_the_compare_box_marks_the_difference(theirs: str, marked: list[str], said: str) -> None:
+    pieces, words = difference("https://a.example/callback/x", theirs)
+
+    assert [text for text, differs in pieces if differs] == marked
+    assert said in words
+
+
+def test_what_is_compared_stays_text(walk: Any) -> None:
+    page = walk.visitor.get("/console/compare/notes", params={"theirs": "<script>alert(1)</script>"}).text
+
+    assert "<script>alert" not in page
+
+
+def test_the_nearest_scope_is_suggested() -> None:
+    known = {"calendar.readonly": "", "drive.file": ""}
+
+    assert nearest_scope(("calender.readonly",), known) == ("calender.readonly", "calendar.readonly")
+    assert nearest_scope(("drive.file", "something else"), known) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("read:user", "read"),
+        ("repo", "write"),
+        ("admin:org", "admin"),
+        ("delete_repo", "admin"),
+        ("https://www.googleapis.com/auth/calendar.readonly", "read"),
+        ("Calendars.ReadWrite", "write"),
+        ("chat:write", "write"),
+        ("openid", "read"),
+        ("offline_access", ""),
+    ],
+)
+def test_a_scope_weighs_what_its_name_says(scope: str, expected: str) -> None:
+    assert weight(scope) == expected

@@ -1,0 +1,140 @@
+"""Refreshing many connections as a job."""
+
+from __future__ import annotations
+
+import re
+import threading
+from html import unescape
+from typing import Any
+
+import pytest
+
+from valetkey.engine import bulk
+from valetkey.model.connections import Document
+
+LIST = "/console/connections"
+JOBS = "/console/jobs"
+
+
+def finished(site: Any, operator: Any, address: str) -> str:
+    """Wait until a job is over and return its page."""
+    for _ in range(600):
+        if operator.get(f"{address}/progress").json()["state"] != "running":
+            return unescape(operator.get(address).text)
+        threading.Event().wait(0.05)
+    raise AssertionError(operator.get(address).text)
+
+
+def begin(operator: Any, **fields: Any) -> str:
+    operator.get(LIST)
+    answer = operator.post(JOBS, **fields)
+    assert answer.status_code == 303
+    address = answer.headers["location"]
+    assert address.startswith(JOBS), address
+    return str(address)
+
+
+def test_all_that_match_are_refreshed(site: Any) -> None:
+    for owner in "abcdef":
+        site.practice.connect(owner=owner)
+    site.practice.declare("files", display_name="Files")
+    site.practice.connect("files", owner="a")
+    operator = site.operator()
+
+    text = finished(site, operator, begin(operator, of="all", credential="notes"))
+
+    assert "6 done, 0 failed" in text
+    assert site.practice.provider.refreshes == 6
+    assert "Refresh of many asked for" in operator.get("/console/events").text
+
+
+def test_a_selection_is_refreshed_and_nothing_else(site: Any) -> None:
+    chosen = [site.practice.connect(owner=owner).connection_id for owner in "abc"][:2]
+    operator = site.operator()
+
+    text = finished(site, operator, begin(operator, of="chosen", id=[*chosen, "con_nothing"]))
+
+    assert "2 done, 0 failed" in text
+    assert site.practice.provider.refreshes == 2
+
+
+def test_failures_are_grouped_by_cause(site: Any) -> None:
+    for owner in "abc":
+        site.practice.connect(owner=owner, login="carol")
+    for owner in "de":
+        site.practice.connect(owner=owner)
+    site.practice.provider.omit_refresh_token(1)
+    site.practice.connect(owner="f")
+    site.practice.provider.revoke("carol")
+    operator = site.operator()
+
+    text = finished(site, operator, begin(operator, of="all"))
+
+    assert "2 done, 3 failed, 1 had nothing to refresh" in text
+    assert "Access withdrawn at Notes" in text
+    assert "3 of" in text
+
+
+def test_a_job_can_be_stopped_and_what_is_under_way_is_finished(site: Any) -> None:
+    for number in range(bulk.PER_HOST + 4):
+        site.practice.connect(owner=f"o{number}")
+    hold = site.practice.provider.hold("token")
+    operator = site.operator()
+    address = begin(operator, of="all")
+    hold.wait_for(bulk.PER_HOST)
+    assert "Refreshing 8 connections" in operator.get(address).text
+
+    assert operator.post(f"{address}/stop").status_code == 303
+    hold.release()
+    text = finished(site, operator, address)
+
+    assert site.practice.provider.refreshes == bulk.PER_HOST
+    assert f"{bulk.PER_HOST} done" in text
+    assert "4 not tried" in text
+
+
+def test_at_most_so_many_are_under_way_at_one_host(site: Any) -> None:
+    for number in range(bulk.PER_HOST + 3):
+        site.practice.connect(owner=f"o{number}")
+    hold = site.practice.provider.hold("token")
+    operator = site.operator()
+    address = begin(operator, of="all")
+    hold.wait_for(bulk.PER_HOST)
+    operator.get(f"{address}/progress")
+    assert hold.count == bulk.PER_HOST
+    hold.release()
+    assert "7 done" in finished(site, operator, address)
+
+
+def test_a_job_whose_server_is_gone_says_so(site: Any) -> None:
+    core = site.practice.valet._core
+    body = bulk._body(bulk.Job(id="", what="3 connections", by="mira", total=3, seen_at=core.clock.now()))
+    core.store.put_document(Document(kind=bulk.KIND, env=core.env, id="job_1", body=body))
+    operator = site.operator()
+    assert "Refreshing 3 connections" in operator.get(f"{JOBS}/job_1").text
+
+    site.practice.clock.advance(bulk.STALE + 1)
+    assert "interrupted: the server that ran it ended" in operator.get(f"{JOBS}/job_1").text
+
+
+def test_nothing_ticked_is_told_and_nothing_begun(site: Any) -> None:
+    site.practice.connect(owner="a")
+    operator = site.operator()
+    operator.get(LIST)
+
+    answer = operator.post(JOBS, of="chosen")
+    assert "Nothing was ticked." in operator.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("path", ["", "/progress"])
+def test_a_job_that_is_none_is_not_there(site: Any, path: str) -> None:
+    assert site.operator().get(f"{JOBS}/job_nothing{path}").status_code == 404
+
+
+def test_who_may_only_look_begins_nothing(site: Any) -> None:
+    site.practice.connect(owner="a")
+    visitor = site.operator("look")
+    visitor.get(LIST)
+
+    assert visitor.post(JOBS, of="all").status_code == 403
+    assert not re.search(r"Refresh all", visitor.get(LIST).text)
