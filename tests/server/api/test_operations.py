@@ -180,6 +180,36 @@ def test_a_forgotten_owner_is_gone(api: Any, notes: str) -> None:
     assert program.post("/owners/forget", json={"owner": "ada"}).json() == {"connections": []}
 
 
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(api: Any, notes: str) -> None:
+    program = api.program()
+
+    single = program.post(f"/connections/{notes}/disconnect", json={"dry_run": True}).json()
+    (forgotten,) = program.post("/owners/forget", json={"owner": "ada", "dry_run": True}).json()["connections"]
+
+    assert single == forgotten
+    assert (single["revoked"], single["would"]["revokes"], single["would"]["reach"]) == ([], True, "grant")
+    assert single["would"]["lives_until"] == api.practice.clock.now() + HOUR
+    assert {line["place"] for line in single["would"]["lines"]} >= {"provider", "here", "stays"}
+    assert program.get(f"/connections/{notes}").json()["state"] == "connected"
+    assert api.practice.provider.revocations == 0
+
+
+def test_a_limited_key_does_not_learn_whom_else_a_revocation_would_end(api: Any) -> None:
+    api.practice.declare("wide", revocation_reach="user")
+    mine = api.practice.connect("wide", owner="ada").connection_id
+    api.practice.connect("wide", owner="canary-bob")
+    program = api.program(owners=["ada"])
+
+    would = program.post(f"/connections/{mine}/disconnect", json={"dry_run": True})
+    assert "canary-bob" in api.program().post(f"/connections/{mine}/disconnect", json={"dry_run": True}).text
+    done = program.post(f"/connections/{mine}/disconnect")
+
+    assert (would.status_code, done.status_code) == (200, 200)
+    assert would.json()["would"]["revokes"] is False
+    assert "another connection" in done.json()["told"]
+    assert "canary-bob" not in would.text + done.text
+
+
 # -- tags and import ---------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from valetkey.errors import ValetkeyError, clean
-from valetkey.server.api import connections, credentials, events, owners, providers
+from valetkey.server.api import connections, credentials, events, owners, providers, sessions
 from valetkey.server.api.caller import BEARER
 from valetkey.server.api.gate import Gate
 from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, too_long
@@ -29,7 +29,14 @@ Every call carries an API key: `Authorization: Bearer vk_...`.  A key has scopes
 credentials; what is beyond its limits looks as if it were not there.  Every error is a problem document (RFC 9457) with
 a `code` that never changes.  Unknown names in a body or a query are errors.  All times are Unix seconds.
 """
-ROUTERS: Final = (connections.router, credentials.router, events.router, owners.router, providers.router)
+ROUTERS: Final = (
+    connections.router,
+    credentials.router,
+    events.router,
+    owners.router,
+    providers.router,
+    sessions.router,
+)
 
 
 class Api(FastAPI):
