@@ -35,15 +35,15 @@ class Leavers:
 
     def patience(self) -> float:
         """Return after how many seconds a caller leaves."""
-        return self.chance.uniform(0.0, 3 * THINKING)
+        return self.chance.uniform(0.0, 1.5 * THINKING)
 
 
 Leave = Callable[[Leavers], None]
 
 
 def left(case: Case, what: str, leave: Leave) -> None:
-    """Let a thousand callers leave, each during the refresh of a grant of its own."""
-    count = case.size(quick=200, usual=1000)
+    """Let more than a thousand callers leave, each during the refresh of a grant of its own."""
+    count = case.size(quick=200, usual=1500)
     since = time.monotonic()
     case.report.doing(what)
     with Scene(PLACES["SQLite"], count, seed=case.seed, life=LIFE) as scene:

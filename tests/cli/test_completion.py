@@ -42,7 +42,7 @@ def test_the_script_is_good_for_its_shell(shell: str, bare: Any, tmp_path: Path,
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        pytest.param(["con"], ["connect", "connections"], id="commands"),
+        pytest.param(["con"], ["connect", "connections", "console"], id="commands"),
         pytest.param(["token", "no"], ["notes"], id="credentials"),
         pytest.param(["exec", "notes", "o"], ["other"], id="credentials of exec"),
         pytest.param(["token", ""], ["notes", "other"], id="all credentials"),
