@@ -88,6 +88,6 @@ def _page(ask: Ask, given: dict[str, Any], scopes: tuple[str, ...], *, trouble: 
 
 ROUTES: Final = [
     get(PAGE, show, grade="everything"),
-    post(f"{PAGE}/new", create, grade="everything"),
+    post(f"{PAGE}/new", create, grade="everything", fresh=True),
     post(f"{PAGE}/revoke", revoke, grade="everything"),
 ]

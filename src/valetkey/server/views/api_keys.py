@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.engine.api_keys import SCOPES, ApiKey, Scope
+from valetkey.engine.api_keys import RATE, SCOPES, ApiKey, Scope
 from valetkey.server.times import Moment, ago, until
 
 WARNED: Final[frozenset[Scope]] = frozenset({"read_secret"})
@@ -72,7 +72,7 @@ def _limits(key: ApiKey) -> list[str]:
     parts = [_some(key.credentials)] if key.credentials else []
     parts += [f"from {_some(key.networks)}"] if key.networks else []
     parts += [] if key.identities else ["no identities"]
-    return [*parts, f"{key.rate} calls a minute"]
+    return [*parts, *([] if key.rate == RATE else [f"{key.rate} calls a minute"])]
 
 
 def _some(names: tuple[str, ...]) -> str:
