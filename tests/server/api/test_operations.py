@@ -190,6 +190,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(api: Any, notes: s
     assert (single["revoked"], single["would"]["revokes"], single["would"]["reach"]) == ([], True, "grant")
     assert single["would"]["lives_until"] == api.practice.clock.now() + HOUR
     assert {line["place"] for line in single["would"]["lines"]} >= {"provider", "here", "stays"}
+    assert "1 API key loses its tokens" in {line["text"] for line in single["would"]["lines"]}
     assert program.get(f"/connections/{notes}").json()["state"] == "connected"
     assert api.practice.provider.revocations == 0
 

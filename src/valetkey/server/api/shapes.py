@@ -71,11 +71,13 @@ def of_ended(done: Disconnected, hidden: tuple[str, ...] = ()) -> Ended:
 def of_consequences(found: Consequences, key: ApiKey) -> Ended:
     """Return what a disconnect would do; to a limited key without the names of what it does not see."""
     would = Would(**found.to_object())
-    if would.others and (key.owners or key.credentials):
-        hidden = "nothing is revoked, for that would end other connections too"
-        lines = [line for line in would.lines if line.place != "provider"]
-        told = Consequence(place="provider", text=hidden, more="")
-        would = would.model_copy(update={"others": [], "lines": [told, *lines]})
+    if key.owners or key.credentials:
+        lines = [line for line in would.lines if line.place != "others"]
+        if would.others:
+            hidden = "nothing is revoked, for that would end other connections too"
+            lines = [line for line in lines if line.place != "provider"]
+            lines.insert(0, Consequence(place="provider", text=hidden, more=""))
+        would = would.model_copy(update={"others": [], "lines": lines})
     return Ended(told="Nothing was changed.", revoked=[], may_live=[], would=would)
 
 
