@@ -90,6 +90,22 @@ def test_queries(api: Any, query: str) -> None:
     assert answer.json()["errors"][0]["where"].startswith("query.")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/credentials"),
+        ("GET", "/providers/github"),
+        ("GET", "/events/stream"),
+        ("POST", "/connections/x/token"),
+    ],
+)
+def test_what_a_query_names_must_be_known(api: Any, method: str, path: str) -> None:
+    answer = api.program().http.request(method, path, params={"scopes": "notes.read"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "fields_invalid")
+    assert [error["where"] for error in answer.json()["errors"]] == ["query.scopes"]
+
+
 def test_what_was_sent_is_not_told_back(api: Any) -> None:
     answer = api.program().post("/connections/import", json={"rows": ["canary-token"], "canary": "canary-token"})
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -40,7 +42,7 @@ ROUTERS: Final = (
 
 
 class Api(FastAPI):
-    """The application, whose OpenAPI document tells of problems."""
+    """The application, whose OpenAPI document tells of problems, and is held to."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -49,6 +51,34 @@ class Api(FastAPI):
             schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             made["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
         return super().openapi()
+
+    @cached_property
+    def queries(self) -> dict[tuple[str, str], frozenset[str]]:
+        """What may stand in the query of each operation, by its path and method, as the document tells."""
+        return {
+            (path, method.upper()): frozenset(
+                one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"
+            )
+            for path, operations in self.openapi()["paths"].items()
+            for method, operation in operations.items()
+        }
+
+
+async def _known_query(request: Request) -> None:
+    """Refuse a query that names what the operation does not know: a typing mistake must not look like an answer."""
+    if not request.query_params:
+        return
+    queries = await run_in_threadpool(lambda: request.app.queries)  # making the document takes a moment
+    unknown = sorted(set(request.query_params) - queries[request.scope["route"].path, request.method])
+    if unknown:
+        told = [FieldProblem(where=f"query.{clean(name, 60)}", detail="It is not known here") for name in unknown[:20]]
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{told[0].where}: {told[0].detail}",
+            code="fields_invalid",
+            hint="compare the request with /v1/openapi.json",
+            errors=told,
+        )
 
 
 def create_api(server: Server) -> Api:
@@ -64,7 +94,7 @@ def create_api(server: Server) -> Api:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Gate, server=server)],
-        dependencies=[Depends(BEARER)],
+        dependencies=[Depends(BEARER), Depends(_known_query)],
         exception_handlers=cast("Any", _HANDLERS),
         separate_input_output_schemas=False,
     )
