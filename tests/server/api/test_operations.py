@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from valetkey.errors import StoreUnavailable
 from valetkey.server.api.models import MOST_TAGS
 
 HOUR = 3600.0
@@ -383,6 +384,26 @@ def test_a_stream_ends_when_its_key_is_revoked(api: Any) -> None:
     with Stream(program) as stream:
         api.keys.revoke(program.key.id)
         assert stream.next() == {}
+
+
+def test_a_stream_ends_when_the_store_is_away_and_nothing_is_missed(
+    api: Any, notes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = api.program()
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    with Stream(program, params={"after": 0}) as stream:
+        first = stream.next()
+        with monkeypatch.context() as context:
+            context.setattr(type(api.core.store), "change_mark", away)
+            while stream.next():
+                pass
+    program.post(f"/connections/{notes}/disconnect")
+
+    with Stream(program, headers={"Last-Event-ID": first["id"]}) as stream:
+        assert [stream.next()["event"] for _ in range(2)] == ["api_key_made", "disconnected"]
 
 
 def test_streams_beyond_the_room_are_refused_and_rooms_are_given_back(
