@@ -76,6 +76,18 @@ def test_a_revoked_key_is_gone_at_once(desk: Desk) -> None:
     assert desk.keys.find(secret.reveal()) is None
 
 
+def test_who_made_and_revoked_a_key_is_told_without_its_secret(desk: Desk) -> None:
+    key, secret = desk.keys.add("crm", ["read"], by="mira@example.com")
+    desk.keys.revoke(key.id, by="command")
+
+    events = desk.store.list_events(env="test")
+    assert [(event.kind, event.actor) for event in events] == [
+        ("api_key_made", "mira@example.com"),
+        ("api_key_revoked", "command"),
+    ]
+    assert secret.reveal()[12:] not in repr(events)
+
+
 def test_its_use_is_noted_once_a_minute(desk: Desk) -> None:
     _, secret = desk.keys.add("crm", ["read"])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.consequences import of_disconnect, of_forget
 from valetkey.testing import Practice
 
@@ -94,3 +95,24 @@ def test_forgetting_an_owner_lists_the_consequences_for_each_connection(practice
 
     assert [one.connection for one in found] == ["notes/ada", "notes/ada/work"]
     assert found[0].to_object()["connection"] == "notes/ada"
+
+
+def test_the_api_keys_that_lose_its_tokens_are_named_and_no_others(practice: Practice, core: Any) -> None:
+    status = practice.connect("notes", owner="ada")
+    keys = ApiKeys(core.store, core.clock, core.env)
+    assert "API key" not in texts(consequences(core, status))
+
+    keys.add("crm", ["read_secret"])
+    keys.add("looks only", ["read", "refresh"])
+    keys.add("bob's", ["read_secret"], owners=["bob"])
+    keys.add("ended", ["read_secret"], life=1.0)
+    practice.clock.advance(2)
+    assert "1 API key loses its tokens. crm." in texts(consequences(core, status))
+
+    for number in range(6):
+        keys.add(f"worker-{number}", ["read_secret"], owners=["ada"], credentials=["notes"])
+    assert "7 API keys lose its tokens. crm, worker-0, worker-1, worker-2, worker-3 and 2 more." in texts(
+        consequences(core, status)
+    )
+    practice.valet.disconnect("notes", owner="ada")
+    assert "API key" not in texts(consequences(core, status))

@@ -134,7 +134,7 @@ def revoke(session: Session, *, key_id: str, yes: bool) -> None:
         msg = f'there is no API key "{clean(wanted, 60)}"'
         raise Stop(msg, code="api_key_unknown", hint="see: valetkey api-key list")
     confirm(f"Revoke the API key of {clean(found.name)}?", yes=yes)
-    keys.revoke(wanted)
+    keys.revoke(wanted, by="command")
     if session.json:
         emit({"api_key": _members(found), "revoked": True})
         return

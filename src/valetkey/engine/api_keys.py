@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final, Literal
 
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.connections import Document
+from valetkey.model.connections import Document, Event
 from valetkey.model.names import LONGEST, check_owner, has_control
 from valetkey.model.ports import Clock, Store
 from valetkey.values import Secret
@@ -153,6 +153,7 @@ class ApiKeys:
             key = replace(key, id=secrets.token_hex(4))
             secret = Secret(f"{key.prefix}_{secrets.token_urlsafe(32)}")
             if self._store.put_document(_document(self._env, key, _hashed(secret.reveal())), expect=0) is not None:
+                self._tell("api_key_made", key, by)
                 return key, secret
 
     def find(self, text: str) -> ApiKey | None:
@@ -185,10 +186,14 @@ class ApiKeys:
             after = page[-1].id
         return tuple(sorted(found, key=lambda key: (key.name.lower(), key.created_at)))
 
-    def revoke(self, key_id: str) -> ApiKey | None:
+    def revoke(self, key_id: str, *, by: str = "") -> ApiKey | None:
         """Revoke a key, at once and everywhere; return what it was, None where there was none."""
         found = self._store.take_document(KIND, key_id, env=self._env)
-        return None if found is None else _key(found)
+        if found is None:
+            return None
+        key = _key(found)
+        self._tell("api_key_revoked", key, by)
+        return key
 
     def drop_owner(self, owner: str) -> None:
         """Take an owner who is forgotten out of all keys; a key that was for nobody else is revoked.
@@ -207,6 +212,10 @@ class ApiKeys:
                     break
                 if self._change(found, {"owners": left}):
                     break
+
+    def _tell(self, kind: str, key: ApiKey, by: str) -> None:
+        detail = {"name": key.name, "key": key.prefix, "scopes": list(key.scopes)}
+        self._store.append_event(Event(kind=kind, at=self._clock.now(), env=self._env, actor=by, detail=detail))
 
     def _change(self, found: Document, members: Mapping[str, Any]) -> bool:
         """Change a key unless somebody else does so at the same time."""

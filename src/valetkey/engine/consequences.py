@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import client_changed
 from valetkey.engine.revoking import siblings
 from valetkey.engine.world import World
@@ -18,6 +19,7 @@ from valetkey.model.credentials import OAuth2Credential, Reach
 
 Place = Literal["provider", "here", "others", "lives", "stays"]
 _PAGE = 200
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ def of_disconnect(world: World, record: Record) -> Consequences:
     lines = [
         *_at_provider(name, credential, obstacle, live=live),
         *_here(live=live),
+        *(_keys(world, record) if live else ()),
         *([_handed_out(world, name, end, revokes=revokes)] if lives else []),
         Consequence(place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False),
     ]
@@ -180,6 +183,21 @@ def _here(*, live: bool) -> Iterator[Consequence]:
         )
     else:
         yield Consequence(place="here", text="A sign-in under way cannot finish", serious=False)
+
+
+def _keys(world: World, record: Record) -> Iterator[Consequence]:
+    """Tell which programs get its tokens over the REST API: by their keys."""
+    now, key = world.clock.now(), record.key
+    known = ApiKeys(world.store, world.clock, key.env).list()
+    names = [
+        one.name
+        for one in known
+        if one.may("read_secret") and one.sees(key.credential, key.owner) and not one.ended(now)
+    ]
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        whose = "1 API key loses" if len(names) == 1 else f"{len(names)} API keys lose"
+        yield Consequence(place="others", text=f"{whose} its tokens", more=f"{', '.join(names[:_NAMED])}{more}.")
 
 
 def _handed_out(world: World, name: str, end: float | None, *, revokes: bool) -> Consequence:

@@ -21,6 +21,7 @@ from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
 from valetkey.server.brand import Brand
 from valetkey.server.guard import Guard
+from valetkey.server.metrics import Metrics
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
@@ -82,6 +83,7 @@ def application(
     routes = [
         Route("/healthz", _healthy),
         Route("/readyz", _ready),
+        Route("/metrics", Metrics(server).endpoint),
         Route("/static/{name}", _static),
         *pages.ROUTES,
         api_mount(server),

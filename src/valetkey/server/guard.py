@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from valetkey.errors import StoreUnavailable
 from valetkey.logs import get_logger
-from valetkey.server.refusals import ELSEWHERE, STORE_DOWN, TOO_LONG, UNEXPECTED, refused
+from valetkey.server.api.problems import answer, other_host
+from valetkey.server.refusals import ELSEWHERE, STORE_DOWN, TOO_LONG, UNEXPECTED, for_api, refused
 from valetkey.server.settings import BODY_LIMIT, Settings
 
 CSP: Final = (
@@ -72,12 +73,16 @@ class Guard:
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         if _name(headers.get("host", "")) not in self.settings.hosts:
+            if for_api(scope):
+                return answer(other_host())
             # No page: what it would link to is refused too.
             return PlainTextResponse("This host name is not known here. Add it to allowed_hosts.\n", status_code=421)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_LIMIT:
             return refused(scope, TOO_LONG)
-        demanded = scope["method"] not in SAFE and "authorization" not in headers and not _is_callback(scope)
+        if for_api(scope) or _is_callback(scope):  # no cookie counts there, so it does not matter what site a browser is on
+            return None
+        demanded = scope["method"] not in SAFE and "authorization" not in headers
         return refused(scope, ELSEWHERE) if demanded and not self._own(scope, headers) else None
 
     def _own(self, scope: Scope, headers: Headers) -> bool:

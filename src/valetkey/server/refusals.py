@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Scope
 
+from valetkey.server.api import problems
 from valetkey.server.asking import Ask
 
 RETRY_AFTER: Final = 5
@@ -78,8 +80,8 @@ def refused(scope: Scope, refusal: Refusal) -> Response:
     """Return the answer: a page, and for the API problem details (RFC 9457)."""
     request = Request(scope)
     ask = Ask(scope["app"].state.server, request)
-    if request.url.path.removeprefix(ask.root).startswith("/v1/"):
-        answer = _problem(refusal)
+    if for_api(scope):
+        answer: Response = problems.answer(_problem(refusal))
     else:
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         answer = ask.page(
@@ -95,8 +97,13 @@ def refused(scope: Scope, refusal: Refusal) -> Response:
     return answer
 
 
-def _problem(refusal: Refusal) -> Response:
-    members = {"type": "about:blank", "title": refusal.title, "status": refusal.status, "code": refusal.code}
-    if refusal.text:
-        members["detail"] = refusal.text
-    return JSONResponse(members, status_code=refusal.status, media_type="application/problem+json")
+def _problem(refusal: Refusal) -> problems.Refusal:
+    if refusal is TOO_LONG:
+        return problems.too_long()
+    return problems.Refusal(HTTPStatus(refusal.status), refusal.text or refusal.title, code=refusal.code)
+
+
+def for_api(scope: Scope) -> bool:
+    """Whether a request is for the REST API: it gets problem details (RFC 9457), and no cookie counts there."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")).startswith("/v1/")

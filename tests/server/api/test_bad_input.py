@@ -90,6 +90,22 @@ def test_queries(api: Any, query: str) -> None:
     assert answer.json()["errors"][0]["where"].startswith("query.")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/credentials"),
+        ("GET", "/providers/github"),
+        ("GET", "/events/stream"),
+        ("POST", "/connections/x/token"),
+    ],
+)
+def test_what_a_query_names_must_be_known(api: Any, method: str, path: str) -> None:
+    answer = api.program().http.request(method, path, params={"scopes": "notes.read"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "fields_invalid")
+    assert [error["where"] for error in answer.json()["errors"]] == ["query.scopes"]
+
+
 def test_what_was_sent_is_not_told_back(api: Any) -> None:
     answer = api.program().post("/connections/import", json={"rows": ["canary-token"], "canary": "canary-token"})
 
@@ -99,7 +115,9 @@ def test_what_was_sent_is_not_told_back(api: Any) -> None:
 
 @pytest.mark.parametrize("host", ["attacker.example", "127.0.0.1.attacker.example"])
 def test_another_host_name_is_refused(api: Any, host: str) -> None:
-    assert api.program().get("/connections", headers={"Host": host}).status_code == 421
+    answer = api.program().get("/connections", headers={"Host": host})
+
+    assert (answer.status_code, answer.json()["code"]) == (421, "host_unknown")
 
 
 def test_a_body_is_bounded_whether_it_says_its_length_or_not(api: Any) -> None:
@@ -109,7 +127,7 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(api: Any) -> None:
 
     for content in (row, pieces):
         answer = program.post("/connections/import", content=content, headers=JSON)
-        assert (answer.status_code, answer.json()["code"]) == (413, "input_too_long")
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_long")
     assert program.ids() == []
 
 

@@ -22,6 +22,9 @@ NEEDED = [
     ("read_secret", "POST", "/connections/{id}/token"),
     ("refresh", "POST", "/connections/{id}/refresh"),
     ("connect", "POST", "/connections/{id}/disconnect"),
+    ("connect", "POST", "/connect-sessions"),
+    ("connect", "GET", "/connect-sessions/{session}"),
+    ("connect", "POST", "/connect-sessions/{session}/withdraw"),
     ("manage", "PATCH", "/connections/{id}"),
     ("manage", "POST", "/connections/import"),
     ("manage", "POST", "/owners/forget"),
@@ -30,6 +33,7 @@ BODIES: dict[str, Any] = {
     "/connections/{id}": {"tags": {"a": "b"}},
     "/connections/import": {"rows": [{"credential": "notes"}]},
     "/owners/forget": {"owner": "ada"},
+    "/connect-sessions": {"credential": "notes", "owner": "ada"},
 }
 
 
@@ -43,22 +47,28 @@ def test_every_operation_is_in_the_table(api: Any) -> None:
     document = api.program("read").get("/openapi.json").json()
     there = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
 
-    told = {(method, path.replace("{id}", "{connection_id}")) for _, method, path in NEEDED}
-    told = {(method, path.replace("/notes", "/{name}").replace("/github", "/{preset_id}")) for method, path in told}
+    names = {"{id}": "{connection_id}", "{session}": "{session_id}", "/notes": "/{name}", "/github": "/{preset_id}"}
+    told: set[tuple[str, str]] = set()
+    for _, method, path in NEEDED:
+        full = path
+        for ours, name in names.items():
+            full = full.replace(ours, name)
+        told.add((method, full))
     assert told == there
 
 
 @pytest.mark.parametrize(("scope", "method", "path"), NEEDED)
 def test_one_scope_opens_an_operation_and_no_other_does(api: Any, scope: str, method: str, path: str) -> None:
     connection = api.practice.connect("notes", owner="ada").connection_id
-    address = path.format(id=connection)
+    made = api.program("connect").post("/connect-sessions", json=BODIES["/connect-sessions"]).json()
+    address = path.format(id=connection, session=made["id"])
     others = api.program(*(set(SCOPES) - {scope}))
 
     refused = others.http.request(method, address, json=BODIES.get(path))
     assert problem(refused) == (403, "api_key_scope_missing")
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
     with api.program(scope).http.stream(method, address, json=BODIES.get(path)) as allowed:
-        assert allowed.status_code == 200
+        assert allowed.status_code == (201 if path == "/connect-sessions" else 200)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from valetkey.errors import StoreUnavailable
 from valetkey.server.api.models import MOST_TAGS
 
 HOUR = 3600.0
@@ -180,6 +181,37 @@ def test_a_forgotten_owner_is_gone(api: Any, notes: str) -> None:
     assert program.post("/owners/forget", json={"owner": "ada"}).json() == {"connections": []}
 
 
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(api: Any, notes: str) -> None:
+    program = api.program()
+
+    single = program.post(f"/connections/{notes}/disconnect", json={"dry_run": True}).json()
+    (forgotten,) = program.post("/owners/forget", json={"owner": "ada", "dry_run": True}).json()["connections"]
+
+    assert single == forgotten
+    assert (single["revoked"], single["would"]["revokes"], single["would"]["reach"]) == ([], True, "grant")
+    assert single["would"]["lives_until"] == api.practice.clock.now() + HOUR
+    assert {line["place"] for line in single["would"]["lines"]} >= {"provider", "here", "stays"}
+    assert "1 API key loses its tokens" in {line["text"] for line in single["would"]["lines"]}
+    assert program.get(f"/connections/{notes}").json()["state"] == "connected"
+    assert api.practice.provider.revocations == 0
+
+
+def test_a_limited_key_does_not_learn_whom_else_a_revocation_would_end(api: Any) -> None:
+    api.practice.declare("wide", revocation_reach="user")
+    mine = api.practice.connect("wide", owner="ada").connection_id
+    api.practice.connect("wide", owner="canary-bob")
+    program = api.program(owners=["ada"])
+
+    would = program.post(f"/connections/{mine}/disconnect", json={"dry_run": True})
+    assert "canary-bob" in api.program().post(f"/connections/{mine}/disconnect", json={"dry_run": True}).text
+    done = program.post(f"/connections/{mine}/disconnect")
+
+    assert (would.status_code, done.status_code) == (200, 200)
+    assert would.json()["would"]["revokes"] is False
+    assert "another connection" in done.json()["told"]
+    assert "canary-bob" not in would.text + done.text
+
+
 # -- tags and import ---------------------------------------------------------------------------------------------------
 
 
@@ -270,13 +302,13 @@ def test_events_are_read_in_pages_and_nothing_twice(api: Any, notes: str) -> Non
         program.post(f"/connections/{notes}/refresh")
         api.practice.clock.advance(120)
     seen: list[Any] = []
-    after, more = 0, True
+    after, more = 0, True  # the first are of the connection and of the key
     while more:
         page = program.get("/events", params={"after": after, "limit": 2}).json()
         seen += page["items"]
         after, more = page["after"], page["more"]
 
-    assert [event["kind"] for event in seen] == ["connected", "refreshed", "refreshed", "refreshed"]
+    assert [event["kind"] for event in seen] == ["connected", "api_key_made", "refreshed", "refreshed", "refreshed"]
     assert [event["seq"] for event in seen] == sorted({event["seq"] for event in seen})
     assert program.get("/events", params={"after": after}).json() == {"items": [], "after": after, "more": False}
 
@@ -329,6 +361,7 @@ def test_a_stream_tells_what_happens_and_goes_on_where_it_was(api: Any, notes: s
         first = stream.next()
         assert first["event"] == "connected"
         assert json.loads(first["data"])["connection_id"] == notes
+        assert stream.next()["event"] == "api_key_made"
         program.post(f"/connections/{notes}/refresh")
         second = stream.next()
         assert second["event"] == "refreshed"
@@ -351,6 +384,26 @@ def test_a_stream_ends_when_its_key_is_revoked(api: Any) -> None:
     with Stream(program) as stream:
         api.keys.revoke(program.key.id)
         assert stream.next() == {}
+
+
+def test_a_stream_ends_when_the_store_is_away_and_nothing_is_missed(
+    api: Any, notes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = api.program()
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    with Stream(program, params={"after": 0}) as stream:
+        first = stream.next()
+        with monkeypatch.context() as context:
+            context.setattr(type(api.core.store), "change_mark", away)
+            while stream.next():
+                pass
+    program.post(f"/connections/{notes}/disconnect")
+
+    with Stream(program, headers={"Last-Event-ID": first["id"]}) as stream:
+        assert [stream.next()["event"] for _ in range(2)] == ["api_key_made", "disconnected"]
 
 
 def test_streams_beyond_the_room_are_refused_and_rooms_are_given_back(

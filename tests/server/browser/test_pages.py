@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from valetkey.engine import bulk
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.errors import StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Document
 
@@ -42,6 +43,7 @@ class Shown:
     later: float = 0.0
 
 
+DAY = 86400.0
 PASSWORD = "four words of my own"
 
 
@@ -138,6 +140,25 @@ def invite(page: Any) -> None:
     page.get_by_role("heading", name="Invitation for jo.okafor@example.com").wait_for()
 
 
+def with_api_keys(site: Any) -> str:
+    core = site.server.core
+    keys = ApiKeys(core.store, core.clock, core.env)
+    keys.add("crm-backend", ["connect", "read", "refresh"], credentials=["google", "hubspot"], by="mira@example.com")
+    used, _ = keys.add("sync-worker", ["read", "read_secret"], owners=["u-17"], networks=["10.4.0.0/24"], life=11 * DAY)
+    keys.note_use(used)
+    keys.add("status-page", ["read"], identities=False)
+    keys.add("report-job", ["read"], life=60.0)
+    site.practice.clock.advance(120.0)
+    return "/console/settings/api-keys"
+
+
+def make_api_key(page: Any) -> None:
+    page.get_by_label("Name").fill("report-job")
+    page.get_by_label("Only these credentials").fill("google, stripe")
+    page.get_by_role("button", name="Create key").click()
+    page.get_by_role("heading", name="The API key is ready").wait_for()
+
+
 PAGES = [
     Shown("empty", "/console/connections"),
     Shown("connections", with_connections),
@@ -164,6 +185,9 @@ PAGES = [
     Shown("invitation-over", "/login/invitation?token=nothing", who="", status=410),
     Shown("settings-keys-none", "/console/settings/keys"),
     Shown("settings-keys", lambda site: site.practice.connect("notes") and "/console/settings/keys"),
+    Shown("settings-api-keys-none", "/console/settings/api-keys"),
+    Shown("settings-api-keys", with_api_keys),
+    Shown("settings-api-key-created", "/console/settings/api-keys", then=make_api_key),
     Shown("settings-operators-none", "/console/settings/operators"),
     Shown("settings-operators", with_operators("/console/settings/operators")),
     Shown("settings-operator-invited", "/console/settings/operators", then=invite),

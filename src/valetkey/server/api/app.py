@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import anyio
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -16,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from valetkey.errors import ValetkeyError, clean
-from valetkey.server.api import connections, credentials, events, owners, providers
+from valetkey.server.api import connections, credentials, events, owners, providers, sessions
 from valetkey.server.api.caller import BEARER
 from valetkey.server.api.gate import Gate
-from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, our_mistake, too_long
+from valetkey.server.api.problems import FieldProblem, Problem, Refusal, answer, nothing_here, too_long
 from valetkey.server.asking import Server
 
 DESCRIPTION: Final = """\
@@ -29,11 +31,18 @@ Every call carries an API key: `Authorization: Bearer vk_...`.  A key has scopes
 credentials; what is beyond its limits looks as if it were not there.  Every error is a problem document (RFC 9457) with
 a `code` that never changes.  Unknown names in a body or a query are errors.  All times are Unix seconds.
 """
-ROUTERS: Final = (connections.router, credentials.router, events.router, owners.router, providers.router)
+ROUTERS: Final = (
+    connections.router,
+    credentials.router,
+    events.router,
+    owners.router,
+    providers.router,
+    sessions.router,
+)
 
 
 class Api(FastAPI):
-    """The application, whose OpenAPI document tells of problems."""
+    """The application, whose OpenAPI document tells of problems, and is held to."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -42,6 +51,34 @@ class Api(FastAPI):
             schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             made["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
         return super().openapi()
+
+    @cached_property
+    def queries(self) -> dict[tuple[str, str], frozenset[str]]:
+        """What may stand in the query of each operation, by its path and method, as the document tells."""
+        return {
+            (path, method.upper()): frozenset(
+                one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"
+            )
+            for path, operations in self.openapi()["paths"].items()
+            for method, operation in operations.items()
+        }
+
+
+async def _known_query(request: Request) -> None:
+    """Refuse a query that names what the operation does not know: a typing mistake must not look like an answer."""
+    if not request.query_params:
+        return
+    queries = await run_in_threadpool(lambda: request.app.queries)  # making the document takes a moment
+    unknown = sorted(set(request.query_params) - queries[request.scope["route"].path, request.method])
+    if unknown:
+        told = [FieldProblem(where=f"query.{clean(name, 60)}", detail="It is not known here") for name in unknown[:20]]
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{told[0].where}: {told[0].detail}",
+            code="fields_invalid",
+            hint="compare the request with /v1/openapi.json",
+            errors=told,
+        )
 
 
 def create_api(server: Server) -> Api:
@@ -57,7 +94,7 @@ def create_api(server: Server) -> Api:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Gate, server=server)],
-        dependencies=[Depends(BEARER)],
+        dependencies=[Depends(BEARER), Depends(_known_query)],
         exception_handlers=cast("Any", _HANDLERS),
         separate_input_output_schemas=False,
     )
@@ -81,10 +118,6 @@ def api_mount(server: Server) -> Mount:
 
 async def _refused(_: Request, error: Exception) -> Response:
     return answer(cast("Refusal | ValetkeyError", error))
-
-
-async def _unexpected(_: Request, __: Exception) -> Response:
-    return answer(our_mistake())
 
 
 async def _of_the_framework(_: Request, error: Exception) -> Response:
@@ -138,5 +171,4 @@ _HANDLERS: Final = {
     ValetkeyError: _refused,
     HTTPException: _of_the_framework,
     RequestValidationError: _invalid,
-    Exception: _unexpected,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -35,9 +35,14 @@ class Caller:
     key: ApiKey
 
     @property
+    def actor(self) -> str:
+        """Who acts, as events tell it."""
+        return f"API key {self.key.name}"
+
+    @property
     def world(self) -> World:
         """The engine's world, whose events name the key."""
-        return replace(self.server.core.world, actor=f"API key {self.key.name}")
+        return self.server.core.acting(self.actor)
 
     def record(self, connection_id: str) -> Record:
         """Return the record of a connection that this key may see.
@@ -85,18 +90,26 @@ class Caller:
         return status
 
 
+def demand(key: ApiKey, right: Right) -> None:
+    """Check that a key has a scope.
+
+    Raises:
+        Refusal: It has not.
+    """
+    if not key.may(right):
+        raise Refusal(
+            HTTPStatus.FORBIDDEN,
+            f"this API key does not have the scope {right}",
+            code="api_key_scope_missing",
+            hint=f"make a key with it: valetkey api-key add NAME --scope {right}",
+            headers={"WWW-Authenticate": f'Bearer realm="valetkey", error="insufficient_scope", scope="{right}"'},
+        )
+
+
 def _who(right: Right) -> Callable[[Request], Caller]:
     def check(request: Request) -> Caller:
-        key: ApiKey = request.state.key
-        if not key.may(right):
-            raise Refusal(
-                HTTPStatus.FORBIDDEN,
-                f"this API key does not have the scope {right}",
-                code="api_key_scope_missing",
-                hint=f"make a key with it: valetkey api-key add NAME --scope {right}",
-                headers={"WWW-Authenticate": f'Bearer realm="valetkey", error="insufficient_scope", scope="{right}"'},
-            )
-        return Caller(request.app.state.server, key)
+        demand(request.state.key, right)
+        return Caller(request.app.state.server, request.state.key)
 
     return check
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.disconnect import disconnect as disconnect_connection
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.world import emit
@@ -46,7 +47,7 @@ def list_connections(caller: Reader, wanted: Annotated[models.ConnectionFilter, 
     return models.ConnectionPage(items=items, cursor=cursor)
 
 
-@router.post("/import", summary="Import connections", responses=problems())
+@router.post("/import", summary="Import connections", responses=problems(400))
 async def import_connections(caller: Manager, wanted: models.Import) -> models.Imported:
     """Take over grants from elsewhere, row by row; a bad row stops none of the others.
 
@@ -82,7 +83,7 @@ def _shown(caller: Caller, record: model.Record) -> models.Connection:
     return shapes.of_status(caller.statuses()(record), record, identities=caller.key.identities)
 
 
-@router.patch("/{connection_id}", summary="Change tags", responses=problems(404))
+@router.patch("/{connection_id}", summary="Change tags", responses=problems(400, 404))
 def change_tags(caller: Manager, connection_id: ConnectionId, wanted: models.TagChange) -> models.Connection:
     """Set and remove tags of a connection.
 
@@ -111,7 +112,7 @@ def _too_many_tags() -> Refusal:
     )
 
 
-@router.post("/{connection_id}/token", summary="Get an access token", responses=problems(404, 409, 502))
+@router.post("/{connection_id}/token", summary="Get an access token", responses=problems(400, 404, 409, 502))
 async def get_token(
     caller: TokenReader,
     connection_id: ConnectionId,
@@ -147,16 +148,24 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 
-@router.post("/{connection_id}/disconnect", summary="Disconnect", responses=problems(404, 409))
-async def disconnect(caller: Connector, connection_id: ConnectionId) -> models.Ended:
+@router.post("/{connection_id}/disconnect", summary="Disconnect", responses=problems(400, 404, 409))
+async def disconnect(
+    caller: Connector, connection_id: ConnectionId, wanted: Annotated[models.Disconnecting | None, Body()] = None
+) -> models.Ended:
     """Erase the tokens here, revoke them at the provider as far as that goes, and say truthfully what happened.
 
     Scope: `connect`.  The connection stays, as `disconnected`.  Repeating it says that there was nothing to disconnect.
+    With `dry_run` nothing is changed, and `would` says what it would do: the same list as in command and console.
     """
     record = await run_in_threadpool(caller.record, connection_id)
+    if wanted is not None and wanted.dry_run:
+        return await run_in_threadpool(lambda: shapes.of_consequences(of_disconnect(caller.world, record), caller.key))
     core = caller.server.core
-    return shapes.of_ended(await core.in_flight(lambda: _disconnect(caller, record)))
+    return await core.in_flight(lambda: _disconnect(caller, record))
 
 
-def _disconnect(caller: Caller, record: model.Record) -> Any:
-    return disconnect_connection(caller.world, caller.server.core.credential(record.key.credential), record.key)
+def _disconnect(caller: Caller, record: model.Record) -> models.Ended:
+    limited = caller.key.owners or caller.key.credentials
+    hidden = of_disconnect(caller.world, record).others if limited else ()
+    credential = caller.server.core.credential(record.key.credential)
+    return shapes.of_ended(disconnect_connection(caller.world, credential, record.key), hidden)

@@ -13,6 +13,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from valetkey.engine.api_keys import KIND
+from valetkey.errors import ValetkeyError
+from valetkey.logs import get_logger
+from valetkey.model.connections import Event
 from valetkey.server.api import models, shapes
 from valetkey.server.api.caller import Caller, Reader
 from valetkey.server.api.finding import find_events
@@ -26,6 +29,7 @@ LASTS: Final = 600.0
 MOST_STREAMS: Final = 64
 """How many streams a process serves at once."""
 _PAGE: Final = 200
+_log = get_logger("server")
 
 
 @router.get("", summary="List events", responses=problems(404))
@@ -94,8 +98,15 @@ async def stream_events(
     watch = _Watch(caller, given)
     yield ServerSentEvent(comment="connected", retry=1000)
     ends = time.monotonic() + LASTS
-    while time.monotonic() < ends and await run_in_threadpool(watch.lives):
-        for event in await run_in_threadpool(watch.look):
+    while time.monotonic() < ends:
+        try:
+            events = await run_in_threadpool(watch.look)
+        except ValetkeyError as error:  # the store is away, say: the reader comes again, and misses nothing
+            _log.warning("a stream of events ended: %s", error)
+            return
+        if events is None:
+            return
+        for event in events:
             shown = shapes.of_event(event, identities=caller.key.identities)
             yield ServerSentEvent(data=shown, event=shown.kind, id=str(shown.seq))
         await anyio.sleep(LOOK)
@@ -110,13 +121,15 @@ class _Watch:
         self._after = after
         self._mark: object = None
 
-    def lives(self) -> bool:
+    def _lives(self) -> bool:
         """Whether the key is still good."""
         core, key = self._caller.server.core, self._caller.key
         return not key.ended(core.clock.now()) and self._store.get_document(KIND, key.id, env=core.env) is not None
 
-    def look(self) -> list[Any]:
-        """Return what is new since the last look."""
+    def look(self) -> list[Event] | None:
+        """Return what is new since the last look; None where the key is good no more."""
+        if not self._lives():
+            return None
         env = self._caller.server.core.env
         if self._after is None:
             newest = self._store.list_events(env=env, limit=1, newest_first=True)

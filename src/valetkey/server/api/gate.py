@@ -17,14 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from valetkey.engine.api_keys import ApiKey, ApiKeys
 from valetkey.errors import ValetkeyError, clean
+from valetkey.logs import get_logger
 from valetkey.server.api.limits import Windows
-from valetkey.server.api.problems import FieldProblem, Refusal, answer, too_long
+from valetkey.server.api.problems import FieldProblem, Refusal, answer, our_mistake, too_long
 from valetkey.server.asking import Server
 
 OPEN: Final = frozenset({"/openapi.json"})
 """What is shown to everybody."""
 LONGEST_BODY: Final = 200 * 1024
 """Bytes of a body, at most: less than the whole application takes, so that the API itself says what is wrong."""
+_log = get_logger("server")
 _KEY: Final = re.compile(r"vk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -50,7 +52,24 @@ class Gate:
             await answer(error)(scope, receive, send)
             return
         scope["state"] = {**scope.get("state", {}), "key": key}
-        await self.app(scope, _bounded(receive), send)
+        await self._answered(scope, receive, send)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; a mistake of ours becomes a problem that tells nothing about it, unless half an answer is out."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, _bounded(receive), noting)
+        except Exception as error:
+            if begun:
+                raise
+            _log.exception("%s: a mistake of ours (%s)", scope["state"].get("request_id", ""), type(error).__name__)
+            await answer(our_mistake())(scope, receive, send)
 
 
 def _path(scope: Scope) -> str:

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 from valetkey.model.connections import State, StoredState
 from valetkey.model.names import LONGEST
 
 STRICT: Final = ConfigDict(extra="forbid")
-_PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """No control characters and no line separators: as `valetkey.model.names.has_control` has it."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=_PLAIN)]
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PLAIN)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=PLAIN)]
+_SOME = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
+Owner = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST, pattern=rf"^{_SOME}[^\s\x00-\x1f\x7f-\x9f]{_SOME}$")
+]
+"""An owner to act for: not blank either, for an empty session must never mean anybody."""
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
 Time = Annotated[float | None, Field(examples=[1795910400.0])]
+Absent = SkipJsonSchema[None]
+"""Stands for what a query does not hold: it cannot hold null."""
 MOST_TAGS: Final = 50
 MOST_ROWS: Final = 500
 
@@ -24,7 +32,7 @@ MOST_ROWS: Final = 500
 def _named(schema: dict[str, Any], longest: int) -> None:
     """Say of a mapping which names it takes: pydantic says only what stands under those that fit."""
     ((_, values),) = schema.pop("patternProperties").items()
-    names = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _PLAIN}
+    names = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": PLAIN}
     schema.update(propertyNames=names, additionalProperties=values)
 
 
@@ -81,18 +89,18 @@ class ConnectionFilter(BaseModel):
 
     model_config = STRICT
 
-    credential: Annotated[Text | None, Field(description="Of this credential.")] = None
-    owner: Annotated[Text | None, Field(description="Of this owner.")] = None
+    credential: Annotated[Text | Absent, Field(description="Of this credential.")] = None
+    owner: Annotated[Text | Absent, Field(description="Of this owner.")] = None
     own: Annotated[bool, Field(description="Only those without owner: the program's own.")] = False
     state: Annotated[
-        StoredState | None,
+        StoredState | Absent,
         Field(description="As stored: `expires_soon` is found under `connected`, `app_error` under what it was."),
     ] = None
-    missing_scope: Annotated[Text | None, Field(description="Those that lack this scope.")] = None
+    missing_scope: Annotated[Text | Absent, Field(description="Those that lack this scope.")] = None
     search: Annotated[
-        Text | None, Field(description="In credential, owner, account and identity, anywhere, without case.")
+        Text | Absent, Field(description="In credential, owner, account and identity, anywhere, without case.")
     ] = None
-    cursor: Annotated[Cursor | None, Field(description="As the last page told.")] = None
+    cursor: Annotated[Cursor | Absent, Field(description="As the last page told.")] = None
     limit: Limit = 100
 
 
@@ -118,7 +126,7 @@ class TokenWish(BaseModel):
     model_config = STRICT
 
     scopes: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PLAIN)]],
+        list[Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PLAIN)]],
         Field(description="Scopes that must have been granted.", max_length=100, examples=[["repo"]]),
     ] = []
 
@@ -138,8 +146,45 @@ class Token(BaseModel):
     ]
 
 
+class Consequence(BaseModel):
+    """One consequence, in words."""
+
+    model_config = STRICT
+
+    place: Annotated[
+        Literal["provider", "here", "others", "lives", "stays"],
+        Field(description="Where: at the provider, here, for others; what lives on; what stays."),
+    ]
+    text: Annotated[str, Field(description="A sentence.")]
+    more: Annotated[str, Field(description="What belongs to it.")]
+
+
+class Would(BaseModel):
+    """What a disconnect would do, as far as it is known before the provider is asked."""
+
+    model_config = STRICT
+
+    connection: Annotated[str, Field(description="Which connection, as in messages.", examples=["notes/u-17"])]
+    revokes: Annotated[bool, Field(description="Whether the provider would be told.")]
+    reach: Annotated[
+        Literal["token", "grant", "user"] | None, Field(description="What it ends there; null where it is not told.")
+    ]
+    others: Annotated[list[str], Field(description="Connections that a revocation would end too: none is made then.")]
+    lives_until: Annotated[Time, Field(description="When the access token ends that was handed out, where one lives.")]
+    unknown_end: Annotated[bool, Field(description="Whether one lives whose end is not known.")]
+    lines: Annotated[list[Consequence], Field(description="All of it in sentences.")]
+
+
+class Disconnecting(BaseModel):
+    """How to disconnect."""
+
+    model_config = STRICT
+
+    dry_run: Annotated[bool, Field(description="Say what it would do, and change nothing.")] = False
+
+
 class Ended(BaseModel):
-    """What a disconnect did."""
+    """What a disconnect did, or would do."""
 
     model_config = STRICT
 
@@ -148,6 +193,7 @@ class Ended(BaseModel):
         list[str], Field(description="What the provider confirmed as revoked.", examples=[["refresh_token"]])
     ]
     may_live: Annotated[list[str], Field(description="What may still live, and for how long.")]
+    would: Annotated[Would | None, Field(description="With `dry_run`: what it would do; else null.")] = None
 
 
 class Forgetting(BaseModel):
@@ -155,11 +201,12 @@ class Forgetting(BaseModel):
 
     model_config = STRICT
 
-    owner: Annotated[Text, Field(description="The owner's id in your program.", examples=["u-17"])]
+    owner: Annotated[Owner, Field(description="The owner's id in your program.", examples=["u-17"])]
+    dry_run: Annotated[bool, Field(description="Say what it would do, and change nothing.")] = False
 
 
 class Forgotten(BaseModel):
-    """What became of the owner's connections; none of them is left."""
+    """What became of the owner's connections; none of them is left, unless it was a dry run."""
 
     model_config = STRICT
 
@@ -269,7 +316,7 @@ class EventFilter(BaseModel):
     model_config = STRICT
 
     after: Annotated[int, Field(description="Only those with a higher number.", ge=0, le=2**62)] = 0
-    connection: Annotated[Text | None, Field(description="Only those of the connection with this id.")] = None
+    connection: Annotated[Text | Absent, Field(description="Only those of the connection with this id.")] = None
     limit: Limit = 100
 
 
@@ -304,4 +351,4 @@ class ProviderFilter(BaseModel):
 
     model_config = STRICT
 
-    search: Annotated[Text | None, Field(description="In id, name, host or category.")] = None
+    search: Annotated[Text | Absent, Field(description="In id, name, host or category.")] = None

@@ -121,7 +121,7 @@ def too_long() -> Refusal:
     return Refusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "the body of the request is too long",
-        code="input_too_long",
+        code="body_too_long",
         hint="send less at a time",
     )
 
@@ -132,7 +132,7 @@ def other_host() -> Refusal:
         HTTPStatus.MISDIRECTED_REQUEST,
         "this host name is not known here",
         code="host_unknown",
-        hint="use the address that the server was started with, or add the name to its allowed hosts",
+        hint="use the address that the server was set up with, or add the name to allowed_hosts",
     )
 
 

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from valetkey.server.pages import (
     accounts,
     again,
+    api_keys,
     apps,
     callback,
     connect_decide,
@@ -57,6 +58,7 @@ _GROUPS: Final = (
     operators,
     invitations,
     keys,
+    api_keys,
     environments,
 )
 

@@ -1,0 +1,64 @@
+"""Connect sessions as they go over the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from valetkey.engine import links
+from valetkey.model.names import LONGEST
+from valetkey.server.api.models import PLAIN, STRICT, Owner, Text, Time
+
+
+class ConnectWish(BaseModel):
+    """Who shall connect what."""
+
+    model_config = STRICT
+
+    credential: Annotated[Text, Field(description="The name of the credential.", examples=["notes"])]
+    owner: Annotated[Owner | None, Field(description="Whose it will be in your program.", examples=["u-17"])] = None
+    account: Annotated[
+        str,
+        StringConstraints(max_length=LONGEST, pattern=PLAIN),
+        Field(description="Your label for one of several accounts of that owner."),
+    ] = ""
+    scopes: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PLAIN)]],
+        Field(description="Scopes beside those that are declared.", max_length=100),
+    ] = []
+    return_to: Annotated[
+        str | None,
+        StringConstraints(max_length=2000),
+        Field(
+            description="Where the person goes afterwards, with a result code; from the server's list.",
+            examples=["https://app.example.com/done"],
+        ),
+    ] = None
+    expires_in: Annotated[int, Field(description="Seconds for which its address works.", ge=60, le=2_592_000)] = 1800
+
+
+class ConnectSession(BaseModel):
+    """A connect session, and how far it came."""
+
+    model_config = STRICT
+
+    id: Annotated[str, Field(description="What it is called; it opens nothing.")]
+    credential: str
+    owner: str | None
+    account: str
+    state: Annotated[links.State, Field(description="Where it stands.")]
+    scopes: Annotated[list[str], Field(description="What is asked for, beside what is declared.")]
+    return_to: Annotated[str, Field(description="Where the person goes afterwards; empty: nowhere.")]
+    outcome: Annotated[links.Outcome, Field(description="What the last try came to; empty: there was none.")]
+    connection_id: Annotated[str, Field(description="The connection that came of it; empty: none yet.")]
+    created_at: Annotated[float, Field(description="When it was made.")]
+    expires_at: Annotated[float, Field(description="When its address stops to work.")]
+    opened_at: Annotated[Time, Field(description="When it was first looked at.")]
+    ended_at: Annotated[Time, Field(description="When it was used, or withdrawn.")]
+
+
+class NewConnectSession(ConnectSession):
+    """A connect session that was just made."""
+
+    url: Annotated[str, Field(description="The page for the person; it is told this once.")]
