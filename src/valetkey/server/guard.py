@@ -80,9 +80,9 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_LIMIT:
             return refused(scope, TOO_LONG)
-        if for_api(scope) or _is_callback(scope):  # no cookie counts there, so it does not matter what site a browser is on
+        if for_api(scope):  # no cookie counts there, so it does not matter what site a browser is on
             return None
-        demanded = scope["method"] not in SAFE and "authorization" not in headers
+        demanded = scope["method"] not in SAFE and "authorization" not in headers and not _is_callback(scope)
         return refused(scope, ELSEWHERE) if demanded and not self._own(scope, headers) else None
 
     def _own(self, scope: Scope, headers: Headers) -> bool:
