@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from valetkey.errors import ValetkeyError
 
@@ -216,3 +218,33 @@ def test_the_shell_line_runs_as_it_stands(site: Any) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert status.identity.email in done.stdout
+
+
+def test_what_an_action_came_to_is_told_to_nobody_else(site: Any) -> None:
+    status = site.practice.connect(owner="ada")
+    operator = site.operator()
+    operator.get(at(status))
+    where = operator.post(f"{at(status)}/refresh").headers["location"]
+
+    assert "Refreshed." in operator.get(where).text
+    assert "Refreshed." not in site.operator().get(where).text
+
+
+def test_links_lead_somewhere_wherever_the_application_is_mounted(served: Any) -> None:
+    site = served(within=lambda app: Starlette(routes=[Mount("/tokens", app)]))
+    practice = site.practice
+    status = practice.connect(owner="ada")
+    practice.provider.revoke()
+    with pytest.raises(ValetkeyError):
+        practice.client(owner="ada").refresh()
+    visitor = site.visitor()
+    link = site.sessions.link().reveal()
+    visitor.get(f"/tokens/login/link?token={link}")
+    assert visitor.post("/tokens/login/link", token=link).status_code == 303
+
+    for page in (f"/tokens{HERE}", f"/tokens{at(status)}"):
+        text = visitor.get(page).text
+        assert f'href="/tokens{at(status)}/reauthorize"' in text
+        addresses = set(re.findall(r'(?:href|action|formaction)="(/[^"?#]*)', text))
+        assert addresses
+        assert all(address.startswith("/tokens/") for address in addresses), addresses

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -165,7 +166,8 @@ class Bulk:
         except StoreError as error:
             _log.warning("the job %s ends early: %s", self.job.id, error)
             self.job = replace(self.job, state="interrupted")
-        self._save()
+        with suppress(StoreError):  # then it is seen to be interrupted by its silence
+            self._save()
         return self.job
 
     def _take(self, record: Record) -> None:

@@ -82,7 +82,12 @@ class RedisStore(RedisConnections):
         """
         position = None if cursor is None else _cursor.decode(cursor)
         found: list[Record] = []
-        route: Walk | None = walk(self._names, query, position, limit + 1)
+        route: Walk | None = None
+        if query.attention_by is None:
+            route = walk(self._names, query, position, limit + 1)
+        else:
+            ids = self.wanting_ids(query.env, query.attention_by, position)
+            found += islice((row.whole() for row in self._rows(ids) if _listed(row, query)), limit + 1)
         while route is not None and len(found) <= limit:
             ids, route = self._stride(route)
             rows = (row.whole() for row in self._rows(ids) if _listed(row, query))

@@ -8,7 +8,7 @@ from typing import Any
 
 from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
 from valetkey.model.ports import FORGOTTEN, Store
-from valetkey.testing._contract_base import ENV, ContractBase, at, blank, with_grant
+from valetkey.testing._contract_base import ENV, ContractBase, at, blank, every_page, ids, with_grant
 
 _NOW = 1_000_000_000.0
 
@@ -76,6 +76,19 @@ class Counted(ContractBase):
         self._agree(store, _NOW + 3.9 * day, [])
         self._agree(store, _NOW + 4.1 * day, [week])
         self._agree(store, _NOW + 359 * day, [week, year])
+
+    def test_what_wants_attention_is_listed_page_by_page(self, store: Store) -> None:
+        made = [
+            self._connected(store, number, refreshable=False, expires_at=_NOW + 7 - number) for number in range(1, 6)
+        ]
+        query = Query(env=ENV, attention_by=_NOW)
+        assert [ids(page) for page in every_page(store, query, 2)] == [
+            ids(made[:2]),
+            ids(made[2:4]),
+            ids(made[4:]),
+        ]
+        assert ids(store.list(replace(query, credential="slack")).items) == []
+        assert ids(store.list(replace(query, search="account-3")).items) == [made[2].id]
 
     def _agree(self, store: Store, now: float, wanted: list[Record]) -> None:
         """Count, list and rule tell the same."""

@@ -30,9 +30,22 @@ KINDS: Final = (
     "refresh_job",
     "tested",
     "owner_forgotten",
+    "link_created",
+    "link_used",
+    "link_declined",
+    "link_withdrawn",
+    "signed_in",
+    "sign_in_refused",
+    "operator_added",
+    "operator_removed",
 )
 """The kinds that can be chosen as a filter."""
-_BAD: Final = {"needs_reauth": "refused", "refresh_failed": "failed", "revocation_incomplete": "not confirmed"}
+_BAD: Final = {
+    "needs_reauth": "refused",
+    "sign_in_refused": "refused",
+    "refresh_failed": "failed",
+    "revocation_incomplete": "not confirmed",
+}
 _COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")
 
 
