@@ -352,3 +352,54 @@ def test_operators_of_another_environment_are_others(site: Any) -> None:
     assert site.sessions.find(local.token.reveal()) is None
     assert site.sessions.use_link(other.link().reveal()) is None
     assert other.find(token) is not None
+
+
+def test_a_hash_of_old_parameters_is_made_anew_at_the_next_sign_in(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from argon2 import PasswordHasher
+
+    def stored() -> str:
+        return str(
+            site.server.core.store.get_document("operators", "all", env="test").body["operators"]["mira"]["hash"]
+        )
+
+    add(site)
+    before = stored()
+    dearer = PasswordHasher(time_cost=2, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("valetkey.server.passwords._hasher", dearer)
+    signed_in(site)
+
+    assert (before.split("$")[3][5:9], stored().split("$")[3][5:9]) == ("t=1,", "t=2,")
+    signed_in(site)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        pytest.param("invite", {"name": "jo", "grade": "god"}, 400, id="a grade that is none"),
+        pytest.param("change", {"name": "sam", "do": "promote"}, 400, id="an act that is none"),
+        pytest.param("change", {"name": "nobody", "do": "disable"}, 409, id="nobody of that name"),
+        pytest.param("change", {"name": "jo", "do": "enable"}, 409, id="somebody without a password"),
+        pytest.param("change", {"name": "mira", "do": "disable"}, 409, id="the last one"),
+        pytest.param("password", {"password": PASSWORD, "new": OTHER}, 303, id="a password of a login link"),
+    ],
+)
+def test_a_form_that_cannot_be_done_changes_nothing(site: Any, path: str, fields: dict[str, str], status: int) -> None:
+    add(site)
+    add(site, "sam", "look")
+    site.server.operators.invite("jo", "look", by="mira")
+    before = site.server.operators.every()
+    operator = site.operator()
+    operator.get(OPERATORS)
+
+    assert operator.post(f"{OPERATORS}/{path}", **fields).status_code == status
+    assert site.server.operators.every() == before
+
+
+def test_the_page_of_the_environment_says_which_apps_are_missing(site: Any) -> None:
+    site.practice.declare("other")
+    site.practice.secrets.delete("other-app-credentials")
+    text = site.operator().get("/console/settings/environments").text
+
+    assert "1 of 2" in text
+    assert "other has none" in text
+    assert "on this machine alone" not in text  # the practice has an address

@@ -101,6 +101,7 @@ def test_the_cookie_of_a_public_console_is_secure(served: Callable[..., Any], ba
     host = {"Host": "connect.example.com"}
     link = site.sessions.link().reveal()
     page = visitor.get(f"/login/link?token={link}", headers=host)
+    assert "on the server" in page.text
     guest = cookie_of(page, f"{site.server.settings.cookie}_guest")
     fields = {"csrf": visitor.csrf, "token": link}
     headers = {**host, "Origin": PUBLIC, "Cookie": f"{guest.key}={guest.value}"}

@@ -28,7 +28,7 @@ from valetkey.server.limits import Limits
 from valetkey.server.operators import Operators
 from valetkey.server.render import rendered
 from valetkey.server.sessions import Grade, Session, Sessions, csrf_token
-from valetkey.server.settings import SESSION_LIFE, Settings, is_loopback
+from valetkey.server.settings import SESSION_LIFE, Settings
 
 HOME: Final = "/console/connections"
 """Where a sign-in leads."""
@@ -94,9 +94,8 @@ class Ask:
 
         With `url` behind it this is a whole address; the host was checked against those that are allowed.
         """
-        parts = urlsplit(self.server.settings.base_url)
-        if parts.hostname is None or is_loopback(parts.hostname):
-            parts = urlsplit(str(self.request.base_url))
+        settings = self.server.settings
+        parts = urlsplit(settings.base_url if settings.public else str(self.request.base_url))
         return f"{parts.scheme}://{parts.netloc}"
 
     def url(self, path: str) -> str:

@@ -38,6 +38,11 @@ class Settings:
     cookie: str = field(default_factory=lambda: f"valetkey_{secrets.token_hex(4)}")
 
     @property
+    def public(self) -> bool:
+        """Whether browsers of other machines reach it."""
+        return not is_loopback(urlsplit(self.base_url).hostname or "127.0.0.1")
+
+    @property
     def secure(self) -> bool:
         """Whether the browser speaks TLS with us, or with what stands before us."""
         return self.base_url.startswith("https://")
