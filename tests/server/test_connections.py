@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_causes_are_grouped_and_hidden_when_all_is_well(troubled: Any) -> None:
     text = troubled.operator().get(HERE).text
 
     assert "What is behind it" in text
-    for title in ("Files: no app credentials", "Access withdrawn at Notes: Notes 1", "the token endpoint answers 503"):
+    for title in ("Files: no app credentials", "Access withdrawn at Notes<", "the token endpoint answers 503"):
         assert title in text
 
 
@@ -106,9 +107,28 @@ def test_the_programs_own_connections_are_a_filter(site: Any) -> None:
     site.practice.connect(owner="ada")
     operator = site.operator()
 
-    text = operator.get(f"{HERE}?owner=your program’s own").text
-    assert "Notes · your program’s own" in text
+    text = operator.get(f"{HERE}?owner=your program\u2019s own").text
+    assert "Notes · your program\u2019s own" in text
     assert rows(text) == []
+
+
+def test_a_refused_app_is_the_apps_trouble_and_touches_no_connection(site: Any) -> None:
+    practice = site.practice
+    status = practice.connect(owner="ada")
+    practice.connect(owner="bob")
+    secret = practice.wiring.get("notes").secret_id
+    app = json.loads(practice.secrets.get(secret))
+    practice.secrets.set(secret, json.dumps({**app, "client_secret": "wrong"}))
+    refresh(practice, "ada")
+    operator = site.operator()
+
+    text = operator.get(HERE).text
+    assert rows(text) == [("ada", "App needs fixing"), ("bob", "App needs fixing")]
+    assert "client id or secret refused" in text
+    assert "signing in again cannot repair it" in operator.get(f"{HERE}/{status.connection_id}").text
+
+    practice.secrets.set(secret, json.dumps(app))
+    assert rows(operator.get(HERE).text) == [("ada", "Connected"), ("bob", "Connected")]
 
 
 def test_a_lapsed_access_token_that_can_be_renewed_is_no_alarm(site: Any) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from valetkey.errors import ValetkeyError
 
@@ -48,7 +50,7 @@ def test_refresh_now_is_told_on_the_page_it_leads_to(site: Any) -> None:
     assert "Refreshed." in text
     assert site.practice.provider.refreshes == 1
     assert "Refresh asked for" in text
-    assert "By you, at this machine." in text
+    assert "By login link." in text
 
 
 def test_a_refresh_that_is_refused_says_so_and_shows_the_providers_words(site: Any) -> None:
@@ -59,7 +61,7 @@ def test_a_refresh_that_is_refused_says_so_and_shows_the_providers_words(site: A
 
     text = follow(operator, operator.post(f"{at(status)}/refresh"))
 
-    assert "Notes no longer accepts this connection’s refresh token" in text
+    assert "Notes no longer accepts this connection\u2019s refresh token" in text
     assert "Needs re-authorization" in text
     assert "invalid_grant" in text
     assert "ReauthorizationRequired" in text
@@ -85,7 +87,8 @@ def test_a_test_makes_one_harmless_call(site: Any) -> None:
     operator.get(at(status))
 
     text = follow(operator, operator.post(f"{at(status)}/test"))
-    assert f"Notes answered 200, as {status.identity.title}." in text
+    assert "Notes answered 200." in text
+    assert f"The token is that of {status.identity.title}." in text
 
     site.practice.provider.expire_access_tokens()
     assert "Notes answered 401." in follow(operator, operator.post(f"{at(status)}/test"))
@@ -112,7 +115,7 @@ def test_a_disconnect_names_its_consequences_and_tells_truthfully_what_was_revok
     text = follow(operator, operator.post(f"{at(status)}/disconnect"))
     assert "Disconnected. Notes confirmed" in text
     assert site.practice.provider.live_grants == 0
-    assert "By you, at this machine." in text
+    assert "By login link." in text
 
 
 def test_a_disconnect_without_revocation_endpoint_says_what_lives_on(site: Any) -> None:
@@ -215,3 +218,33 @@ def test_the_shell_line_runs_as_it_stands(site: Any) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert status.identity.email in done.stdout
+
+
+def test_what_an_action_came_to_is_told_to_nobody_else(site: Any) -> None:
+    status = site.practice.connect(owner="ada")
+    operator = site.operator()
+    operator.get(at(status))
+    where = operator.post(f"{at(status)}/refresh").headers["location"]
+
+    assert "Refreshed." in operator.get(where).text
+    assert "Refreshed." not in site.operator().get(where).text
+
+
+def test_links_lead_somewhere_wherever_the_application_is_mounted(served: Any) -> None:
+    site = served(within=lambda app: Starlette(routes=[Mount("/tokens", app)]))
+    practice = site.practice
+    status = practice.connect(owner="ada")
+    practice.provider.revoke()
+    with pytest.raises(ValetkeyError):
+        practice.client(owner="ada").refresh()
+    visitor = site.visitor()
+    link = site.sessions.link().reveal()
+    visitor.get(f"/tokens/login/link?token={link}")
+    assert visitor.post("/tokens/login/link", token=link).status_code == 303
+
+    for page in (f"/tokens{HERE}", f"/tokens{at(status)}"):
+        text = visitor.get(page).text
+        assert f'href="/tokens{at(status)}/reauthorize"' in text
+        addresses = set(re.findall(r'(?:href|action|formaction)="(/[^"?#]*)', text))
+        assert addresses
+        assert all(address.startswith("/tokens/") for address in addresses), addresses

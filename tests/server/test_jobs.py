@@ -16,7 +16,7 @@ LIST = "/console/connections"
 JOBS = "/console/jobs"
 
 
-def finished(site: Any, operator: Any, address: str) -> str:
+def finished(operator: Any, address: str) -> str:
     """Wait until a job is over and return its page."""
     for _ in range(600):
         if operator.get(f"{address}/progress").json()["state"] != "running":
@@ -41,7 +41,7 @@ def test_all_that_match_are_refreshed(site: Any) -> None:
     site.practice.connect("files", owner="a")
     operator = site.operator()
 
-    text = finished(site, operator, begin(operator, of="all", credential="notes"))
+    text = finished(operator, begin(operator, of="all", credential="notes"))
 
     assert "6 done, 0 failed" in text
     assert site.practice.provider.refreshes == 6
@@ -52,7 +52,7 @@ def test_a_selection_is_refreshed_and_nothing_else(site: Any) -> None:
     chosen = [site.practice.connect(owner=owner).connection_id for owner in "abc"][:2]
     operator = site.operator()
 
-    text = finished(site, operator, begin(operator, of="chosen", id=[*chosen, "con_nothing"]))
+    text = finished(operator, begin(operator, of="chosen", id=[*chosen, "con_nothing"]))
 
     assert "2 done, 0 failed" in text
     assert site.practice.provider.refreshes == 2
@@ -68,7 +68,7 @@ def test_failures_are_grouped_by_cause(site: Any) -> None:
     site.practice.provider.revoke("carol")
     operator = site.operator()
 
-    text = finished(site, operator, begin(operator, of="all"))
+    text = finished(operator, begin(operator, of="all"))
 
     assert "2 done, 3 failed, 1 had nothing to refresh" in text
     assert "Access withdrawn at Notes" in text
@@ -86,7 +86,7 @@ def test_a_job_can_be_stopped_and_what_is_under_way_is_finished(site: Any) -> No
 
     assert operator.post(f"{address}/stop").status_code == 303
     hold.release()
-    text = finished(site, operator, address)
+    text = finished(operator, address)
 
     assert site.practice.provider.refreshes == bulk.PER_HOST
     assert f"{bulk.PER_HOST} done" in text
@@ -103,7 +103,7 @@ def test_at_most_so_many_are_under_way_at_one_host(site: Any) -> None:
     operator.get(f"{address}/progress")
     assert hold.count == bulk.PER_HOST
     hold.release()
-    assert "7 done" in finished(site, operator, address)
+    assert "7 done" in finished(operator, address)
 
 
 def test_a_job_whose_server_is_gone_says_so(site: Any) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +62,13 @@ def test_an_owner_is_forgotten_only_once_its_id_was_typed(site: Any) -> None:
     assert operator.get(f"{LIST}/{status.connection_id}").status_code == 404
     log = operator.get(EVENTS).text
     assert titles(log)[0] == "An owner was forgotten"
-    assert "You, at this machine" in log
+    assert "Login link" in log
+    assert "a forgotten owner" in log
+    assert "contoso" not in log
+    database = b"".join(
+        file.read_bytes() for file in Path(site.practice.valet._core.store.path).parent.glob("practice.db*")
+    )
+    assert b"forgotten" in database
 
 
 def test_forgetting_demands_the_highest_grade(site: Any) -> None:
@@ -71,6 +78,20 @@ def test_forgetting_demands_the_highest_grade(site: Any) -> None:
     assert visitor.get(f"{OWNER}/forget?id=contoso").status_code == 403
     visitor.get(LIST)
     assert visitor.post(f"{OWNER}/forget", id="contoso", confirm="contoso").status_code == 403
+    assert site.practice.provider.live_grants == 1
+
+
+def test_forgetting_demands_a_sign_in_of_a_moment_ago(site: Any) -> None:
+    site.practice.connect(owner="contoso")
+    operator = site.operator()
+    operator.get(f"{OWNER}/forget?id=contoso")
+    site.practice.clock.advance(3600)
+
+    for answer in (
+        operator.get(f"{OWNER}/forget?id=contoso"),
+        operator.post(f"{OWNER}/forget", id="contoso", confirm="contoso"),
+    ):
+        assert answer.headers["location"].startswith("/login/again"), answer.headers
     assert site.practice.provider.live_grants == 1
 
 
@@ -90,11 +111,11 @@ def test_the_log_tells_who_did_what(site: Any) -> None:
 
     text = operator.get(EVENTS).text
 
-    assert titles(text) == ["Refreshed", "Refresh asked for", "Connected"]
-    assert "You, at this machine" in text
+    assert titles(text) == ["Refreshed", "Refresh asked for", "Signed in", "Connected"]
+    assert "Login link" in text
     assert titles(operator.get(f"{EVENTS}?kind=refreshed").text) == ["Refreshed"]
     assert titles(operator.get(f"{EVENTS}?owner=bob").text) == []
-    assert titles(operator.get(f"{EVENTS}?actor=you, at this machine").text) == ["Refresh asked for"]
+    assert titles(operator.get(f"{EVENTS}?actor=login link").text) == ["Refresh asked for", "Signed in"]
     assert len(titles(operator.get(f"{EVENTS}?connection={status.connection_id}").text)) == 3
 
 
@@ -129,7 +150,7 @@ def test_the_log_is_exported_as_lines_and_as_a_table(site: Any) -> None:
     site.practice.connect(owner="=HYPERLINK(1)")
     operator = site.operator()
 
-    lines = operator.get(f"{EVENTS}/export?as=jsonl")
+    lines = operator.get(f"{EVENTS}/export?as=jsonl&kind=connected")
     assert [json.loads(line)["owner"] for line in lines.text.splitlines()] == ["=HYPERLINK(1)"]
     table = operator.get(f"{EVENTS}/export?as=csv&kind=connected")
     assert "attachment" in table.headers["content-disposition"]
@@ -141,4 +162,4 @@ def test_the_log_is_exported_as_lines_and_as_a_table(site: Any) -> None:
 
 def test_the_log_is_closed_to_those_who_have_not_signed_in(site: Any) -> None:
     for path in (EVENTS, f"{EVENTS}/export", f"{OWNER}?id=x"):
-        assert site.visitor().get(path).headers["location"] == "/login"
+        assert site.visitor().get(path).headers["location"].startswith("/login")

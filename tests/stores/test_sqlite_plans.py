@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey.model.connections import Query
-from valetkey.stores import _sqlite_documents, sqlite
+from valetkey.stores import _sqlite_counts, _sqlite_documents, sqlite
 from valetkey.stores._sqlite_lists import page_statement
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_base import ENV, blank
@@ -118,3 +118,23 @@ def test_a_look_up_is_one_search_of_an_index(plan: Callable[..., list[str]], sta
 
 def test_a_page_of_sealed_rows_is_not_sorted(plan: Callable[..., list[str]]) -> None:
     assert not any("TEMP B-TREE" in step for step in plan(sqlite._BY_DATA_KEY, ("dk_1", 100)))
+
+
+@pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
+@pytest.mark.parametrize("credential", [None, "github"])
+def test_what_wants_attention_is_found_without_reading_the_rest(
+    plan: Callable[..., list[str]], credential: str | None, after: Any
+) -> None:
+    steps = plan(*page_statement(Query(env=ENV, credential=credential, attention_by=1.0), after, 101))
+    assert steps[0].startswith("SEARCH c USING INDEX connection_attention (env=? AND <expr><?"), steps
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "index"),
+    [
+        pytest.param(_sqlite_counts.BY_STATE, (ENV,), "USING PRIMARY KEY (env=?)", id="by state"),
+        pytest.param(_sqlite_counts.SOON, (ENV, 1.0), "connection_attention (env=? AND <expr><?", id="soon"),
+    ],
+)
+def test_counts_read_no_rows(plan: Callable[..., list[str]], statement: str, values: Any, index: str) -> None:
+    assert any(index in step for step in plan(statement, values))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from valetkey.engine.gates import Gate
 from valetkey.engine.lifecycle import Want
@@ -263,7 +263,8 @@ def _body(job: Job) -> dict[str, Any]:
 
 
 def _job(job_id: str, body: Mapping[str, Any], now: float) -> Job:
-    causes = tuple(Failed(**{**cause, "ids": tuple(cause["ids"])}) for cause in body["causes"])
+    found: list[dict[str, Any]] = body["causes"]
+    causes = tuple(replace(Failed(**cause), ids=tuple(cause["ids"])) for cause in found)
     job = Job(id=job_id, **{name: value for name, value in body.items() if name != "causes"}, causes=causes)
     lost = job.state == "running" and now - job.seen_at > STALE
-    return replace(job, state=cast("JobState", "interrupted")) if lost else job
+    return replace(job, state="interrupted") if lost else job

@@ -129,20 +129,23 @@ def _obstacle(
         return f"{name} is not declared any more, so it cannot be told", ()
     if not credential.revocation_url:
         return f"{name} has no address for it", ()
-    try:
-        app = world.app(credential)
-    except ConfigurationError:
-        return f"the app credentials of {credential.name!r} cannot be read, so {name} would not listen", ()
-    difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
-    if difference:
-        return f"{credential.name!r} now has {difference} than the one that the token was given to", ()
+    if trouble := _of_the_app(world, record, credential, name):
+        return trouble, ()
     if credential.revocation_reach != "user":
         return "", ()
     found = {other.id: other for other in siblings(world, record, record.identity) if other.id != record.id}
-    if not found:
-        return "", ()
     names = ", ".join(str(other.key) for other in found.values())
-    return f"it would end {names} too", tuple(found.values())
+    return (f"it would end {names} too" if found else ""), tuple(found.values())
+
+
+def _of_the_app(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
+    """Return why the app would not be listened to, empty where it would."""
+    try:
+        app = world.app(credential)
+    except ConfigurationError:
+        return f"the app credentials of {credential.name!r} cannot be read, so {name} would not listen"
+    difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
+    return f"{credential.name!r} now has {difference} than the one that the token was given to" if difference else ""
 
 
 _REACH = {

@@ -56,7 +56,7 @@ def disconnect(world: World, credential: OAuth2Credential, key: ConnectionKey) -
 
 
 def forget(world: World, owner: str, env: str) -> list[Disconnected]:
-    """Disconnect all connections of an owner and erase their rows.
+    """Disconnect all connections of an owner, erase their rows, and take its names out of the events.
 
     Raises:
         ConfigurationError: `owner` is empty: the program's own connections are nobody's to forget.
@@ -72,6 +72,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     drop_held(world, lambda key: key.env == env and key.owner == owner)
     drop_links(world, lambda key: key.env == env and key.owner == owner)
     ApiKeys(world.store, world.clock, env).drop_owner(owner)
+    world.store.forget_events(env=env, owner=owner)
     return done
 
 

@@ -52,13 +52,11 @@ class Seen:
 def look_back(store: Store, env: str, wanted: Wanted, *, before: int | None, limit: int) -> Seen:
     """Return a page of events below a number, the newest first."""
     found: list[Event] = []
-    looked = 0
-    for event in _backwards(store, env, wanted, before):
+    for looked, event in enumerate(_backwards(store, env, wanted, before)):
         if len(found) == limit:
             return Seen(items=tuple(found), before=found[-1].seq)
         if looked == LOOKED_AT:
             return Seen(items=tuple(found), before=event.seq + 1, short=True)
-        looked += 1
         if wanted.takes(event):
             found.append(event)
     return Seen(items=tuple(found))

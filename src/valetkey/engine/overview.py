@@ -135,7 +135,7 @@ class WorstFirst:
         if state not in WORST_FIRST:
             return stages
         rank = WORST_FIRST.index(state)
-        return [stage for stage in stages if WORST_FIRST.index(stage.name.partition(".")[0]) >= rank]  # type: ignore[arg-type]
+        return [stage for stage in stages if WORST_FIRST.index(stage.name.partition(".")[0]) >= rank]
 
     def _next(self, stage: _Stage) -> str | None:
         """Return the cursor of what comes after a stage that is over, if anything does."""

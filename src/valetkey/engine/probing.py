@@ -53,8 +53,7 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     else:
         ok = response.status in _SUCCESS
         identity = parse_userinfo(response, credential=credential) if ok else None
-        who = f", as {identity.title}" if identity else ""
-        said = f"{name} answered {response.status}{who}."
+        said = f"{name} answered {response.status}."
         found = Probe(ok=ok, status=response.status, identity=identity, said=said)
-    emit(world, "tested", held.record, ok=found.ok, status=found.status, said=found.said)
+    emit(world, "tested", held.record, ok=found.ok, status=found.status, said=found.said)  # not who: events are kept
     return found

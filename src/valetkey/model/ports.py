@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from valetkey.model.connections import (
     ConnectionKey,
@@ -22,6 +22,9 @@ from valetkey.model.connections import (
     Sealed,
 )
 from valetkey.values import Request, Response, Secret
+
+FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}
+"""The detail of an event about an owner who was forgotten."""
 
 
 @runtime_checkable
@@ -249,6 +252,14 @@ class Store(Protocol):
         before: int | None = None,
     ) -> Sequence[Event]:
         """Return events with a number above `after` and below `before`, oldest first unless `newest_first`."""
+        ...
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner, for good; returns of how many.
+
+        Their kind, time, number and actor stay, with `FORGOTTEN` as detail.  A store whose log cannot be changed
+        removes them instead.
+        """
         ...
 
 

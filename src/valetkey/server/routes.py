@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Match
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 def leads(ask: Ask, path: str, method: str = "GET") -> str:
     """Return the address of a page, empty where the application has no such page."""
-    scope = {"type": "http", "method": method, "path": f"{ask.root}{path}", "root_path": ask.root, "headers": []}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": method,
+        "path": f"{ask.root}{path}",
+        "root_path": ask.root,
+        "headers": [],
+    }
     there = any(route.matches(scope)[0] is Match.FULL for route in ask.request.app.routes)
     return ask.url(path) if there else ""

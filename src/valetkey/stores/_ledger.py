@@ -80,3 +80,7 @@ class LedgerPart:
         return self.ledger.list_events(
             env=env, connection_id=connection_id, after=after, limit=limit, newest_first=newest_first, before=before
         )
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner; returns of how many."""
+        return self.ledger.forget_events(env=env, owner=owner)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from psycopg import errors as pg
 
 from valetkey.model.connections import Document, Event
+from valetkey.model.ports import FORGOTTEN
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores import _rules
 from valetkey.stores._postgres_base import PostgresBase, Writing
@@ -20,7 +21,9 @@ from valetkey.stores._rows import (
     document_values,
     event_of,
     event_values,
+    to_json,
 )
+from valetkey.stores._rules import stored_owner
 
 _ONE: Final = "kind = %s AND env = %s AND id = %s"
 _NOW: Final = "(SELECT {S}.unix_now())"
@@ -37,6 +40,7 @@ _UPDATE: Final = (
     f"UPDATE {{S}}.document SET version = %s, expires_at = %s, key_id = %s, body = %s, sealed = %s WHERE {_ONE}"  # noqa: S608
 )
 _DELETE: Final = f"DELETE FROM {{S}}.document WHERE {_ONE}"  # noqa: S608
+_FORGET: Final = "UPDATE {S}.event SET owner = %s, account = '', detail = %s WHERE env = %s AND owner = %s"
 _TAKE: Final = f"{_DELETE} RETURNING {{S}}.unix_now(), {DOCUMENT}"
 _SWEEP: Final = (
     "DELETE FROM {S}.document WHERE ctid = ANY (ARRAY(SELECT ctid FROM {S}.document"  # noqa: S608
@@ -166,6 +170,11 @@ class PostgresDocuments(PostgresBase):
 
     def _append(self, writing: Writing, event: Event) -> int:
         return int(writing.rows(_APPEND, (self._place.schema, *event_values(event)))[0][0])
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner; returns of how many."""
+        gone = (stored_owner(None), to_json(FORGOTTEN), env, stored_owner(owner))
+        return self._write(lambda writing: writing.run(_FORGET, gone))
 
     def list_events(
         self,

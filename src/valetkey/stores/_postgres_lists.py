@@ -25,6 +25,12 @@ COUNTED: Final = (
 
 _BY_SCOPE: Final = "{S}.missing_scope m JOIN {S}.connection c ON c.id = m.connection_id"
 _BY_SEARCH: Final = "{S}.search_text s JOIN {S}.connection c ON c.id = s.connection_id"
+_BY_ATTENTION: Final = (
+    "(SELECT * FROM {S}.connection c WHERE c.env = %s AND c.state = 'connected'"  # noqa: S608 - names of ours
+    f" AND {ATTENTION} IS NOT NULL AND {ATTENTION} < %s OFFSET 0) c"
+)
+"""OFFSET 0 has these looked up first, by their index: they are few, which PostgreSQL does not know."""
+_ALL: Final = "{S}.connection c"
 _SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
@@ -41,10 +47,12 @@ def page_statement(query: Query, after: Position | None, limit: int) -> tuple[st
         where.add(f"{searched}.search LIKE %s", f"%{query.search.casefold().translate(_SPECIAL)}%")
     if after is not None:
         where.after(after)
-    tables = _BY_SCOPE if by_scope else _BY_SEARCH if by_search else "{S}.connection c"
+    by_attention = query.attention_by is not None and not (by_scope or by_search)
+    tables = _BY_SCOPE if by_scope else _BY_SEARCH if by_search else _BY_ATTENTION if by_attention else _ALL
     conditions = " AND ".join(where.conditions)
     statement = (
         f"SELECT {COLUMN_LIST} FROM {tables} WHERE {{S}}.on_primary() AND {conditions}"  # noqa: S608 - names of ours
         f" ORDER BY {order(where.key)} LIMIT %s"
     )
-    return statement, [*where.values, limit]
+    first = [query.env, query.attention_by] if by_attention else []
+    return statement, [*first, *where.values, limit]

@@ -8,7 +8,7 @@ from typing import Final
 
 from valetkey.model.connections import ConnectionKey, Event, Record, Sealed, attention_at
 from valetkey.stores import _rules
-from valetkey.stores._redis_documents import RedisDocuments
+from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_errors import row_corrupt
 from valetkey.stores._redis_lists import Walk
 from valetkey.stores._redis_names import connection_member, id_and_text, member, searched, utf8
@@ -19,7 +19,7 @@ _ROWS: Final = 200
 """How many rows are read at a time."""
 
 
-class RedisConnections(RedisDocuments):
+class RedisConnections(RedisCounts):
     """How rows are read, replaced and found."""
 
     def _changed(

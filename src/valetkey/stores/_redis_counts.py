@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Final, get_args
 
 from valetkey.model.connections import Counts, State, StoredState
+from valetkey.stores._cursor import Position
 from valetkey.stores._redis_documents import RedisDocuments
-from valetkey.stores._redis_names import texts_of, within
+from valetkey.stores._redis_names import after, id_and_text, texts_of, within
 from valetkey.stores._redis_steps import Step
 
 _STATES: Final[tuple[StoredState, ...]] = get_args(StoredState)
@@ -43,7 +44,18 @@ class RedisCounts(RedisDocuments):
             low = last
 
     def _soon(self, env: str, now: float) -> Counter[str]:
+        return Counter(texts_of(member)[0] for member in self._wanting(env, now))
+
+    def wanting_ids(self, env: str, by: float, position: Position | None) -> list[str]:
+        """Return the ids of those that want attention before a time, in the order of the list, after a position."""
+        members = sorted(self._wanting(env, by))
+        if position is not None:
+            bound = after(position).removeprefix(b"(")
+            members = [member for member in members if member > bound]
+        return [id_and_text(member)[0] for member in members]
+
+    def _wanting(self, env: str, by: float) -> list[bytes]:
         step = Step(self._names)
-        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({now!r}")
-        (members,) = self._read(step).answers
-        return Counter(texts_of(member)[0] for member in members)
+        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({by!r}")
+        members: list[bytes] = self._read(step).answers[0]
+        return members

@@ -281,3 +281,17 @@ class RedisDocuments(RedisBase):
         step.do(*bounds, "COUNT", limit)
         entries: Sequence[Any] = self._read(step).answers[0]
         return tuple(event_at(entry) for entry in entries)
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Remove all events about an owner, for entries of a stream cannot be changed; returns how many."""
+        low, gone = 0, 0
+        while page := self.list_events(env=env, after=low, limit=_PAGE):
+            low = page[-1].seq
+            step = self._begun()
+            for event in page:
+                if event.owner == owner:
+                    step.do("XDEL", self._names.events(env), f"{event.seq}-0")
+                    step.do("XDEL", self._names.events(env, event.connection_id), f"{event.seq}-0")
+                    gone += 1
+            self._commit(step)
+        return gone

@@ -6,22 +6,12 @@ decisions of DESIGN section 6 (R3, R6) stand in one place, and stores differ onl
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from valetkey.model.connections import (
-    Claim,
-    ConnectionKey,
-    Counts,
-    Document,
-    Expect,
-    Query,
-    Record,
-    Sealed,
-    attention_at,
-)
+from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Query, Record, Sealed
+from valetkey.stores._attention import wants_attention
 
 NOTABLE: Final = frozenset({"tags", "last_used_at", "identity", "params", "cooldown_until", "learnt_lifetime"})
 """The side facts that `Store.note` may change."""
@@ -197,19 +187,6 @@ def matches(record: Record, query: Query) -> bool:
         and (query.missing_scope is None or query.missing_scope in missing(record))
         and (query.search is None or query.search.casefold() in search_text(record))
         and (query.attention_by is None or wants_attention(record, query.attention_by))
-    )
-
-
-def wants_attention(record: Record, by: float) -> bool:
-    """Tell whether a record is connected and counts as ``expires_soon`` before a time."""
-    moment = attention_at(record)
-    return moment is not None and moment < by
-
-
-def counted(records: Iterable[Record], now: float) -> Counts:
-    """Return the counts of records, one by one: for stores that keep none."""
-    return Counter(
-        (record.key.credential, "expires_soon" if wants_attention(record, now) else record.state) for record in records
     )
 
 

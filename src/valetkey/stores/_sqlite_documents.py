@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from valetkey.model.connections import Document, Event
+from valetkey.model.ports import FORGOTTEN
 from valetkey.stores import _rules
 from valetkey.stores._rows import (
     DOCUMENT,
@@ -17,6 +18,7 @@ from valetkey.stores._rows import (
     document_values,
     event_of,
     event_values,
+    to_json,
 )
 from valetkey.stores._sqlite_base import SQLiteBase
 from valetkey.stores._sqlite_errors import row_corrupt
@@ -27,6 +29,8 @@ _GET: Final = f"SELECT {DOCUMENT} FROM document WHERE {_ONE}"  # noqa: S608 - na
 _PUT: Final = f"REPLACE INTO document ({DOCUMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _DELETE: Final = f"DELETE FROM document WHERE {_ONE}"  # noqa: S608
 _APPEND: Final = "INSERT INTO event (" + EVENT.removeprefix("seq, ") + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+
+_FORGET: Final = "UPDATE event SET owner = ?, account = '', detail = ? WHERE env = ? AND owner = ?"
 
 KEPT_EXPIRED: Final = 86400.0
 """Seconds for which an expired document is kept: its version goes on counting if it is put again (`_rules.put`)."""
@@ -137,3 +141,9 @@ class SQLiteDocuments(SQLiteBase):
         bounds = [max(after, 0), LAST_EVENT if before is None else before, limit]
         statement = f"SELECT {EVENT} FROM event WHERE {scope} AND seq > ? AND seq < ? ORDER BY seq {order} LIMIT ?"  # noqa: S608
         return tuple(event_of(row) for row in self._read(statement, [*values, *bounds]))
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner; returns of how many."""
+        gone = (_rules.stored_owner(None), to_json(FORGOTTEN), env, _rules.stored_owner(owner))
+        with self._writing() as db:
+            return db.execute(_FORGET, gone).rowcount

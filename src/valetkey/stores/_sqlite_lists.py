@@ -11,7 +11,6 @@ from valetkey.stores._where import Where, order
 
 _BY_SCOPE: Final = "missing_scope m CROSS JOIN connection c ON c.id = m.connection_id"
 """CROSS JOIN keeps the order of the tables: the scopes lead, and give their order too."""
-_BY_SEARCH: Final = "connection c INDEXED BY connection_search"
 _SELECT: Final = ", ".join(f"c.{name}" for name in COLUMNS)
 
 
@@ -25,8 +24,16 @@ def page_statement(query: Query, after: Position | None, limit: int) -> tuple[st
         where.add("instr(c.search, ?)", query.search.casefold())
     if after is not None:
         where.after(after)
-    one_owner = query.own or query.owner is not None
-    tables = _BY_SCOPE if by_scope else _BY_SEARCH if query.search and not one_owner else "connection c"
+    tables = _BY_SCOPE if by_scope else f"connection c{_led(query)}"
     conditions = " AND ".join(where.conditions)
     statement = f"SELECT {_SELECT} FROM {tables} WHERE {conditions} ORDER BY {order(where.key)} LIMIT ?"  # noqa: S608 - names of ours
     return statement, [*where.values, limit]
+
+
+def _led(query: Query) -> str:
+    """Return which index leads, where SQLite would not see by itself that it meets the fewest rows."""
+    if query.own or query.owner is not None:
+        return ""
+    if query.search:
+        return " INDEXED BY connection_search"
+    return " INDEXED BY connection_attention" if query.attention_by is not None else ""

@@ -14,8 +14,9 @@ from typing import Any
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
-from valetkey.model.ports import Clock, KeyRetired
+from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
+from valetkey.stores._attention import counted
 from valetkey.stores._bell import Bell
 
 _DocumentKey = tuple[str, str, str]
@@ -185,7 +186,7 @@ class MemoryStore:
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections each credential has in each state."""
         with self._lock:
-            return _rules.counted((record for record in self._records.values() if record.key.env == env), now)
+            return counted((record for record in self._records.values() if record.key.env == env), now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
@@ -298,6 +299,14 @@ class MemoryStore:
             found = [e for e in later if e.env == env and connection_id in {None, e.connection_id}]
             chosen = found[::-1][:limit] if newest_first else found[:limit]
             return tuple(copy.deepcopy(event) for event in chosen)
+
+    def forget_events(self, *, env: str, owner: str) -> int:
+        """Take owner, account and details out of all events about an owner; returns of how many."""
+        with self._writing():
+            found = [at for at, event in enumerate(self._events) if (event.env, event.owner) == (env, owner)]
+            for at in found:
+                self._events[at] = replace(self._events[at], owner=None, account="", detail=FORGOTTEN)
+            return len(found)
 
     # -- inside
 

@@ -26,7 +26,6 @@ from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rules
 from valetkey.stores._redis_connections import RedisConnections
-from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
 from valetkey.stores._redis_names import CONNECTION_MARK
@@ -43,7 +42,7 @@ _LOOKS: Final = 8
 """How often a key is followed that leads to a row which has another key meanwhile."""
 
 
-class RedisStore(RedisCounts, RedisConnections):
+class RedisStore(RedisConnections):
     """A store in Redis 6.2 or newer, or Valkey, shared by all hosts that reach the server.
 
     Making one costs no I/O.  It may be used by all threads, and in a forked child.
@@ -83,7 +82,12 @@ class RedisStore(RedisCounts, RedisConnections):
         """
         position = None if cursor is None else _cursor.decode(cursor)
         found: list[Record] = []
-        route: Walk | None = walk(self._names, query, position, limit + 1)
+        route: Walk | None = None
+        if query.attention_by is None:
+            route = walk(self._names, query, position, limit + 1)
+        else:
+            ids = self.wanting_ids(query.env, query.attention_by, position)
+            found += islice((row.whole() for row in self._rows(ids) if _listed(row, query)), limit + 1)
         while route is not None and len(found) <= limit:
             ids, route = self._stride(route)
             rows = (row.whole() for row in self._rows(ids) if _listed(row, query))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
-from valetkey.model.ports import Store
-from valetkey.testing._contract_base import ENV, ContractBase, at, blank, with_grant
+from valetkey.model.ports import FORGOTTEN, Store
+from valetkey.testing._contract_base import ENV, ContractBase, at, blank, every_page, ids, with_grant
 
 _NOW = 1_000_000_000.0
 
@@ -24,7 +24,8 @@ class Counted(ContractBase):
 
     def test_connections_are_counted_by_credential_and_state(self, store: Store) -> None:
         assert store.counts(env=ENV, now=_NOW) == {}
-        for number, state in enumerate(("needs_reauth", "refresh_failing", "refresh_failing", "disconnected")):
+        states: tuple[StoredState, ...] = ("needs_reauth", "refresh_failing", "refresh_failing", "disconnected")
+        for number, state in enumerate(states):
             self._in_state(store, number, state)
         self._in_state(store, 9, "refresh_failing", "slack")
         store.create(blank(10, key=at("github", env="other")))
@@ -76,6 +77,19 @@ class Counted(ContractBase):
         self._agree(store, _NOW + 4.1 * day, [week])
         self._agree(store, _NOW + 359 * day, [week, year])
 
+    def test_what_wants_attention_is_listed_page_by_page(self, store: Store) -> None:
+        made = [
+            self._connected(store, number, refreshable=False, expires_at=_NOW + 7 - number) for number in range(1, 6)
+        ]
+        query = Query(env=ENV, attention_by=_NOW)
+        assert [ids(page) for page in every_page(store, query, 2)] == [
+            ids(made[:2]),
+            ids(made[2:4]),
+            ids(made[4:]),
+        ]
+        assert ids(store.list(replace(query, credential="slack")).items) == []
+        assert ids(store.list(replace(query, search="account-3")).items) == [made[2].id]
+
     def _agree(self, store: Store, now: float, wanted: list[Record]) -> None:
         """Count, list and rule tell the same."""
         page = store.list(Query(env=ENV, attention_by=now))
@@ -99,3 +113,20 @@ class Backwards(ContractBase):
             before = page[-1].seq
         assert seen == numbers[::-1]
         assert [e.seq for e in store.list_events(env=ENV, after=numbers[0], before=numbers[3])] == numbers[1:3]
+
+    def test_nothing_is_left_of_a_forgotten_owner_in_the_events(self, store: Store) -> None:
+        def about(owner: str | None, env: str = ENV) -> int:
+            return store.append_event(
+                Event(kind="k", at=1.0, env=env, connection_id="con_1", owner=owner, account=f"of {owner}",
+                      detail={"who": f"{owner}"})
+            )  # fmt: skip
+
+        kept = [about("bob"), about(None), about("adam")]
+        gone = [about("ada"), about("ada")]
+        elsewhere = about("ada", env="other")
+        assert store.forget_events(env=ENV, owner="ada") == len(gone)
+        for events in (store.list_events(env=ENV), store.list_events(env=ENV, connection_id="con_1")):
+            assert [e.seq for e in events if e.detail != FORGOTTEN] == kept
+            assert all((e.owner, e.account) == (None, "") for e in events if e.detail == FORGOTTEN)
+        assert [e.owner for e in store.list_events(env="other") if e.seq == elsewhere] == ["ada"]
+        assert store.forget_events(env=ENV, owner="ada") == 0

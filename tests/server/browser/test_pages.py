@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from valetkey.errors import StoreUnavailable
+from valetkey.engine import bulk
+from valetkey.errors import StoreUnavailable, ValetkeyError
+from valetkey.model.connections import Document
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
 PICTURED = (1280, 390)
@@ -63,6 +65,54 @@ def with_connections(site: Any) -> str:
     return "/console/connections"
 
 
+def with_trouble(site: Any) -> Any:
+    """Bring about a connection in each state; return the practice."""
+    practice = site.practice
+    practice.declare("files", display_name="Files Cloud")
+    practice.declare("mail", display_name="Mail")
+    practice.connect("files", owner="contoso", login="bob")
+    practice.connect(owner="gone")
+    practice.valet.disconnect("notes", owner="gone")
+    practice.provider.omit_refresh_token(1)
+    practice.connect(owner="short", login="frank")
+    practice.connect(owner="dead", login="carol", account="work")
+    practice.connect("mail", owner="failing", login="dave")
+    practice.provider.revoke("carol")
+    fail(practice, "notes", owner="dead", account="work")
+    practice.provider.fail_next(status=503)
+    fail(practice, "mail", owner="failing")
+    practice.secrets.delete(practice.wiring.get("files").secret_id)
+    practice.connect(owner="northwind")
+    return practice
+
+
+def fail(practice: Any, name: str, **whose: str) -> None:
+    with pytest.raises(ValetkeyError):
+        practice.client(name, **whose).refresh()
+
+
+def of(owner: str, what: str = "", **more: str) -> Callable[[Any], str]:
+    """Return what leads to a page of an owner's connection among those in trouble."""
+
+    def bring_about(site: Any) -> str:
+        practice = with_trouble(site)
+        name = {"failing": "mail", "contoso": "files"}.get(owner, "notes")
+        status = practice.valet.client(name, owner=owner, **more).status()
+        return f"/console/connections/{status.connection_id}{what}"
+
+    return bring_about
+
+
+def with_job(site: Any) -> str:
+    core = with_trouble(site).valet._core
+    cause = bulk.Failed(credential="mail", error="http_503", person=False, n=2, ids=("con_1", "con_2"))
+    made = bulk.Job(
+        id="", what="9 connections", by="mira", state="finished", total=9, done=6, failed=2, skipped=1, causes=(cause,)
+    )
+    core.store.put_document(Document(kind=bulk.KIND, env=core.env, id="job_1", body=bulk._body(made)))
+    return "/console/jobs/job_1"
+
+
 def with_invitation(site: Any) -> str:
     _, token = site.server.operators.invite("jo.okafor@example.com", "look", by="mira@example.com")
     return f"/login/invitation?token={token.reveal()}"
@@ -91,6 +141,20 @@ def invite(page: Any) -> None:
 PAGES = [
     Shown("empty", "/console/connections"),
     Shown("connections", with_connections),
+    Shown("connections-trouble", lambda site: with_trouble(site) and "/console/connections"),
+    Shown("connections-none", lambda site: with_connections(site) + "?q=nobody"),
+    Shown("connections-look", lambda site: with_trouble(site) and "/console/connections", who="look"),
+    Shown("connection", of("northwind")),
+    Shown("connection-dead", of("dead", account="work")),
+    Shown("connection-failing", of("failing")),
+    Shown("connection-app", of("contoso")),
+    Shown("connection-short", of("short")),
+    Shown("connection-gone", of("gone")),
+    Shown("disconnect", of("northwind", "/disconnect")),
+    Shown("owner", lambda site: with_trouble(site) and "/console/owner?id=northwind"),
+    Shown("owner-forget", lambda site: with_trouble(site) and "/console/owner/forget?id=northwind"),
+    Shown("events", lambda site: with_trouble(site) and "/console/events"),
+    Shown("job", with_job),
     Shown("login", with_operators("/login"), who=""),
     Shown("login-by-link", "/login", who=""),
     Shown("login-link", lambda site: f"/login/link?token={site.sessions.link().reveal()}", who=""),

@@ -9,7 +9,7 @@ import pytest
 
 from valetkey.model.connections import Query
 from valetkey.stores import _postgres_documents, postgres
-from valetkey.stores._postgres_lists import page_statement
+from valetkey.stores._postgres_lists import COUNTED, page_statement
 from valetkey.stores.postgres import PostgresStore
 from valetkey.testing._contract_base import ENV, ids
 
@@ -183,3 +183,19 @@ def test_all_that_is_ordered_or_compared_goes_by_code_points(big: PostgresStore)
         " AND collation_name IS DISTINCT FROM 'C'"
     )
     assert big._read(statement) == []
+
+
+def test_what_wants_attention_is_found_without_reading_the_rest(plan: Callable[..., str]) -> None:
+    found = plan(*page_statement(Query(env=ENV, attention_by=1.0), None, 101))
+    assert "connection_attention" in found
+    assert "Seq Scan" not in found
+
+
+def test_counts_read_no_connections_but_those_that_want_attention(plan: Callable[..., str]) -> None:
+    found = plan(COUNTED, (ENV, ENV, 1.0))
+    assert "connection_attention" in found
+    assert "Seq Scan on connection" not in found
+
+
+def test_counts_are_those_of_the_rows(big: PostgresStore) -> None:
+    assert sum(big.counts(env=ENV, now=0.0).values()) == ROWS

@@ -130,7 +130,8 @@ def test(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         result = core.call(lambda: probe(core.acting(actor(ask)), record.key))
     except ValetkeyError as error:
         return go_after(ask, here, error)
-    return go_with(ask, here, "ok" if result.ok else "warn" if not result.possible else "bad", result.said)
+    who = f"The token is that of {result.identity.title}." if result.identity else ""
+    return go_with(ask, here, "ok" if result.ok else "warn" if not result.possible else "bad", result.said, who)
 
 
 def confirm(ask: Ask, record: Record, credential: OAuth2Credential, status: Status) -> Response:

@@ -35,8 +35,8 @@ def begin(ask: Ask) -> Response:
     records = list(_matching(ask, filters) if every else _chosen(ask, ids))
     if not records:
         return go_with(ask, f"{LIST}?{filters.address()}", "warn", "No connection matches any more.")
-    what = _what(len(records), filters) if every else f"{_many(len(records))} that were ticked"
-    bulk = Bulk.begin(core.acting(actor(ask)), core.env, lambda work: core.flights.call(work), what=what, by=actor(ask))
+    what = _what(len(records), filters) if every else _many(len(records), "ticked ")
+    bulk = Bulk.begin(core.acting(actor(ask)), core.env, core.flights.call, what=what, by=actor(ask))
     detail = {"job": bulk.job.id, "connections": len(records)}
     event = Event(kind="refresh_job", at=core.clock.now(), env=core.env, actor=actor(ask), detail=detail)
     core.store.append_event(event)
@@ -72,12 +72,16 @@ def _chosen(ask: Ask, ids: list[str]) -> Iterator[Record]:
 
 
 def _what(n: int, filters: Filters) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in filters.chosen.items())
+    # Not which owner, and not what was searched for: what a job is called outlives what is forgotten.
+    said = ", ".join(
+        f"of one {name}" if name == "owner" else "of a search" if name == "q" else f"{name} {value}"
+        for name, value in filters.chosen.items()
+    )
     return f"{_many(n)}" + (f": {said}" if said else "")
 
 
-def _many(n: int) -> str:
-    return "1 connection" if n == 1 else f"{n:,} connections"
+def _many(n: int, which: str = "") -> str:
+    return f"1 {which}connection" if n == 1 else f"{n:,} {which}connections"
 
 
 def _find(ask: Ask) -> Job | None:

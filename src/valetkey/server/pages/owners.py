@@ -101,6 +101,6 @@ def forget(ask: Ask) -> Response:
 
 ROUTES: Final = [
     get(HERE, show),
-    get(f"{HERE}/forget", confirm, grade="everything"),
-    post(f"{HERE}/forget", forget, grade="everything"),
+    get(f"{HERE}/forget", confirm, grade="everything", fresh=True),
+    post(f"{HERE}/forget", forget, grade="everything", fresh=True),
 ]

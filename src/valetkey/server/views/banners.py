@@ -28,6 +28,7 @@ class Banner:
         raises: The error that calls get; empty where they go on.
         said: The provider's own words, quoted as theirs; empty where it said nothing.
         code: The provider's error code.
+        at: When it said so; empty where that is not known.
         act: The one thing to do.
     """
 
@@ -39,6 +40,7 @@ class Banner:
     raises: str = ""
     said: str = ""
     code: str = ""
+    at: str = ""
     act: Act = ""
 
 
@@ -96,9 +98,7 @@ def _needs_reauth(status: Status, record: Record, events: Iterable[Event], provi
     cause = _CAUSES.get(status.reason, _CAUSES["unknown"]).format(name=provider)
     refused = status.reason not in {"no_refresh_token", "key_lost", "row_corrupt"}
     when = next((event.at for event in events if event.kind == "needs_reauth"), None)
-    at = f", {until(when, when, never='').exact}" if when is not None else ""
     code = clean(record.error, 100) if refused else ""
-    words = clean(record.error_text, _LONGEST)
     return Banner(
         tone="note-bad",
         icon="broken",
@@ -108,8 +108,9 @@ def _needs_reauth(status: Status, record: Record, events: Iterable[Event], provi
         text=f"{cause} Retrying cannot fix this, so it is not tried any more." if refused else cause,
         calls="Calls made with this connection now fail with",
         raises="ReauthorizationRequired",
-        said=f"{words}{at}" if words else at.removeprefix(", "),
+        said=clean(record.error_text, _LONGEST),
         code=code,
+        at=until(when, when, never="").exact if when is not None else "",
         act="reauthorize",
     )
 

@@ -99,11 +99,12 @@ def _people(totals: Totals, records: list[Record], declared: Mapping[str, OAuth2
         providers = ", ".join(f"{provider_name(declared.get(name), name)} {n}" for name, n in names.most_common(3))
         one = next(iter(names)) if len(names) == 1 else ""
         said = person_reason(reason, provider_name(declared.get(one), one) if one else "the provider")
+        said = f"{said[:1].upper()}{said[1:]}"
         yield Cause(
             word=STATES["needs_reauth"],
             n=names.total(),
-            title=f"{said[:1].upper()}{said[1:]}: {providers}",
-            text="Retrying cannot fix this. Only the account holders can restore access, by signing in again.",
+            title=said if one else f"{said}: {providers}",
+            text=f"{_many(names.total())}. Only the account holders can restore access, by signing in again.",
             state="needs_reauth",
             credential=one,
         )
@@ -136,7 +137,7 @@ def _failing(
 
 def _answers(error: str) -> str:
     said = failing_reason(error)
-    return f"answers {said}" if said[:1].isdigit() else said if error in {"unreachable"} else f"answers with: {said}"
+    return f"answers {said}" if said[:1].isdigit() else said if error == "unreachable" else f"answers with: {said}"
 
 
 def _many(n: int) -> str:

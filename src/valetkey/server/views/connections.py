@@ -107,6 +107,8 @@ def expiry(status: Status, now: float, *, living: bool) -> Moment:
     """Return when the access token ends."""
     if not living:
         return Moment(NOTHING)
+    if status.state == "needs_reauth" and (status.expires_at is None or status.expires_at > now):
+        return Moment("not used any more")
     if (
         status.expires_at is not None
         and status.expires_at <= now
@@ -119,7 +121,7 @@ def expiry(status: Status, now: float, *, living: bool) -> Moment:
 
 def _life(status: Status, record: Record, now: float) -> Life | None:
     end, start = status.expires_at, record.obtained_at
-    if end is None or start is None or end <= now or end <= start:
+    if end is None or start is None or end <= now or end <= start or status.state == "needs_reauth":
         return None
     left = round(LIFE * min((end - now) / (end - start), 1.0))
     return Life(left=max(left, 1), short=status.state == "expires_soon")

@@ -72,24 +72,26 @@ def _access(status: Status, record: Record, now: float) -> Figure:
 
 
 def _next(status: Status, record: Record, credential: OAuth2Credential, now: float) -> Figure:
-    name = "Next refresh"
-    if status.state == "needs_reauth":
-        return Figure(name=name, value="None", more="after re-authorization")
-    if record.sealed is None or not record.refreshable:
-        return Figure(name=name, value="None", more="there is no refresh token")
+    value, more = _renewal(status, record, credential, now)
+    return Figure(name="Next refresh", value=value, more=more)
+
+
+def _renewal(status: Status, record: Record, credential: OAuth2Credential, now: float) -> tuple[str, str]:
+    """Return when the token is renewed next, and what belongs to it."""
+    if record.sealed is None or not record.refreshable or status.state == "needs_reauth":
+        dead = status.state == "needs_reauth"
+        return "None", "after re-authorization" if dead else "there is no refresh token"
     if status.state == "app_error":
-        return Figure(name=name, value="Waits", more="until the app is put right")
+        return "Waits", "until the app is put right"
     if status.state == "refresh_failing":
         left = (record.next_try_at or now) - now
-        value = f"In {length(left)}" if left > 0 else "At the next use"
-        return Figure(name=name, value=value, more="tried again by itself")
+        return f"In {length(left)}" if left > 0 else "At the next use", "tried again by itself"
     due = windows(record, credential).due
     if due is None:
-        return Figure(name=name, value="After a 401", more="the end is not known")
+        return "After a 401", "the end is not known"
     if due <= now:
-        return Figure(name=name, value="At the next use", more="the token is due")
-    before = (record.expires_at or due) - due
-    return Figure(name=name, value=f"In {length(due - now)}", more=f"{length(before)} before it ends, at the latest")
+        return "At the next use", "the token is due"
+    return f"In {length(due - now)}", f"{length((record.expires_at or due) - due)} before it ends, at the latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from valetkey.errors import clean
 from valetkey.model.connections import Connection, ConnectionKey, Event
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.ports import FORGOTTEN
 from valetkey.server.times import Moment, ago
 from valetkey.server.views.naming import Named, named
 from valetkey.server.views.timeline import by, told_of
@@ -37,6 +38,10 @@ KINDS: Final = (
     "link_refused",
     "app_added",
     "app_changed",
+    "signed_in",
+    "sign_in_refused",
+    "operator_added",
+    "operator_removed",
 )
 """The kinds that can be chosen as a filter."""
 _BAD: Final = {
@@ -45,6 +50,7 @@ _BAD: Final = {
     "revocation_incomplete": "not confirmed",
     "connect_failed": "failed",
     "link_refused": "refused",
+    "sign_in_refused": "refused",
 }
 _COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")
 
@@ -77,6 +83,7 @@ class Line:
 def line(event: Event, credential: OAuth2Credential | None, now: float) -> Line:
     """Return an event as a line of the log."""
     connection = Connection(event.connection_id, event.credential, event.owner, event.account, event.env)
+    gone = event.detail == FORGOTTEN
     name = named(connection, None, credential) if event.credential else None
     told = told_of(event, name.provider if name else "")
     who = by(event).removeprefix("By ").removesuffix(".")
@@ -86,8 +93,8 @@ def line(event: Event, credential: OAuth2Credential | None, now: float) -> Line:
         when=ago(event.at, now),
         title=told.title,
         text=told.text.removeprefix(by(event)).strip(),
-        on=name if event.connection_id else None,
-        place=name.place if name else "",
+        on=name if event.connection_id and not gone else None,
+        place="" if name is None else f"{name.provider} · a forgotten owner" if gone else name.place,
         who=who[:1].upper() + who[1:],
         result=result,
         tone="tag-bad" if event.kind == "needs_reauth" else "tag-warn" if result != "ok" else "quiet",

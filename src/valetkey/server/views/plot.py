@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 
 from valetkey.model.connections import Event, Record
@@ -73,7 +74,7 @@ def plot(record: Record, events: Sequence[Event], now: float) -> Plot:
     recent = [event for event in seen if now - SPAN < event.at <= now]
     marks = [Mark("rf", _x(event.at, now)) for event in recent if event.kind == "refreshed"]
     marks += [Mark("er", _x(event.at, now)) for event in recent if event.kind in {"refresh_failed", "needs_reauth"}]
-    end = record.expires_at if record.sealed is not None else None
+    end = record.expires_at if record.sealed is not None and record.state != "needs_reauth" else None
     shown = end is not None and now < end and _x(end, now) < RIGHT - 40
     return Plot(
         bars=tuple(bars),
@@ -97,13 +98,9 @@ def _bar(kind: str, start: float, end: float, now: float) -> Bar | None:
 def _lives(record: Record, events: Sequence[Event], begun: Sequence[float], now: float) -> list[Bar]:
     """Return the lives of earlier tokens, each to the moment when the next one came, and times without a token."""
     life = (record.expires_at - record.obtained_at) if record.expires_at and record.obtained_at else None
-    bars: list[Bar | None] = []
-    for start, following in zip(begun, begun[1:], strict=False):
-        end = min(following, start + life) if life else following
-        bars.append(_bar("tk", start, end, now))
-    for event in events:
-        if event.kind in LOST:
-            bars.append(_bar("gap", event.at, min((at for at in begun if at > event.at), default=now), now))
+    bars = [_bar("tk", start, min(later, start + life) if life else later, now) for start, later in pairwise(begun)]
+    ends = [event.at for event in events if event.kind in LOST]
+    bars += [_bar("gap", end, min((at for at in begun if at > end), default=now), now) for end in ends]
     return [bar for bar in bars if bar is not None]
 
 
@@ -113,7 +110,7 @@ def _current(record: Record, begun: Sequence[float], now: float) -> list[Bar]:
     start = record.obtained_at or (begun[-1] if begun else now)
     end = record.expires_at
     bars = [_bar("cur", start, now if end is None else min(now, end), now)]
-    if end is None or end > now:
+    if record.state != "needs_reauth" and (end is None or end > now):
         bars.append(_bar("fut", now, now + SPAN if end is None else end, now))
     return [bar for bar in bars if bar is not None]
 
