@@ -207,6 +207,7 @@ def test_each_failure_has_a_page_of_its_own(walk: Any, fault: Any, title: str, c
     assert failures(walk.site) == [code]
     (event,) = [e for e in walk.site.practice.valet.events() if e.kind == "connect_failed"]
     assert (event.account, event.detail["request"] in page.text) == ("work", True)
+    assert event.detail["request"] in walk.visitor.get("/console/events?kind=connect_failed").text
     for name in ("code", "state"):
         assert query(callback).get(name, "-never-") not in page.text
     assert not [token for token in walk.provider.tokens_ever_issued() if token in page.text]

@@ -30,10 +30,14 @@ KINDS: Final = (
     "refresh_job",
     "tested",
     "owner_forgotten",
+    "connect_failed",
     "link_created",
     "link_used",
     "link_declined",
     "link_withdrawn",
+    "link_refused",
+    "app_added",
+    "app_changed",
     "signed_in",
     "sign_in_refused",
     "operator_added",
@@ -42,9 +46,11 @@ KINDS: Final = (
 """The kinds that can be chosen as a filter."""
 _BAD: Final = {
     "needs_reauth": "refused",
-    "sign_in_refused": "refused",
     "refresh_failed": "failed",
     "revocation_incomplete": "not confirmed",
+    "connect_failed": "failed",
+    "link_refused": "refused",
+    "sign_in_refused": "refused",
 }
 _COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")
 

@@ -144,6 +144,12 @@ def _forgotten(event: Event, detail: Mapping[str, Any], _: str) -> Told:
     return Told(icon="user", colour="c-bad", title="An owner was forgotten", text=text)
 
 
+def _not_connected(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    why = clean(detail.get("code", ""), 60).replace("_", " ")
+    text = f"{by(event)} {why.capitalize()}, request {clean(detail.get('request', ''), 40)}."
+    return Told(icon="off", colour="c-bad", title="Not connected", text=text)
+
+
 def _said(title: str, icon: str = "info", colour: str = "") -> Callable[[Event, Mapping[str, Any], str], Told]:
     return lambda event, _, __: Told(icon=icon, colour=colour, title=title, text=by(event))
 
@@ -161,4 +167,12 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "owner_forgotten": _forgotten,
     "refresh_job": _said("Refresh of many asked for", "user"),
     "tested": _tested,
+    "connect_failed": _not_connected,
+    "link_created": _said("Connect link made", "link"),
+    "link_used": _said("Connect link used", "link"),
+    "link_declined": _said("Connect link declined", "link"),
+    "link_withdrawn": _said("Connect link withdrawn", "link"),
+    "link_refused": _said("Connect link refused: somebody else was signed in", "shield", "c-bad"),
+    "app_added": _said("App added", "grid"),
+    "app_changed": _said("App credentials replaced", "grid"),
 }
