@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from valetkey.server.routes import leads
-
 STATIC: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
@@ -32,7 +30,6 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["version_of"] = version_of
-    cast("dict[str, Any]", made.globals)["leads"] = leads
     return made
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from valetkey.model.presets import BUILT_IN
+from valetkey.model.presets import BUILT_IN, preset_ids
 
 NUMBERS = {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14}
 
@@ -69,7 +69,8 @@ def test_the_python_and_the_licence_are_those_of_the_package(readme: Any, root: 
 
 def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
     missing = readme.text.partition("## Not there yet")[2].partition("\n## ")[0]
-    package = BUILT_IN.parent
 
-    assert "REST API" in missing
-    assert not (package / "server" / "api").exists()
+    assert "Discovery" in missing
+    assert not (BUILT_IN.parent / "protocol" / "discovery.py").exists()
+    assert "more presets than twelve" in missing
+    assert len(preset_ids()) == NUMBERS["twelve"]
