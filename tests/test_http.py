@@ -370,7 +370,7 @@ def test_a_whole_answer_counts_however_late_it_is_read(site: Site, http: Http) -
 def test_a_transport_of_another_kind_that_fails_with_a_word_of_its_own_leaves_it_in_doubt() -> None:
     """Only a client that is closed says for sure that nothing has left."""
 
-    def fail(request: httpx2.Request) -> httpx2.Response:
+    def fail(_: httpx2.Request) -> httpx2.Response:
         msg = "the event loop is closed"
         raise RuntimeError(msg)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from valetkey.core import Core
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
@@ -20,6 +20,7 @@ from valetkey.model.connections import (
     token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
+from valetkey.model.names import check_named
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
@@ -52,8 +53,9 @@ class Desk:
         """Return the key that the arguments name, checked."""
         if isinstance(credential, Connection):
             return credential.key
-        declared = self.core.declarations.wiring.get(credential) or OAuth2Credential(name=credential)
-        return ConnectionKey(self.core.env, credential, check_owner(owner, declared), check_account(account))
+        name = check_named(credential)
+        declared = self.core.declarations.wiring.get(name) or OAuth2Credential(name=name)
+        return ConnectionKey(self.core.env, name, check_owner(owner, declared), check_account(account))
 
     def source(self, credential: str, owner: object, account: str) -> TokenSource:
         """Return the token source that the arguments name."""
@@ -237,6 +239,9 @@ class Desk:
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
         self._known(credential)
+        if state is not None and state not in get_args(StoredState):
+            msg, states = f"state={state!r} is none that is kept", ", ".join(get_args(StoredState))
+            raise ConfigurationError(msg, code="state_unknown", hint=f"use one of {states}")
         query = Query(
             env=self.core.env,
             credential=credential,

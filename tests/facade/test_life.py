@@ -12,6 +12,7 @@ from valetkey import (
     ConfigurationError,
     HostNotAllowed,
     NotConnected,
+    OAuth2Credential,
     ProviderUnavailable,
     ReauthorizationRequired,
     ScopesMissing,
@@ -349,6 +350,17 @@ def test_on_reauthorize_is_called_once_for_one_change(face: Any) -> None:
 def test_the_url_in_the_place_of_the_method_is_a_type_error(face: Any) -> None:
     with pytest.raises(TypeError, match="method comes first"):
         face.client().request("https://api.example.com/me", "GET")
+
+
+@pytest.mark.parametrize(
+    "given", [OAuth2Credential(name="notes"), None, 7], ids=["a declaration", "nothing", "a number"]
+)
+def test_what_is_no_name_of_a_credential_is_told(face: Any, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is meant by its name") as told:
+        face.raw.client(given)
+
+    assert told.value.code == "credential_unknown"
+    assert told.value.hint.startswith("pass ")
 
 
 def test_streams_carry_the_token(face: Any) -> None:

@@ -56,6 +56,19 @@ def check_name(name: object, *, what: str = "credential") -> str:
     return name
 
 
+def check_named(credential: object) -> str:
+    """Return by which name a caller means a credential; the declaration itself, which has one, is no name.
+
+    Raises:
+        ConfigurationError: ``credential_unknown``.
+    """
+    if isinstance(credential, str):
+        return credential
+    name = getattr(credential, "name", "github")
+    msg = f"a credential is meant by its name, not by an object of type {type(credential).__name__}"
+    raise ConfigurationError(msg, code="credential_unknown", hint=f'pass "{clean(name, 60)}"')
+
+
 def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
     """Return whose grant is meant: None (the program's own) or the owner's id as text.
 
