@@ -78,7 +78,7 @@ def many(bench: Bench) -> None:
     asked: dict[str, Mapping[str, Sequence[float]]] = {}
     turned: dict[str, Turned] = {}
     for kind in PLACES:
-        with _home(kind, count, bench.origin.base) as home:
+        with filled(kind, count, bench.origin.base) as home:
             with home.valet() as valet:
                 questions = _questions(home, valet, count)
                 asked[home.name] = {what: _spent(ask, rounds) for what, ask in questions.items()}
@@ -88,7 +88,7 @@ def many(bench: Bench) -> None:
 
 
 @contextmanager
-def _home(kind: type[places.Place], count: int, base: str) -> Generator[Home]:
+def filled(kind: type[places.Place], count: int, base: str) -> Generator[Home]:
     """Yield a store of that kind with so many connections in it."""
     with TemporaryDirectory(prefix="valetkey-bench-") as folder:
         room, key = Path(folder, "store"), Path(folder, "key")

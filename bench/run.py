@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 
 from adapted import adapters
+from console import console
 from herds import cancelled, herd, processes
 from hot import check, client, request
 from imports import command, imports
@@ -46,6 +47,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "load": load,
     "adapters": adapters,
     "many": many,
+    "console": console,
 }
 
 
