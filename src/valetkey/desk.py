@@ -20,7 +20,7 @@ from valetkey.model.connections import (
     token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
-from valetkey.model.names import check_named
+from valetkey.model.names import check_named, listed
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
@@ -116,9 +116,9 @@ class Desk:
 
         declared, key = self._declared(credential, owner, account)
         if declared.grant == "client_credentials":
-            return self._status(connect_app(self.core.world, declared, key, scopes=_scopes(scopes)))
+            return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
         talk = interaction or TerminalInteraction()
-        wanted = _scopes(scopes)
+        wanted = listed(scopes)
         world = self.core.world
         if how == "browser":
             record = connecting.connect_browser(
@@ -150,7 +150,7 @@ class Desk:
         declared, key = self._declared(credential, owner, account)
         uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
         return start_authorization(
-            self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri, only=only, errand=errand
+            self.core.world, declared, key, scopes=listed(scopes), redirect_uri=uri, only=only, errand=errand
         )
 
     def connect_link(
@@ -192,7 +192,7 @@ class Desk:
         return create_link(
             world or self.core.world,
             key,
-            scopes=_scopes(scopes),
+            scopes=listed(scopes),
             only=only,
             return_to=return_to or "",
             expires_in=expires_in,
@@ -387,10 +387,3 @@ class Desk:
 
     def _status(self, record: Record) -> Status:
         return self.core.status(record.key)
-
-
-def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(scopes, str):
-        msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
-        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write scopes=[{scopes!r}]")
-    return tuple(scopes)

@@ -294,6 +294,13 @@ def test_scopes_that_were_not_granted_are_missing(face: Any) -> None:
     assert face.client(scopes=["notes.read"]).get("/me").status_code == 200
 
 
+def test_demanded_scopes_in_one_string_are_not_taken_for_letters(face: Any) -> None:
+    with pytest.raises(ConfigurationError, match="one string") as caught:
+        face.client(scopes="notes.read")
+
+    assert caught.value.code == "scopes_not_a_list"
+
+
 def test_several_accounts_and_none_named_is_ambiguous(face: Any) -> None:
     face.practice.connect("notes", owner="ada", account="work")
     face.practice.connect("notes", owner="ada", account="home")
@@ -301,7 +308,9 @@ def test_several_accounts_and_none_named_is_ambiguous(face: Any) -> None:
     with pytest.raises(AmbiguousAccount) as caught:
         face.client(owner="ada").get("/me")
 
-    assert set(caught.value.accounts) == {"work", "home"}
+    first, second = caught.value.accounts
+    assert {first, second} == {"work", "home"}
+    assert caught.value.hint == f"name one: valet.client('notes', owner='ada', account={first!r})"
     assert face.client(owner="ada", account="home").get("/me").status_code == 200
 
 
