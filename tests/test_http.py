@@ -365,3 +365,22 @@ def test_a_whole_answer_counts_however_late_it_is_read(site: Site, http: Http) -
     request = Request(method="POST", url=site.url("/token"), headers={}, body=b"a=b")
 
     assert HttpEndpoint(http, clock).send(request, deadline=clock.monotonic() + 60).body == b"{}"
+
+
+def test_a_transport_of_another_kind_that_fails_with_a_word_of_its_own_leaves_it_in_doubt() -> None:
+    """Only a client that is closed says for sure that nothing has left."""
+
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        msg = "the event loop is closed"
+        raise RuntimeError(msg)
+
+    client = httpx2.Client(transport=httpx2.MockTransport(fail))
+    clock = SystemClock()
+    endpoint = HttpEndpoint(Http(client), clock)
+    request = Request(method="POST", url="https://provider.example/token")
+
+    with pytest.raises(InDoubt, match="the event loop is closed"):
+        endpoint.send(request, deadline=clock.monotonic() + 30)
+    client.close()
+    with pytest.raises(NotSent):
+        endpoint.send(request, deadline=clock.monotonic() + 30)

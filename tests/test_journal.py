@@ -171,6 +171,20 @@ def test_a_damaged_entry_is_left_alone_and_told_once(
     assert desk.journal().state().waiting == 1
 
 
+def test_a_key_that_is_not_there_is_told_once_for_all_entries(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        desk.journal().write(desk.entry(f"con_{number}"))
+    desk.keys = MemoryKeys()
+    desk.keys.create()
+
+    journal = desk.journal()
+    assert [journal.entries(f"con_{number}") for number in range(3)] == [[], [], []]
+
+    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "the master key" in told.getMessage()
+    assert len(desk.files()) == 3
+
+
 def test_a_damaged_entry_does_not_hide_that_another_cannot_be_written(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:

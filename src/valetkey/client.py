@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from valetkey.core import Core
 from valetkey.model.connections import Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.names import listed
 from valetkey.model.ports import SecretService, Store
 from valetkey.values import Secret
 
@@ -85,9 +86,13 @@ C = TypeVar("C", bound=_Client)
 
 
 def client_of(cls: type[C], core: Core, source: TokenSource, scopes: Sequence[str] = ()) -> C:
-    """Return a client over a valet's core: what ``valet.client(...)`` does, at the cost of one object."""
+    """Return a client over a valet's core: what ``valet.client(...)`` does, at the cost of one object.
+
+    Raises:
+        ConfigurationError: `scopes` is one string (``scopes_not_a_list``).
+    """
     client = cls.__new__(cls)
-    client._begin(core, source, tuple(scopes))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - a constructor
+    client._begin(core, source, listed(scopes) if scopes else ())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - a constructor
     return client
 
 

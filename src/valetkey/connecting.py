@@ -19,6 +19,7 @@ from valetkey.errors import (
     AuthorizationDenied,
     ConfigurationError,
     ConnectError,
+    ConsentExpired,
     StoreError,
     ValetkeyError,
 )
@@ -66,7 +67,7 @@ def connect_browser(
         scopes: Asked for beside the credential's own.
         port: The port to listen on; None for what the credential says.
         interaction: Talks to the person.
-        timeout: Seconds that the person may take.
+        timeout: Seconds that the person may take, and that another process with the browser open is waited for.
         opener: Opens a page in a browser; False: there is none.
         run: Runs the last step, which spends the code: in a flight, say, that Ctrl-C does not end.
 
@@ -78,8 +79,11 @@ def connect_browser(
     wanted = frozenset(wanted_scopes(credential, scopes))
     before = world.store.load(key)
     with Lease(world, key) as lease:
+        give_up_at = world.clock.monotonic() + timeout
         mine = lease.take()
         while (done := _connected_since(world, key, before, wanted)) is None and not mine:
+            if world.clock.monotonic() >= give_up_at:
+                raise _still_open(credential, timeout)
             interaction.waiting(f"Another process has the browser open for {name_of(credential)}; waiting for it ...")
             world.clock.sleep(_LOOK)
             mine = lease.take()
@@ -98,6 +102,11 @@ def connect_browser(
                 key,
                 lambda: run(lambda: finish_authorization(world, callback, binding=start.binding, owner=key.owner)),
             )
+
+
+def _still_open(credential: OAuth2Credential, timeout: float) -> ConsentExpired:
+    msg = f"another process still has the browser open for {name_of(credential)}, after {timeout:.0f} s"
+    return ConsentExpired(msg, hint="answer in the browser page that is open, or end that process, and start again")
 
 
 def connect_paste(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from valetkey.core import Core
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
@@ -20,6 +20,7 @@ from valetkey.model.connections import (
     token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
+from valetkey.model.names import check_named, listed
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.source import TokenSource
 from valetkey.values import Secret
@@ -52,8 +53,9 @@ class Desk:
         """Return the key that the arguments name, checked."""
         if isinstance(credential, Connection):
             return credential.key
-        declared = self.core.declarations.wiring.get(credential) or OAuth2Credential(name=credential)
-        return ConnectionKey(self.core.env, credential, check_owner(owner, declared), check_account(account))
+        name = check_named(credential)
+        declared = self.core.declarations.wiring.get(name) or OAuth2Credential(name=name)
+        return ConnectionKey(self.core.env, name, check_owner(owner, declared), check_account(account))
 
     def source(self, credential: str, owner: object, account: str) -> TokenSource:
         """Return the token source that the arguments name."""
@@ -114,9 +116,9 @@ class Desk:
 
         declared, key = self._declared(credential, owner, account)
         if declared.grant == "client_credentials":
-            return self._status(connect_app(self.core.world, declared, key, scopes=_scopes(scopes)))
+            return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
         talk = interaction or TerminalInteraction()
-        wanted = _scopes(scopes)
+        wanted = listed(scopes)
         world = self.core.world
         if how == "browser":
             record = connecting.connect_browser(
@@ -148,7 +150,7 @@ class Desk:
         declared, key = self._declared(credential, owner, account)
         uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
         return start_authorization(
-            self.core.world, declared, key, scopes=_scopes(scopes), redirect_uri=uri, only=only, errand=errand
+            self.core.world, declared, key, scopes=listed(scopes), redirect_uri=uri, only=only, errand=errand
         )
 
     def connect_link(
@@ -191,7 +193,7 @@ class Desk:
         return create_link(
             world or self.core.world,
             key,
-            scopes=_scopes(scopes),
+            scopes=listed(scopes),
             only=only,
             return_to=return_to or "",
             expires_in=expires_in,
@@ -238,6 +240,9 @@ class Desk:
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
         self._known(credential)
+        if state is not None and state not in get_args(StoredState):
+            msg, states = f"state={state!r} is none that is kept", ", ".join(get_args(StoredState))
+            raise ConfigurationError(msg, code="state_unknown", hint=f"use one of {states}")
         query = Query(
             env=self.core.env,
             credential=credential,
@@ -383,10 +388,3 @@ class Desk:
 
     def _status(self, record: Record) -> Status:
         return self.core.status(record.key)
-
-
-def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(scopes, str):
-        msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
-        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write scopes=[{scopes!r}]")
-    return tuple(scopes)

@@ -273,8 +273,8 @@ class HttpEndpoint:
             raise NotSent(_why(error)) from error
         except (httpx2.HTTPError, httpx2.StreamError, zlib.error) as error:
             raise InDoubt(_why(error)) from error
-        except RuntimeError as error:  # httpx2's word for a client that was closed
-            raise NotSent(_why(error)) from error
+        except RuntimeError as error:  # httpx2's word for a client that was closed; anybody else's may come too late
+            raise (NotSent if client.is_closed else InDoubt)(_why(error)) from error
 
     def _in_time(self, request: Request) -> None:
         if request.send_by is not None and self._clock.monotonic() > request.send_by:

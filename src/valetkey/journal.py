@@ -199,7 +199,9 @@ class FileJournal:
         except FileNotFoundError:
             return None  # settled or swept at this moment
         except (OSError, ValueError, KeyError, TypeError, ValetkeyError) as error:
-            self._warn(path.name, "the journal's entry %s cannot be read and is left alone: %s", path, error)
+            shut = isinstance(error, ValetkeyError) and error.code == "key_missing"
+            about = "key" if shut else path.name  # without the key there may be thousands, and one thing to mend
+            self._warn(about, "the journal's entry %s cannot be read and is left alone: %s", path, error)
             return None
 
     def _over(self, path: Path) -> bool:

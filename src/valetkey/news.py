@@ -65,10 +65,11 @@ class News:
         """Return a copy (the flight's own is raised in many threads); say so if accounts exist and none was named."""
         if isinstance(error, NotConnected) and not key.account and (accounts := self._accounts(key)):
             named = ", ".join(repr(account) for account in accounts)
+            whose = f"owner={key.owner!r}, " if key.owner is not None else ""
             return AmbiguousAccount(
                 f"{key} has the accounts {named} and the call named none",
                 accounts=accounts,
-                hint=f"name one: valet.client({key.credential!r}, account={accounts[0]!r})",
+                hint=f"name one: valet.client({key.credential!r}, {whose}account={accounts[0]!r})",
             )
         return copy.copy(error)
 

@@ -165,7 +165,7 @@ def test_a_key_that_is_lost_for_good_costs_the_grants_and_not_the_program(
     restart()
     lose(key)
     error = refused(lambda: face.client().get("/me"), DecryptionFailed, "key_missing")
-    assert "move the store's file away and connect anew" in error.hint
+    assert "connect anew in an empty store: move the store's file away" in error.hint
 
     restart()
     database.rename(database.with_suffix(".lost"))

@@ -214,6 +214,19 @@ def test_however_many_ask_at_once_one_tab_opens(kit: Any) -> None:
     assert sum(seen.endpoint == "authorization" for seen in kit.provider.requests) == 1
 
 
+def test_where_the_page_is_opened_by_hand_waiting_is_told_once_and_ends_in_time(kit: Any) -> None:
+    with kit.start("connect", "notes", "--no-browser") as first:
+        while "file://" not in (line := first.stderr.readline()):
+            assert line
+        ran = kit.process("connect", "notes", "--no-browser", "--timeout", "2")
+        first.terminate()
+        first.communicate(timeout=60)
+
+    assert ran.code == 3
+    assert ran.err.count("Another process has the browser open for Notes") == 1
+    assert "error: another process still has the browser open for Notes, after 2 s [consent_expired]" in ran.err
+
+
 def test_connecting_without_an_app_says_how_to_add_it(bare: Any) -> None:
     bare.declare(app=False)
 

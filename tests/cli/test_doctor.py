@@ -108,6 +108,21 @@ def test_a_lost_key_and_open_modes(kit: Any) -> None:
     assert "\nwarn  apps: not looked at: no key\nwarn  connections: not looked at: no key\n" in ran.out
 
 
+def test_the_line_that_mends_a_key_that_a_variable_names_can_be_copied(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.connect()
+    home = Path(os.environ["VALETKEY_HOME"])
+    moved = home / "the key"
+    (home / "key").rename(moved)
+    moved.chmod(0o640)
+    monkeypatch.setenv("VALETKEY_KEY_FILE", str(moved))
+
+    hints = [one["hint"] for one in kit.run("doctor", "--json").json["checks"] if one["what"] == "key"]
+
+    assert f"chmod 600 '{moved}'" in hints
+
+
 def test_a_rotation_that_stopped_halfway(kit: Any) -> None:
     from valetkey.model.data_keys import KeyNote, read_note, write_note
 

@@ -31,6 +31,16 @@ def test_a_value_comes_on_stdin_and_is_never_shown(bare: Any) -> None:
     assert shown.strip() in listed
 
 
+@pytest.mark.parametrize("args", [[VALUE], ["--json", VALUE], [VALUE, "more"]], ids=["alone", "json", "two"])
+def test_a_value_on_the_command_line_is_refused_and_not_repeated(args: list[str], bare: Any) -> None:
+    ran = bare.run("secret", "set", "webhook", *args, text="another\n")
+
+    assert ran.code == 2
+    assert "never an argument" in ran.out + ran.err
+    assert VALUE not in ran.out + ran.err
+    assert bare.run("secret", "get", "webhook").code != 0
+
+
 def test_revealed_it_comes_as_it_was_entered(bare: Any) -> None:
     bare.ok("secret", "set", "webhook", text=f"{VALUE}\nsecond line\n")
 

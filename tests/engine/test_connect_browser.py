@@ -330,6 +330,18 @@ def test_a_first_that_died_is_not_waited_for_longer_than_its_lease(stage: Any) -
     assert LEASE_SECONDS <= stage.clock.now() - began < LEASE_SECONDS + 2
 
 
+def test_a_first_that_stays_at_it_is_waited_for_no_longer_than_was_asked(stage: Any) -> None:
+    person = Person(stage.provider)
+    began = stage.clock.now()
+    with Lease(stage.world, stage.key()) as held:
+        assert held.take()
+        with pytest.raises(ConsentExpired, match="another process still has the browser open for Notes, after 5 s"):
+            _connect(stage, person, timeout=5)
+
+    assert 5 <= stage.clock.now() - began < 6
+    assert person.opened == []
+
+
 def test_a_first_that_asked_for_less_does_not_serve_the_second(stage: Any) -> None:
     talk = Talk()
     with Lease(stage.world, stage.key()) as held:

@@ -12,6 +12,7 @@ from valetkey import (
     ConfigurationError,
     HostNotAllowed,
     NotConnected,
+    OAuth2Credential,
     ProviderUnavailable,
     ReauthorizationRequired,
     ScopesMissing,
@@ -293,6 +294,13 @@ def test_scopes_that_were_not_granted_are_missing(face: Any) -> None:
     assert face.client(scopes=["notes.read"]).get("/me").status_code == 200
 
 
+def test_demanded_scopes_in_one_string_are_not_taken_for_letters(face: Any) -> None:
+    with pytest.raises(ConfigurationError, match="one string") as caught:
+        face.client(scopes="notes.read")
+
+    assert caught.value.code == "scopes_not_a_list"
+
+
 def test_several_accounts_and_none_named_is_ambiguous(face: Any) -> None:
     face.practice.connect("notes", owner="ada", account="work")
     face.practice.connect("notes", owner="ada", account="home")
@@ -300,7 +308,9 @@ def test_several_accounts_and_none_named_is_ambiguous(face: Any) -> None:
     with pytest.raises(AmbiguousAccount) as caught:
         face.client(owner="ada").get("/me")
 
-    assert set(caught.value.accounts) == {"work", "home"}
+    first, second = caught.value.accounts
+    assert {first, second} == {"work", "home"}
+    assert caught.value.hint == f"name one: valet.client('notes', owner='ada', account={first!r})"
     assert face.client(owner="ada", account="home").get("/me").status_code == 200
 
 
@@ -349,6 +359,17 @@ def test_on_reauthorize_is_called_once_for_one_change(face: Any) -> None:
 def test_the_url_in_the_place_of_the_method_is_a_type_error(face: Any) -> None:
     with pytest.raises(TypeError, match="method comes first"):
         face.client().request("https://api.example.com/me", "GET")
+
+
+@pytest.mark.parametrize(
+    "given", [OAuth2Credential(name="notes"), None, 7], ids=["a declaration", "nothing", "a number"]
+)
+def test_what_is_no_name_of_a_credential_is_told(face: Any, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is meant by its name") as told:
+        face.raw.client(given)
+
+    assert told.value.code == "credential_unknown"
+    assert told.value.hint.startswith("pass ")
 
 
 def test_streams_carry_the_token(face: Any) -> None:

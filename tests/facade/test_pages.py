@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from valetkey import Valet, Wiring
+from valetkey import ConfigurationError, Valet, Wiring
 from valetkey.secret_services.memory import MemorySecrets
 
 
@@ -34,3 +34,15 @@ def test_what_stands_with_an_app_is_read_once_for_a_page(tmp_path: Path, monkeyp
         assert len(page) == len(names)
         assert len(asked) == len(set(asked))
         assert {name for _, name in asked} >= {"github", "slack"}
+
+
+@pytest.mark.parametrize("state", ["needs_reath", "expires_soon", ""])
+def test_a_state_that_is_not_kept_does_not_look_like_nothing(state: Any) -> None:
+    with (
+        Valet("memory:", wiring=Wiring()) as valet,
+        pytest.raises(ConfigurationError, match="is kept") as told,
+    ):
+        valet.connections(state=state)
+
+    assert told.value.code == "state_unknown"
+    assert "needs_reauth" in told.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 import stat
 import time
@@ -94,17 +95,23 @@ def key(session: Session) -> Iterator[Finding]:
     else:
         yield Finding("ok", "key", f"{kind}, id {found.master}")
     if mode is not None and mode & _OTHERS:
-        path = found.place.removeprefix("file:")
-        yield Finding("warn", "key", f"others may read it (mode {mode:04o})", f"chmod 600 {path}")
+        yield Finding(
+            "warn", "key", f"others may read it (mode {mode:04o})", f"chmod 600 {shlex.quote(_path(found.place))}"
+        )
     if found.readable and found.retiring:
         yield Finding("warn", "key", "a rotation did not come to its end", "valetkey key rotate")
     if found.recorded_place not in {"", found.place}:
         yield Finding("warn", "key", f"it was in {clean(found.recorded_place)} before")
 
 
+def _path(place: str) -> str:
+    """Return the path of a key that is in a file, without the variable that named it."""
+    return place.removeprefix("file:").removesuffix(" (VALETKEY_KEY_FILE)")
+
+
 def _place(place: str) -> tuple[str, int | None]:
     """Return where the key is, in a few words, and the mode of its file."""
-    path = Path(place.removeprefix("file:").removesuffix(" (VALETKEY_KEY_FILE)"))
+    path = Path(_path(place))
     if not place.startswith("file:") or not path.exists():
         return clean(place), None
     mode = stat.S_IMODE(path.stat().st_mode)

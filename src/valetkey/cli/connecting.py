@@ -137,12 +137,17 @@ def _show_page(url: str) -> bool:
 class _Quiet:
     """Says nothing of a browser that nobody opens."""
 
+    def __init__(self) -> None:
+        self._last = ""
+
     def opening(self, name: str) -> None:
         """Say nothing."""
 
     def waiting(self, text: str) -> None:
-        """Say it."""
-        say(clean(text))
+        """Say it, once."""
+        if text != self._last:
+            self._last = text
+            say(clean(text))
 
     def show_url(self, url: str) -> None:
         """Show the address."""

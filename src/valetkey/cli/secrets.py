@@ -42,6 +42,9 @@ def set_(session: Session, *, secret_id: str) -> None:
 
     Where a schema is declared, the value is a JSON object that has to fit it.
     """
+    if click.get_current_context().args:
+        msg = "the value is never an argument, for others can read command lines: it is asked for, or comes on stdin"
+        raise click.UsageError(msg, click.get_current_context())
     value = ask_hidden(f"Value of {secret_id} (hidden)")
     if not value:
         msg = "the value is empty"
@@ -53,6 +56,9 @@ def set_(session: Session, *, secret_id: str) -> None:
         emit({"id": secret_id, "fingerprint": fingerprint})
         return
     out(f'Stored, sealed, as secret "{clean(secret_id)}" (fingerprint {fingerprint}).')
+
+
+set_.allow_extra_args = True  # click's own refusal would repeat the value
 
 
 @secret.command(

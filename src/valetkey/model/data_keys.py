@@ -94,8 +94,8 @@ class Ring:
 
 _BROKEN_HINT: Final = "restore the store from a backup, or connect this account again"
 _BACK_HINT: Final = (
-    "put that key back, from a backup if need be: no other key opens what is stored; where it is lost for good, move "
-    "the store's file away and connect anew"
+    "put that key back, from a backup if need be: no other key opens what is stored; where it is lost for good, "
+    "connect anew in an empty store: move the store's file away, or give its URL another schema= or name="
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from valetkey.errors import ConfigurationError, clean
@@ -54,6 +54,31 @@ def check_name(name: object, *, what: str = "credential") -> str:
             hint=f'name it "{suggestion}": letters, digits, ".", "_" and "-", a letter or digit first',
         )
     return name
+
+
+def check_named(credential: object) -> str:
+    """Return by which name a caller means a credential; the declaration itself, which has one, is no name.
+
+    Raises:
+        ConfigurationError: ``credential_unknown``.
+    """
+    if isinstance(credential, str):
+        return credential
+    name = getattr(credential, "name", "github")
+    msg = f"a credential is meant by its name, not by an object of type {type(credential).__name__}"
+    raise ConfigurationError(msg, code="credential_unknown", hint=f'pass "{clean(name, 60)}"')
+
+
+def listed(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Return scopes as a tuple.
+
+    Raises:
+        ConfigurationError: They are one string (``scopes_not_a_list``).
+    """
+    if isinstance(scopes, str):
+        msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
+        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write scopes=[{scopes!r}]")
+    return tuple(scopes)
 
 
 def check_owner(owner: object, credential: OAuth2Credential) -> str | None:

@@ -62,11 +62,12 @@ def store_error(error: psycopg.Error, place: Place) -> ValetkeyError:
 
 
 def detail(error: psycopg.Error, place: Place) -> str:
-    """Return what libpq says, in one line and without passwords."""
+    """Return what libpq says, in one line, without passwords and without the questions it asks back."""
     text = str(error)
     for secret in place.secrets:
         text = text.replace(secret.reveal(), "****")
-    return clean(text.replace("FATAL:", "").replace("connection failed: ", ""))
+    lines = (line.strip() for line in text.replace("FATAL:", "").replace("connection failed: ", "").splitlines())
+    return clean(" ".join(line for line in lines if not line.endswith("?")))
 
 
 # -- connecting ------------------------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ def test_a_server_that_is_not_there_is_told(made: Any) -> None:
         kind, code, text, hint = trouble(work)
         assert (kind, code) == ("StoreUnavailable", "store_unavailable")
         assert "refused" in text
+        assert "Is the server" not in text
         assert f"pg_isready -d 'postgresql://app@127.0.0.1:{port}/v" in hint
         assert "hunter2" not in text + hint
 
