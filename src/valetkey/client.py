@@ -59,7 +59,15 @@ class _Client:
             secret_service: Where the token object is kept.  A plain service cannot claim: claims then live in the
                 embedded SQLite of this host, which makes one refresh per host.
             token_secret_id: Under which id the token object is kept.
+
+        Raises:
+            TypeError: The arguments are others, or in another order.
         """
+        if not (isinstance(app_credentials, AppCredentials) and isinstance(oauth_config, OAuth2Credential)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
+            msg = (
+                "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of the token's secret"
+            )
+            raise TypeError(msg)
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)
         self._begin(core, core.own_source(oauth_config.name), ())
 
@@ -126,7 +134,7 @@ class OAuth2Client(_Client):
             token.demand(self._scopes)
         return token.secret
 
-    def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
+    def request(self, method: str, url: str = "", **options: Any) -> httpx2.Response:
         """Send a request to the API and return its response.
 
         Every keyword of `httpx2.Client.request` passes through, and its errors are httpx2's own.  A relative URL is
@@ -140,7 +148,7 @@ class OAuth2Client(_Client):
         return self._send(method, url, options)
 
     @contextlib.contextmanager
-    def stream(self, method: str, url: str, **options: Any) -> Generator[httpx2.Response]:
+    def stream(self, method: str, url: str = "", **options: Any) -> Generator[httpx2.Response]:
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
         address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
         with self._core.http.client.stream(method, address, auth=self.auth, **options) as response:
@@ -224,12 +232,12 @@ class AsyncOAuth2Client(_Client):
         return token.secret
 
     @like(OAuth2Client.request)
-    async def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
+    async def request(self, method: str, url: str = "", **options: Any) -> httpx2.Response:
         return await self._send(method, url, options)
 
     @like(OAuth2Client.stream)
     @contextlib.asynccontextmanager
-    async def stream(self, method: str, url: str, **options: Any) -> AsyncGenerator[httpx2.Response]:
+    async def stream(self, method: str, url: str = "", **options: Any) -> AsyncGenerator[httpx2.Response]:
         address = url if _is_plain(method, url, options, self._core.http.follows) else await self._address(url, options)
         async with self._core.http.client_here().stream(method, address, auth=self.auth, **options) as response:
             yield response
@@ -295,10 +303,13 @@ def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> 
     """Whether the URL is absolute, so that nothing has to be looked up to send the request.
 
     Raises:
-        TypeError: The URL stands where the method belongs.
+        TypeError: The URL stands where the method belongs, or is missing; or `auth` is given, which is the client's own.
     """
-    if "/" in method:
-        msg = f"the method comes first: request('GET', {method!r})"
+    if "/" in method or not url:
+        msg = f"the method comes first: request('GET', {method!r})" if "/" in method else "the URL is missing"
+        raise TypeError(msg)
+    if "auth" in options:
+        msg = "auth= is this client's own; for requests without the token use httpx2 itself"
         raise TypeError(msg)
     if options.get("follow_redirects", follows):
         return False

@@ -9,9 +9,12 @@ import pytest
 
 from valetkey import (
     AmbiguousAccount,
+    AppCredentials,
+    AsyncOAuth2Client,
     ConfigurationError,
     HostNotAllowed,
     NotConnected,
+    OAuth2Client,
     OAuth2Credential,
     ProviderUnavailable,
     ReauthorizationRequired,
@@ -20,6 +23,7 @@ from valetkey import (
     ValetkeyError,
 )
 from valetkey.model.connections import Query
+from valetkey.secret_services.memory import MemorySecrets
 
 HOUR = 3600
 
@@ -359,6 +363,22 @@ def test_on_reauthorize_is_called_once_for_one_change(face: Any) -> None:
 def test_the_url_in_the_place_of_the_method_is_a_type_error(face: Any) -> None:
     with pytest.raises(TypeError, match="method comes first"):
         face.client().request("https://api.example.com/me", "GET")
+    with pytest.raises(TypeError, match="method comes first"):
+        face.client().request("https://api.example.com/me")
+    with pytest.raises(TypeError, match="URL is missing"):
+        face.client().request("GET")
+
+
+def test_an_auth_of_the_callers_own_is_a_type_error(face: Any) -> None:
+    with pytest.raises(TypeError, match="client's own"):
+        face.client().get("https://api.example.com/me", auth=("ada", "secret"))
+
+
+@pytest.mark.parametrize("client", [OAuth2Client, AsyncOAuth2Client])
+def test_the_arguments_of_a_client_in_a_wrong_order_are_a_type_error(client: Any) -> None:
+    app = AppCredentials(client_id="an-app")
+    with pytest.raises(TypeError, match="the arguments are AppCredentials"):
+        client(OAuth2Credential(name="notes"), app, MemorySecrets(), "notes-token")
 
 
 @pytest.mark.parametrize(
