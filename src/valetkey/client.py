@@ -65,7 +65,7 @@ class _Client:
         """
         if not (isinstance(app_credentials, AppCredentials) and isinstance(oauth_config, OAuth2Credential)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
             msg = (
-                "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of the token's secret"
+                "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of its secret"
             )
             raise TypeError(msg)
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)
@@ -303,7 +303,7 @@ def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> 
     """Whether the URL is absolute, so that nothing has to be looked up to send the request.
 
     Raises:
-        TypeError: The URL stands where the method belongs, or is missing; or `auth` is given, which is the client's own.
+        TypeError: The URL stands where the method belongs, or is missing; or `auth` is given, which is ours.
     """
     if "/" in method or not url:
         msg = f"the method comes first: request('GET', {method!r})" if "/" in method else "the URL is missing"
