@@ -64,9 +64,7 @@ class _Client:
             TypeError: The arguments are others, or in another order.
         """
         if not (isinstance(app_credentials, AppCredentials) and isinstance(oauth_config, OAuth2Credential)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
-            msg = (
-                "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of its secret"
-            )
+            msg = "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of its secret"
             raise TypeError(msg)
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)
         self._begin(core, core.own_source(oauth_config.name), ())
