@@ -63,7 +63,8 @@ class _Client:
         Raises:
             TypeError: The arguments are others, or in another order.
         """
-        if not (isinstance(app_credentials, AppCredentials) and isinstance(oauth_config, OAuth2Credential)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
+        given: tuple[object, object] = app_credentials, oauth_config  # callers need not be typed
+        if not (isinstance(given[0], AppCredentials) and isinstance(given[1], OAuth2Credential)):
             msg = "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of its secret"
             raise TypeError(msg)
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Generator
@@ -79,7 +80,12 @@ def serve(app: ASGIApp, listening: socket.socket, *, trusted_proxies: str = "", 
         root_path=root_path,
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    serving = uvicorn.Server(config).serve(sockets=[listening])
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(serving)
+    finally:
+        serving.close()  # Ctrl-C may have come before it began
 
 
 # -- who serves
