@@ -63,8 +63,8 @@ class _Client:
         Raises:
             TypeError: The arguments are others, or in another order.
         """
-        given: tuple[object, object] = app_credentials, oauth_config  # callers need not be typed
-        if not (isinstance(given[0], AppCredentials) and isinstance(given[1], OAuth2Credential)):
+        given: dict[type, Any] = {AppCredentials: app_credentials, OAuth2Credential: oauth_config}
+        if not all(isinstance(value, kind) for kind, value in given.items()):  # callers need not be typed
             msg = "the arguments are AppCredentials, OAuth2Credential, a secret service, and the id of its secret"
             raise TypeError(msg)
         core = Core.of_one(app_credentials, oauth_config, secret_service, token_secret_id)

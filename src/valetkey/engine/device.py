@@ -144,7 +144,7 @@ def _ask(world: World, credential: OAuth2Credential, request: Request) -> TokenS
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SEND_SECONDS)
     except (NotSent, InDoubt):
         return None
-    return parse_token_response(response, credential=credential, now=world.clock.now())
+    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def _send(world: World, credential: OAuth2Credential, request: Request) -> Response:

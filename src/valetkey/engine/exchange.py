@@ -65,7 +65,7 @@ def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSe
     except InDoubt as error:
         msg = f"{name} gave no readable answer to the last step of connecting: {error}"
         raise ConnectError(msg, code="exchange_failed", hint="start again") from error
-    return parse_token_response(response, credential=credential, now=world.clock.now())
+    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def refusal_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:

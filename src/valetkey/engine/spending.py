@@ -136,7 +136,7 @@ def _send(
         with suppress(StoreError):
             release(world, record, holder, doubt=record.doubt + 1)
         raise
-    return parse_token_response(response, credential=credential, now=world.clock.now())
+    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def _commit(

@@ -21,9 +21,10 @@ from valetkey.protocol.bodies import (
     server_time,
     unix_time,
 )
+from valetkey.protocol.echoes import without_echo
 from valetkey.protocol.extras import harmless_members
 from valetkey.protocol.refusals import UNSUPPORTED_TOKEN_TYPE, Refusal, read_refusal, refused
-from valetkey.values import Response, Secret
+from valetkey.values import Request, Response, Secret
 
 __all__ = ["Refusal", "TokenSet", "parse_token_response"]
 
@@ -126,14 +127,18 @@ class TokenSet:
         return before.refresh_expires_at if before and self.refresh_token in (None, before.refresh_token) else None
 
 
-def parse_token_response(response: Response, *, credential: OAuth2Credential, now: float) -> TokenSet | Refusal:
+def parse_token_response(
+    response: Response, *, credential: OAuth2Credential, now: float, request: Request | None = None
+) -> TokenSet | Refusal:
     """Read any answer of the token endpoint; never raises.  `now` is Unix seconds.
 
-    The body is looked at before the status counts as success: some servers answer errors with 200.
+    `request` is what is answered: where a refusal repeats a secret of it, that is masked.  The body is looked at before
+    the status counts as success: some servers answer errors with 200.
     """
     members = read_members(response.body) if response.status in _SUCCESS else None
     if members is None or refused(members):
-        return read_refusal(response, credential=credential, now=now)
+        refusal = read_refusal(response, credential=credential, now=now)
+        return without_echo(refusal, request) if request is not None else refusal
     access = _secret(members, "access_token", _TOKEN)
     token_type = _token_type(members.get("token_type"))
     if access is None or token_type is None:

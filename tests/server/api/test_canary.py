@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 from typing import Any
 
@@ -69,7 +70,8 @@ def crawl(api: Any, program: Any, connection: str) -> list[Any]:
 def _echo(api: Any) -> str:
     """Return an answer of a provider that sends back what it was sent."""
     tokens = " ".join(sorted(api.practice.provider.tokens_ever_issued()))
-    return f'{{"error": "invalid_request", "error_description": "bad {tokens}"}}'
+    said = json.dumps(f"bad {DEFAULT_CLIENT_SECRET} {tokens}")
+    return f'{{"error": "invalid_request", "error_description": {said}}}'
 
 
 def test_no_answer_and_no_log_holds_a_secret(api: Any, caplog: pytest.LogCaptureFixture) -> None:
