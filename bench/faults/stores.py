@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -103,7 +104,8 @@ class Postgres(Place):
 
     def close(self) -> None:
         for pid in self.pids():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # the server ends the processes of clients that left
+                os.kill(pid, signal.SIGCONT)
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(PATIENCE)
 
