@@ -16,7 +16,7 @@ from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
-from valetkey.http import Http, HttpEndpoint
+from valetkey.http import Http
 from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV, current_env
@@ -120,7 +120,7 @@ class Core:
     def _made(self) -> World:
         """Make the world.  No I/O while imports are held up: a fork waits for those, and they would wait for it."""
         with late_imports:
-            from valetkey.host import Bringer, open_holders, open_journal  # noqa: PLC0415
+            from valetkey.host import Bringer, open_endpoint, open_holders, open_journal  # noqa: PLC0415
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
             from valetkey.stores import open_store  # noqa: PLC0415
@@ -139,7 +139,7 @@ class Core:
         return World(
             store=store,
             sealer=self.vault if sealed else ServiceSealer(self.vault),
-            endpoint=HttpEndpoint(self.http, self.clock),
+            endpoint=open_endpoint(self.http, self.clock),
             clock=self.clock,
             credential=self.credential,
             app=self.app,

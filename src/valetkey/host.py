@@ -8,17 +8,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from valetkey.engine.proving import Prover
 from valetkey.engine.world import NO_JOURNAL
 from valetkey.errors import ConfigurationError, StoreUnavailable
 from valetkey.holders import FileHolders
+from valetkey.http import Http, HttpEndpoint
 from valetkey.logs import get_logger
 from valetkey.model.journals import Journal
-from valetkey.model.ports import Clock, KeyProvider, Store
+from valetkey.model.ports import Clock, KeyProvider, Store, TokenEndpoint
 
 _log = get_logger("host")
 PAUSE: Final = 1.0
 """Seconds between two tries to bring what waits in the journal."""
 _LEAVE: Final = 5.0
+
+
+def open_endpoint(http: Http, clock: Clock) -> TokenEndpoint:
+    """Return the way to authorization servers, on which each attempt is signed that has to be."""
+    return Prover(HttpEndpoint(http, clock), clock)
 
 
 def open_holders(store: Store, *, clock: Clock) -> FileHolders:

@@ -36,12 +36,13 @@ class Road:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._source.key)!r})"
 
-    def _put_on(self, headers: MutableMapping[str, str], token: Token, url: object, place: Place) -> None:
+    def _put_on(self, headers: MutableMapping[str, str], token: Token, method: str, url: object, place: Place) -> None:
         """Put the token and the provider's own headers on a request.
 
         Args:
             headers: The request's headers.
             token: What to put on.
+            method: The request's method.
             url: Where it goes.
             place: Scheme, host and port of `url`, as the HTTP client has them at hand: a place that was found allowed
                 is looked up, not parsed again.
@@ -58,6 +59,20 @@ class Road:
         headers[AUTHORIZATION] = token.header
         for name, value in token.extra:
             headers.setdefault(name, value)
+        if token.proofs is not None:
+            token.proofs.put_on(headers, method, str(url))
+
+    def _wants_nonce(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool:
+        """Whether an answer wants the same again with the nonce that it gives (RFC 9449 section 9); see `_refused`.
+
+        That is no refusal of the token, and does not use up the one retry after a 401.
+        """
+        if status not in REFUSING:
+            return False
+        from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
+
+        verdict = refusal(status, challenges, carried=sent == token.header, refresh_on_403=False)
+        return verdict.kind == "dpop_nonce"
 
     def _refused(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool | None:
         """Whether an answer refuses our token: True in RFC 6750's word, False without a word, None: it does not.
@@ -101,6 +116,9 @@ class Flow(Road):
         token = self._source.get()
         self._dress(request, token)
         response = yield request
+        if token.proofs is not None and self._again_with_nonce(response, token):
+            response = yield response.request
+            self._hear(response, token)
         if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
             newer = self._source.heal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
@@ -114,6 +132,9 @@ class Flow(Road):
             token = await self._source.aget()
         self._dress(request, token)
         response = yield request
+        if token.proofs is not None and self._again_with_nonce(response, token):
+            response = yield response.request
+            self._hear(response, token)
         if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
             newer = await self._source.aheal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
@@ -122,7 +143,20 @@ class Flow(Road):
 
     def _dress(self, request: Any, token: Token) -> None:
         url = request.url
-        self._put_on(request.headers, token, url, (url.scheme, url.host, url.port))
+        self._put_on(request.headers, token, request.method, url, (url.scheme, url.host, url.port))
+
+    def _again_with_nonce(self, response: Any, token: Token) -> bool:
+        """Take the nonce of an answer, and put it on the request where it is to be sent once more."""
+        self._hear(response, token)
+        sent = response.request.headers.get(AUTHORIZATION)
+        again = self._wants_nonce(token, response.status_code, sent, response.headers.get_list(CHALLENGE))
+        if again and (again := isinstance(response.request.stream, self._in_memory)):
+            self._dress(response.request, token)
+        return again
+
+    def _hear(self, response: Any, token: Token) -> None:
+        if token.proofs is not None:
+            token.proofs.hear(str(response.request.url), response.headers)
 
     def _refuses(self, response: Any, token: Token) -> bool | None:
         sent = response.request.headers.get(AUTHORIZATION)

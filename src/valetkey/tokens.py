@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from valetkey.engine.windows import windows
 from valetkey.errors import ScopesMissing
+from valetkey.protocol.bearer import authorization
 from valetkey.protocol.urls import allowed_hosts, hosts_of
 
 if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
+    from valetkey.model.grants import Grant
+    from valetkey.proofs import Proofs
+    from valetkey.values import Secret
 
 Place = tuple[str, str, int | None]
 """Scheme, host and port."""
@@ -34,6 +38,7 @@ class Token:
         base: What relative URLs are joined to; empty where nobody knows.
         extra: Headers that this provider wants on every API call, unless the caller sets them.
         places: Scheme, host and port of requests that were found allowed.
+        proofs: What signs its requests where it is bound to a key, else None.
         mark: The store's change mark before it was read.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
     """
@@ -50,6 +55,7 @@ class Token:
         "hosts",
         "mark",
         "places",
+        "proofs",
         "refresh_on_403",
         "secret",
         "soft",
@@ -63,7 +69,8 @@ class Token:
         instance = record.params.get("instance_url", "")
         self.until = 0.0
         self.secret = grant.access_token
-        self.header = f"Bearer {grant.access_token.reveal()}"
+        self.header = authorization(grant)
+        self.proofs = None if grant.dpop_key is None else _proofs(grant, grant.dpop_key, core)
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted
@@ -92,3 +99,12 @@ class Token:
 
     def __repr__(self) -> str:
         return "Token(****)"
+
+
+def _proofs(grant: Grant, key: Secret, core: Core) -> Proofs:
+    from valetkey.proofs import NONCES, Proofs  # noqa: PLC0415 - only for tokens that are bound to a key
+    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+
+    return Proofs(
+        read_key(key, what="the DPoP key", name="this connection"), grant.access_token, NONCES, core.clock.now
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
@@ -93,6 +93,9 @@ class Request:
         headers: Beside those that every request has.
         body: All of it.
         send_by: The moment, on the clock's `monotonic`, after which it must not leave any more; None: any time.
+        anew: Makes the request for one attempt at a Unix time in seconds, where something in it is signed and good for
+            one attempt only (RFC 7523 section 3, ``jti``); what is here then lacks it.  None: it is whole.
+        dpop_key: The private key of the proof that each attempt carries (RFC 9449 section 5); None: no proof.
     """
 
     method: str
@@ -100,6 +103,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False)
     body: bytes = field(default=b"", repr=False)
     send_by: float | None = None
+    anew: Callable[[float], Request] | None = field(default=None, repr=False, compare=False)
+    dpop_key: Secret | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

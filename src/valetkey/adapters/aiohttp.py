@@ -75,6 +75,8 @@ class ConnectionMiddleware(Road):
                 token = await self._source.aget()
             self._dress(request, token)
         response = await handler(request)
+        if token is not None and token.proofs is not None:
+            response = await self._with_nonce(request, handler, response, token)
         if response.status in _TELLING:
             return await self._answered(request, handler, response, token, lead)
         if lead is not None:
@@ -99,6 +101,23 @@ class ConnectionMiddleware(Road):
             self._note(request, response, carries=token is not None, retried=retried)
         return response
 
+    async def _with_nonce(
+        self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
+    ) -> ClientResponse:
+        """Take the nonce of an answer; send the request once more where the answer wants it with that nonce."""
+        self._hear(request, response, token)
+        sent, said = request.headers.get(AUTHORIZATION), response.headers.getall(CHALLENGE, [])
+        if not self._wants_nonce(token, response.status, sent, said) or not _replayable(request.body):
+            return response
+        answer = await self._sent_again(request, handler, response, token)
+        self._hear(request, answer, token)
+        return answer
+
+    @staticmethod
+    def _hear(request: ClientRequest, response: ClientResponse, token: Token) -> None:
+        if token.proofs is not None:
+            token.proofs.hear(str(request.url), response.headers)
+
     async def _again(
         self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
     ) -> ClientResponse | None:
@@ -110,18 +129,24 @@ class ConnectionMiddleware(Road):
             raise
         if newer is None or not _replayable(request.body):
             return None
+        return await self._sent_again(request, handler, response, newer)
+
+    async def _sent_again(
+        self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
+    ) -> ClientResponse:
+        """Send a request once more, with `token` on it; its first answer is read to the end."""
         try:
             await response.content.read()  # to its end, so that the connection is used again
         finally:
             response.release()
         await request.close()  # until whatever still sends the first try has stopped
         request.update_expect_continue()  # a server that was asked before the body is asked again
-        self._dress(request, newer)
+        self._dress(request, token)
         return await handler(request)
 
     def _dress(self, request: ClientRequest, token: Token) -> None:
         url = request.url
-        self._put_on(request.headers, token, url, (url.scheme, url.raw_host or "", url.port))
+        self._put_on(request.headers, token, request.method, url, (url.scheme, url.raw_host or "", url.port))
 
     async def _newer(self, request: ClientRequest, response: ClientResponse, token: Token) -> Token | None:
         sent, said = request.headers.get(AUTHORIZATION), response.headers.getall(CHALLENGE, [])

@@ -55,7 +55,16 @@ class RequestsAuth(Road, AuthBase):
         """Put the token and the provider's own headers on a request."""
         url = request.url or ""
         parts = urlsplit(url)
-        self._put_on(request.headers, token, url, (parts.scheme, parts.netloc, None))
+        self._put_on(request.headers, token, request.method or "", url, (parts.scheme, parts.netloc, None))
+
+    def wants_nonce(self, response: Response, token: Token) -> bool:
+        """Take the nonce that an answer gives; whether it wants the same again with it."""
+        if token.proofs is None:
+            return False
+        token.proofs.hear(response.url, response.headers)
+        sent = response.request.headers.get(AUTHORIZATION)
+        said = response.headers.get(CHALLENGE)
+        return self._wants_nonce(token, response.status_code, sent, () if said is None else (said,))
 
     def newer(self, response: Response, token: Token) -> Token | None:
         """Return the token to retry with after an answer that refuses this one, else None."""
@@ -72,18 +81,22 @@ class _Exchange:
     that it first sent even where the hook returns the answer to another one.  So a retry sends that same request.
     """
 
-    __slots__ = ("_auth", "_began", "_position", "_retried", "_token")
+    __slots__ = ("_auth", "_began", "_nonced", "_position", "_retried", "_token")
 
     def __init__(self, auth: RequestsAuth, request: PreparedRequest, token: Token) -> None:
         self._auth = auth
         self._began = weakref.ref(request)
         self._token = token
         self._position = _position(request.body)
-        self._retried = False
+        self._retried = self._nonced = False
 
     def __call__(self, response: Response, **options: Any) -> Response:
         if response.request is self._began():  # the first hop, also where a prepared request is sent once more
-            self._retried = False
+            self._retried = self._nonced = False
+        if self._auth.wants_nonce(response, self._token) and not self._nonced and self._rewound(response.request.body):
+            self._nonced = True
+            response = self._sent_again(response, self._token, options)
+            self._auth.wants_nonce(response, self._token)  # it may give the next one
         if response.status_code in REFUSING and not self._retried:
             response = self._healed(response, options)
         if response.is_redirect:
@@ -101,12 +114,17 @@ class _Exchange:
             return response
         self._retried = True
         self._token = newer
+        return self._sent_again(response, newer, options)
+
+    def _sent_again(self, response: Response, token: Token, options: dict[str, Any]) -> Response:
+        """Send the request of an answer once more, which stays on record, with `token` on it."""
+        request = response.request
         try:
             response.content  # noqa: B018 - read to its end, so that the connection is used again
         finally:
             response.close()
         response.request = request.copy()  # what was sent stays on record
-        self._auth.dress(request, newer)
+        self._auth.dress(request, token)
         answer: Response = response.connection.send(request, **options)
         answer.history.append(response)
         return answer

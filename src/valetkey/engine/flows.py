@@ -44,6 +44,7 @@ class Flow:
         incarnation: That of the record when it began; 0 where nothing was connected yet.
         verifier: The PKCE verifier.
         nonce: For OpenID Connect.
+        dpop_key: The private key that the tokens shall be bound to (RFC 9449).
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
         id: The id under which it is, or was, stored.
     """
@@ -57,6 +58,7 @@ class Flow:
     incarnation: int = 0
     verifier: Secret | None = field(default=None, repr=False)
     nonce: str = field(default="", repr=False)
+    dpop_key: Secret | None = field(default=None, repr=False)
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     id: str = ""
 
@@ -75,6 +77,8 @@ def put_flow(world: World, flow: Flow, *, state: str, binding: Secret) -> Docume
         expires_at=world.store.now() + FLOW_SECONDS,
     )
     secret = {"verifier": flow.verifier.reveal() if flow.verifier else "", "nonce": flow.nonce}
+    if flow.dpop_key:
+        secret["dpop_key"] = flow.dpop_key.reveal()
     plain = json.dumps(secret).encode()
 
     def put(sealed: Sealed) -> Document | None:
@@ -170,6 +174,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         incarnation=body["incarnation"],
         verifier=Secret(secret["verifier"]) if secret.get("verifier") else None,
         nonce=secret.get("nonce", ""),
+        dpop_key=Secret(secret["dpop_key"]) if secret.get("dpop_key") else None,
         errand=body.get("errand", EMPTY),
         id=document.id,
     )

@@ -11,7 +11,9 @@ from valetkey.values import Secret
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
-ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]
+AssertionAudience = Literal["issuer", "token_url"]
+SenderConstraint = Literal["none", "dpop"]
 GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
@@ -30,18 +32,25 @@ Source = Literal["code", "file", "command", "console"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
-    """The app that is registered at the provider: its client id and, unless it is public, its client secret.
+    """The app that is registered at the provider: its client id and, unless it is public, its client secret or key.
 
     It is also the schema of the secret in which they are kept (`wire_secret(schema=AppCredentials)`).
+
+    Attributes:
+        client_id: Its client id.
+        client_secret: Its client secret.
+        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
     """
 
     client_id: str
     client_secret: Secret | None = None
+    private_key: Secret | None = None
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the client id or the secret changes, and tells neither."""
+        """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
         secret = self.client_secret.reveal() if self.client_secret else ""
-        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}").fingerprint()
+        key = f":{len(secret)}:{self.private_key.reveal()}" if self.private_key else ""
+        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}").fingerprint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +93,12 @@ class OAuth2Credential:
         additional_params: Further parameters of the authorization URL.
         token_params: Further parameters of the code exchange.
         refresh_params: Further parameters of the refresh.
-        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3).
+        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2).
+        assertion_audience: For whom a client assertion is: the ``issuer`` (RFC 7523bis section 4), or the ``token_url``
+            for servers that know the older text alone, and for those whose issuer is not declared.
+        assertion_typ: The ``typ`` of a client assertion; ``JWT`` for servers that take no other.
+        signing_alg: What the app's key signs with (RFC 7518); empty: what its JWK says, else what suits the key.
+        sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken.
         basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
         accept: The ``Accept`` header of token requests.
@@ -144,6 +158,10 @@ class OAuth2Credential:
     token_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     refresh_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     client_auth: ClientAuth = "client_secret_basic"
+    assertion_audience: AssertionAudience = "issuer"
+    assertion_typ: str = "client-authentication+jwt"
+    signing_alg: str = ""
+    sender_constraint: SenderConstraint = "none"
     basic_raw: bool = False
     token_request_format: TokenRequestFormat = "form"  # noqa: S105 - a format, not a password
     accept: str = "application/json"

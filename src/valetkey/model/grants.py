@@ -28,6 +28,8 @@ class Grant:
         obtained_at: Unix seconds at which this token set arrived.
         quarantined: A refresh token that came in an answer which could not be used otherwise.  `refresh_token` may be
             spent with it, so this is what the next refresh sends.
+        dpop_key: The private key, as the JSON text of a JWK, that the tokens are bound to (RFC 9449); None: they are
+            bearer tokens.
     """
 
     access_token: Secret
@@ -39,6 +41,7 @@ class Grant:
     id_token: Secret | None = None
     obtained_at: float = 0.0
     quarantined: Secret | None = None
+    dpop_key: Secret | None = None
 
     def to_token_object(self) -> dict[str, Any]:
         """Return the stored form: plain JSON values, secrets in clear.  For sealing, never for printing."""
@@ -54,6 +57,7 @@ class Grant:
             "refresh_expires_at": self.refresh_expires_at,
             "id_token": self.id_token and self.id_token.reveal(),
             "quarantined": self.quarantined and self.quarantined.reveal(),
+            "dpop_key": self.dpop_key and self.dpop_key.reveal(),
         }
         token.update({name: value for name, value in optional.items() if value is not None})
         return token
@@ -92,6 +96,7 @@ class Grant:
             id_token=secret("id_token", "idToken"),
             obtained_at=_seconds(token.get("obtained_at", token.get("obtainedAt"))) or 0.0,
             quarantined=secret("quarantined"),
+            dpop_key=secret("dpop_key"),
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from valetkey.errors import clean
+from valetkey.model.grants import Grant
 
 _MAX_TEXT: Final = 8192
 _MAX_CHALLENGES: Final = 16
@@ -62,6 +63,11 @@ class Verdict:
 
 
 NOTHING: Final = Verdict(kind="nothing")
+
+
+def authorization(grant: Grant) -> str:
+    """Return the ``Authorization`` header for an access token: a bound one has a scheme of its own (RFC 9449 7.1)."""
+    return f"{'DPoP' if grant.dpop_key else 'Bearer'} {grant.access_token.reveal()}"
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:

@@ -1,14 +1,24 @@
-"""How the app proves itself at the token endpoint (RFC 6749 section 2.3): one method a request, never in the URL."""
+"""How the app proves itself at the token endpoint: one method a request, never in the URL.
+
+RFC 6749 section 2.3 (a secret), RFC 7523 section 2.2 and OpenID Connect Core section 9 (an assertion).
+"""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
 from valetkey.values import Secret
+
+if TYPE_CHECKING:
+    from valetkey.protocol.signing import SigningKey
+
+SIGNED: Final = frozenset({"client_secret_jwt", "private_key_jwt"})
+"""The methods that sign something new for every attempt."""
 
 
 def authenticate(
@@ -18,24 +28,43 @@ def authenticate(
     headers: Mapping[str, str],
     *,
     method: ClientAuth | None = None,
+    now: float = 0.0,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return `params` and `headers` with the app's proof added, by the credential's method or by `method`.
 
     ``client_secret_basic`` puts id and secret into the Authorization header only; ``client_secret_post`` puts both
-    into the body; ``none`` puts the id into the body, which RFC 6749 sections 3.2.1 and 4.1.3 demand of a request
-    without authentication.
+    into the body; ``client_secret_jwt`` and ``private_key_jwt`` put a new assertion, made at `now` (Unix seconds), into
+    the body; ``none`` puts the id into the body, which RFC 6749 sections 3.2.1 and 4.1.3 demand of a request without
+    authentication.
 
     Raises:
-        ConfigurationError: ``client_id_missing``, ``client_secret_missing`` (with a method that needs one).
+        ConfigurationError: ``client_id_missing``, ``client_secret_missing``, ``private_key_missing`` (with a method
+            that needs one), ``key_unreadable``, ``key_unfit``.
     """
     method = method or credential.client_auth
     known_as = client_id(credential, app)
     if method == "none":
         return {**params, "client_id": known_as}, dict(headers)
+    if method in SIGNED:
+        return {**params, **_assertion(credential, app, method, known_as, now)}, dict(headers)
     secret = client_secret(credential, app).reveal()
     if method == "client_secret_post":
         return {**params, "client_id": known_as, "client_secret": secret}, dict(headers)
     return dict(params), {**headers, "Authorization": _basic(known_as, secret, raw=credential.basic_raw)}
+
+
+def can_sign(credential: OAuth2Credential, app: AppCredentials, method: ClientAuth | None = None) -> bool:
+    """Whether the app's proof is signed for every attempt; looks whether it can be.
+
+    Raises:
+        ConfigurationError: As `authenticate`.
+    """
+    method = method or credential.client_auth
+    if method not in SIGNED:
+        return False
+    client_id(credential, app)
+    _signer(credential, app, method)
+    return True
 
 
 def client_id(credential: OAuth2Credential, app: AppCredentials) -> str:
@@ -58,6 +87,32 @@ def client_secret(credential: OAuth2Credential, app: AppCredentials) -> Secret:
     if not app.client_secret:
         raise _missing(credential, "client secret", "client_secret_missing")
     return app.client_secret
+
+
+def _assertion(
+    credential: OAuth2Credential, app: AppCredentials, method: ClientAuth, known_as: str, now: float
+) -> dict[str, str]:
+    from valetkey.protocol.assertions import client_assertion  # noqa: PLC0415 - only for those who sign
+
+    audience = credential.issuer if credential.assertion_audience == "issuer" else ""
+    return client_assertion(
+        _signer(credential, app, method),
+        client_id=known_as,
+        audience=audience or credential.token_url,
+        now=now,
+        typ=credential.assertion_typ,
+    )
+
+
+def _signer(credential: OAuth2Credential, app: AppCredentials, method: ClientAuth) -> SigningKey | Secret:
+    """Return what signs the app's assertions: its key, or its secret."""
+    if method == "client_secret_jwt":
+        return client_secret(credential, app)
+    if not app.private_key:
+        raise _missing(credential, "private key", "private_key_missing")
+    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+
+    return read_key(app.private_key, alg=credential.signing_alg, what="private_key", name=credential.name)
 
 
 def _basic(client_id: str, secret: str, *, raw: bool) -> str:

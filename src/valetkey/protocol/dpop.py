@@ -54,6 +54,12 @@ def target(url: str) -> str:
     return f"{parts.scheme.lower()}://{host}{port}{parts.path or '/'}"
 
 
+def token_in(headers: Mapping[str, str]) -> Secret | None:
+    """Return the bound access token that a request carries, None where it carries none."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return Secret(token) if scheme == SCHEME and token else None
+
+
 def given_nonce(headers: Mapping[str, str]) -> str:
     """Return the nonce that an answer gives for later requests (section 8.2), from any status; empty: none.
 

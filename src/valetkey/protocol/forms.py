@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from valetkey.errors import ConfigurationError
-from valetkey.model.credentials import AppCredentials, OAuth2Credential, TokenRequestFormat
-from valetkey.protocol.client_authentication import authenticate
+from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenRequestFormat
+from valetkey.protocol.client_authentication import authenticate, can_sign
 from valetkey.protocol.urls import require_https
 from valetkey.values import Request
 
@@ -25,15 +26,22 @@ def post(
 
     Parameters without a value are left out: RFC 6749 section 3.2 has them count as absent.
 
+    Where the app proves itself by something signed, the request is made anew for every attempt.
+
     Raises:
-        ConfigurationError: The URL is missing (``url_missing``) or not https (``url_insecure``), or the app's secret
-            is missing (``client_secret_missing``).
+        ConfigurationError: The URL is missing (``url_missing``) or not https (``url_insecure``), or the app cannot
+            prove itself; see `client_authentication.authenticate`.
     """
     require_https(url, what=what, name=credential.name)
     filled = {name: value for name, value in params.items() if value}
-    authenticated, headers = authenticate(credential, app, filled, {"Accept": credential.accept})
-    content_type, body = encoded(authenticated, credential.token_request_format)
-    return Request(method="POST", url=url, headers={**headers, "Content-Type": content_type}, body=body)
+
+    def made(now: float, *, method: ClientAuth | None = None) -> Request:
+        accept = {"Accept": credential.accept}
+        authenticated, headers = authenticate(credential, app, filled, accept, method=method, now=now)
+        content_type, body = encoded(authenticated, credential.token_request_format)
+        return Request(method="POST", url=url, headers={**headers, "Content-Type": content_type}, body=body)
+
+    return replace(made(0.0, method="none"), anew=made) if can_sign(credential, app) else made(0.0)
 
 
 def encoded(params: Mapping[str, str], how: TokenRequestFormat) -> tuple[str, bytes]:

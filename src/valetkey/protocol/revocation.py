@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from valetkey.errors import ConfigurationError
-from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential, RevocationAuth
 from valetkey.protocol.bodies import read_members, retry_after
-from valetkey.protocol.client_authentication import authenticate, client_id, client_secret
+from valetkey.protocol.client_authentication import authenticate, can_sign, client_id, client_secret
 from valetkey.protocol.forms import encoded
 from valetkey.protocol.refusals import error_words, refused
 from valetkey.protocol.texts import provider_text
@@ -76,16 +76,14 @@ def revocation_request(
     require_https(url, what="revocation_url", name=credential.name)
     templates = credential.revocation_params or _STANDARD
     wanted = {name: _filled(template, known, credential) for name, template in templates.items()}
-    proof, headers = _proof(credential, app, access_token or token)
-    members = {**wanted, **proof}
-    headers = {"Accept": credential.accept, **credential.api_headers, **headers}
-    method, how = credential.revocation_method, credential.revocation_format
-    if how == "none":
-        return Request(method=method, url=url, headers=headers)
-    if how == "query":
-        return Request(method=method, url=f"{url}{'&' if '?' in url else '?'}{urlencode(members)}", headers=headers)
-    content_type, body = encoded(members, how)
-    return Request(method=method, url=url, headers={**headers, "Content-Type": content_type}, body=body)
+
+    def made(now: float, *, auth: RevocationAuth | None = None) -> Request:
+        proof, headers = _proof(credential, app, access_token or token, auth or credential.revocation_auth, now)
+        return _written(credential, url, {**wanted, **proof}, headers)
+
+    if credential.revocation_auth == "client" and can_sign(credential, app):
+        return replace(made(0.0, auth="none"), anew=made)
+    return made(0.0)
 
 
 def parse_revocation(
@@ -109,11 +107,23 @@ def parse_revocation(
     return StillLives(retry_after=retry_after(response.headers, now), error=error)
 
 
+def _written(credential: OAuth2Credential, url: str, members: Mapping[str, str], proof: Mapping[str, str]) -> Request:
+    """Return the request with its members where the provider wants them."""
+    headers = {"Accept": credential.accept, **credential.api_headers, **proof}
+    method, how = credential.revocation_method, credential.revocation_format
+    if how == "none":
+        return Request(method=method, url=url, headers=headers)
+    if how == "query":
+        return Request(method=method, url=f"{url}{'&' if '?' in url else '?'}{urlencode(members)}", headers=headers)
+    content_type, body = encoded(members, how)
+    return Request(method=method, url=url, headers={**headers, "Content-Type": content_type}, body=body)
+
+
 def _proof(
-    credential: OAuth2Credential, app: AppCredentials, access_token: Secret
+    credential: OAuth2Credential, app: AppCredentials, access_token: Secret, auth: RevocationAuth, now: float
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the parameters and the headers that authenticate a revocation."""
-    match credential.revocation_auth:
+    match auth:
         case "none":
             return {}, {}
         case "access_token":
@@ -121,7 +131,7 @@ def _proof(
         case "client_secret_bearer":
             return {}, {"Authorization": f"Bearer {client_secret(credential, app).reveal()}"}
         case "client":
-            return authenticate(credential, app, {}, {})
+            return authenticate(credential, app, {}, {}, now=now)
         case method:
             return authenticate(credential, app, {}, {}, method=method)
 

@@ -55,6 +55,7 @@ class TokenSet:
         refresh_expires_in: Seconds until the refresh token ends, where the provider says so.
         scope: What was granted; None when the answer does not say, which means: as asked.
         id_token: The id token, not validated.
+        dpop_key: The private key that the tokens are bound to (RFC 9449); None: they are bearer tokens.
         extra: Other scalar members as texts (``instance_url``, ``bot_user_id``), few, short, and none token-like; and
             what ``credential.kept_params`` names, under its dotted path (``team.id``).
     """
@@ -66,6 +67,7 @@ class TokenSet:
     refresh_expires_in: float | None = None
     scope: tuple[str, ...] | None = None
     id_token: Secret | None = None
+    dpop_key: Secret | None = None
     extra: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
     def grant(
@@ -99,6 +101,7 @@ class TokenSet:
             id_token=self.id_token or (before.id_token if before else None),
             obtained_at=now,
             quarantined=before.quarantined if before else None,
+            dpop_key=self.dpop_key,
         )
 
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
@@ -132,7 +135,8 @@ def parse_token_response(
 ) -> TokenSet | Refusal:
     """Read any answer of the token endpoint; never raises.  `now` is Unix seconds.
 
-    `request` is what is answered: where a refusal repeats a secret of it, that is masked.  The body is looked at before
+    `request` is what is answered: where a refusal repeats a secret of it, that is masked; and where it proves a key, no
+    token is taken that is not bound to it (RFC 9449 section 5).  The body is looked at before
     the status counts as success: some servers answer errors with 200.
     """
     members = read_members(response.body) if response.status in _SUCCESS else None
@@ -140,7 +144,8 @@ def parse_token_response(
         refusal = read_refusal(response, credential=credential, now=now)
         return without_echo(refusal, request) if request is not None else refusal
     access = _secret(members, "access_token", _TOKEN)
-    token_type = _token_type(members.get("token_type"))
+    key = request.dpop_key if request is not None else None
+    token_type = _token_type(members.get("token_type"), bound=key is not None)
     if access is None or token_type is None:
         return _unusable(members, response.status, typed=token_type is not None)
     return TokenSet(
@@ -151,6 +156,7 @@ def parse_token_response(
         refresh_expires_in=min(filter(None, (seconds(members.get(name)) for name in _REFRESH_LIVES)), default=None),
         scope=_scope(members, credential),
         id_token=_secret(members, "id_token", _TOKEN),
+        dpop_key=key,
         extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
     )
 
@@ -170,8 +176,13 @@ def _secret(members: Members, name: str, allowed: re.Pattern[str]) -> Secret | N
     return Secret(value) if isinstance(value, str) and allowed.fullmatch(value) else None
 
 
-def _token_type(value: object) -> str | None:
-    """Return the type of a bearer token, None for any other: RFC 6749 section 7.1 forbids to use what is unknown."""
+def _token_type(value: object, *, bound: bool) -> str | None:
+    """Return the type of a token that may be used, else None: RFC 6749 section 7.1 forbids to use what is unknown.
+
+    A token that was to be bound to a key is refused where it is a bearer token, and the other way round.
+    """
+    if bound:
+        return "DPoP" if isinstance(value, str) and value.lower() == "dpop" else None
     if value is None or value == "":
         return "bearer"
     if not isinstance(value, str) or value.lower() not in _BEARER:

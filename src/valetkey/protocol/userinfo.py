@@ -9,6 +9,7 @@ from valetkey.errors import clean
 from valetkey.model.connections import Identity
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.protocol.bearer import authorization
 from valetkey.protocol.bodies import dotted, read_members
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.urls import require_https
@@ -34,8 +35,9 @@ def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request | No
     return Request(
         method=credential.userinfo_method,
         url=credential.userinfo_url,
-        headers={**headers, "Authorization": f"Bearer {grant.access_token.reveal()}"},
+        headers={**headers, "Authorization": authorization(grant)},
         body=credential.userinfo_body.encode(),
+        dpop_key=grant.dpop_key,
     )
 
 

@@ -1,0 +1,96 @@
+"""The last step before a request leaves: what is good for one attempt is made for this attempt.
+
+Client assertions and DPoP proofs are signed anew each time, the whole request with them, for a server remembers both
+(RFC 7523 section 3, RFC 9449 section 11.1).  Nonces are kept per server, and so is how far its clock is from ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from valetkey.logs import get_logger
+from valetkey.model.ports import Clock, TokenEndpoint
+from valetkey.protocol.bodies import read_members, server_time
+from valetkey.protocol.dpop import HEADER, given_nonce, proof, token_in
+from valetkey.protocol.signing import read_key
+from valetkey.protocol.urls import origin
+from valetkey.values import Request, Response
+
+_log = get_logger("proving")
+T = TypeVar("T")
+NONCE_WANTED: Final = "use_dpop_nonce"
+_CLOCK_ERRORS: Final = frozenset({"invalid_client", "invalid_dpop_proof"})
+"""What servers say to something signed that seems to be from another time, among other reasons."""
+_REFUSALS: Final = (400, 401)
+_NOTABLE: Final = 5.0
+"""Seconds of difference between two clocks that are worth an attempt."""
+_FARTHEST: Final = 86400.0
+_MOST_ORIGINS: Final = 1000
+
+
+class Prover:
+    """A way to authorization servers that signs what has to be signed for each attempt.
+
+    A server that asks for a nonce, or whose clock is far from ours, gets the request once more, made anew: it refused
+    before it looked at what the request carries, so no code and no refresh token was spent.
+    """
+
+    def __init__(self, endpoint: TokenEndpoint, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._nonces: dict[str, str] = {}
+        self._offsets: dict[str, float] = {}
+
+    def send(self, request: Request, *, deadline: float) -> Response:
+        """Send it; see `TokenEndpoint.send`."""
+        if request.anew is None and request.dpop_key is None:
+            return self._endpoint.send(request, deadline=deadline)
+        server = origin(request.url)
+        nonce, offset = self._nonces.get(server, ""), self._offsets.get(server, 0.0)
+        response = self._attempt(request, server, deadline)
+        if self._differs(request, response, server, nonce, offset):
+            _log.debug("%s wants the request with %s", server, "another nonce or another time")
+            response = self._attempt(request, server, deadline)
+        return response
+
+    def _attempt(self, request: Request, server: str, deadline: float) -> Response:
+        made = self._made(request, server)
+        response = self._endpoint.send(made, deadline=deadline)
+        if request.dpop_key is not None and (nonce := given_nonce(response.headers)):
+            _keep(self._nonces, server, nonce)
+        return response
+
+    def _made(self, request: Request, server: str) -> Request:
+        now = self._clock.now() + self._offsets.get(server, 0.0)
+        made = request if request.anew is None else replace(request.anew(now), send_by=request.send_by)
+        if request.dpop_key is None:
+            return made
+        key = read_key(request.dpop_key, what="the DPoP key", name=server)
+        nonce, token = self._nonces.get(server, ""), token_in(made.headers)
+        signed = proof(key, method=made.method, url=made.url, now=now, nonce=nonce, token=token)
+        return replace(made, headers={**made.headers, HEADER: signed})
+
+    def _differs(self, request: Request, response: Response, server: str, nonce: str, offset: float) -> bool:
+        """Whether the answer refuses the attempt for what another attempt would have otherwise."""
+        if response.status not in _REFUSALS:
+            return False
+        error = (read_members(response.body) or {}).get("error")
+        if error == NONCE_WANTED and request.dpop_key is not None:
+            return self._nonces.get(server, "") != nonce
+        if error not in _CLOCK_ERRORS:
+            return False
+        self._learn_clock(response, server)
+        return abs(self._offsets.get(server, 0.0) - offset) > _NOTABLE
+
+    def _learn_clock(self, response: Response, server: str) -> None:
+        theirs = server_time(response.headers)
+        if theirs is None or abs(theirs - self._clock.now()) > _FARTHEST:
+            return
+        _keep(self._offsets, server, theirs - self._clock.now())
+
+
+def _keep(known: dict[str, T], server: str, value: T) -> None:
+    while len(known) >= _MOST_ORIGINS and server not in known:
+        known.pop(next(iter(known)), None)
+    known[server] = value
