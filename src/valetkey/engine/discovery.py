@@ -1,7 +1,7 @@
 """Credentials that name an issuer instead of URLs: its metadata is read when it is first needed, and kept.
 
-A document is kept in memory and in the store, so that a process that lives for a moment need not fetch it.  Who connects
-wants it in order; a connection that lives goes on with what was known, for a week, whatever became of the document.
+A document is kept in memory and in the store, so that a process that lives for a moment need not fetch it.  Who
+connects wants it in order; a connection that lives goes on with what was known, for a week, whatever became of it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from valetkey.errors import clean
@@ -49,7 +49,6 @@ _LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _ISS: Final = "authorization_response_iss_parameter_supported"
-_METHODS: Final = cast("tuple[ClientAuth, ...]", get_args(ClientAuth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +90,13 @@ class Metadata:
         """Read what `to_body` wrote, perhaps in another version.
 
         Raises:
-            TypeError: A member is missing.
+            KeyError: A member is missing.
         """
         known = {field.name for field in fields(cls)}
         values: dict[str, Any] = {name: value for name, value in body.items() if name in known}
-        return cls(**{name: tuple(value) if name in _LIST_MEMBERS else value for name, value in values.items()})
+        for name in _LIST_MEMBERS:
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,4 +264,6 @@ def _client_auth(wanted: ClientAuth, offered: tuple[str, ...]) -> ClientAuth:
     """Return how the app proves itself: as declared, unless the server takes a secret in another way only."""
     if wanted == "none" or wanted in offered:
         return wanted
-    return next((method for method in _METHODS if method in offered and method != "none"), wanted)
+    if "client_secret_post" in offered:
+        return "client_secret_post"
+    return "client_secret_basic" if "client_secret_basic" in offered else wanted
