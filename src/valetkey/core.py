@@ -374,7 +374,7 @@ class Core:
         self.news.after_fork()
         self._looked = (float("-inf"), None)
         if self._world is not None:
-            self._world = replace(self._world, pulse=self.flights.pulse)
+            self._world = self._world.in_child(self.flights.pulse)
             self._bringer.reset()
         self.http.after_fork()
         for source in list(self._sources.values()):

@@ -233,7 +233,8 @@ def clock(session: Session) -> Iterator[Finding]:
     """Ask the token endpoints of all credentials in use for the time."""
     core = session.core
     used = [c for c in core.credentials() if core.store.list(Query(env=core.env, credential=c.name), limit=1).items]
-    hosts = {urlsplit(c.token_url).netloc: c.token_url for c in used}
+    asked = [c.token_url or c.issuer for c in used]
+    hosts = {urlsplit(url).netloc: url for url in asked}
     if not hosts:
         yield Finding("ok", "clock", "nothing is connected, so there is nobody to ask")
     for host, url in hosts.items():

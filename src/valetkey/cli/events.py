@@ -27,6 +27,7 @@ _COLOURS: Final[Mapping[str, Kind]] = {
     "refresh_failed": "warn",
     "needs_reauth": "bad",
     "revocation_incomplete": "warn",
+    "id_token_refused": "warn",
     "disconnected": "dim",
 }
 

@@ -27,6 +27,7 @@ _SHORT: Final = {
     "no_refresh_token": "ended",
     "lost_in_rotation": "an answer was lost",
     "reuse_detected": "a token was used twice",
+    "identity_changed": "it spoke of somebody else",
     "key_lost": "its key is lost",
     BROKEN_ROW: "its row is damaged",
     BROKEN: "it cannot be opened",

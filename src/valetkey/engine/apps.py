@@ -90,7 +90,7 @@ def client_changed(credential: OAuth2Credential, client_id: str, issuer: str, to
         return "another client id"
     if issuer and credential.issuer and issuer != credential.issuer:
         return "another issuer"
-    if token_origin and token_origin != origin_now(credential):
+    if token_origin and credential.token_url and token_origin != origin_now(credential):
         return "another token endpoint"
     return ""
 

@@ -15,8 +15,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from valetkey.engine.apps import client_changed
+from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import buy, name_of
 from valetkey.engine.flows import Flow, put_flow, take_flow
+from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.storing import disconnected_meanwhile, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
@@ -99,6 +101,7 @@ def start_authorization(
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
         raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
     app = world.app(credential)
+    credential = complete(world, credential, need=("token_url", "authorization_url"))
     asked = _asked(credential, scopes, only=only)
     verifier = new_verifier(secrets.token_bytes(32)) if credential.pkce else None
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
@@ -152,7 +155,10 @@ def finish_authorization(
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=answer.flow.incarnation)
         tokens = buy(world, credential, key, answer.request)
-        return keep(world, credential, app, tokens, before, buying, requested=answer.flow.scopes, params=answer.params)
+        asked, came = answer.flow.scopes, answer.params
+        return keep(
+            world, credential, app, tokens, before, buying, requested=asked, params=came, sign_in=answer.sign_in
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,7 @@ class Answer:
         app: The app, which is the one that the sign-in began with.
         request: What redeems its code, to be sent once.
         params: What it says about the connection.
+        sign_in: What its id token answers to.
     """
 
     flow: Flow
@@ -172,6 +179,7 @@ class Answer:
     app: AppCredentials
     request: Request = field(repr=False)
     params: Mapping[str, str]
+    sign_in: SignIn
 
 
 def take_answer(
@@ -180,7 +188,7 @@ def take_answer(
     """Check a provider's answer and use up its flow.  Raises as `finish_authorization`, which redeems the code too."""
     params = parse_callback(callback_url)
     flow = take_flow(world, params.state, binding)
-    credential = world.credential(flow.key.credential)
+    credential = complete(world, world.credential(flow.key.credential), lenient=True)
     _check_answer(flow, callback_url, owner)
     check_issuer(params, credential=credential)
     app = _same_app(world, credential, flow)
@@ -191,7 +199,9 @@ def take_answer(
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
     request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
-    return Answer(flow=flow, credential=credential, app=app, request=request, params=_kept(params))
+    ready(world, credential, flow.scopes)  # before the code is spent: without keys its answer would be of no use
+    sign_in = SignIn(nonce=flow.nonce, code=params.code)
+    return Answer(flow=flow, credential=credential, app=app, request=request, params=_kept(params), sign_in=sign_in)
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -203,6 +213,7 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
         ProviderUnavailable: The provider was not reached.
     """
     app = world.app(credential)
+    credential = complete(world, credential)
     asked = wanted_scopes(credential, scopes)
     request = client_credentials_request(credential, app, scope=asked)
     with Buying(world, credential, key) as buying:

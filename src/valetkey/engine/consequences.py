@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import client_changed
+from valetkey.engine.discovery import peek
 from valetkey.engine.revoking import siblings
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
@@ -119,7 +120,7 @@ def connections_of(world: World, owner: str, env: str) -> Iterator[Record]:
 
 def _declared(world: World, key: ConnectionKey) -> OAuth2Credential | None:
     try:
-        return world.credential(key.credential)
+        return peek(world, world.credential(key.credential))
     except ConfigurationError:
         return None
 

@@ -80,7 +80,8 @@ def finish_or_hold(
     with Buying(world, credential, flow.key) as buying:
         before = reserved(world, credential, flow.key, since=flow.incarnation)
         tokens = buy(world, credential, flow.key, answer.request)
-        got = goods(world, credential, answer.app, tokens, before, requested=flow.scopes, params=answer.params)
+        asked, came = flow.scopes, answer.params
+        got = goods(world, credential, answer.app, tokens, before, requested=asked, params=came, sign_in=answer.sign_in)
         if not is_another(before, got.identity):
             return settle(world, credential, got, before, buying)
     assert binding is not None  # noqa: S101 - without it the answer would not have been taken

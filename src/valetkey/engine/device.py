@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from valetkey.engine.connect import incarnation_of, reserved, wanted_scopes
+from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of, refusal_error
+from valetkey.engine.id_tokens import ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
@@ -66,6 +68,7 @@ def start_device(
         ClientRejected: The provider does not accept the app.
         ConnectError: It refused.
     """
+    credential = complete(world, credential)
     if not credential.device_authorization_url:
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
         hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
@@ -100,6 +103,8 @@ def finish_device(
         ConnectError: Any other end; see `exchange.refusal_error` and `storing.put_grant`.
     """
     app = world.app(credential)
+    credential = complete(world, credential, lenient=True)
+    ready(world, credential, wanted_scopes(credential, scopes))
     before = reserved(world, credential, key, since=flow.incarnation)
     with ExitStack() as turn:
         tokens, buying = _poll(world, credential, key, app, flow, turn, on_wait)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Final
 
+from valetkey.engine.id_tokens import claims_of_userinfo
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.world import World
 from valetkey.errors import (
@@ -17,14 +20,17 @@ from valetkey.errors import (
 )
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Identity
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.bodies import Members
 from valetkey.protocol.denials import refused_consent
+from valetkey.protocol.id_token import identity_of
 from valetkey.protocol.refusals import Kind
+from valetkey.protocol.signatures import TokenFlaw
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
-from valetkey.values import Request
+from valetkey.values import Request, Response
 
 _log = get_logger("connect")
 EXCHANGE_SECONDS: Final = 30.0
@@ -76,17 +82,45 @@ def refusal_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Ref
     return (_app_refused if refusal.kind == "client" else _consent_error)(credential, key, refusal)
 
 
-def read_identity(world: World, credential: OAuth2Credential, key: ConnectionKey, grant: Grant) -> Identity | None:
-    """Ask the provider who connected.  None when it does not say: that never fails a connect."""
+def read_identity(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    grant: Grant,
+    *,
+    app: AppCredentials,
+    claims: Members | None = None,
+) -> Identity | None:
+    """Ask the provider who connected.  None when it does not say: that never fails a connect.
+
+    `claims` are those of the id token, which were checked.  Userinfo has to speak of the same person, else it is not
+    used (OpenID Connect Core section 5.3.2); what it leaves out is taken from them.
+    """
+    signed_in = identity_of(claims) if claims is not None else None
     try:
         request = userinfo_request(credential, grant)
         if request is None:
-            return None
+            return signed_in
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)
-        return parse_userinfo(response, credential=credential)
+        response = _unsigned(world, credential, app, response)
+        asked = parse_userinfo(response, credential=credential, subject=signed_in.subject if signed_in else "")
     except (NotSent, InDoubt, ValetkeyError) as error:
         _log.info("the identity behind %s could not be read: %s", key, error)
-        return None
+        return signed_in
+    if asked is None or signed_in is None:
+        return asked or signed_in
+    return Identity(**{part: text or getattr(signed_in, part) for part, text in asdict(asked).items()})
+
+
+def _unsigned(world: World, credential: OAuth2Credential, app: AppCredentials, response: Response) -> Response:
+    """Return a userinfo answer as JSON; one that is signed is checked first, and is an error if that fails."""
+    if not response.headers.get("content-type", "").lower().startswith("application/jwt"):
+        return response
+    claims = claims_of_userinfo(world, credential, app, response.body.decode("ascii", "replace").strip())
+    if isinstance(claims, TokenFlaw):
+        msg = f"the signed userinfo answer {claims.what}"
+        raise ProviderProtocolError(msg, hint=f"check userinfo_url of {credential.name!r}")
+    return replace(response, body=json.dumps(claims).encode())
 
 
 def _code_refused(credential: OAuth2Credential, refusal: Refusal) -> ConnectError:

@@ -9,11 +9,12 @@ from typing import Final, TypeVar
 
 from valetkey.engine.apps import app_accepted, client_changed
 from valetkey.engine.exchange import read_identity
+from valetkey.engine.id_tokens import NO_SIGN_IN, SignIn, person_of
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import Stored, put_grant
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ConnectError, StoreError, StoreUnavailable
+from valetkey.errors import ConnectError, ProviderError, StoreError, StoreUnavailable
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -34,14 +35,16 @@ def keep(
     *,
     requested: tuple[str, ...],
     params: Mapping[str, str] = EMPTY,
+    sign_in: SignIn = NO_SIGN_IN,
 ) -> Record:
     """Store what was bought over `before`, and return the record.  That ends the `buying`.
 
     Raises:
-        ConnectError: It was disconnected meanwhile (``connection_disconnected``); the new grant is revoked.
+        ConnectError: It was disconnected meanwhile (``connection_disconnected``), or its id token does not hold
+            (``id_token_invalid``); the new grant is revoked.
         StoreUnavailable: The store did not come back; the grant is lost.
     """
-    got = goods(world, credential, app, tokens, before, requested=requested, params=params)
+    got = goods(world, credential, app, tokens, before, requested=requested, params=params, sign_in=sign_in)
     return settle(world, credential, got, before, buying)
 
 
@@ -73,8 +76,14 @@ def goods(
     *,
     requested: tuple[str, ...],
     params: Mapping[str, str] = EMPTY,
+    sign_in: SignIn = NO_SIGN_IN,
 ) -> Goods:
-    """Make a grant of what was bought, and ask who connected."""
+    """Make a grant of what was bought, and find out who connected.
+
+    Raises:
+        ConnectError: Its id token does not hold (``id_token_invalid``); the new grant is revoked.
+        ProviderError: The same, where it could not be checked.
+    """
     grant = tokens.grant(
         now=world.clock.now(),
         credential=credential,
@@ -82,9 +91,15 @@ def goods(
         previous=None,
         learnt_lifetime=before.learnt_lifetime,
     )
+    try:
+        claims = person_of(world, credential, app, tokens, requested, sign_in)
+    except (ConnectError, ProviderError):
+        if credential.revocation_reach != "user":  # else it would end what the person has besides
+            revoke_grant(world, credential, grant, record=before)
+        raise
     return Goods(
         grant=grant,
-        identity=read_identity(world, credential, before.key, grant),
+        identity=read_identity(world, credential, before.key, grant, app=app, claims=claims),
         requested=requested,
         client_id=app.client_id,
         params={**credential.params, **params, **_params_of(credential, tokens)},

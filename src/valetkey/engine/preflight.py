@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from valetkey.engine.discovery import complete
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import ConfigurationError, ProviderError, clean
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.urls import origin
@@ -34,10 +35,11 @@ class Probe:
 def probe(world: World, credential: OAuth2Credential) -> Probe:
     """Ask the host of the authorization endpoint for nothing in particular.  Never raises: it is a hint, not a gate."""
     try:
-        where = origin(credential.authorization_url)
+        whole = complete(world, credential, need=("token_url", "authorization_url"))
+        where = origin(whole.authorization_url)
         request = Request(method="HEAD", url=f"{where}/")
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + PROBE_SECONDS)
-    except (ConfigurationError, NotSent, InDoubt) as error:
+    except (ConfigurationError, ProviderError, NotSent, InDoubt) as error:
         return Probe(answers=False, problem=clean(error) or type(error).__name__)
     return Probe(answers=True, clock_off=_off(response.headers.get("date", ""), world.clock.now()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import IDENTITY_SECONDS
 from valetkey.engine.lifecycle import obtain
 from valetkey.engine.world import World, emit
@@ -42,6 +43,7 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     credential = world.credential(key.credential)
     name = credential.display_name or credential.name
     held = obtain(world, key)
+    credential = complete(world, credential, lenient=True)
     request = userinfo_request(credential, held.grant)
     if request is None:
         said = f"{name} has no address that tells whose a token is, so there is no harmless call to make."

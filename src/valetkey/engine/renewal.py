@@ -10,13 +10,15 @@ from contextlib import suppress
 from typing import Final
 
 from valetkey.engine.apps import client_changed, ensure_accepted
+from valetkey.engine.discovery import complete
+from valetkey.engine.id_tokens import ready_if_possible
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
 from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command, retry_hint
-from valetkey.engine.verdicts import mark_dead, release
+from valetkey.engine.verdicts import mark_dead, release, unsent
 from valetkey.engine.windows import DEADLINE, STILL, YOUNG, claim_life
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import (
@@ -74,10 +76,16 @@ class _Attempt:
             return None
         if not self._refreshable(record):
             return self._unrefreshable(record)
+        if not self._knows_server(record):
+            return self._wait(record)
         app, suspect = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
+        return self._claimed(record, app, suspect=suspect)
+
+    def _claimed(self, record: Record, app: AppCredentials, *, suspect: bool) -> Held | None:
+        """Claim the right to spend, and spend; or wait where another holder has it."""
         grant = open_grant(self.world, record)  # a row that cannot be opened is not written to: it stays as it is
         claimed = self._claim(record)
         if claimed is None:
@@ -159,6 +167,24 @@ class _Attempt:
         if error is not None:
             raise error
         return None
+
+    def _knows_server(self, record: Record) -> bool:
+        """Find out what the issuer stands for, and its keys; False: it is not known, and another holder is at work.
+
+        A server that cannot be asked is noted as one that cannot be reached (R8).
+        """
+        if not record.id or not self.credential.issuer:
+            return True
+        try:
+            self.credential = complete(self.world, self.credential, lenient=True)
+        except ProviderError as error:
+            claimed = self._claim(record)
+            if claimed is None:
+                return False
+            failed = unsent(self.world, self.credential, claimed.record, claimed.holder, str(error))
+            raise (failed if isinstance(error, ProviderUnavailable) else error) from error
+        ready_if_possible(self.world, self.credential, record.requested or self.credential.all_scopes)
+        return True
 
     def _app(self, record: Record) -> tuple[AppCredentials, bool]:
         """Return the app that may spend this grant now, and whether anything is held against it; or raise."""

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from valetkey.engine.apps import client_changed
+from valetkey.engine.discovery import complete
 from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ConfigurationError, DecryptionFailed, StoreError
+from valetkey.errors import ConfigurationError, DecryptionFailed, ProviderError, StoreError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Identity, Query, Record
 from valetkey.model.credentials import OAuth2Credential
@@ -108,13 +109,14 @@ def _revoke(
 ) -> Revocation:
     name = _name(credential)
     try:
+        credential = complete(world, credential, lenient=True)
         with revoking(world, credential, record.key if record else None) as turn:
             obstacle = _obstacle(world, credential, record, identity, turn)
             if obstacle:
                 return _left_alone(world, credential, grant, obstacle)
             params = record.params if record else credential.params
             answers = _tell_provider(world, credential, grant, params, turn)
-    except ConfigurationError as error:
+    except (ConfigurationError, ProviderError) as error:
         return _left_alone(world, credential, grant, f"{name} could not be asked to revoke the token: {error}")
     except StoreError as error:
         return _left_alone(world, credential, grant, f"nothing was revoked at {name}, for the store failed: {error}")

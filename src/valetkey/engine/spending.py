@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from valetkey.engine.apps import app_accepted
+from valetkey.engine.id_tokens import note_renewed, renewed
 from valetkey.engine.lifecycle import Held
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
-from valetkey.engine.verdicts import refused, release, unanswered, unsent
+from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
 from valetkey.engine.world import World, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
@@ -85,7 +86,13 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     if isinstance(answer, Refusal):
         refused(world, credential, claimed.record, claimed.holder, work.app, answer, retry=work.retry)
         return None
-    held = _commit(world, credential, claimed, answer, grant, used=work.used)
+    found = renewed(world, credential, work.app, claimed.record, grant, answer)
+    if found is not None and found.estranged:
+        estranged(world, credential, claimed.record, claimed.holder, grant, found)
+        return None
+    held = _commit(world, credential, claimed, found.tokens if found else answer, grant, used=work.used)
+    if found is not None and held is not None:
+        note_renewed(world, credential, found, held.record)
     if work.suspect:
         app_accepted(world, claimed.record.key.env, credential)
     return held

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from valetkey.engine.discovery import peek
 from valetkey.engine.windows import due_at
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
@@ -56,6 +57,7 @@ def put_grant(
         StoreUnavailable: The store does not answer; the grant is not stored.
     """
     current = before or reserve(world, credential, key)
+    credential = peek(world, credential)  # for the origin of its token endpoint
     while True:
         _refuse_disconnected(current, before)
         facts = grant_facts(_connected(world, credential, current), grant, credential)
@@ -171,8 +173,11 @@ def new_connection_id() -> str:
 
 
 def token_origin(credential: OAuth2Credential) -> str:
-    """Return the origin of the token endpoint: what a grant is bound to beside client and issuer (R12)."""
-    return origin(credential.token_url)
+    """Return the origin of the token endpoint: what a grant is bound to beside client and issuer (R12).
+
+    Empty where only an issuer is declared and its metadata was not asked for: then the grant is bound to that.
+    """
+    return origin(credential.token_url) if credential.token_url else ""
 
 
 def _connected(world: World, credential: OAuth2Credential, current: Record) -> Record:

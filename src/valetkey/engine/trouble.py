@@ -16,6 +16,7 @@ WHY: Final[dict[str, str]] = {
     "no_refresh_token": "its token ended and {name} gave no refresh token",
     "lost_in_rotation": "{name}'s answer to a refresh was lost, and with it the only new token",
     "reuse_detected": "{name} saw a refresh token twice and ended the grant",
+    "identity_changed": "{name}'s answer to a refresh spoke of somebody else, and was not used",
     "key_lost": "the key that its token was sealed with is lost",
     "unknown": "{name} no longer accepts its refresh token",
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from valetkey.engine.apps import app_accepted, app_rejected
+from valetkey.engine.id_tokens import Renewed
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
 from valetkey.engine.trouble import broken_grant, needs_person, retry_hint
@@ -136,6 +137,34 @@ def mark_dead(
     world.changed(stored)
     tell(world, "needs_reauth", stored, reason=reason, error=dead.error, description=dead.error_text)
     return needs_person(stored, credential)
+
+
+def estranged(
+    world: World, credential: OAuth2Credential, record: Record, holder: str, grant: Grant | None, found: Renewed
+) -> None:
+    """Act on an answer that speaks of another sign-in: nothing of it is used, and a person must look (R12).
+
+    Its refresh token is kept aside, for it may be the only one that the provider still knows.  Raises, or returns where
+    the row had moved on.
+    """
+    said = found.flaw.what if found.flaw else ""
+    dead = replace(
+        record,
+        state="needs_reauth",
+        reason="identity_changed",
+        error="identity_changed",
+        error_text=f"the id token {said}",
+        next_try_at=None,
+        due_at=None,
+    )
+    kept = None if grant is None else replace(grant, quarantined=found.tokens.refresh_token or grant.quarantined)
+    expect = Expect.of(record, holder=holder)
+    stored = swap_facts(world, dead, expect=expect) if kept is None else swap_sealed(world, dead, kept, expect=expect)
+    if stored is None:
+        return
+    world.changed(stored)
+    tell(world, "needs_reauth", stored, reason=dead.reason, error=dead.error, description=dead.error_text)
+    raise needs_person(stored, credential)
 
 
 def _refused_grant(world: World, credential: OAuth2Credential, record: Record, holder: str, refusal: Refusal) -> None:

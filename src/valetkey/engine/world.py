@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from valetkey.engine.lookout import Lookout
+from valetkey.engine.servers import Servers
 from valetkey.errors import DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -67,6 +68,7 @@ class World:
         fate: Tells whether the process behind a claim lives, by the name of its holder (R10).
         journal: What this host remembers of answers that may not have reached the store (R6).
         lookout: What this process has seen of left claims and of a store that was away.
+        servers: What this process has read of authorization servers.
     """
 
     store: Store
@@ -82,6 +84,11 @@ class World:
     fate: Callable[[str], Fate] = field(default=lambda _holder: "unknown")
     journal: Journal = NO_JOURNAL
     lookout: Lookout = field(default_factory=Lookout)
+    servers: Servers = field(default_factory=Servers)
+
+    def in_child(self, pulse: Pulse) -> World:
+        """Return the world of a forked child, which has other threads and holds none of the parent's locks."""
+        return replace(self, pulse=pulse, servers=Servers())
 
 
 def grant_label(key: ConnectionKey, connection_id: str, incarnation: int, version: int) -> Label:

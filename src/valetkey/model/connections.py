@@ -21,6 +21,7 @@ Reason = Literal[
     "no_refresh_token",
     "lost_in_rotation",
     "reuse_detected",
+    "identity_changed",
     "key_lost",
     "unknown",
 ]
@@ -31,6 +32,7 @@ REASONS: Final[tuple[Reason, ...]] = (
     "no_refresh_token",
     "lost_in_rotation",
     "reuse_detected",
+    "identity_changed",
     "key_lost",
     "unknown",
 )

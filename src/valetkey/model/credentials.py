@@ -29,6 +29,9 @@ RevocationAuth = Literal[
 RevocationToken = Literal["any", "access_token", "refresh_token"]
 Source = Literal["code", "file", "command", "console"]
 
+ASYMMETRIC = (*(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)), "EdDSA", "Ed25519")
+"""The signature algorithms of id tokens whose key is public (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
@@ -84,8 +87,14 @@ class OAuth2Credential:
         userinfo_url: Where the identity of a connected account is read.
         userinfo_method: ``GET``, or ``POST`` for the few that want it.
         userinfo_body: The JSON text to send there, empty for none.
-        issuer: The issuer identifier (RFC 8414), compared byte for byte with ``iss`` (RFC 9207).
+        issuer: The issuer identifier (RFC 8414), compared byte for byte with ``iss`` (RFC 9207) and with that of id
+            tokens.  Where the URLs for signing in and for tokens are not declared, it stands for all that are
+            not: they are read from its metadata.
         iss_advertised: Whether the server says that it always sends ``iss``: then its absence is refused.
+        jwks_url: Where the keys are that sign id tokens (RFC 7517); empty: where the issuer's metadata says.
+        id_token_algs: The signature algorithms (RFC 7518) that id tokens may have; none: the asymmetric ones that the
+            metadata names.  ``HS256`` and its kin, whose key is the client secret, only where they are named here.
+        id_token_audiences: What an id token's ``aud`` may hold beside our own client id.
         scopes: What is asked for.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
@@ -150,6 +159,9 @@ class OAuth2Credential:
     userinfo_body: str = ""
     issuer: str = ""
     iss_advertised: bool = False
+    jwks_url: str = ""
+    id_token_algs: tuple[str, ...] = ()
+    id_token_audiences: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     forced_scopes: tuple[str, ...] = ()
     scope_separator: str = " "
@@ -188,6 +200,12 @@ class OAuth2Credential:
     error_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     preset: str = ""
     source: Source = "code"
+
+    @property
+    def discovers(self) -> bool:
+        """Whether its issuer stands for its URLs: they are read from the issuer's metadata when first needed."""
+        signs_in = self.authorization_url or self.device_authorization_url or self.grant == "client_credentials"
+        return bool(self.issuer) and not (self.token_url and signs_in)
 
     @property
     def resends(self) -> bool:

@@ -20,9 +20,11 @@ URLS: Final = (
     "device_authorization_url",
     "revocation_url",
     "userinfo_url",
+    "jwks_url",
     "issuer",
     "api_base_url",
 )
+ID_TOKEN_ALGS: Final = (*credentials.ASYMMETRIC, "HS256", "HS384", "HS512")
 _IDENTITY: Final = ("subject", "email", "name", "login")
 _POSITIVE: Final = ("access_token_lifetime", "refresh_token_lifetime")
 _OWN = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
@@ -195,10 +197,11 @@ def _check_secrets(credential: OAuth2Credential, place: Place) -> None:
 
 
 def _check_flow(credential: OAuth2Credential, place: Place) -> None:
-    if not credential.token_url:
+    if not credential.token_url and not credential.discovers:
         raise _missing(place, "token_url", "token")
     if credential.grant == "authorization_code":
-        if not credential.authorization_url and not credential.device_authorization_url:
+        urls = credential.authorization_url, credential.device_authorization_url
+        if not any(urls) and not credential.discovers:
             raise _missing(place, "authorization_url", "authorize")
         if credential.client_auth == "none" and not credential.pkce:
             place.refuse(
@@ -219,6 +222,7 @@ def _missing(place: Place, field: str, path: str) -> Exception:
         f"{field} is missing",
         code="url_missing",
         hint=f"write {place.line(field, f'https://auth.example.com/{path}')}, "
+        f"{place.line('issuer', 'https://auth.example.com')} if `valetkey providers discover` finds its metadata, "
         f"or {place.line('preset', '...')} if `valetkey providers search` knows the provider",
     )
 
@@ -237,6 +241,8 @@ def _check_scopes(credential: OAuth2Credential, place: Place) -> None:
 def _check_tables(credential: OAuth2Credential, place: Place) -> None:
     for field, reserved in RESERVED.items():
         checks.without(place, field, getattr(credential, field), reserved)
+    for name in credential.id_token_algs:
+        checks.choice(place, "id_token_algs", name, ID_TOKEN_ALGS)
     checks.headers(place, "api_headers", credential.api_headers)
     for name in credential.identity:
         checks.choice(place, "identity", name, _IDENTITY)

@@ -77,6 +77,7 @@ def wire_secret(
         schema: What its value looks like: a dataclass, or a pydantic model.  Values are checked against it when they
             are set and when they are read.  None: plain text.
         secret_id: Under which id the secret service keeps it; the name, when left out.
+        issuer: The issuer identifier; it stands for all URLs that are not declared.
         unknown: Nothing else is taken.
 
     Raises:
@@ -116,6 +117,9 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     api_headers: Mapping[str, str] | None = None,
     issuer: str | None = None,
     iss_advertised: bool | None = None,
+    jwks_url: str | None = None,
+    id_token_algs: Sequence[str] | None = None,
+    id_token_audiences: Sequence[str] | None = None,
     grant: GrantType | None = None,
     client_auth: ClientAuth | None = None,
     basic_raw: bool | None = None,
@@ -157,9 +161,9 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     """Declare an OAuth2 integration.
 
     With a `preset` the provider's URLs, hosts and quirks are known, and a name and scopes are all it needs; without
-    one, give `authorization_url` and `token_url`.  What is left out (or None) is the preset's, else the default that
-    `OAuth2Credential` documents; tables (`additional_params`, `identity`, ...) are merged with the preset's name by
-    name, and an empty value removes one.
+    one, give `issuer`, whose metadata names the URLs, or `authorization_url` and `token_url`.  What is left out (or
+    None) is the preset's, else the default that `OAuth2Credential` documents; tables (`additional_params`, `identity`,
+    ...) are merged with the preset's name by name, and an empty value removes one.
 
     Declaring the same again changes nothing, so a module may be imported twice.
 

@@ -118,6 +118,7 @@ def allowed_hosts(credential: OAuth2Credential) -> tuple[str, ...]:
             credential.authorization_url,
             credential.device_authorization_url,
             credential.revocation_url,
+            credential.issuer if credential.discovers else "",
         )
     )
 

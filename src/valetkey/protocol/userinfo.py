@@ -41,14 +41,18 @@ def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request | No
     )
 
 
-def parse_userinfo(response: Response, *, credential: OAuth2Credential) -> Identity | None:
-    """Read the identity; None when the answer holds none.  Never raises.
+def parse_userinfo(response: Response, *, credential: OAuth2Credential, subject: str = "") -> Identity | None:
+    """Read the identity; None when the answer holds none, or one of another person.  Never raises.
+
+    `subject` is the ``sub`` of the id token: that of the answer must be equal (OpenID Connect Core section 5.3.2).
 
     ``credential.identity`` says where each part stands, as a dotted path (``data.0.email``); what it does not name
     is looked for under the names of OpenID Connect.  An empty path leaves a part out.
     """
     members = read_members(response.body) if response.status in _SUCCESS else None
     if members is None or refused(members):
+        return None
+    if subject and members.get("sub") != subject:
         return None
     paths = {**_OPENID, **credential.identity}
     texts = {part: clean(dotted(members, paths[part]), _MAX_TEXT) for part in _OPENID}

@@ -1,7 +1,7 @@
 """The parts of the practice provider that a person and a browser see, and what it tells about itself.
 
 Authorization endpoint (RFC 6749 section 3.1, RFC 7636, RFC 9207), verification page (RFC 8628 section 3.3),
-metadata (RFC 8414) and userinfo.
+metadata (RFC 8414, OpenID Connect Discovery), keys and userinfo.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from valetkey.testing import _pages as pages
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import Client, Refused, only_once, within
+from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, bearer, claims
 
 SHOW_PAGE = "x-practice-consent"
@@ -33,6 +34,7 @@ class Wish:
     state: str | None
     challenge: str
     scopes: tuple[str, ...]
+    nonce: str = ""
 
 
 class Authorization:
@@ -81,8 +83,15 @@ class Authorization:
         if asked.get("response_mode", "query") != "query":
             raise Refused(error="invalid_request", why="response_mode must be query")
         challenge = self._challenge(asked.get("code_challenge", ""), asked.get("code_challenge_method", "plain"))
-        scopes = within(asked.get("scope", ""), client.scopes)
-        return Wish(client=client, redirect_uri=redirect_uri, state=state, challenge=challenge, scopes=scopes)
+        scopes = within(asked.get("scope", ""), client.scopes, OPENID_SCOPES)
+        return Wish(
+            client=client,
+            redirect_uri=redirect_uri,
+            state=state,
+            challenge=challenge,
+            scopes=scopes,
+            nonce=asked.get("nonce", ""),
+        )
 
     def _challenge(self, challenge: str, method: str) -> str:
         """Check the PKCE parameters (RFC 7636 sections 4.3 and 4.4.1): S256 or nothing."""
@@ -113,6 +122,7 @@ class Authorization:
             challenge=wish.challenge,
             login=login,
             scopes=self._site.faults.given(wish.scopes),
+            nonce=wish.nonce,
         )
         return self._back(wish.redirect_uri, wish.state, code=code)
 
@@ -153,7 +163,10 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "revocation_endpoint": f"{site.issuer}/revoke",
         "device_authorization_endpoint": f"{site.issuer}/device_authorization",
         "userinfo_endpoint": f"{site.issuer}/userinfo",
-        "scopes_supported": sorted({s for c in site.ledger.clients.values() for s in c.scopes}),
+        "jwks_uri": f"{site.issuer}/jwks",
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256", "RS256", "EdDSA"],
+        "scopes_supported": sorted({s for c in site.ledger.clients.values() for s in (*c.scopes, *OPENID_SCOPES)}),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": sorted({g for c in site.ledger.clients.values() for g in c.grant_types}),
@@ -163,6 +176,11 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "authorization_response_iss_parameter_supported": site.ledger.rules.sends_iss,
     }
     return site.faults.rendered("discovery", 200, members)
+
+
+def jwks(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signature as the other endpoints
+    """Tell the keys that id tokens are signed with (RFC 7517)."""
+    return site.faults.rendered("jwks", 200, site.keys.members())
 
 
 def userinfo(site: Site, call: Call) -> Reply:

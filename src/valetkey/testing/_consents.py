@@ -27,6 +27,7 @@ class _Code:
     login: str
     scopes: tuple[str, ...]
     expires_at: float
+    nonce: str = ""
     family: Family | None = None
 
 
@@ -53,7 +54,14 @@ class Consents:
         self._devices: dict[str, DeviceRequest] = {}
 
     def code_for(
-        self, client: Client, *, redirect_uri: str, challenge: str, login: str, scopes: tuple[str, ...]
+        self,
+        client: Client,
+        *,
+        redirect_uri: str,
+        challenge: str,
+        login: str,
+        scopes: tuple[str, ...],
+        nonce: str = "",
     ) -> str:
         """Return a new authorization code, bound to all of this."""
         value = self._ledger.mint("code")
@@ -66,6 +74,7 @@ class Consents:
                 login=login,
                 scopes=scopes,
                 expires_at=expires_at,
+                nonce=nonce,
             )
         return value
 
@@ -90,7 +99,7 @@ class Consents:
             if entry.redirect_uri != redirect_uri:
                 raise Refused(error="invalid_grant", why="redirect_uri is not the one of the authorization request")
             _check_verifier(entry.challenge, verifier)
-            entry.family = self._ledger.open_family(client, entry.login, entry.scopes)
+            entry.family = self._ledger.open_family(client, entry.login, entry.scopes, entry.nonce)
             return self._ledger.issue(entry.family, refresh="refresh_token" in client.grant_types)
 
     def start_device(self, client: Client, scopes: tuple[str, ...]) -> tuple[str, DeviceRequest]:

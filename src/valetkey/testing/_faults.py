@@ -14,7 +14,9 @@ from urllib.parse import urlencode
 from valetkey.testing._http import Reply
 from valetkey.values import NO_HEADERS
 
-Endpoint = Literal["authorization", "token", "revocation", "device_authorization", "userinfo", "api", "discovery"]
+Endpoint = Literal[
+    "authorization", "token", "revocation", "device_authorization", "userinfo", "api", "discovery", "jwks", "id_token"
+]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "authorization",
     "token",
@@ -23,6 +25,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "userinfo",
     "api",
     "discovery",
+    "jwks",
+    "id_token",
 )
 
 OMIT: Final = object()
@@ -214,8 +218,8 @@ class Faults:
     def change_answer(self, times: int | None = None, *, endpoint: Endpoint = "token", **members: object) -> None:
         """Give members of right answers these values; `OMIT` leaves a member out.
 
-        Meant for the JSON of ``token``, ``device_authorization``, ``userinfo`` and ``discovery``, and for the
-        parameters of the redirect of ``authorization``.
+        Meant for the JSON of ``token``, ``device_authorization``, ``userinfo``, ``discovery`` and ``jwks``, for the
+        parameters of the redirect of ``authorization``, and for the claims of an ``id_token``.
 
         Raises:
             ValueError: There is no such endpoint.

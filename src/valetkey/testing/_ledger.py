@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from valetkey.testing._signing import Sign
 from valetkey.testing._tally import Tally
 
 OnReuse = Literal["revoke", "deny", "grace", "none"]
@@ -116,6 +117,8 @@ class Family:
     login: str
     scopes: tuple[str, ...]
     live: bool = True
+    nonce: str = ""
+    began_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -152,6 +155,7 @@ class Ledger:
         self.now = now
         self.lock = threading.RLock()
         self.clients: dict[str, Client] = {}
+        self.sign: Sign | None = None
         self._families: list[Family] = []
         self._access: dict[str, AccessToken] = {}
         self._refresh: dict[str, RefreshToken] = {}
@@ -162,14 +166,17 @@ class Ledger:
 
     def mint(self, kind: str) -> str:
         """Return a new unguessable value of a kind (``at``, ``rt``, ``code``, ``dc``), and remember that it was."""
-        value = f"practice-{kind}-{secrets.token_urlsafe(24)}"
+        return self.remembered(f"practice-{kind}-{secrets.token_urlsafe(24)}")
+
+    def remembered(self, value: str) -> str:
+        """Return a value that is given out, after remembering that it was."""
         with self.lock:
             self._issued.add(value)
         return value
 
-    def open_family(self, client: Client, login: str, scopes: tuple[str, ...]) -> Family:
+    def open_family(self, client: Client, login: str, scopes: tuple[str, ...], nonce: str = "") -> Family:
         """Start a grant."""
-        family = Family(client.client_id, login, scopes)
+        family = Family(client.client_id, login, scopes, nonce=nonce, began_at=self.now())
         with self.lock:
             self._families.append(family)
         return family
@@ -189,6 +196,8 @@ class Ledger:
             self._access[access] = AccessToken(family, scopes, self.now() + life)
             if refresh:
                 answer.update(self._issue_refresh_token(family))
+        if self.sign is not None and family.login and "openid" in scopes:
+            answer["id_token"] = self.sign(family, access)
         return answer
 
     def _issue_refresh_token(self, family: Family) -> dict[str, Any]:
@@ -320,14 +329,14 @@ class Ledger:
                 token.live = False
 
 
-def within(asked: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the scopes that were asked for, all of `allowed` when none were.
+def within(asked: str, allowed: tuple[str, ...], also: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the scopes that were asked for, all of `allowed` when none were; `also` may be asked for too.
 
     Raises:
         Refused: One of them is not allowed.
     """
     scopes = tuple(dict.fromkeys(asked.split()))
-    if any(scope not in allowed for scope in scopes):
+    if any(scope not in (*allowed, *also) for scope in scopes):
         raise Refused(error="invalid_scope", why="a scope is unknown, or more than was granted")
     return scopes or allowed
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import DEVICE_CODE, Client, Refused, only_once, within
+from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, refusal
 
 Form = Mapping[str, str]
@@ -50,7 +51,9 @@ def device_authorization(site: Site, call: Call) -> Reply:
         form = _form(call)
         client = authenticate(site, call, form)
         _must_allow(client, DEVICE_CODE)
-        device_code, waiting = site.consents.start_device(client, within(form.get("scope", ""), client.scopes))
+        device_code, waiting = site.consents.start_device(
+            client, within(form.get("scope", ""), client.scopes, OPENID_SCOPES)
+        )
     except Refused as refused:
         return refusal(refused)
     page = f"{site.issuer}/device"

@@ -18,7 +18,8 @@ from valetkey.testing._ledger import ALL_GRANT_TYPES, NOTES_SCOPES, Client, Clie
 from valetkey.testing._notes_api import NotesApi, echoed
 from valetkey.testing._pages import page
 from valetkey.testing._person import answer_consent, answer_device
-from valetkey.testing._site import Site
+from valetkey.testing._signing import SigningKeys
+from valetkey.testing._site import Site, id_token
 from valetkey.testing._tally import SeenRequest, Tally, seen
 
 DEFAULT_CLIENT_ID: Final = "practice-app"
@@ -110,6 +111,7 @@ class PracticeProvider(Faults):
         self._tally = Tally()
         self._ledger = Ledger(self.rules, self._tally, self._now)
         self._site = Site(ledger=self._ledger, consents=Consents(self._ledger), faults=self)
+        self._ledger.sign = lambda family, access_token: id_token(self._site, family, access_token)
         self._routes = _routes(self._site, self._issuer_path)
         self._server: LoopbackServer | None = None
         self.register_client(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET)
@@ -151,11 +153,21 @@ class PracticeProvider(Faults):
         """Its issuer identifier: the base of the authorization server's endpoints."""
         return self._site.issuer
 
-    def credential_fields(self) -> dict[str, Any]:
+    @property
+    def keys(self) -> SigningKeys:
+        """What its id tokens are signed with, and how wrongly: they come where the scope ``openid`` is asked for."""
+        return self._site.keys
+
+    def credential_fields(self, *, discover: bool = False) -> dict[str, Any]:
         """Return the keywords by which a program declares this provider: ``wire_oauth2_credential("notes", **...)``.
 
-        Scopes are left to the program; the default client may ask for ``notes.read`` and ``notes.write``.
+        Scopes are left to the program; the default client may ask for ``notes.read`` and ``notes.write``, and for
+        ``openid``, ``profile`` and ``email``.  With `discover` its URLs are left to its metadata.
         """
+        api = {"api_hosts": [self.url.removeprefix("http://")], "api_base_url": self.url}
+        identity = {"subject": "sub", "login": "login", "name": "name", "email": "email"}
+        if discover:
+            return {"issuer": self.issuer, "identity": identity, **api}
         return {
             "authorization_url": f"{self.issuer}/authorize",
             "token_url": f"{self.issuer}/token",
@@ -164,9 +176,9 @@ class PracticeProvider(Faults):
             "userinfo_url": f"{self.issuer}/userinfo",
             "issuer": self.issuer,
             "iss_advertised": self.rules.sends_iss,
-            "api_hosts": [self.url.removeprefix("http://")],
-            "api_base_url": self.url,
-            "identity": {"subject": "sub", "login": "login", "name": "name", "email": "email"},
+            "jwks_url": f"{self.issuer}/jwks",
+            "identity": identity,
+            **api,
         }
 
     # -- clients
@@ -353,6 +365,8 @@ def _routes(site: Site, at: str) -> dict[str, Route]:
     return {
         "/": ("pages", look, lambda _: _welcome(site)),
         f"/.well-known/oauth-authorization-server{at}": ("discovery", look, lambda call: front.metadata(site, call)),
+        f"{at}/.well-known/openid-configuration": ("discovery", look, lambda call: front.metadata(site, call)),
+        f"{at}/jwks": ("jwks", look, lambda call: front.jwks(site, call)),
         f"{at}/authorize": ("authorization", both, authorization.authorize),
         f"{at}/consent": ("pages", send, authorization.consent),
         f"{at}/device": ("pages", both, lambda call: front.device_page(site, call)),

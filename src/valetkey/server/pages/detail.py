@@ -83,7 +83,7 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         scope_count=scope_count(status, record),
         identity=identity_facts(status, record, now),
         storage=storage_facts(record, credential, store_name(ask)),
-        testable=bool(credential.userinfo_url),
+        testable=bool(credential.userinfo_url) or credential.discovers,
     )
 
 

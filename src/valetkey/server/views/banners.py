@@ -52,6 +52,8 @@ _CAUSES: Final = {
     "no_refresh_token": "The access token has ended, and {name} gave no refresh token with which it could be renewed.",
     "lost_in_rotation": "{name}'s answer to an earlier refresh was lost on its way, and with it the only new token.",
     "reuse_detected": "{name} saw a refresh token a second time, took it for stolen, and ended the grant.",
+    "identity_changed": "The id token in {name}'s answer to a refresh spoke of somebody else than who connected."
+    " Nothing of that answer was used.",
     "key_lost": "The key with which the token was sealed here is lost. {name} knows nothing of it.",
     "row_corrupt": "The row in the store is damaged. A backup may hold it whole.",
     "unknown": "{name} did not say why. Often the account holder removed the app, or changed the password.",
@@ -96,7 +98,7 @@ def banner(status: Status, record: Record, events: Iterable[Event], provider: st
 
 def _needs_reauth(status: Status, record: Record, events: Iterable[Event], provider: str) -> Banner:
     cause = _CAUSES.get(status.reason, _CAUSES["unknown"]).format(name=provider)
-    refused = status.reason not in {"no_refresh_token", "key_lost", "row_corrupt"}
+    refused = status.reason not in {"no_refresh_token", "identity_changed", "key_lost", "row_corrupt"}
     when = next((event.at for event in events if event.kind == "needs_reauth"), None)
     code = clean(record.error, 100) if refused else ""
     return Banner(

@@ -25,6 +25,7 @@ KINDS: Final = (
     "disconnected",
     "revoked",
     "revocation_incomplete",
+    "id_token_refused",
     "imported",
     "refresh_asked",
     "refresh_job",
@@ -49,6 +50,7 @@ _BAD: Final = {
     "refresh_failed": "failed",
     "revocation_incomplete": "not confirmed",
     "connect_failed": "failed",
+    "id_token_refused": "refused",
     "link_refused": "refused",
     "sign_in_refused": "refused",
 }

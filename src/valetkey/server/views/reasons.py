@@ -15,6 +15,7 @@ _SHORT: Final = {
     "no_refresh_token": "ended, and there is no refresh token",
     "lost_in_rotation": "an answer of {name} was lost",
     "reuse_detected": "{name} saw a token twice",
+    "identity_changed": "{name} spoke of somebody else",
     "key_lost": "the key of its token is lost",
     "row_corrupt": "its row in the store is damaged",
     "unknown": "no longer accepted at {name}",

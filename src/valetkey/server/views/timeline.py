@@ -129,6 +129,13 @@ def _incomplete(_: Event, __: Mapping[str, Any], provider: str) -> Told:
     return Told(icon="unplug", colour="c-warn", title="Access may not be withdrawn everywhere", text=text)
 
 
+def _disbelieved(_: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    text = (
+        f"The id token of {provider} {clean(detail.get('said', ''), _LONGEST)}. The tokens were kept, who it is stays."
+    )
+    return Told(icon="shield", colour="c-warn", title="Id token not believed", text=text)
+
+
 def _tested(event: Event, detail: Mapping[str, Any], _: str) -> Told:
     ok = bool(detail.get("ok"))
     return Told(
@@ -163,6 +170,7 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "disconnected": _said("Disconnected", "off"),
     "revoked": _revoked,
     "revocation_incomplete": _incomplete,
+    "id_token_refused": _disbelieved,
     "refresh_asked": _said("Refresh asked for", "user"),
     "owner_forgotten": _forgotten,
     "refresh_job": _said("Refresh of many asked for", "user"),

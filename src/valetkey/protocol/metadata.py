@@ -1,0 +1,269 @@
+"""What an authorization server says of itself: RFC 8414, and OpenID Connect Discovery 1.0.
+
+A document is used as a whole or not at all: its issuer is the one that was asked for, byte for byte, and every member
+that we go by has the type that the RFC says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from valetkey.errors import clean
+from valetkey.model.credentials import ClientAuth, OAuth2Credential
+from valetkey.protocol.bodies import Members, as_list, flaw, read_members
+from valetkey.protocol.outside import outside_flaw
+from valetkey.protocol.urls import require_https
+from valetkey.values import Request, Response
+
+MAX_DOCUMENT: Final = 256 * 1024
+"""Bytes: the largest documents in use are a tenth of that."""
+OK: Final = 200
+_MAX_WORDS: Final = 1000
+_MAX_WORD: Final = 300
+_MAX_URL: Final = 2000
+_OAUTH: Final = "oauth-authorization-server"
+_OPENID: Final = "openid-configuration"
+
+URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "authorization_url": "authorization_endpoint",
+        "token_url": "token_endpoint",
+        "device_authorization_url": "device_authorization_endpoint",
+        "revocation_url": "revocation_endpoint",
+        "userinfo_url": "userinfo_endpoint",
+        "jwks_url": "jwks_uri",
+    }
+)
+"""Field of a credential -> member of the document (RFC 8414 section 2, RFC 8628 section 4, Discovery section 3)."""
+_LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "client_auths": "token_endpoint_auth_methods_supported",
+        "grants": "grant_types_supported",
+        "challenge_methods": "code_challenge_methods_supported",
+        "id_token_algs": "id_token_signing_alg_values_supported",
+        "scopes": "scopes_supported",
+    }
+)
+_ISS: Final = "authorization_response_iss_parameter_supported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """What a server says of itself.  A URL that it does not name is empty.
+
+    Attributes:
+        issuer: Its issuer identifier.
+        document: Where this was read.
+        client_auths: How clients may prove themselves at the token endpoint; absent means ``client_secret_basic``.
+        grants: The grant types; absent means code and implicit.
+        challenge_methods: PKCE methods; absent means none.
+        id_token_algs: The signature algorithms of id tokens.
+        scopes: Scopes that it knows; it need not name all.
+        iss_advertised: Whether every authorization answer carries ``iss`` (RFC 9207 section 3).
+    """
+
+    issuer: str
+    document: str
+    authorization_url: str = ""
+    token_url: str = ""
+    device_authorization_url: str = ""
+    revocation_url: str = ""
+    userinfo_url: str = ""
+    jwks_url: str = ""
+    client_auths: tuple[str, ...] = ("client_secret_basic",)
+    grants: tuple[str, ...] = ("authorization_code", "implicit")
+    challenge_methods: tuple[str, ...] = ()
+    id_token_algs: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    iss_advertised: bool = False
+
+    def to_body(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Metadata:
+        """Read what `to_body` wrote, perhaps in another version.
+
+        Raises:
+            KeyError: A member is missing.
+        """
+        known = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {name: value for name, value in body.items() if name in known}
+        for name in _LIST_MEMBERS:
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataFlaw:
+    """Why a document is of no use.
+
+    Attributes:
+        document: Its URL.
+        what: What is wrong, to be read after the document's name.
+        member: Which member is wrong, where it is one.
+        absent: Whether there is no such document: then it may be at another place.
+        transient: Whether it may well be there in a moment.
+    """
+
+    document: str
+    what: str
+    member: str = ""
+    absent: bool = False
+    transient: bool = False
+
+
+def metadata_documents(issuer: str, *, openid: bool) -> tuple[str, ...]:
+    """Return where the metadata of `issuer` may be, in the order to look.
+
+    The well-known part stands between host and path (RFC 8414 section 3.1), for OpenID Connect also behind the path
+    (Discovery section 4; RFC 8414 section 5).  With `openid` its documents go first: only they must name keys and
+    userinfo.
+    """
+    parts = urlsplit(issuer)
+    root, path = f"{parts.scheme}://{parts.netloc}", parts.path.removesuffix("/")
+    oauth = f"{root}/.well-known/{_OAUTH}{path}"
+    inserted, appended = f"{root}/.well-known/{_OPENID}{path}", f"{root}{path}/.well-known/{_OPENID}"
+    found = (inserted, appended, oauth) if openid else (oauth, inserted, appended)
+    return tuple(dict.fromkeys(found))
+
+
+def issuer_of(url: str) -> str:
+    """Return the issuer that a person means by `url`: itself, or what its well-known part stands for."""
+    whole = url if "://" in url else f"https://{url}"
+    for name in (_OAUTH, _OPENID):
+        head, found, tail = whole.partition(f"/.well-known/{name}")
+        if found:
+            return head + tail.rstrip("/")
+    return whole
+
+
+def metadata_request(document: str, *, name: str) -> Request:
+    """Return the request for a document (RFC 8414 section 3.1); `name` is the credential whose issuer it is.
+
+    Raises:
+        ConfigurationError: See `urls.require_https`.
+    """
+    require_https(document, what="issuer", name=name)
+    return Request(method="GET", url=document, headers={"Accept": "application/json"})
+
+
+def parse_metadata(response: Response, *, issuer: str, document: str) -> Metadata | MetadataFlaw:
+    """Read a document.  Never raises; nothing of a document that is not in order is used (RFC 8414 section 3.3)."""
+    members = document_members(response, document)
+    if isinstance(members, MetadataFlaw):
+        return members
+    said = members.get("issuer")
+    if said != issuer:
+        theirs = f"is {clean(said, 200)!r}, and not {issuer!r}" if isinstance(said, str) else "is missing"
+        return MetadataFlaw(document=document, member="issuer", what=f"{theirs}, byte for byte")
+    try:
+        return Metadata(issuer=issuer, document=document, **_values(members, issuer))
+    except _BadMember as bad:
+        return MetadataFlaw(document=document, member=bad.member, what=bad.what)
+
+
+def document_members(response: Response, document: str) -> Members | MetadataFlaw:
+    """Return the members of a JSON document that was fetched, or why there are none."""
+
+    def flawed(what: str, *, absent: bool = False, transient: bool = False) -> MetadataFlaw:
+        return MetadataFlaw(document=document, what=what, absent=absent, transient=transient)
+
+    status = response.status
+    if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110 section 15.4
+        return flawed(f"redirects (HTTP {status}), which is not followed", absent=True)
+    if status != OK:
+        busy = status >= 500 or status in {408, 425, 429}  # noqa: PLR2004 - RFC 9110 section 15.6
+        return flawed(f"answers HTTP {status}", absent=True, transient=busy)
+    if len(response.body) > MAX_DOCUMENT:
+        return flawed(f"is longer than {MAX_DOCUMENT // 1024} KiB")
+    members = read_members(response.body) if response.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else None
+    return flawed(f"is {flaw(response.body)}", absent=True) if members is None else members
+
+
+class _BadMember(Exception):
+    def __init__(self, member: str, what: str) -> None:
+        super().__init__(member)
+        self.member = member
+        self.what = what
+
+
+def _values(members: Members, issuer: str) -> dict[str, Any]:
+    read: list[tuple[Mapping[str, str], Callable[[Members, str, str], object]]] = [
+        (URL_MEMBERS, _url),
+        (_LIST_MEMBERS, _words),
+        ({"iss_advertised": _ISS}, _truth),
+    ]
+    return {
+        field: reader(members, member, issuer)
+        for table, reader in read
+        for field, member in table.items()
+        if members.get(member) is not None
+    }
+
+
+def _url(members: Members, member: str, issuer: str) -> str:
+    url = members[member]
+    if not isinstance(url, str) or len(url) > _MAX_URL:
+        raise _BadMember(member, "is no URL")
+    if problem := outside_flaw(url, named_by=issuer):
+        raise _BadMember(member, problem)
+    return url
+
+
+def _words(members: Members, member: str, _: str) -> tuple[str, ...]:
+    value = members[member]
+    if not isinstance(value, list):
+        raise _BadMember(member, "is no list")
+    words = as_list(cast("object", value))[:_MAX_WORDS]
+    return tuple(word for word in words if isinstance(word, str) and len(word) <= _MAX_WORD and word.isprintable())
+
+
+def _truth(members: Members, member: str, _: str) -> bool:
+    value = members[member]
+    if not isinstance(value, bool):
+        raise _BadMember(member, "is neither true nor false")
+    return value
+
+
+# -- what follows from it ------------------------------------------------------------------------------------------
+
+
+def shrunk(before: Metadata, now: Metadata) -> tuple[str, ...]:
+    """Return the fields that `before` had and `now` has not: endpoints, keys, and what protects a sign-in."""
+    gone = [field for field in (*URL_MEMBERS, "iss_advertised") if getattr(before, field) and not getattr(now, field)]
+    if "S256" in before.challenge_methods and "S256" not in now.challenge_methods:
+        gone.append("challenge_methods")
+    return tuple(gone)
+
+
+def member_of(field: str) -> str:
+    """Return what a field of `Metadata` is called in the document."""
+    return {**URL_MEMBERS, **_LIST_MEMBERS, "iss_advertised": _ISS}[field]
+
+
+def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
+    """Return the credential with the server's URLs where it declares none, and with what else the server says."""
+    urls = {name: getattr(credential, name) or getattr(metadata, name) for name in URL_MEMBERS}
+    if credential.grant == "client_credentials":
+        urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about
+    return replace(
+        credential,
+        **urls,
+        iss_advertised=credential.iss_advertised or metadata.iss_advertised,
+        client_auth=_client_auth(credential.client_auth, metadata.client_auths),
+    )
+
+
+def _client_auth(wanted: ClientAuth, offered: tuple[str, ...]) -> ClientAuth:
+    """Return how the app proves itself: as declared, unless the server takes a secret in another way only."""
+    if wanted == "none" or wanted in offered:
+        return wanted
+    if "client_secret_post" in offered:
+        return "client_secret_post"
+    return "client_secret_basic" if "client_secret_basic" in offered else wanted
