@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -151,7 +151,7 @@ def finish_authorization(
     credential, app, key = answer.credential, answer.app, answer.flow.key
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=answer.flow.incarnation)
-        tokens = buy(world, credential, key, answer.request)
+        tokens = buy(world, credential, key, app, answer.build)
         return keep(world, credential, app, tokens, before, buying, requested=answer.flow.scopes, params=answer.params)
 
 
@@ -163,14 +163,14 @@ class Answer:
         flow: What it answers.
         credential: Of which integration.
         app: The app, which is the one that the sign-in began with.
-        request: What redeems its code, to be sent once.
+        build: Makes the request that redeems its code, of the app with one of its secrets; it is sent once.
         params: What it says about the connection.
     """
 
     flow: Flow
     credential: OAuth2Credential
     app: AppCredentials
-    request: Request = field(repr=False)
+    build: Callable[[AppCredentials], Request] = field(repr=False)
     params: Mapping[str, str]
 
 
@@ -190,8 +190,13 @@ def take_answer(
     if params.code is None:
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
-    request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
-    return Answer(flow=flow, credential=credential, app=app, request=request, params=_kept(params))
+    code, uri, verifier = params.code, flow.redirect_uri, flow.verifier
+
+    def build(one: AppCredentials) -> Request:
+        return code_request(credential, one, code=code, redirect_uri=uri, verifier=verifier)
+
+    build(app)  # what does not fit is said before anything is sent
+    return Answer(flow=flow, credential=credential, app=app, build=build, params=_kept(params))
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -204,10 +209,14 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     """
     app = world.app(credential)
     asked = wanted_scopes(credential, scopes)
-    request = client_credentials_request(credential, app, scope=asked)
+
+    def build(one: AppCredentials) -> Request:
+        return client_credentials_request(credential, one, scope=asked)
+
+    build(app)  # what does not fit is said before a row is held
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=incarnation_of(world, key))
-        tokens = buy(world, credential, key, request)
+        tokens = buy(world, credential, key, app, build)
         return keep(world, credential, app, tokens, before, buying, requested=asked)
 
 

@@ -79,7 +79,7 @@ def finish_or_hold(
     credential, flow = answer.credential, answer.flow
     with Buying(world, credential, flow.key) as buying:
         before = reserved(world, credential, flow.key, since=flow.incarnation)
-        tokens = buy(world, credential, flow.key, answer.request)
+        tokens = buy(world, credential, flow.key, answer.app, answer.build)
         got = goods(world, credential, answer.app, tokens, before, requested=flow.scopes, params=answer.params)
         if not is_another(before, got.identity):
             return settle(world, credential, got, before, buying)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from valetkey.engine.app_secrets import in_use
 from valetkey.engine.connect import incarnation_of, reserved, wanted_scopes
 from valetkey.engine.exchange import name_of, refusal_error
 from valetkey.engine.keeping import keep
@@ -70,7 +71,7 @@ def start_device(
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
         hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="device_flow_missing", hint=hint)
-    app = world.app(credential)
+    app = in_use(world, key.env, credential, world.app(credential))
     incarnation = incarnation_of(world, key)
     request = device_authorization_request(credential, app, scopes=wanted_scopes(credential, scopes))
     began = world.clock.monotonic()
@@ -99,7 +100,7 @@ def finish_device(
         AuthorizationDenied: Access was not given.
         ConnectError: Any other end; see `exchange.refusal_error` and `storing.put_grant`.
     """
-    app = world.app(credential)
+    app = in_use(world, key.env, credential, world.app(credential))
     before = reserved(world, credential, key, since=flow.incarnation)
     with ExitStack() as turn:
         tokens, buying = _poll(world, credential, key, app, flow, turn, on_wait)

@@ -28,7 +28,7 @@ from valetkey.errors import (
     StoreError,
     StoreUnavailable,
 )
-from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import TooLate
@@ -74,7 +74,7 @@ class _Attempt:
             return None
         if not self._refreshable(record):
             return self._unrefreshable(record)
-        app, suspect = self._app(record)
+        app, state, suspect = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
@@ -86,7 +86,8 @@ class _Attempt:
             release(self.world, claimed.record, claimed.holder)
             return self._in_doubt(claimed.record)
         same = claimed.record.sealed == record.sealed
-        work = Work(app, grant if same else None, retry=self.doubts == 0, suspect=suspect, used=self._uses)
+        spare = grant if same else None
+        work = Work(app, spare, state=state, retry=self.doubts == 0, suspect=suspect, used=self._uses)
         return self._spent(claimed, work)
 
     def _spent(self, claimed: Claimed, work: Work) -> Held | None:
@@ -160,13 +161,13 @@ class _Attempt:
             raise error
         return None
 
-    def _app(self, record: Record) -> tuple[AppCredentials, bool]:
-        """Return the app that may spend this grant now, and whether anything is held against it; or raise."""
+    def _app(self, record: Record) -> tuple[AppCredentials, Document | None, bool]:
+        """Return the app that may spend this grant now, what is kept of it, and whether anything is held against it."""
         app = self.world.app(self.credential)
         belongs_to = record.client_id, record.issuer, record.token_origin
         if difference := client_changed(self.credential, *belongs_to, app.client_id):
             raise _another_app(self.key, difference)
-        return app, ensure_accepted(self.world, self.key.env, self.credential, app)
+        return app, *ensure_accepted(self.world, self.key.env, self.credential, app)
 
     def _claim(self, record: Record) -> Claimed | None:
         """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""

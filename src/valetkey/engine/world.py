@@ -13,6 +13,7 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import Journal, JournalEntry, JournalState
 from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
+from valetkey.model.secret_names import read_only
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -49,6 +50,11 @@ class NoJournal:
 NO_JOURNAL = NoJournal()
 
 
+def _read_only(credential: OAuth2Credential, _app: AppCredentials) -> None:
+    """Refuse to store app credentials: nobody said where."""
+    raise read_only(credential.secret_id, "what holds the app credentials", "store them where they are kept")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside that the engine touches.
@@ -67,6 +73,7 @@ class World:
         fate: Tells whether the process behind a claim lives, by the name of its holder (R10).
         journal: What this host remembers of answers that may not have reached the store (R6).
         lookout: What this process has seen of left claims and of a store that was away.
+        keep_app: Stores the app credentials of a credential where `app` reads them.
     """
 
     store: Store
@@ -82,6 +89,7 @@ class World:
     fate: Callable[[str], Fate] = field(default=lambda _holder: "unknown")
     journal: Journal = NO_JOURNAL
     lookout: Lookout = field(default_factory=Lookout)
+    keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
 
 
 def grant_label(key: ConnectionKey, connection_id: str, incarnation: int, version: int) -> Label:
