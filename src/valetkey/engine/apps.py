@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from valetkey.engine.app_facts import KIND, MEMBER, facts_for
 from valetkey.engine.storing import token_origin as origin_now
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
@@ -9,57 +12,89 @@ from valetkey.errors import ClientRejected, StoreError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import KeyRetired
 from valetkey.protocol.token_response import Refusal
 
 _log = get_logger("apps")
-KIND = "app"
+_TRIES = 3
 FIRST_PAUSE = 15.0
 LONGEST_PAUSE = 300.0
 
 
 def app_state(world: World, env: str, credential: OAuth2Credential) -> Document | None:
-    """Return what is held against the app of a credential, or None when all is well."""
-    return world.store.get_document(KIND, credential.name, env=env)
+    """Return what is kept of the app of a credential: what is held against it, its other secrets; None: nothing."""
+    document = _document(world, env, credential)
+    return document if document.body else None
 
 
-def ensure_accepted(world: World, env: str, credential: OAuth2Credential, app: AppCredentials) -> bool:
+def _document(world: World, env: str, credential: OAuth2Credential) -> Document:
+    """Return it as it is stored, also where nothing stands in it any more."""
+    name = credential.name
+    return world.store.get_document(KIND, name, env=env) or Document(kind=KIND, env=env, id=name)
+
+
+def standing(app: AppCredentials, state: Document | None) -> str:
+    """Return a text that changes when a secret comes or goes that a request of this app may use, and tells none."""
+    return "+".join((app.fingerprint(), *facts_for(app, state).fingerprints()))
+
+
+def held_against(app: AppCredentials, state: Document | None) -> Document | None:
+    """Return `state` where the provider rejects this app with all the secrets that it has now, else None."""
+    return state if state is not None and state.body.get("fingerprint") == standing(app, state) else None
+
+
+def ensure_accepted(
+    world: World, env: str, credential: OAuth2Credential, app: AppCredentials
+) -> tuple[Document | None, bool]:
     """Let a request pass, unless the provider has just rejected these very app credentials.
 
-    Returns whether anything is held against the app, so that a success closes the breaker.
+    Returns what is kept of the app, and whether anything is held against it, so that a success closes the breaker.
 
     Raises:
         ClientRejected: The breaker is open; nothing is to be sent before ``retry_after`` seconds are over.
     """
     state = app_state(world, env, credential)
-    if state is None:
-        return False
+    if state is None or "fingerprint" not in state.body:
+        return state, False
     wait = float(state.body.get("next_try_at", 0.0)) - world.clock.now()
-    same = state.body.get("fingerprint") == app.fingerprint()
+    same = held_against(app, state) is not None
     if same and 0 < wait <= 2 * LONGEST_PAUSE:  # a longer one is from before the clock was set back
         raise _rejected(env, credential, str(state.body.get("error", "")), str(state.body.get("description", "")), wait)
-    return True
+    return state, True
 
 
-def app_rejected(
-    world: World, env: str, credential: OAuth2Credential, app: AppCredentials, refusal: Refusal
-) -> ClientRejected:
-    """Open the breaker for these app credentials, for a pause that doubles, and return the error to raise."""
-    before = app_state(world, env, credential)
-    fingerprint = app.fingerprint()
-    again = before is not None and before.body.get("fingerprint") == fingerprint
-    now = world.clock.now()
-    failures = _failures(before, now) if before is not None and again else 1
-    pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
-    body = {
-        "fingerprint": fingerprint,
-        "error": refusal.error,
-        "description": refusal.description,
-        "failures": failures,
-        "since": before.body.get("since", now) if before is not None and again else now,
-        "next_try_at": now + pause,
-    }
-    world.store.put_document(Document(kind=KIND, env=env, id=credential.name, body=body))
+def app_rejected(world: World, env: str, credential: OAuth2Credential, tried: str, refusal: Refusal) -> ClientRejected:
+    """Open the breaker for what was `tried` (see `standing`), for a pause that doubles; return the error to raise."""
+    for _ in range(_TRIES):
+        before = _document(world, env, credential)
+        again = before.body.get("fingerprint") == tried
+        now = world.clock.now()
+        failures = _failures(before, now) if again else 1
+        pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+        body = {
+            **_others(before),
+            "fingerprint": tried,
+            "error": refusal.error,
+            "description": refusal.description,
+            "failures": failures,
+            "since": before.body.get("since", now) if again else now,
+            "next_try_at": now + pause,
+        }
+        if _put(world, replace(before, body=body)):
+            break
     return _rejected(env, credential, refusal.error, refusal.description, pause)
+
+
+def _others(state: Document) -> dict[str, object]:
+    """Return what of a body is not the breaker's."""
+    return {MEMBER: state.body[MEMBER]} if MEMBER in state.body else {}
+
+
+def _put(world: World, state: Document) -> bool:
+    try:
+        return world.store.put_document(state, expect=state.version) is not None
+    except KeyRetired:  # its secrets were sealed anew meanwhile
+        return False
 
 
 def _failures(before: Document, now: float) -> int:
@@ -75,8 +110,10 @@ def app_accepted(world: World, env: str, credential: OAuth2Credential) -> None:
     closes the breaker as well.
     """
     try:
-        if app_state(world, env, credential) is not None:
-            world.store.delete_document(KIND, credential.name, env=env)
+        for _ in range(_TRIES):
+            state = _document(world, env, credential)
+            if "fingerprint" not in state.body or _put(world, replace(state, body=_others(state))):
+                return
     except StoreError as error:
         _log.warning("the breaker of app %r was not closed: %s", credential.name, error)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from valetkey.engine.exchange import buy, name_of
 from valetkey.engine.flows import Flow, put_flow, take_flow
 from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
+from valetkey.engine.proving import new_dpop_key, thumbprint
 from valetkey.engine.storing import disconnected_meanwhile, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.turns import Buying
@@ -105,6 +106,7 @@ def start_authorization(
     asked = _asked(credential, scopes, only=only)
     verifier = new_verifier(secrets.token_bytes(32)) if credential.pkce else None
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
+    key_pair = new_dpop_key(credential)
     state, binding = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
     url = authorization_url(
         credential,
@@ -114,6 +116,7 @@ def start_authorization(
         challenge=challenge(verifier) if verifier else None,
         scopes=asked,
         nonce=nonce or None,
+        dpop_jkt=thumbprint(key_pair),
     )
     flow = Flow(
         key=key,
@@ -125,6 +128,7 @@ def start_authorization(
         incarnation=incarnation_of(world, key),
         verifier=verifier,
         nonce=nonce,
+        dpop_key=key_pair,
         errand=errand,
     )
     stored = put_flow(world, flow, state=state, binding=binding)
@@ -154,7 +158,7 @@ def finish_authorization(
     credential, app, key = answer.credential, answer.app, answer.flow.key
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=answer.flow.incarnation)
-        tokens = buy(world, credential, key, answer.request)
+        tokens = buy(world, credential, key, app, answer.build)
         asked, came = answer.flow.scopes, answer.params
         return keep(
             world, credential, app, tokens, before, buying, requested=asked, params=came, sign_in=answer.sign_in
@@ -169,7 +173,7 @@ class Answer:
         flow: What it answers.
         credential: Of which integration.
         app: The app, which is the one that the sign-in began with.
-        request: What redeems its code, to be sent once.
+        build: Makes the request that redeems its code, of the app with one of its secrets; it is sent once.
         params: What it says about the connection.
         sign_in: What its id token answers to.
     """
@@ -177,7 +181,7 @@ class Answer:
     flow: Flow
     credential: OAuth2Credential
     app: AppCredentials
-    request: Request = field(repr=False)
+    build: Callable[[AppCredentials], Request] = field(repr=False)
     params: Mapping[str, str]
     sign_in: SignIn
 
@@ -198,10 +202,16 @@ def take_answer(
     if params.code is None:
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
-    request = code_request(credential, app, code=params.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
+    code, uri, verifier = params.code, flow.redirect_uri, flow.verifier
+
+    def build(one: AppCredentials) -> Request:
+        request = code_request(credential, one, code=code, redirect_uri=uri, verifier=verifier)
+        return replace(request, dpop_key=flow.dpop_key)
+
+    build(app)  # what does not fit is said before anything is sent
     ready(world, credential, flow.scopes)  # before the code is spent: without keys its answer would be of no use
     sign_in = SignIn(nonce=flow.nonce, code=params.code)
-    return Answer(flow=flow, credential=credential, app=app, request=request, params=_kept(params), sign_in=sign_in)
+    return Answer(flow=flow, credential=credential, app=app, build=build, params=_kept(params), sign_in=sign_in)
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -214,11 +224,15 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     """
     app = world.app(credential)
     credential = complete(world, credential)
-    asked = wanted_scopes(credential, scopes)
-    request = client_credentials_request(credential, app, scope=asked)
+    asked, key_pair = wanted_scopes(credential, scopes), new_dpop_key(credential)
+
+    def build(one: AppCredentials) -> Request:
+        return replace(client_credentials_request(credential, one, scope=asked), dpop_key=key_pair)
+
+    build(app)  # what does not fit is said before a row is held
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=incarnation_of(world, key))
-        tokens = buy(world, credential, key, request)
+        tokens = buy(world, credential, key, app, build)
         return keep(world, credential, app, tokens, before, buying, requested=asked)
 
 

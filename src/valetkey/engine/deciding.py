@@ -79,7 +79,7 @@ def finish_or_hold(
     credential, flow = answer.credential, answer.flow
     with Buying(world, credential, flow.key) as buying:
         before = reserved(world, credential, flow.key, since=flow.incarnation)
-        tokens = buy(world, credential, flow.key, answer.request)
+        tokens = buy(world, credential, flow.key, answer.app, answer.build)
         asked, came = flow.scopes, answer.params
         got = goods(world, credential, answer.app, tokens, before, requested=asked, params=came, sign_in=answer.sign_in)
         if not is_another(before, got.identity):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from valetkey.engine.app_secrets import in_use
 from valetkey.engine.connect import incarnation_of, reserved, wanted_scopes
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of, refusal_error
 from valetkey.engine.id_tokens import ready
 from valetkey.engine.keeping import keep
+from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable
@@ -45,6 +47,7 @@ class DeviceFlow:
         interval: Seconds between two questions.
         device_code: What is asked with; never shown.
         incarnation: That of the record when it began.
+        dpop_key: The private key that the tokens shall be bound to (RFC 9449).
     """
 
     user_code: str
@@ -55,6 +58,7 @@ class DeviceFlow:
     interval: float
     device_code: Secret
     incarnation: int = 0
+    dpop_key: Secret | None = None
 
 
 def start_device(
@@ -73,7 +77,7 @@ def start_device(
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
         hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="device_flow_missing", hint=hint)
-    app = world.app(credential)
+    app = in_use(world, key.env, credential, world.app(credential))
     incarnation = incarnation_of(world, key)
     request = device_authorization_request(credential, app, scopes=wanted_scopes(credential, scopes))
     began = world.clock.monotonic()
@@ -81,7 +85,7 @@ def start_device(
     answer = parse_device_authorization(response, credential=credential, now=world.clock.now())
     if isinstance(answer, Refusal):
         raise _unusable(credential, key, answer, response)
-    return _flow(answer, began, incarnation)
+    return replace(_flow(answer, began, incarnation), dpop_key=new_dpop_key(credential))
 
 
 def finish_device(
@@ -102,7 +106,7 @@ def finish_device(
         AuthorizationDenied: Access was not given.
         ConnectError: Any other end; see `exchange.refusal_error` and `storing.put_grant`.
     """
-    app = world.app(credential)
+    app = in_use(world, key.env, credential, world.app(credential))
     credential = complete(world, credential, lenient=True)
     ready(world, credential, wanted_scopes(credential, scopes))
     before = reserved(world, credential, key, since=flow.incarnation)
@@ -134,7 +138,8 @@ def _poll(
         world.clock.sleep(interval)
         buying = turn.enter_context(Buying(world, credential, key))
         # A client assertion or the like is good for one request only, so each question is built anew.
-        answer = _ask(world, credential, device_token_request(credential, app, device_code=flow.device_code))
+        request = device_token_request(credential, app, device_code=flow.device_code)
+        answer = _ask(world, credential, replace(request, dpop_key=flow.dpop_key))
         if isinstance(answer, TokenSet):
             return answer, buying
         turn.close()

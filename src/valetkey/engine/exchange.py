@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final
 
+from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.id_tokens import claims_of_userinfo
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.world import World
@@ -43,10 +44,18 @@ def name_of(credential: OAuth2Credential) -> str:
     return credential.display_name or credential.name
 
 
-def buy(world: World, credential: OAuth2Credential, key: ConnectionKey, request: Request) -> TokenSet:
-    """Send a request that buys a grant for `key`, once, and return what was bought.
+def buy(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    app: AppCredentials,
+    build: Callable[[AppCredentials], Request],
+) -> TokenSet:
+    """Send the request that buys a grant for `key`, once, and return what was bought.
 
-    A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.
+    A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.  One that was refused
+    because of the app's secret was not used, and goes out again with the app's next one where it has several.  `build`
+    makes the request for the app with one of its secrets.
 
     Raises:
         ConnectError: Lost answer (``exchange_failed``), refused code (``code_refused``), refused request
@@ -54,7 +63,7 @@ def buy(world: World, credential: OAuth2Credential, key: ConnectionKey, request:
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: It was not reached, or asked for patience.
     """
-    answer = ask(world, credential, request)
+    answer = tried_in_order(world, key.env, credential, app, lambda one: ask(world, credential, build(one)))
     if isinstance(answer, Refusal):
         raise refusal_error(credential, key, answer)
     return answer

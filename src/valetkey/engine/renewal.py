@@ -7,6 +7,7 @@ claim once it is held is in `spending`.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from valetkey.engine.apps import client_changed, ensure_accepted
@@ -30,7 +31,7 @@ from valetkey.errors import (
     StoreError,
     StoreUnavailable,
 )
-from valetkey.model.connections import ConnectionKey, Record
+from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import TooLate
@@ -78,13 +79,13 @@ class _Attempt:
             return self._unrefreshable(record)
         if not self._knows_server(record):
             return self._wait(record)
-        app, suspect = self._app(record)
+        app, state, suspect = self._app(record)
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
-        return self._claimed(record, app, suspect=suspect)
+        return self._claimed(record, Work(app, state=state, suspect=suspect, used=self._uses))
 
-    def _claimed(self, record: Record, app: AppCredentials, *, suspect: bool) -> Held | None:
+    def _claimed(self, record: Record, work: Work) -> Held | None:
         """Claim the right to spend, and spend; or wait where another holder has it."""
         grant = open_grant(self.world, record)  # a row that cannot be opened is not written to: it stays as it is
         claimed = self._claim(record)
@@ -94,8 +95,7 @@ class _Attempt:
             release(self.world, claimed.record, claimed.holder)
             return self._in_doubt(claimed.record)
         same = claimed.record.sealed == record.sealed
-        work = Work(app, grant if same else None, retry=self.doubts == 0, suspect=suspect, used=self._uses)
-        return self._spent(claimed, work)
+        return self._spent(claimed, replace(work, grant=grant if same else None, retry=self.doubts == 0))
 
     def _spent(self, claimed: Claimed, work: Work) -> Held | None:
         """Do the work under the claim, unless too many claims of this flight came to nothing."""
@@ -186,13 +186,13 @@ class _Attempt:
         ready_if_possible(self.world, self.credential, record.requested or self.credential.all_scopes)
         return True
 
-    def _app(self, record: Record) -> tuple[AppCredentials, bool]:
-        """Return the app that may spend this grant now, and whether anything is held against it; or raise."""
+    def _app(self, record: Record) -> tuple[AppCredentials, Document | None, bool]:
+        """Return the app that may spend this grant now, what is kept of it, and whether anything is held against it."""
         app = self.world.app(self.credential)
         belongs_to = record.client_id, record.issuer, record.token_origin
         if difference := client_changed(self.credential, *belongs_to, app.client_id):
             raise _another_app(self.key, difference)
-        return app, ensure_accepted(self.world, self.key.env, self.credential, app)
+        return app, *ensure_accepted(self.world, self.key.env, self.credential, app)
 
     def _claim(self, record: Record) -> Claimed | None:
         """Claim the right to spend, or None while somebody else may be spending (R3, R4, R10)."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from valetkey.engine.app_secrets import in_use
 from valetkey.engine.apps import client_changed
 from valetkey.engine.discovery import complete
 from valetkey.engine.turns import Turn, revoking
@@ -114,8 +115,7 @@ def _revoke(
             obstacle = _obstacle(world, credential, record, identity, turn)
             if obstacle:
                 return _left_alone(world, credential, grant, obstacle)
-            params = record.params if record else credential.params
-            answers = _tell_provider(world, credential, grant, params, turn)
+            answers = _tell_provider(world, credential, grant, record, turn)
     except (ConfigurationError, ProviderError) as error:
         return _left_alone(world, credential, grant, f"{name} could not be asked to revoke the token: {error}")
     except StoreError as error:
@@ -191,7 +191,7 @@ def _same_user(record: Record, identity: Identity | None, other: Record) -> bool
 
 
 def _tell_provider(
-    world: World, credential: OAuth2Credential, grant: Grant, params: Mapping[str, str], turn: Turn
+    world: World, credential: OAuth2Credential, grant: Grant, record: Record | None, turn: Turn
 ) -> dict[Kind, str]:
     """Ask for the revocation of each token; returns kind -> what went wrong, empty where it was confirmed.
 
@@ -199,7 +199,9 @@ def _tell_provider(
     or nobody vouches for the reach: then the access token is revoked as well, which does no harm.
     """
     answers: dict[Kind, str] = {}
-    app = world.app(credential)
+    app, params = world.app(credential), credential.params
+    if record is not None:
+        app, params = in_use(world, record.key.env, credential, app), record.params
     for kind, token in _tokens(world, credential, grant):
         if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):
             continue

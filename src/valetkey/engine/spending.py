@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from valetkey.engine.apps import app_accepted
+from valetkey.engine.app_secrets import Way, all_refused, next_way, settle, taken, to_settle, ways
+from valetkey.engine.apps import app_accepted, standing
 from valetkey.engine.id_tokens import note_renewed, renewed
 from valetkey.engine.lifecycle import Held
+from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
@@ -17,7 +19,7 @@ from valetkey.engine.verdicts import estranged, refused, release, unanswered, un
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
 from valetkey.engine.world import World, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
-from valetkey.model.connections import Expect, Record
+from valetkey.model.connections import Document, Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
@@ -46,7 +48,8 @@ class Work:
     """What is to be done under a claim.
 
     Attributes:
-        app: The app that spends.
+        app: The app that spends, with the secret in use.
+        state: What is kept of the app, its other secrets among it.
         grant: The grant of the claimed record, where it was opened before; None: it has to be.
         retry: Whether the same token may be sent once more where the answer is lost.
         suspect: Whether anything is held against the app.
@@ -55,6 +58,7 @@ class Work:
 
     app: AppCredentials
     grant: Grant | None = None
+    state: Document | None = None
     retry: bool = False
     suspect: bool = False
     used: bool = False
@@ -69,42 +73,109 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     Raises:
         TooLate: The claim was too old to send; it was given back.
     """
+    env = claimed.record.key.env
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
-        request = _request(credential, work.app, claimed.record, grant)
+        order = ways(world, env, credential, work.app, work.state, spends=True)
+        first = _request(credential, order[0].app, claimed.record, grant)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
+    sent = _tried(world, credential, claimed, work, grant, order, first)
+    if sent is None:
+        return None
+    if taken(sent.answer) and isinstance(sent.answer, Refusal):
+        _settle(world, credential, claimed, work, sent)
+    if isinstance(sent.answer, Refusal):
+        tried = standing(work.app, work.state)
+        refused(world, credential, claimed.record, claimed.holder, tried, sent.answer, retry=work.retry)
+        return None
+    found = renewed(world, credential, work.app, claimed.record, grant, sent.answer)
+    if found is not None and found.estranged:
+        _settle(world, credential, claimed, work, sent)
+        estranged(world, credential, claimed.record, claimed.holder, grant, found)
+        return None
+    held = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, used=work.used)
+    if found is not None and held is not None:
+        note_renewed(world, credential, found, held.record)
+    _settle(world, credential, claimed, work, sent)
+    if work.suspect:
+        app_accepted(world, env, credential)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The answer to act on, the secret that it came to, and what was said to those before it."""
+
+    answer: TokenSet | Refusal
+    way: Way
+    refusals: list[tuple[Way, Refusal]]
+
+
+def _tried(
+    world: World,
+    credential: OAuth2Credential,
+    claimed: Claimed,
+    work: Work,
+    grant: Grant | None,
+    order: tuple[Way, ...],
+    request: Request,
+) -> _Sent | None:
+    """Send with one secret of the app after the other until one is not refused; None: the record is to be read again.
+
+    A refused secret has not cost the refresh token.  Each further request leaves under the claim renewed, so that its
+    age counts anew (R4).
+    """
+    refusals: list[tuple[Way, Refusal]] = []
+    way, answer = order[0], _send_in_time(world, credential, claimed, request, retry=work.retry)
+    for following in order[1:]:
+        if not (isinstance(answer, Refusal) and next_way(answer)):
+            break
+        refusals.append((way, answer))
+        again = replace(claimed, since=world.clock.monotonic())
+        if not world.store.renew(claimed.record, holder=claimed.holder, life=claimed.life):
+            return None
+        way, request = following, _request(credential, following.app, claimed.record, grant)
+        answer = _send_in_time(world, credential, again, request, retry=work.retry)
+    if answer is None:
+        return None
+    if refusals and isinstance(answer, Refusal) and next_way(answer):
+        refusals.append((way, answer))
+        answer = all_refused(world, claimed.record.key.env, credential, work.app, refusals)
+    return _Sent(answer, way, refusals)
+
+
+def _settle(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work, sent: _Sent) -> None:
+    """Act on it that the provider took one of the app's secrets."""
+    if to_settle(work.app, work.state, sent.way, bool(sent.refusals)):
+        settle(world, claimed.record.key.env, credential, work.app, sent.way, sent.refusals)
+
+
+def _send_in_time(
+    world: World, credential: OAuth2Credential, claimed: Claimed, request: Request, *, retry: bool
+) -> TokenSet | Refusal | None:
+    """Send it while the claim is young enough; see `_send`.
+
+    Raises:
+        TooLate: It is too old; it was given back.
+    """
     send_by = claimed.since + min(DEADLINE, claimed.life / 2)
     if world.clock.monotonic() > send_by - SEND_MARGIN:
         release(world, claimed.record, claimed.holder)
         msg = "the claim had become too old to send under it"
         raise TooLate(msg)
-    answer = _send(world, credential, claimed, replace(request, send_by=send_by), retry=work.retry)
-    if answer is None:
-        return None
-    if isinstance(answer, Refusal):
-        refused(world, credential, claimed.record, claimed.holder, work.app, answer, retry=work.retry)
-        return None
-    found = renewed(world, credential, work.app, claimed.record, grant, answer)
-    if found is not None and found.estranged:
-        estranged(world, credential, claimed.record, claimed.holder, grant, found)
-        return None
-    held = _commit(world, credential, claimed, found.tokens if found else answer, grant, used=work.used)
-    if found is not None and held is not None:
-        note_renewed(world, credential, found, held.record)
-    if work.suspect:
-        app_accepted(world, claimed.record.key.env, credential)
-    return held
+    return _send(world, credential, claimed, replace(request, send_by=send_by), retry=retry)
 
 
 def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None) -> Request:
     if credential.grant == "client_credentials":
-        return client_credentials_request(credential, app, scope=record.requested or credential.all_scopes)
+        request = client_credentials_request(credential, app, scope=record.requested or credential.all_scopes)
+        return replace(request, dpop_key=grant.dpop_key if grant is not None else new_dpop_key(credential))
     if grant is None or grant.refresh_token is None:
         msg = f"{record.key} holds no refresh token although its record says so"
         raise ValetkeyError(msg, code="row_corrupt", hint="connect it again")
-    return refresh_request(credential, app, refresh_token=grant.refresh_token)
+    return replace(refresh_request(credential, app, refresh_token=grant.refresh_token), dpop_key=grant.dpop_key)
 
 
 def _to_spend(grant: Grant | None) -> Grant | None:

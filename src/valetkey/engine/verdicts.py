@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from valetkey.engine.apps import app_accepted, app_rejected
+from valetkey.engine.apps import app_accepted, app_rejected, app_state, standing
 from valetkey.engine.id_tokens import Renewed
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
@@ -14,7 +14,7 @@ from valetkey.engine.windows import backoff
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
 from valetkey.model.connections import Expect, Reason, Record
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import KeyRetired
 from valetkey.protocol.token_response import Refusal
@@ -54,19 +54,22 @@ def refused(
     credential: OAuth2Credential,
     record: Record,
     holder: str,
-    app: AppCredentials,
+    tried: str,
     refusal: Refusal,
     *,
     retry: bool,
 ) -> None:
-    """Act on a refusal: raises, or returns where the record is to be looked at again."""
+    """Act on a refusal: raises, or returns where the record is to be looked at again.
+
+    `tried` says what all was tried of the app; see `apps.standing`.
+    """
     if refusal.kind == "grant":
         app_accepted(world, record.key.env, credential)  # whose grant it is was looked at, so the app was taken
     if refusal.kind == "doubt":
         kept = _quarantine(world, record, refusal)
         unanswered(world, credential, record, holder, _words(refusal), retry=retry, kept=kept)
     elif refusal.kind == "client":
-        _refused_app(world, credential, record, holder, app, refusal)
+        _refused_app(world, credential, record, holder, tried, refusal)
     elif refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(world, record)):
         _refused_grant(world, credential, record, holder, refusal)
     else:
@@ -192,14 +195,15 @@ def _refused_app(
     credential: OAuth2Credential,
     record: Record,
     holder: str,
-    app: AppCredentials,
+    tried: str,
     refusal: Refusal,
 ) -> None:
     """R12: the app's fault.  The row stays as it was; a secret that was replaced meanwhile is tried at once."""
     release(world, record, holder)
-    if world.app(credential).fingerprint() != app.fingerprint():
+    env = record.key.env
+    if standing(world.app(credential), app_state(world, env, credential)) != tried:
         return
-    raise app_rejected(world, record.key.env, credential, app, refusal)
+    raise app_rejected(world, env, credential, tried, refusal)
 
 
 def _unclear_too_often(world: World, record: Record) -> bool:

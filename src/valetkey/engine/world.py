@@ -14,6 +14,7 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import Journal, JournalEntry, JournalState
 from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
+from valetkey.model.secret_names import read_only
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -50,6 +51,11 @@ class NoJournal:
 NO_JOURNAL = NoJournal()
 
 
+def _read_only(credential: OAuth2Credential, _app: AppCredentials) -> None:
+    """Refuse to store app credentials: nobody said where."""
+    raise read_only(credential.secret_id, "what holds the app credentials", "store them where they are kept")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside that the engine touches.
@@ -69,6 +75,7 @@ class World:
         journal: What this host remembers of answers that may not have reached the store (R6).
         lookout: What this process has seen of left claims and of a store that was away.
         servers: What this process has read of authorization servers.
+        keep_app: Stores the app credentials of a credential where `app` reads them.
     """
 
     store: Store
@@ -85,6 +92,7 @@ class World:
     journal: Journal = NO_JOURNAL
     lookout: Lookout = field(default_factory=Lookout)
     servers: Servers = field(default_factory=Servers)
+    keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
 
     def in_child(self, pulse: Pulse) -> World:
         """Return the world of a forked child, which has other threads and holds none of the parent's locks."""

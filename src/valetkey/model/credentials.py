@@ -108,6 +108,7 @@ class OAuth2Credential:
         assertion_typ: The ``typ`` of a client assertion; ``JWT`` for servers that take no other.
         signing_alg: What the app's key signs with (RFC 7518); empty: what its JWK says, else what suits the key.
         sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken.
+        dpop_alg: What such a key signs with (RFC 7518).
         basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
         accept: The ``Accept`` header of token requests.
@@ -174,6 +175,7 @@ class OAuth2Credential:
     assertion_typ: str = "client-authentication+jwt"
     signing_alg: str = ""
     sender_constraint: SenderConstraint = "none"
+    dpop_alg: str = "ES256"
     basic_raw: bool = False
     token_request_format: TokenRequestFormat = "form"  # noqa: S105 - a format, not a password
     accept: str = "application/json"

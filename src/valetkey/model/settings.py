@@ -33,6 +33,7 @@ RESERVED: Final[Mapping[str, frozenset[str]]] = {
     | {
         "code_challenge",
         "code_challenge_method",
+        "dpop_jkt",
         "nonce",
         "redirect_uri",
         "request",

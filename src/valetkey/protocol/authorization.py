@@ -73,6 +73,7 @@ def authorization_url(
     challenge: str | None,
     scopes: Sequence[str],
     nonce: str | None,
+    dpop_jkt: str = "",
 ) -> str:
     """Return the URL that a person's browser opens.  The endpoint's own query is kept (RFC 6749 section 3.1).
 
@@ -84,6 +85,7 @@ def authorization_url(
         challenge: The S256 challenge, or None without PKCE.
         scopes: What to ask for.
         nonce: For OpenID Connect, or None.
+        dpop_jkt: The thumbprint of the key that the code shall be bound to (RFC 9449 section 10), or empty.
 
     Raises:
         ConfigurationError: ``client_id_missing``, ``url_missing``, ``url_invalid``, ``url_insecure``, or
@@ -101,6 +103,7 @@ def authorization_url(
         "code_challenge": challenge or "",
         "code_challenge_method": "S256" if challenge else "",
         "nonce": nonce or "",
+        "dpop_jkt": dpop_jkt,
     }
     params = merged(asked, credential.additional_params, what="additional_params", name=credential.name)
     kept = parse_qsl(parts.query, keep_blank_values=True)
