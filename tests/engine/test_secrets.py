@@ -490,11 +490,23 @@ def test_a_pydantic_model_within_a_dataclass_is_named_by_its_whole_path() -> Non
 
 GITHUB = OAuth2Credential(name="git-hub.com", secret_id="github-app")
 ID, SECRET = "VALETKEY_GIT_HUB_COM_CLIENT_ID", "VALETKEY_GIT_HUB_COM_CLIENT_SECRET"
+KEY = "VALETKEY_GIT_HUB_COM_PRIVATE_KEY"
 KEPT = '{"client_id": "kept", "client_secret": "kept-secret"}'
 
 
 def test_the_variables_are_named_after_the_credential() -> None:
-    assert app_variables("git-hub.com") == (ID, SECRET)
+    assert app_variables("git-hub.com") == (ID, SECRET, KEY)
+
+
+def test_a_private_key_is_found_like_a_secret() -> None:
+    signed = replace(GITHUB, client_auth="private_key_jwt")
+    service = MemorySecrets()
+    alone = resolve_app(signed, services=[service], environ={ID: "env", KEY: "pem"})
+    assert alone == AppCredentials(client_id="env", private_key=Secret("pem"))
+    service.set("github-app", '{"client_id": "kept", "private_key": "its-pem", "client_secret": ""}')
+    kept = resolve_app(signed, services=[service], environ={})
+    assert kept == AppCredentials(client_id="kept", private_key=Secret("its-pem"))
+    assert resolve_app(signed, services=[service], environ={KEY: "pem"}).private_key == Secret("pem")
 
 
 @pytest.mark.parametrize(

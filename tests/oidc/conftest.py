@@ -115,6 +115,7 @@ class Server:
             "userinfo_url": "" if service else meta["userinfo_endpoint"],
             "api_base_url": self.issuer,
             "client_auth": client.get("token_endpoint_auth_method", "client_secret_basic"),
+            "sender_constraint": "dpop" if client.get("dpop_bound_access_tokens") else "none",
             "grant": "client_credentials" if service else "authorization_code",
             "scopes": ["api.read"] if service else list(SCOPES),
             # RFC-like servers give offline access only to somebody who was asked (OpenID Connect Core section 11)
@@ -124,7 +125,7 @@ class Server:
     def app(self, name: str) -> dict[str, str]:
         """Return the app credentials of the client `name`, as a secret holds them."""
         client = self.clients[name]
-        return {member: client[member] for member in ("client_id", "client_secret") if member in client}
+        return {member: client[member] for member in ("client_id", "client_secret", "private_key") if member in client}
 
     def spend(self, name: str, refresh_token: str) -> tuple[int, str]:
         """Send a refresh token by hand, as another program does; returns the status and the error."""

@@ -9,15 +9,17 @@
 //   POST /_reset             starts the counters anew and puts the switches back
 //   POST /_switch?NAME=N     busy: that many token requests are answered with 503 and Retry-After: 1
 //                            access_ttl: seconds that new access tokens live
+//                            nonce: 1 demands nonces of the server in DPoP proofs, here and at the API
 //   POST /_expire            the API takes none of the access tokens that were issued so far
-//   GET  /resource           an API: answers those who bring a bearer token that lives
+//   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
 import crypto from 'node:crypto';
 import http from 'node:http';
+import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
 import Provider from 'oidc-provider';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const SECRET = 'not-a-secret-only-for-tests-0123456789';
-const USUAL = { busy: 0, access_ttl: 300 };
+const USUAL = { busy: 0, access_ttl: 300, nonce: 0 };
 const switches = { ...USUAL };
 const stats = {};
 const issued = new Set();
@@ -32,12 +34,22 @@ const withCode = (name, application_type = 'native') => ({
   grant_types: ['authorization_code', 'refresh_token'],
 });
 const withoutBrowser = (...grant_types) => ({ redirect_uris: [], response_types: [], grant_types });
+// The key of the clients that prove themselves by one: the tests get its private half from /_clients.
+const clientKey = { ...crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'client', alg: 'ES256' };
+const { d: _, ...clientPublic } = clientKey;
+const byKey = { jwks: { keys: [clientPublic] }, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
 const clients = [
   { client_id: 'basic', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_basic', ...withCode('basic') },
   { client_id: 'post', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_post', ...withCode('post', 'web') },
   { client_id: 'public', token_endpoint_auth_method: 'none', ...withCode('public') },
   { client_id: 'odd:id/+%41', client_secret: 'p%a+s s:w&=rd/0123456789-0123456789', token_endpoint_auth_method: 'client_secret_basic', ...withCode('odd') },
   { client_id: 'device', token_endpoint_auth_method: 'none', application_type: 'native', ...withoutBrowser(DEVICE, 'refresh_token') },
+  { client_id: 'secretjwt', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_jwt', ...withCode('secretjwt') },
+  { client_id: 'pkjwt', ...byKey, ...withCode('pkjwt') },
+  { client_id: 'dpop', token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true, ...withCode('dpop') },
+  { client_id: 'pkjwt-dpop', ...byKey, dpop_bound_access_tokens: true, ...withCode('pkjwt-dpop') },
+  { client_id: 'service-dpop', ...byKey, dpop_bound_access_tokens: true, ...withoutBrowser('client_credentials') },
+  { client_id: 'device-dpop', token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true, application_type: 'native', ...withoutBrowser(DEVICE, 'refresh_token') },
   { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
 ];
 
@@ -59,7 +71,10 @@ function createProvider(issuer) {
     },
     features: {
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
+      dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => Boolean(switches.nonce) },
     },
+    enabledJWA: { dPoPSigningAlgValues: ['ES256', 'Ed25519', 'EdDSA', 'PS256'] },
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   });
   provider.use(sayInterval);
@@ -126,12 +141,36 @@ async function resource(provider, req, res) {
   count('calls');
   const [scheme, token] = (req.headers.authorization ?? '').split(' ');
   const found = token && ((await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)));
-  if (scheme !== 'Bearer' || !found || found.isExpired || expired.has(found.jti)) {
-    res.writeHead(401, { 'www-authenticate': `Bearer${token ? ' error="invalid_token"' : ''}` });
-    return res.end();
-  }
+  const refuse = (error, more = {}) => {
+    res.writeHead(401, { 'www-authenticate': `${found?.jkt ? 'dPOP' : 'Bearer'}${error && ` error="${error}"`}`, ...more });
+    res.end();
+  };
+  if (!found || found.isExpired || expired.has(found.jti)) return refuse(token ? 'invalid_token' : '');
+  if (scheme !== (found.jkt ? 'DPoP' : 'Bearer')) return refuse('invalid_token');
+  if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
+  if (found.jkt && switches.nonce && !spends(req)) return refuse('use_dpop_nonce', { 'dpop-nonce': freshNonce() });
+  if (found.jkt && switches.nonce) res.setHeader('dpop-nonce', freshNonce());
   return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null });
 }
+
+// Each nonce of the API is good for one request, and each answer gives the next.
+const nonces = new Set();
+const freshNonce = () => { const nonce = crypto.randomUUID(); nonces.add(nonce); return nonce; };
+const spends = (req) => nonces.delete(JSON.parse(Buffer.from(req.headers.dpop.split('.')[1], 'base64url')).nonce);
+
+async function proves(provider, req, token, found) {
+  try {
+    const { payload, protectedHeader } = await jwtVerify(req.headers.dpop ?? '', EmbeddedJWK, { typ: 'dpop+jwt' });
+    const ath = crypto.createHash('sha256').update(token).digest('base64url');
+    if (used.has(payload.jti)) return false;
+    used.add(payload.jti);
+    const meant = payload.ath === ath && payload.htm === req.method && payload.htu === `${provider.issuer}/resource`;
+    return meant && (await calculateJwkThumbprint(protectedHeader.jwk)) === found.jkt;
+  } catch {
+    return false;
+  }
+}
+const used = new Set();
 
 function reset(res) {
   Object.assign(switches, USUAL);
@@ -162,7 +201,7 @@ async function serve(provider, others, req, res) {
   const { pathname, searchParams } = new URL(req.url, provider.issuer);
   res.on('finish', () => pathname.startsWith('/_') || console.log(`${req.method} ${pathname} ${res.statusCode}`));
   try {
-    if (pathname === '/_clients') return json(res, clients);
+    if (pathname === '/_clients') return json(res, clients.map((one) => ({ ...one, ...(one.jwks && { private_key: JSON.stringify(clientKey) }) })));
     if (pathname === '/_stats') return json(res, stats);
     if (pathname === '/_reset') return reset(res);
     if (pathname === '/_switch') return flip(res, searchParams);

@@ -133,7 +133,7 @@ def test_what_is_no_key_is_told_without_showing_it(text: Any, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why) as caught:
         read(given)
     assert caught.value.code == "key_unreadable"
-    assert "valetkey key-pair new" in str(caught.value.hint)
+    assert "valetkey app make-key" in str(caught.value.hint)
     assert not given.strip() or given.strip()[:20] not in str(caught.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -225,14 +226,14 @@ def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:
             yield base, owner or None, account
 
 
-def app_variables(credential_name: str) -> tuple[str, str]:
-    """Return the variables that may hold client id and client secret of a credential's app.
+def app_variables(credential_name: str) -> tuple[str, str, str]:
+    """Return the variables that may hold client id, client secret and private key of a credential's app.
 
-    >>> app_variables("google-drive")
-    ('VALETKEY_GOOGLE_DRIVE_CLIENT_ID', 'VALETKEY_GOOGLE_DRIVE_CLIENT_SECRET')
+    >>> app_variables("google")
+    ('VALETKEY_GOOGLE_CLIENT_ID', 'VALETKEY_GOOGLE_CLIENT_SECRET', 'VALETKEY_GOOGLE_PRIVATE_KEY')
     """
     stem = variable_name(credential_name, "VALETKEY_")
-    return f"{stem}_CLIENT_ID", f"{stem}_CLIENT_SECRET"
+    return f"{stem}_CLIENT_ID", f"{stem}_CLIENT_SECRET", f"{stem}_PRIVATE_KEY"
 
 
 def resolve_app(
@@ -244,8 +245,8 @@ def resolve_app(
 ) -> AppCredentials:
     """Return the app credentials of a credential: from the environment, else from the secret ``secret_id``.
 
-    Of the two variables each may stand alone: a client id for a public app, or one whose secret is kept under
-    ``secret_id`` together with the same client id; a client secret for an app whose id is kept there.
+    Of the variables each may stand alone: a client id for a public app, or one whose secret or key is kept under
+    ``secret_id`` together with the same client id; a client secret or a key for an app whose id is kept there.
 
     Args:
         credential: Whose app.
@@ -256,17 +257,19 @@ def resolve_app(
     Raises:
         ConfigurationError: They are nowhere (``app_missing``), or what is kept does not fit (``secret_invalid``).
     """
-    id_variable, secret_variable = app_variables(credential.name)
+    id_variable, *secret_variables = app_variables(credential.name)
     client_id = environ.get(id_variable, "").strip()
-    client_secret = environ.get(secret_variable, "").strip()
-    if client_id and (client_secret or credential.client_auth == "none"):
-        return AppCredentials(client_id=client_id, client_secret=Secret(client_secret) if client_secret else None)
+    secrets = [environ.get(name, "").strip() for name in secret_variables]
+    client_secret, private_key = (Secret(text) if text else None for text in secrets)
+    proof = client_secret or private_key
+    if client_id and (proof or credential.client_auth == "none"):
+        return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
     kept = _kept_app(credential, services)
     client_id = client_id or (kept.client_id if kept else "")
     if not client_id:
         raise _app_missing(credential, id_variable, env)
-    if client_secret:
-        return AppCredentials(client_id=client_id, client_secret=Secret(client_secret))
+    if proof:
+        return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
     return kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
 
 
@@ -275,7 +278,7 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
     if text is None:
         return None
     app: AppCredentials = decode_secret(AppCredentials, text, name=credential.secret_id)
-    return app if app.client_secret else AppCredentials(client_id=app.client_id)
+    return replace(app, client_secret=app.client_secret or None, private_key=app.private_key or None)
 
 
 def _app_missing(credential: OAuth2Credential, variable: str, env: str) -> ConfigurationError:

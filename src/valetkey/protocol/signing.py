@@ -109,8 +109,8 @@ class _Unusable(Exception):
 
 
 _HINTS: Final[Mapping[str, str]] = {
-    "key_unreadable": "give a private key as PEM or as a JWK; a new one: valetkey key-pair new",
-    "key_unfit": "choose an algorithm that this kind of key signs with, or make a key for it: valetkey key-pair new",
+    "key_unreadable": "give a private key as PEM or as a JWK; a new one: valetkey app make-key",
+    "key_unfit": "choose an algorithm that this kind of key signs with, or make a key for it: valetkey app make-key",
 }
 
 
