@@ -161,6 +161,11 @@ def _no_app(_: OAuth2Credential) -> AppCredentials:
 
 
 @pytest.fixture
+def make_stage() -> Callable[[PracticeProvider, FakeClock], Stage]:
+    return Stage
+
+
+@pytest.fixture
 def stage() -> Iterator[Stage]:
     clock = FakeClock()
     with PracticeProvider(clock=clock) as provider:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from valetkey.errors import ProviderError
 
 LONGEST: Final = 86400.0
-SHORTEST: Final = 60.0
+SHORTEST: Final = 300.0
 USUAL: Final = 3600.0
 """Seconds that a document is good for, where its server does not say, and the bounds of what it may say."""
 _FIRST_PAUSE: Final = 5.0

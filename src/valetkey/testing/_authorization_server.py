@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from valetkey.testing import _pages as pages
@@ -175,12 +175,18 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": site.ledger.rules.sends_iss,
     }
-    return site.faults.rendered("discovery", 200, members)
+    return _kept(site.faults.rendered("discovery", 200, members))
+
+
+def _kept(reply: Reply) -> Reply:
+    """Let caches keep what everybody may know, for an hour."""
+    kept = {name: value for name, value in reply.headers.items() if name != "Pragma"}
+    return replace(reply, headers={**kept, "Cache-Control": "max-age=3600"})
 
 
 def jwks(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signature as the other endpoints
     """Tell the keys that id tokens are signed with (RFC 7517)."""
-    return site.faults.rendered("jwks", 200, site.keys.members())
+    return _kept(site.faults.rendered("jwks", 200, site.keys.members()))
 
 
 def userinfo(site: Site, call: Call) -> Reply:
