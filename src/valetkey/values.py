@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
+Params = Mapping[str, str | tuple[str, ...]]
+"""Parameters of a request by name; only ``resource`` may come several times (RFC 8707 section 2)."""
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

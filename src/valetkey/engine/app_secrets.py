@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from valetkey.engine.app_facts import Facts, Fallback, InUse, Lean, Refused, change, facts_for, secrets_of
 from valetkey.engine.apps import app_state
@@ -20,8 +20,8 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import Document, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.refusals import Refusal
-from valetkey.protocol.token_response import TokenSet
 
+T = TypeVar("T")
 _log = get_logger("apps")
 Role = Literal["candidate", "current", "fallback"]
 MOST_FALLBACKS: Final = 3
@@ -133,7 +133,7 @@ def next_way(answer: object) -> bool:
 
 def taken(answer: object) -> bool:
     """Whether an answer shows that the provider took the secret: tokens, or a final word about the grant itself."""
-    return isinstance(answer, TokenSet) or (isinstance(answer, Refusal) and answer.final)
+    return answer.final if isinstance(answer, Refusal) else answer is not None
 
 
 def to_settle(app: AppCredentials, state: Document | None, way: Way, refused: bool) -> bool:
@@ -334,8 +334,8 @@ def tried_in_order(
     env: str,
     credential: OAuth2Credential,
     app: AppCredentials,
-    send: Callable[[AppCredentials], TokenSet | Refusal],
-) -> TokenSet | Refusal:
+    send: Callable[[AppCredentials], T | Refusal],
+) -> T | Refusal:
     """Send what a person's sign-in brought, with one secret after the other until one is not refused."""
     refusals: list[tuple[Way, Refusal]] = []
     state = app_state(world, env, credential)

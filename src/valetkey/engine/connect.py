@@ -18,6 +18,7 @@ from valetkey.engine.apps import client_changed
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import buy, name_of
 from valetkey.engine.flows import Flow, put_flow, take_flow
+from valetkey.engine.front import way_back, way_out
 from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.proving import new_dpop_key, thumbprint
@@ -33,11 +34,13 @@ from valetkey.errors import (
 )
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
+from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.authorization import (
     CallbackParams,
-    authorization_url,
+    authorization_params,
     challenge,
     check_issuer,
+    claimed_state,
     denied,
     new_verifier,
     parse_callback,
@@ -47,6 +50,8 @@ from valetkey.protocol.token_request import client_credentials_request, code_req
 from valetkey.protocol.urls import origin
 from valetkey.values import Request, Secret
 
+_CHECKED: Final = ("max_age", "acr_values")
+"""What an id token has to show where it was asked for (OpenID Connect Core section 3.1.3.7)."""
 _NOISE: Final = frozenset(
     {"scope", "scopes", "authuser", "hd", "prompt", "user", "ui_locales", "hmac", "host", "timestamp", "expires_in"}
 )
@@ -88,11 +93,12 @@ def start_authorization(
     redirect_uri: str,
     only: bool = False,
     errand: Mapping[str, str] = EMPTY,
+    wants: AuthenticationRequest = NOTHING_SPECIAL,
 ) -> AuthorizationStart:
     """Begin a sign-in for `key`.
 
     `scopes` are asked for beside the credential's own; with `only`, instead of these.  `errand` is kept with the flow
-    for whoever finishes it.
+    for whoever finishes it.  `wants` says how the person is to be asked.
 
     Raises:
         ConfigurationError: The declaration or the app does not allow for it.
@@ -108,7 +114,7 @@ def start_authorization(
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
     key_pair = new_dpop_key(credential)
     state, binding = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
-    url = authorization_url(
+    params = authorization_params(
         credential,
         app,
         redirect_uri=redirect_uri,
@@ -117,7 +123,9 @@ def start_authorization(
         scopes=asked,
         nonce=nonce or None,
         dpop_jkt=thumbprint(key_pair),
+        wants=wants,
     )
+    url = way_out(world, credential, key, params, dpop_key=key_pair)
     flow = Flow(
         key=key,
         scopes=asked,
@@ -130,6 +138,7 @@ def start_authorization(
         nonce=nonce,
         dpop_key=key_pair,
         errand=errand,
+        asked={name: value for name, value in wants.params().items() if name in _CHECKED and value},
     )
     stored = put_flow(world, flow, state=state, binding=binding)
     return AuthorizationStart(url=url, binding=binding, expires_at=stored.expires_at or 0.0, flow_id=stored.id)
@@ -190,12 +199,13 @@ def take_answer(
     world: World, callback_url: str, *, binding: Secret | str | None, owner: str | Unset | None = UNSET
 ) -> Answer:
     """Check a provider's answer and use up its flow.  Raises as `finish_authorization`, which redeems the code too."""
-    params = parse_callback(callback_url)
-    flow = take_flow(world, params.state, binding)
+    came = parse_callback(callback_url)
+    flow = take_flow(world, claimed_state(came.state, came.signed.reveal() if came.signed else ""), binding)
     credential = complete(world, world.credential(flow.key.credential), lenient=True)
     _check_answer(flow, callback_url, owner)
-    check_issuer(params, credential=credential)
     app = _same_app(world, credential, flow)
+    params = way_back(world, credential, app, came)
+    check_issuer(params, credential=credential)
     if params.error:
         again, add = connect_command(flow.key), app_command(credential.name, flow.key.env)
         raise denied(params, credential=credential, again=again, add=add)
@@ -210,7 +220,7 @@ def take_answer(
 
     build(app)  # what does not fit is said before anything is sent
     ready(world, credential, flow.scopes)  # before the code is spent: without keys its answer would be of no use
-    sign_in = SignIn(nonce=flow.nonce, code=params.code)
+    sign_in = SignIn(nonce=flow.nonce, code=params.code, asked=flow.asked)
     return Answer(flow=flow, credential=credential, app=app, build=build, params=_kept(params), sign_in=sign_in)
 
 

@@ -46,6 +46,7 @@ class Flow:
         nonce: For OpenID Connect.
         dpop_key: The private key that the tokens shall be bound to (RFC 9449).
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
+        asked: What an id token has to show (``max_age``, ``acr_values``).
         id: The id under which it is, or was, stored.
     """
 
@@ -60,6 +61,7 @@ class Flow:
     nonce: str = field(default="", repr=False)
     dpop_key: Secret | None = field(default=None, repr=False)
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    asked: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     id: str = ""
 
 
@@ -148,6 +150,7 @@ def _body(flow: Flow) -> dict[str, Any]:
         "client_id": flow.client_id,
         "incarnation": flow.incarnation,
         "errand": dict(flow.errand),
+        "asked": dict(flow.asked),
     }
 
 
@@ -176,6 +179,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         nonce=secret.get("nonce", ""),
         dpop_key=Secret(secret["dpop_key"]) if secret.get("dpop_key") else None,
         errand=body.get("errand", EMPTY),
+        asked=body.get("asked", EMPTY),
         id=document.id,
     )
 

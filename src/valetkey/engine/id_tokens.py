@@ -37,10 +37,11 @@ COOL_DOWN: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """What an id token answers to: the nonce that was sent, and the code that was redeemed."""
+    """What an id token answers to: the nonce that was sent, the code that was redeemed, and what was asked for."""
 
     nonce: str = field(default="", repr=False)
     code: Secret | None = None
+    asked: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 NO_SIGN_IN: Final = SignIn()
@@ -167,7 +168,9 @@ def person_of(
             return None  # the person, or the server, did not give that scope
         raise _invalid(credential, TokenFlaw("missing", "is missing, although it was asked for"))
     algs = _algs(credential, _metadata(world, credential))
-    expected = _expected(credential, app, tokens, algs, sign_in, asked=credential.additional_params)
+    expected = _expected(
+        credential, app, tokens, algs, sign_in, asked={**credential.additional_params, **sign_in.asked}
+    )
     found = parse_id_token(tokens.id_token, keys=_keys(world, credential), expected=expected, now=world.clock.now())
     if isinstance(found, TokenFlaw) and found.fault in _OF_KEYS:
         keys = _keys(world, credential, anew=True)
@@ -224,6 +227,23 @@ def claims_of_userinfo(
     if isinstance(parts, TokenFlaw):
         return parts
     return for_us(parts.claims, issuer=credential.issuer, client_id=app.client_id) or parts.claims
+
+
+def signed_answer(
+    world: World, credential: OAuth2Credential, app: AppCredentials, answer: Secret
+) -> dict[str, str] | TokenFlaw:
+    """Return what a signed authorization answer says, once it holds (JARM section 2.4)."""
+    from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
+
+    algs = _algs(credential, _metadata(world, credential))
+    expected = SignedAnswer(issuer=credential.issuer, client_id=app.client_id, algs=algs)
+
+    def looked_at(*, anew: bool) -> dict[str, str] | TokenFlaw:
+        keys, now = _keys(world, credential, anew=anew), world.clock.now()
+        return parse_signed_answer(answer, keys=keys, expected=expected, secret=app.client_secret, now=now)
+
+    found = looked_at(anew=False)
+    return looked_at(anew=True) if isinstance(found, TokenFlaw) and found.fault in _OF_KEYS else found
 
 
 # -- refreshing ----------------------------------------------------------------------------------------------------

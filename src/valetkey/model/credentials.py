@@ -13,6 +13,7 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]
 AssertionAudience = Literal["issuer", "token_url"]
+ResponseMode = Literal["default", "query", "form_post", "jwt"]
 SenderConstraint = Literal["none", "dpop"]
 GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
@@ -95,6 +96,14 @@ class OAuth2Credential:
         id_token_algs: The signature algorithms (RFC 7518) that id tokens may have; none: the asymmetric ones that the
             metadata names.  ``HS256`` and its kin, whose key is the client secret, only where they are named here.
         id_token_audiences: What an id token's ``aud`` may hold beside our own client id.
+        pushed_authorization_url: Where authorization requests are pushed (RFC 9126), so that the browser carries a
+            reference only; empty: they travel by way of the browser.
+        require_par: Whether the server takes none that was not pushed: then none is sent otherwise.
+        request_object: Whether authorization requests are signed with the app's private key (RFC 9101).
+        response_mode: How the answer comes back: ``default``: none is asked for, so in the query; ``form_post``: as a
+            form; ``jwt``: signed (JARM), and then no other answer is taken.
+        authorization_details: What exactly every sign-in asks for, as JSON text: a list of objects (RFC 9396).
+        resources: The APIs that the token is for, as absolute URIs (RFC 8707).
         scopes: What is asked for.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
@@ -163,6 +172,12 @@ class OAuth2Credential:
     jwks_url: str = ""
     id_token_algs: tuple[str, ...] = ()
     id_token_audiences: tuple[str, ...] = ()
+    pushed_authorization_url: str = ""
+    require_par: bool = False
+    request_object: bool = False
+    response_mode: ResponseMode = "default"
+    authorization_details: str = ""
+    resources: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     forced_scopes: tuple[str, ...] = ()
     scope_separator: str = " "

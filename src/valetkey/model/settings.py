@@ -21,6 +21,7 @@ URLS: Final = (
     "revocation_url",
     "userinfo_url",
     "jwks_url",
+    "pushed_authorization_url",
     "issuer",
     "api_base_url",
 )

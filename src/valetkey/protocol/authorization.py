@@ -14,19 +14,24 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from valetkey.errors import ConnectError, IssuerMismatch
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.client_authentication import client_id
 from valetkey.protocol.denials import CallbackParams, denied
 from valetkey.protocol.forms import merged
 from valetkey.protocol.texts import provider_text
 from valetkey.protocol.urls import require_https
-from valetkey.values import Secret
+from valetkey.values import Params, Secret
 
 __all__ = [
     "CallbackParams",
+    "authorization_params",
     "authorization_url",
+    "callback_of",
     "challenge",
     "check_issuer",
+    "claimed_state",
     "denied",
+    "front_url",
     "new_verifier",
     "parse_callback",
 ]
@@ -39,8 +44,8 @@ _MAX_VALUE: Final = 2048
 _TOO_LONG: Final = "it is too long"
 _TOO_MANY: Final = "it has too many parameters"
 _FRAGMENT: Final = "it has a fragment, where nothing of ours belongs"
-_TWICE: Final = "it has one of code, state, iss and error twice"
-_ONCE: Final = frozenset({"code", "state", "iss", "error", "error_description"})
+_TWICE: Final = "it has one of code, state, iss, error and response twice"
+_ONCE: Final = frozenset({"code", "state", "iss", "error", "error_description", "response"})
 _UNUSED: Final = frozenset({"error_uri"})
 
 
@@ -74,8 +79,40 @@ def authorization_url(
     scopes: Sequence[str],
     nonce: str | None,
     dpop_jkt: str = "",
+    wants: AuthenticationRequest = NOTHING_SPECIAL,
 ) -> str:
-    """Return the URL that a person's browser opens.  The endpoint's own query is kept (RFC 6749 section 3.1).
+    """Return the URL that a person's browser opens, with all parameters in it; see `authorization_params`.
+
+    Raises:
+        ConfigurationError: As `authorization_params` and `front_url`.
+    """
+    params = authorization_params(
+        credential,
+        app,
+        redirect_uri=redirect_uri,
+        state=state,
+        challenge=challenge,
+        scopes=scopes,
+        nonce=nonce,
+        dpop_jkt=dpop_jkt,
+        wants=wants,
+    )
+    return front_url(credential, params)
+
+
+def authorization_params(
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    *,
+    redirect_uri: str,
+    state: str,
+    challenge: str | None,
+    scopes: Sequence[str],
+    nonce: str | None,
+    dpop_jkt: str = "",
+    wants: AuthenticationRequest = NOTHING_SPECIAL,
+) -> Params:
+    """Return the parameters of an authorization request (RFC 6749 section 4.1.1).
 
     Args:
         credential: Which integration.
@@ -86,15 +123,16 @@ def authorization_url(
         scopes: What to ask for.
         nonce: For OpenID Connect, or None.
         dpop_jkt: The thumbprint of the key that the code shall be bound to (RFC 9449 section 10), or empty.
+        wants: How the person is to be asked, and what for; it goes before ``additional_params``.
 
     Raises:
-        ConfigurationError: ``client_id_missing``, ``url_missing``, ``url_invalid``, ``url_insecure``, or
-            ``parameter_reserved`` when the endpoint's query or ``additional_params`` set a parameter of the protocol to
-            another value.
+        ConfigurationError: ``client_id_missing``, or ``parameter_reserved`` when ``additional_params`` set a parameter
+            of the protocol to another value.
     """
-    require_https(credential.authorization_url, what="authorization_url", name=credential.name)
-    parts = urlsplit(credential.authorization_url)
-    asked = {
+    wanted = {name: value for name, value in wants.params().items() if value}
+    if "authorization_details" not in wanted:
+        wanted["authorization_details"] = credential.authorization_details
+    asked: Params = {
         "response_type": "code",
         "client_id": client_id(credential, app),
         "redirect_uri": redirect_uri,
@@ -104,12 +142,30 @@ def authorization_url(
         "code_challenge_method": "S256" if challenge else "",
         "nonce": nonce or "",
         "dpop_jkt": dpop_jkt,
+        "resource": credential.resources,
+        "response_mode": "" if credential.response_mode == "default" else credential.response_mode,
     }
-    params = merged(asked, credential.additional_params, what="additional_params", name=credential.name)
+    usual = {name: value for name, value in credential.additional_params.items() if name not in wanted}
+    return {**merged(asked, usual, what="additional_params", name=credential.name), **_filled(wanted)}
+
+
+def front_url(credential: OAuth2Credential, params: Params) -> str:
+    """Return the authorization endpoint with `params` added; its own query is kept (RFC 6749 section 3.1).
+
+    Raises:
+        ConfigurationError: ``url_missing``, ``url_invalid``, ``url_insecure``, or ``parameter_reserved`` when the
+            endpoint's query sets a parameter to another value.
+    """
+    require_https(credential.authorization_url, what="authorization_url", name=credential.name)
+    parts = urlsplit(credential.authorization_url)
     kept = parse_qsl(parts.query, keep_blank_values=True)
-    merged(asked, dict(kept), what="authorization_url", name=credential.name)
-    query = urlencode([*((key, value) for key, value in kept if key not in params), *params.items()], quote_via=quote)
-    return parts._replace(query=query, fragment="").geturl()
+    merged(params, dict(kept), what="authorization_url", name=credential.name)
+    added = [*((key, value) for key, value in kept if key not in params), *params.items()]
+    return parts._replace(query=urlencode(added, doseq=True, quote_via=quote), fragment="").geturl()
+
+
+def _filled(params: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value}
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
@@ -130,6 +186,11 @@ def parse_callback(url_or_query: str) -> CallbackParams:
         if name in _ONCE and name in seen:
             raise _malformed(_TWICE)
         seen.setdefault(name, value)
+    return callback_of(seen)
+
+
+def callback_of(seen: Mapping[str, str]) -> CallbackParams:
+    """Return the parameters of an answer by their meaning."""
     code = seen.get("code")
     return CallbackParams(
         code=Secret(code) if code else None,
@@ -137,8 +198,18 @@ def parse_callback(url_or_query: str) -> CallbackParams:
         iss=seen.get("iss", ""),
         error=provider_text(seen.get("error"), 64),
         description=provider_text(seen.get("error_description")),
+        signed=Secret(seen["response"]) if seen.get("response") else None,
         extra=_extra(seen),
     )
+
+
+def claimed_state(state: str, response: str) -> str:
+    """Return the state of an answer; of a signed one what it claims, to find out who has to have signed it (JARM)."""
+    if state or not response:
+        return state
+    from valetkey.protocol.jarm import state_in  # noqa: PLC0415 - only for signed answers
+
+    return state_in(Secret(response))
 
 
 def check_issuer(params: CallbackParams, *, credential: OAuth2Credential) -> None:

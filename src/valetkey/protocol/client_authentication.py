@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
-from valetkey.values import Secret
+from valetkey.values import Params, Secret
 
 if TYPE_CHECKING:
     from valetkey.protocol.signing import SigningKey
@@ -24,12 +24,12 @@ SIGNED: Final = frozenset({"client_secret_jwt", "private_key_jwt"})
 def authenticate(
     credential: OAuth2Credential,
     app: AppCredentials,
-    params: Mapping[str, str],
+    params: Params,
     headers: Mapping[str, str],
     *,
     method: ClientAuth | None = None,
     now: float = 0.0,
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, str | tuple[str, ...]], dict[str, str]]:
     """Return `params` and `headers` with the app's proof added, by the credential's method or by `method`.
 
     ``client_secret_basic`` puts id and secret into the Authorization header only; ``client_secret_post`` puts both

@@ -25,6 +25,7 @@ class CallbackParams:
         iss: The issuer identifier (RFC 9207), as it came; empty when absent.
         error: The OAuth error code, cleaned; empty when there is none.
         description: The provider's words, cleaned and capped.
+        signed: The whole answer as one signed token (JARM), where it came so.
         extra: All other parameters (``realmId``, ``shop``, ``accounts-server``), capped in number and length.
     """
 
@@ -33,6 +34,7 @@ class CallbackParams:
     iss: str = ""
     error: str = ""
     description: str = ""
+    signed: Secret | None = None
     extra: Mapping[str, str] = field(default_factory=lambda: _NONE, repr=False)
 
 

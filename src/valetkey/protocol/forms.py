@@ -11,12 +11,12 @@ from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenRequestFormat
 from valetkey.protocol.client_authentication import authenticate, can_sign
 from valetkey.protocol.urls import require_https
-from valetkey.values import Request
+from valetkey.values import Params, Request
 
 
 def post(
     url: str,
-    params: Mapping[str, str],
+    params: Params,
     *,
     what: str,
     credential: OAuth2Credential,
@@ -44,14 +44,14 @@ def post(
     return replace(made(0.0, method="none"), anew=made) if can_sign(credential, app) else made(0.0)
 
 
-def encoded(params: Mapping[str, str], how: TokenRequestFormat) -> tuple[str, bytes]:
+def encoded(params: Params, how: TokenRequestFormat) -> tuple[str, bytes]:
     """Return the content type and the bytes of a body that holds `params`."""
     if how == "json":
         return "application/json", json.dumps(dict(params)).encode()
-    return "application/x-www-form-urlencoded", urlencode(params).encode()
+    return "application/x-www-form-urlencoded", urlencode(params, doseq=True).encode()
 
 
-def merged(params: Mapping[str, str], extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str]:
+def merged(params: Params, extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str | tuple[str, ...]]:
     """Return `params` with the declared `extra` parameters, each name once (RFC 6749 section 3.1).
 
     Raises:

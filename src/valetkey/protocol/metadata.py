@@ -36,6 +36,7 @@ URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "revocation_url": "revocation_endpoint",
         "userinfo_url": "userinfo_endpoint",
         "jwks_url": "jwks_uri",
+        "pushed_authorization_url": "pushed_authorization_request_endpoint",
     }
 )
 """Field of a credential -> member of the document (RFC 8414 section 2, RFC 8628 section 4, Discovery section 3)."""
@@ -48,7 +49,12 @@ _LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "scopes": "scopes_supported",
     }
 )
-_ISS: Final = "authorization_response_iss_parameter_supported"
+_TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "iss_advertised": "authorization_response_iss_parameter_supported",
+        "require_par": "require_pushed_authorization_requests",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,7 @@ class Metadata:
         id_token_algs: The signature algorithms of id tokens.
         scopes: Scopes that it knows; it need not name all.
         iss_advertised: Whether every authorization answer carries ``iss`` (RFC 9207 section 3).
+        require_par: Whether authorization requests must be pushed (RFC 9126 section 5).
     """
 
     issuer: str
@@ -74,12 +81,14 @@ class Metadata:
     revocation_url: str = ""
     userinfo_url: str = ""
     jwks_url: str = ""
+    pushed_authorization_url: str = ""
     client_auths: tuple[str, ...] = ("client_secret_basic",)
     grants: tuple[str, ...] = ("authorization_code", "implicit")
     challenge_methods: tuple[str, ...] = ()
     id_token_algs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     iss_advertised: bool = False
+    require_par: bool = False
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -197,7 +206,7 @@ def _values(members: Members, issuer: str) -> dict[str, Any]:
     read: list[tuple[Mapping[str, str], Callable[[Members, str, str], object]]] = [
         (URL_MEMBERS, _url),
         (_LIST_MEMBERS, _words),
-        ({"iss_advertised": _ISS}, _truth),
+        (_TRUTHS, _truth),
     ]
     return {
         field: reader(members, member, issuer)
@@ -236,7 +245,7 @@ def _truth(members: Members, member: str, _: str) -> bool:
 
 def shrunk(before: Metadata, now: Metadata) -> tuple[str, ...]:
     """Return the fields that `before` had and `now` has not: endpoints, keys, and what protects a sign-in."""
-    gone = [field for field in (*URL_MEMBERS, "iss_advertised") if getattr(before, field) and not getattr(now, field)]
+    gone = [field for field in (*URL_MEMBERS, *_TRUTHS) if getattr(before, field) and not getattr(now, field)]
     if "S256" in before.challenge_methods and "S256" not in now.challenge_methods:
         gone.append("challenge_methods")
     return tuple(gone)
@@ -244,7 +253,7 @@ def shrunk(before: Metadata, now: Metadata) -> tuple[str, ...]:
 
 def member_of(field: str) -> str:
     """Return what a field of `Metadata` is called in the document."""
-    return {**URL_MEMBERS, **_LIST_MEMBERS, "iss_advertised": _ISS}[field]
+    return {**URL_MEMBERS, **_LIST_MEMBERS, **_TRUTHS}[field]
 
 
 def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
@@ -256,6 +265,7 @@ def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential
         credential,
         **urls,
         iss_advertised=credential.iss_advertised or metadata.iss_advertised,
+        require_par=credential.require_par or metadata.require_par,
         client_auth=_client_auth(credential.client_auth, metadata.client_auths),
     )
 

@@ -16,7 +16,7 @@ from valetkey.protocol.forms import encoded
 from valetkey.protocol.refusals import error_words, refused
 from valetkey.protocol.texts import provider_text
 from valetkey.protocol.urls import require_https
-from valetkey.values import Request, Response, Secret
+from valetkey.values import Params, Request, Response, Secret
 
 Hint = Literal["refresh_token", "access_token"]
 
@@ -107,7 +107,7 @@ def parse_revocation(
     return StillLives(retry_after=retry_after(response.headers, now), error=error)
 
 
-def _written(credential: OAuth2Credential, url: str, members: Mapping[str, str], proof: Mapping[str, str]) -> Request:
+def _written(credential: OAuth2Credential, url: str, members: Params, proof: Mapping[str, str]) -> Request:
     """Return the request with its members where the provider wants them."""
     headers = {"Accept": credential.accept, **credential.api_headers, **proof}
     method, how = credential.revocation_method, credential.revocation_format
@@ -121,7 +121,7 @@ def _written(credential: OAuth2Credential, url: str, members: Mapping[str, str],
 
 def _proof(
     credential: OAuth2Credential, app: AppCredentials, access_token: Secret, auth: RevocationAuth, now: float
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[Params, dict[str, str]]:
     """Return the parameters and the headers that authenticate a revocation."""
     match auth:
         case "none":

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.forms import merged, post
-from valetkey.values import Request, Secret
+from valetkey.values import Params, Request, Secret
 
 
 def code_request(
@@ -30,11 +30,12 @@ def code_request(
     Raises:
         ConfigurationError: See `forms.post` and `forms.merged`.
     """
-    params = {
+    params: Params = {
         "grant_type": "authorization_code",
         "code": code.reveal(),
         "redirect_uri": redirect_uri,
         "code_verifier": verifier.reveal() if verifier else "",
+        "resource": credential.resources,
     }
     return token_request(credential, app, params, extra=credential.token_params)
 
@@ -53,10 +54,11 @@ def refresh_request(
     Raises:
         ConfigurationError: See `forms.post` and `forms.merged`.
     """
-    params = {
+    params: Params = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
         "scope": credential.scope_separator.join(scope),
+        "resource": credential.resources,
     }
     return token_request(credential, app, params, extra=credential.refresh_params, what="refresh_params")
 
@@ -71,14 +73,18 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
         msg = f"{credential.name}: the client credentials grant is for apps with a secret, and client_auth is 'none'"
         hint = f"declare {credential.name!r} with client_auth='client_secret_basic' or 'client_secret_post'"
         raise ConfigurationError(msg, code="client_public", hint=hint)
-    params = {"grant_type": "client_credentials", "scope": credential.scope_separator.join(scope)}
+    params: Params = {
+        "grant_type": "client_credentials",
+        "scope": credential.scope_separator.join(scope),
+        "resource": credential.resources,
+    }
     return token_request(credential, app, params, extra=credential.token_params)
 
 
 def token_request(
     credential: OAuth2Credential,
     app: AppCredentials,
-    params: Mapping[str, str],
+    params: Params,
     *,
     extra: Mapping[str, str],
     what: str = "token_params",

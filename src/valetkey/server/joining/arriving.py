@@ -16,6 +16,7 @@ from valetkey.errors import ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.protocol.authorization import claimed_state
 from valetkey.server.addresses import home, other_spelling, redirect_uri
 from valetkey.server.asking import Ask
 from valetkey.server.joining.leaving import binding
@@ -60,7 +61,8 @@ class Arrival:
 def arrival(ask: Ask, credential: OAuth2Credential) -> Arrival:
     """Read the answer that this request is."""
     query = query_of(ask)
-    state = dict(parse_qsl(query)).get("state", "")
+    fields = dict(parse_qsl(query))
+    state = claimed_state(fields.get("state", ""), fields.get("response", ""))
     wanted = flow_id(state)
     return Arrival(
         credential=credential,

@@ -20,6 +20,7 @@ from valetkey.core import Core
 from valetkey.engine.flows import peek_flow
 from valetkey.model.connections import Document, Sealed
 from valetkey.model.sealing import document_label, write_sealed
+from valetkey.protocol.authorization import claimed_state
 from valetkey.server.addresses import other_spelling
 from valetkey.server.asking import Ask
 from valetkey.server.bodies import read_form
@@ -42,7 +43,8 @@ async def keep(request: Request) -> Response:
 def _kept(ask: Ask, fields: list[tuple[str, str]]) -> Response:
     """Keep what belongs to a sign-in under way; of anything else nothing is stored."""
     core = ask.server.core
-    flow = peek_flow(core.world, dict(fields).get("state", ""))
+    given = dict(fields)
+    flow = peek_flow(core.world, claimed_state(given.get("state", ""), given.get("response", "")))
     name = _put(core, urlencode(fields)) if flow is not None else "nothing"
     began = flow.errand.get("home", "") if flow is not None else ""
     home = began if began and other_spelling(ask, began) else ""
