@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from valetkey.model.grants import Grant
     from valetkey.model.ports import SecretService
     from valetkey.model.wiring import Wiring, wire_oauth2_credential, wire_secret
+    from valetkey.protocol.authentication_request import AuthenticationRequest
     from valetkey.valet import AsyncValet, Valet
     from valetkey.values import Secret
 
@@ -52,6 +53,7 @@ __all__ = [
     "AppCredentials",
     "AsyncOAuth2Client",
     "AsyncValet",
+    "AuthenticationRequest",
     "AuthorizationDenied",
     "ClientRejected",
     "ConfigurationError",
@@ -86,6 +88,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AuthenticationRequest": "protocol.authentication_request",
     "AppCredentials": "model.credentials",
     "AsyncOAuth2Client": "client",
     "AsyncValet": "valet",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from valetkey.engine.world import World
     from valetkey.interaction import Interaction
     from valetkey.model.credentials import AppCredentials
+    from valetkey.protocol.authentication_request import AuthenticationRequest
 
 How = Literal["browser", "device", "paste"]
 ANY = OAuth2Credential(name="any")
@@ -86,7 +87,9 @@ class Desk:
         declared = core.declarations.secret(credential.secret_id)
         schema = (declared.schema if declared is not None else None) or AppCredentials
         secret = app.client_secret.reveal() if app.client_secret else None
-        members = {"client_id": app.client_id, **({} if secret is None else {"client_secret": secret})}
+        key = app.private_key.reveal() if app.private_key else None
+        given = {"client_id": app.client_id, "client_secret": secret, "private_key": key}
+        members = {name: text for name, text in given.items() if text is not None}
         core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
         self.save_declaration(credential)
 
@@ -143,14 +146,17 @@ class Desk:
         *,
         only: bool = False,
         errand: Mapping[str, str] = EMPTY,
+        wants: AuthenticationRequest | None = None,
     ) -> AuthorizationStart:
-        """Begin a sign-in for a web application; `only` and `errand` as in `start_authorization`."""
+        """Begin a sign-in for a web application; `only`, `errand` and `wants` as in `start_authorization`."""
         from valetkey.engine.connect import start_authorization  # noqa: PLC0415
+        from valetkey.protocol.authentication_request import NOTHING_SPECIAL  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
         uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
+        world, asked, special = self.core.world, listed(scopes), wants or NOTHING_SPECIAL
         return start_authorization(
-            self.core.world, declared, key, scopes=listed(scopes), redirect_uri=uri, only=only, errand=errand
+            world, declared, key, scopes=asked, redirect_uri=uri, only=only, errand=errand, wants=special
         )
 
     def connect_link(

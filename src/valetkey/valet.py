@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
+    from valetkey.protocol.authentication_request import AuthenticationRequest
 
 How = Literal["browser", "device", "paste"]
 Owner = Any
@@ -109,12 +110,15 @@ class Valet(BaseValet):
         account: str = "",
         scopes: Sequence[str] = (),
         redirect_uri: str | None = None,
+        request: AuthenticationRequest | None = None,
     ) -> AuthorizationStart:
         """Begin a sign-in for a web application: send the person to ``url``, set ``binding`` as a cookie.
 
-        The redirect URI is the given one, else the declared one, else ``<base_url>/callback/<credential>``.
+        The redirect URI is the given one, else the declared one, else ``<base_url>/callback/<credential>``.  `request`
+        says how the person is to be asked: once more, as somebody, or more strongly after `StepUpRequired`.
         """
-        return self._core.call(lambda: self._desk.authorize(credential, owner, account, scopes, redirect_uri))
+        desk = self._desk
+        return self._core.call(lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request))
 
     def finish(self, callback_url: str, *, binding: Secret | str | None, owner: Owner = None) -> Status:
         """Finish a sign-in with the address that the provider sent the browser to, and the cookie's value.
@@ -265,9 +269,11 @@ class AsyncValet(BaseValet):
         account: str = "",
         scopes: Sequence[str] = (),
         redirect_uri: str | None = None,
+        request: AuthenticationRequest | None = None,
     ) -> AuthorizationStart:
+        desk = self._desk
         return await self._core.in_flight(
-            lambda: self._desk.authorize(credential, owner, account, scopes, redirect_uri)
+            lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request)
         )
 
     @like(Valet.finish)

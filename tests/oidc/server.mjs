@@ -9,17 +9,18 @@
 //   POST /_reset             starts the counters anew and puts the switches back
 //   POST /_switch?NAME=N     busy: that many token requests are answered with 503 and Retry-After: 1
 //                            access_ttl: seconds that new access tokens live
+//                            par: 1 demands that authorization requests are pushed
 //                            nonce: 1 demands nonces of the server in DPoP proofs, here and at the API
 //   POST /_expire            the API takes none of the access tokens that were issued so far
 //   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const SECRET = 'not-a-secret-only-for-tests-0123456789';
-const USUAL = { busy: 0, access_ttl: 300, nonce: 0 };
+const USUAL = { busy: 0, access_ttl: 300, nonce: 0, par: 0 };
 const switches = { ...USUAL };
 const stats = {};
 const issued = new Set();
@@ -50,6 +51,11 @@ const clients = [
   { client_id: 'pkjwt-dpop', ...byKey, dpop_bound_access_tokens: true, ...withCode('pkjwt-dpop') },
   { client_id: 'service-dpop', ...byKey, dpop_bound_access_tokens: true, ...withoutBrowser('client_credentials') },
   { client_id: 'device-dpop', token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true, application_type: 'native', ...withoutBrowser(DEVICE, 'refresh_token') },
+  { client_id: 'par', client_secret: SECRET, require_pushed_authorization_requests: true, ...withCode('par') },
+  { client_id: 'jar', ...byKey, request_object_signing_alg: 'ES256', require_signed_request_object: true, ...withCode('jar') },
+  { client_id: 'jarm', client_secret: SECRET, authorization_signed_response_alg: 'RS256', ...withCode('jarm') },
+  { client_id: 'fapi2', ...byKey, dpop_bound_access_tokens: true, require_pushed_authorization_requests: true, id_token_signed_response_alg: 'ES256', ...withCode('fapi2') },
+  { client_id: 'resource', client_secret: SECRET, ...withCode('resource') },
   { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
 ];
 
@@ -57,7 +63,7 @@ function createProvider(issuer) {
   const on = { enabled: true };
   const provider = new Provider(issuer, {
     clients,
-    jwks: { keys: [{ ...rsaKey(), alg: 'RS256', use: 'sig', kid: 'rs' }] },
+    jwks: { keys: [{ ...rsaKey(), alg: 'RS256', use: 'sig', kid: 'rs' }, { ...ecKey(), alg: 'ES256', use: 'sig', kid: 'es' }] },
     cookies: { keys: ['a-cookie-key-for-tests'] },
     scopes: ['openid', 'offline_access', 'profile', 'email', 'api.read', 'api.write'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
@@ -71,6 +77,17 @@ function createProvider(issuer) {
     },
     features: {
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
+      requestObjects: { enabled: true, requireSignedRequestObject: false }, jwtResponseModes: on, introspection: on,
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (ctx, resource) => {
+          if (resource !== `${issuer}/resource`) throw new errors.InvalidTarget();
+          return { scope: 'api.read api.write', audience: resource, accessTokenTTL: switches.access_ttl, accessTokenFormat: 'opaque' };
+        },
+      },
       dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => Boolean(switches.nonce) },
     },
     enabledJWA: { dPoPSigningAlgValues: ['ES256', 'Ed25519', 'EdDSA', 'PS256'] },
@@ -88,6 +105,7 @@ function createProvider(issuer) {
   provider.on('server_error', (ctx, error) => console.log(error));
   return provider;
 }
+const ecKey = () => crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
 const rsaKey = () => crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 const claimsOf = (id) => ({ sub: id, name: `Person ${id}`, email: `${id}@example.test` });
 
@@ -123,6 +141,7 @@ async function consent(provider, { params, grantId, session, prompt }, refused) 
   const asked = prompt.details.missingOIDCScope ?? [];
   grant.addOIDCScope(asked.filter((scope) => !refused.includes(scope)).join(' '));
   grant.rejectOIDCScope(asked.filter((scope) => refused.includes(scope)).join(' '));
+  for (const [uri, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) grant.addResourceScope(uri, scopes.join(' '));
   if (prompt.details.missingOIDCClaims) grant.addOIDCClaims(prompt.details.missingOIDCClaims);
   return grant.save();
 }
@@ -150,7 +169,7 @@ async function resource(provider, req, res) {
   if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
   if (found.jkt && switches.nonce && !spends(req)) return refuse('use_dpop_nonce', { 'dpop-nonce': freshNonce() });
   if (found.jkt && switches.nonce) res.setHeader('dpop-nonce', freshNonce());
-  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null });
+  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, aud: found.aud ?? null });
 }
 
 // Each nonce of the API is good for one request, and each answer gives the next.

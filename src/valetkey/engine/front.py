@@ -8,12 +8,14 @@ from typing import Final
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.exchange import name_of, refusal_error
 from valetkey.engine.id_tokens import signed_answer
+from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConnectError, IssuerMismatch, ProviderUnavailable
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.authorization import CallbackParams, callback_of, front_url
+from valetkey.protocol.denials import refused_consent
 from valetkey.protocol.pushed import Pushed, by_reference, parse_pushed, pushed_request, request_object
 from valetkey.protocol.signatures import TokenFlaw
 from valetkey.protocol.token_response import Refusal
@@ -68,10 +70,11 @@ def _pushed(
         return answer
     if answer.kind in _PLAIN:
         raise refusal_error(credential, key, answer)
-    said = ": ".join(filter(None, (answer.error, answer.description or answer.note))) or f"HTTP {answer.status}"
-    msg = f"{name_of(credential)} does not accept the sign-in's request ({said})"
-    code = answer.error or "authorization_failed"
-    raise ConnectError(msg, code=code, hint=f"check the redirect URI and the scopes of {credential.name!r}")
+    if not answer.error:
+        msg = f"{name_of(credential)} gave no readable answer to the sign-in's request (HTTP {answer.status})"
+        raise ConnectError(msg, code="authorization_failed", hint="start again")
+    again, add = connect_command(key), app_command(credential.name, key.env)
+    raise refused_consent(answer.error, answer.description, name=name_of(credential), again=again, add=add)
 
 
 def way_back(world: World, credential: OAuth2Credential, app: AppCredentials, came: CallbackParams) -> CallbackParams:

@@ -31,6 +31,9 @@ class _AsTheyCome(HTTPErrorProcessor):
         return response
 
 
+_PROGRAMS = "http://127.0.0.1:8421/"
+
+
 class Person:
     """Somebody with a browser of their own: a cookie jar, and an answer to what the provider asks.
 
@@ -47,8 +50,11 @@ class Person:
         self.page = self.at = ""
 
     def sign_in(self, url: str) -> str:
-        """Open an authorization URL and return the address that the provider sends the browser back to."""
-        back = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+        """Open an authorization URL and return the address that the provider sends the browser back to.
+
+        Where the URL is only a reference to the request, that is any address of the tests' programs.
+        """
+        back = parse_qs(urlsplit(url).query).get("redirect_uri", [_PROGRAMS])[0]
         end = self.visit(url, until=back)
         if not end.startswith(back):
             msg = f"the provider did not send the browser back to {back}, but showed:\n{self.page}"
