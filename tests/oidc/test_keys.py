@@ -97,7 +97,7 @@ def test_a_key_that_cannot_be_read_is_told_before_anything_is_sent(program: Any)
     assert "client_assertion" not in from_person
     with pytest.raises(ConfigurationError) as caught:
         program.connect("pkjwt")
-    assert caught.value.code == "key_unreadable"
+    assert caught.value.code == "private_key_unreadable"
     assert "hunter2" not in str(caught.value)
     assert program.server.count("tokens") == 0
 

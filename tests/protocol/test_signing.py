@@ -132,7 +132,7 @@ def test_what_is_no_key_is_told_without_showing_it(text: Any, why: str) -> None:
     given = text()
     with pytest.raises(ConfigurationError, match=why) as caught:
         read(given)
-    assert caught.value.code == "key_unreadable"
+    assert caught.value.code == "private_key_unreadable"
     assert "valetkey app make-key" in str(caught.value.hint)
     assert not given.strip() or given.strip()[:20] not in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_an_algorithm_that_does_not_fit_the_key_is_refused() -> None:
         read(generate_key("ES256").reveal(), alg="PS256")
     with pytest.raises(ConfigurationError, match="no algorithm 'none'") as at_make:
         generate_key("none")
-    assert at_read.value.code == at_make.value.code == "key_unfit"
+    assert at_read.value.code == at_make.value.code == "private_key_unfit"
 
 
 def test_a_client_assertion_is_fresh_short_and_for_one_audience() -> None:

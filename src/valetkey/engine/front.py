@@ -22,6 +22,7 @@ from valetkey.protocol.token_response import Refusal
 from valetkey.values import Params, Secret
 
 PUSH_SECONDS: Final = 15.0
+_SERVER_ERROR: Final = 500
 _PLAIN: Final = frozenset({"client", "transient"})
 """Refusals whose usual words fit a request that was pushed."""
 
@@ -70,6 +71,9 @@ def _pushed(
         return answer
     if answer.kind in _PLAIN:
         raise refusal_error(credential, key, answer)
+    if answer.status >= _SERVER_ERROR:
+        msg = f"{name_of(credential)} is in trouble and did not take the sign-in's request (HTTP {answer.status})"
+        raise ProviderUnavailable(msg, status=answer.status, hint="start again in a moment")
     if not answer.error:
         msg = f"{name_of(credential)} gave no readable answer to the sign-in's request (HTTP {answer.status})"
         raise ConnectError(msg, code="authorization_failed", hint="start again")

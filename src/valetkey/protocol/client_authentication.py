@@ -39,7 +39,7 @@ def authenticate(
 
     Raises:
         ConfigurationError: ``client_id_missing``, ``client_secret_missing``, ``private_key_missing`` (with a method
-            that needs one), ``key_unreadable``, ``key_unfit``.
+            that needs one), ``private_key_unreadable``, ``private_key_unfit``.
     """
     method = method or credential.client_auth
     known_as = client_id(credential, app)

@@ -64,7 +64,7 @@ def request_object(credential: OAuth2Credential, app: AppCredentials, params: Pa
     """Return the parameters that stand for `params` once they are signed (RFC 9101 section 5): all are inside.
 
     Raises:
-        ConfigurationError: ``private_key_missing``, ``key_unreadable``, ``key_unfit``.
+        ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
     """
     if not app.private_key:
         msg = f"{credential.name}: request_object signs every sign-in, and the app has no private key"

@@ -27,6 +27,7 @@ _BY_CURVE: Final[Mapping[str, tuple[str, ...]]] = {
 _BY_RSA: Final = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 _RSA_BITS: Final = 2048
 _TOO_SHORT: Final = f"is too short: RSA keys have at least {_RSA_BITS} bits"
+_MAKE: Final = "valetkey app make-key NAME"
 _NAMED: Final = ("kid", "alg")
 _PUBLIC: Final = ("kty", "crv", "x", "y", "n", "e")
 
@@ -77,41 +78,42 @@ def read_key(text: Secret, *, alg: str = "", what: str, name: str) -> SigningKey
         name: The credential that it belongs to, for errors.
 
     Raises:
-        ConfigurationError: ``key_unreadable``: it is no private key, encrypted, or too weak; ``key_unfit``: it cannot
-            sign with `alg`.
+        ConfigurationError: ``private_key_unreadable``: it is no private key, encrypted, or too weak;
+            ``private_key_unfit``: it cannot sign with `alg`.
     """
     try:
         return _read(text, alg)
-    except _Unusable as error:
-        code, why = error.args
-        raise ConfigurationError(f"{name}: {what} {why}", code=code, hint=_HINTS[code]) from None
+    except _Unfit as error:
+        msg, hint = f"{name}: {what} {error}", f"choose one of these, or make a key for it: {_MAKE}"
+        raise ConfigurationError(msg, code="private_key_unfit", hint=hint) from None
+    except _Unreadable as error:
+        msg, hint = f"{name}: {what} {error}", f"give a private key as PEM or as a JWK; a new one: {_MAKE}"
+        raise ConfigurationError(msg, code="private_key_unreadable", hint=hint) from None
 
 
 def generate_key(alg: str = "ES256") -> Secret:
     """Return a new private key, as the JSON text of a JWK with ``kid`` and ``alg``.
 
     Raises:
-        ConfigurationError: ``key_unfit``: there is no such algorithm.
+        ConfigurationError: ``private_key_unfit``: there is no such algorithm.
     """
     from joserfc import jwk  # noqa: PLC0415
 
     if alg not in ALGORITHMS:
         msg = f"there is no algorithm {alg!r} to make a key for"
-        raise ConfigurationError(msg, code="key_unfit", hint=f"choose one of {', '.join(ALGORITHMS)}")
+        raise ConfigurationError(msg, code="private_key_unfit", hint=f"choose one of {', '.join(ALGORITHMS)}")
     curve = next((crv for crv, algs in _BY_CURVE.items() if alg in algs), "")
     kty = "RSA" if not curve else "OKP" if curve == "Ed25519" else "EC"
     key = jwk.generate_key(kty, curve or _RSA_BITS, private=True, auto_kid=False)  # type: ignore[call-overload]
     return Secret(json.dumps({**key.as_dict(private=True), "kid": key.thumbprint(), "alg": alg}))
 
 
-class _Unusable(Exception):
-    """Code and reason; nothing of the key."""
+class _Unreadable(Exception):
+    """Why a text is no key to sign with; nothing of it."""
 
 
-_HINTS: Final[Mapping[str, str]] = {
-    "key_unreadable": "give a private key as PEM or as a JWK; a new one: valetkey app make-key",
-    "key_unfit": "choose an algorithm that this kind of key signs with, or make a key for it: valetkey app make-key",
-}
+class _Unfit(Exception):
+    """What a key cannot sign with."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -120,7 +122,7 @@ def _read(text: Secret, alg: str) -> SigningKey:
     able = _able(members)
     wanted = alg or members.get("alg", "") or able[0]
     if wanted not in able:
-        raise _Unusable("key_unfit", f"cannot sign with {wanted}; it can with {', '.join(able)}")
+        raise _Unfit(f"cannot sign with {wanted}; it can with {', '.join(able)}")
     return SigningKey(key, alg=wanted, kid=members.get("kid", ""))
 
 
@@ -130,15 +132,15 @@ def _imported(text: Secret) -> tuple[Any, dict[str, str]]:
 
     plain = text.reveal().strip()
     if "ENCRYPTED" in plain[:80] or "Proc-Type: 4,ENCRYPTED" in plain[:200]:
-        raise _Unusable("key_unreadable", "is encrypted with a password, and there is nobody to ask for it")
+        raise _Unreadable("is encrypted with a password, and there is nobody to ask for it")
     try:
         given = _jwk_members(plain)
         key = jwk.import_key(given) if given else _of_pem(plain)
         private = bool(key.is_private)
     except (JoseError, ValueError, TypeError, KeyError, RecursionError):
-        raise _Unusable("key_unreadable", "is no readable private key") from None
+        raise _Unreadable("is no readable private key") from None
     if not private:
-        raise _Unusable("key_unreadable", "is a public key; what signs is the private one")
+        raise _Unreadable("is a public key; what signs is the private one")
     texts = {name: str(given.get(name, "")) for name in _NAMED}
     return key, {**texts, "kty": str(key.key_type), "crv": str(key.as_dict(private=False).get("crv", ""))}
 
@@ -149,10 +151,10 @@ def _jwk_members(plain: str) -> dict[str, Any]:
         return {}
     members = json.loads(plain)
     if members.get("kty") not in {"RSA", "EC", "OKP"}:
-        raise _Unusable("key_unreadable", "is no key pair: its kty is none of RSA, EC and OKP")
+        raise _Unreadable("is no key pair: its kty is none of RSA, EC and OKP")
     size = len(str(members.get("n", ""))) * 6
     if members["kty"] == "RSA" and size < _RSA_BITS:
-        raise _Unusable("key_unreadable", _TOO_SHORT)
+        raise _Unreadable(_TOO_SHORT)
     return dict(members)
 
 
@@ -162,7 +164,7 @@ def _of_pem(plain: str) -> Any:
     from joserfc import jwk  # noqa: PLC0415
 
     if "PRIVATE KEY-----" not in plain:
-        raise _Unusable("key_unreadable", "holds no private key")
+        raise _Unreadable("holds no private key")
     loaded = load_pem_private_key(plain.encode(), password=None)
     kinds: dict[type[object], str] = {
         ec.EllipticCurvePrivateKey: "EC",
@@ -171,9 +173,9 @@ def _of_pem(plain: str) -> Any:
     }
     kty = next((name for kind, name in kinds.items() if isinstance(loaded, kind)), None)
     if kty is None:
-        raise _Unusable("key_unreadable", "is a key of a kind that signs no tokens; use EC, RSA or Ed25519")
+        raise _Unreadable("is a key of a kind that signs no tokens; use EC, RSA or Ed25519")
     if isinstance(loaded, rsa.RSAPrivateKey) and loaded.key_size < _RSA_BITS:
-        raise _Unusable("key_unreadable", _TOO_SHORT)
+        raise _Unreadable(_TOO_SHORT)
     return jwk.import_key(plain, kty)  # type: ignore[call-overload]
 
 
@@ -182,7 +184,7 @@ def _able(members: Mapping[str, str]) -> tuple[str, ...]:
         return _BY_RSA
     able = _BY_CURVE.get(members["crv"])
     if able is None:
-        raise _Unusable("key_unreadable", f"is on a curve that is not used for this ({members['crv']})")
+        raise _Unreadable(f"is on a curve that is not used for this ({members['crv']})")
     return able
 
 
