@@ -21,7 +21,7 @@ from valetkey.protocol.metadata import Metadata, filled, issuer_of
     json=True,
     examples=(
         "valetkey providers discover https://login.example.com",
-        "valetkey providers discover https://login.example.com/realms/staff --toml >> valetkey.toml",
+        "valetkey providers discover login.example.com/staff --toml >> valetkey.toml",
     ),
 )
 @click.argument("url", metavar="URL")
