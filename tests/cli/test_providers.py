@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from valetkey.model.presets import preset_ids
+from valetkey.model.wiring import Wiring
+from valetkey.testing import PracticeProvider
 
 MINE = """
 display_name = "Mine"
@@ -90,3 +93,36 @@ def test_one_that_is_nearly_right_is_suggested(bare: Any) -> None:
 
     assert ran.code == 2
     assert 'did you mean "github"?' in ran.err
+
+
+def test_a_server_is_declared_by_what_it_says_of_itself(bare: Any) -> None:
+    with PracticeProvider(issuer_path="/staff") as provider:
+        issuer = provider.issuer
+        shown = bare.ok("providers", "discover", issuer, "--name", "staff")
+        found = bare.run("providers", "discover", f"{issuer}/.well-known/openid-configuration", "--json").json
+        table = tomllib.loads(bare.ok("providers", "discover", issuer, "--toml", "--name", "staff"))
+
+        assert f"# token          {issuer}/token" in shown
+        wiring = Wiring()
+        scope: dict[str, Any] = {"wire_oauth2_credential": wiring.oauth2_credential}
+        exec(shown, scope)  # noqa: S102 - that it can be pasted is what is shown
+        assert wiring.credential("staff").issuer == issuer
+        assert found["declaration"] == {"issuer": issuer, "scopes": ["openid"]} == table["credentials"]["staff"]
+        assert found["metadata"]["jwks_url"] == f"{issuer}/jwks"
+
+        added = bare.run("app", "add", "staff", "--issuer", issuer, "--client-id", "id-1", "--public")
+        assert added.code == 0, added.err
+        provider.change_answer(endpoint="discovery", issuer="https://evil.example")
+        ran = bare.run("providers", "discover", issuer)
+        assert (ran.code, "issuer" in ran.err, ran.out) == (4, True, "")
+        provider.reset_faults()
+        assert "staff" in bare.run("providers", "discover", issuer, "--accept").err
+        assert bare.run("providers", "discover", f"{issuer}/x", "--accept").code == 2
+
+
+def test_a_server_that_is_not_there_is_told(bare: Any) -> None:
+    ran = bare.run("providers", "discover", "http://127.0.0.1:9")
+
+    assert (ran.code, ran.out) == (4, "")
+    assert "http://127.0.0.1:9/.well-known/" in ran.err
+    assert bare.run("providers", "discover", "http://example.com").code == 2

@@ -55,6 +55,13 @@ def test_the_console_mounts_as_the_page_shows(page: Any, until: Any) -> None:
     loop.close()
 
 
+# -- profiles ---
+
+
+def test_the_page_about_openid_connect_runs(page: Any) -> None:
+    assert names_of(page("docs/profiles/openid-connect.md"))["connected"].state == "connected"
+
+
 # -- web.md --------------------------------------------------------------------------------------------------------
 
 

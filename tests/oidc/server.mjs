@@ -73,7 +73,7 @@ function createProvider(issuer) {
     issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
     ttl: {
       AccessToken: () => switches.access_ttl, ClientCredentials: () => switches.access_ttl, RefreshToken: 3600,
-      AuthorizationCode: 60, DeviceCode: 120, IdToken: 600, Grant: 86400, Interaction: 600, Session: 86400,
+      AuthorizationCode: 60, DeviceCode: 120, IdToken: 7200, Grant: 86400, Interaction: 600, Session: 86400,
     },
     features: {
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.presets import Preset
 
-_BY_HAND: Final = ("--authorization-url and --token-url", "for a provider without a preset")
+_BY_HAND: Final = ("--issuer, or --authorization-url and --token-url,", "for a provider without a preset")
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -49,7 +49,7 @@ _FIELDS: Final = (
     click.option("--device-authorization-url", metavar="URL", help="The device authorization endpoint."),
     click.option("--revocation-url", metavar="URL", help="The revocation endpoint."),
     click.option("--userinfo-url", metavar="URL", help="Where it says who connected."),
-    click.option("--issuer", metavar="URL", help="The issuer identifier."),
+    click.option("--issuer", metavar="URL", help="The issuer identifier; it stands for the URLs that are not given."),
     click.option("--api-base-url", metavar="URL", help="What relative URLs of calls are joined to."),
     click.option("--api-host", "api_hosts", metavar="HOST", multiple=True, help="A host that may see the token."),
     click.option(
@@ -154,7 +154,7 @@ def _known(session: Session, name: str) -> OAuth2Credential | None:
 
 def _made(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[OAuth2Credential, Preset | None]:
     """Declare `name` from what is given, else from what was declared before, else from the preset of that name."""
-    by_hand = "authorization_url" in given or "token_url" in given
+    by_hand = not {"authorization_url", "token_url", "issuer"}.isdisjoint(given)
     anew = "preset" in given or by_hand
     base: Mapping[str, Any] = {} if anew else before
     preset_id: str = given.get("preset") or base.get("preset") or ("" if by_hand or base else _same_name(name))

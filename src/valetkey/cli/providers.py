@@ -8,6 +8,7 @@ import click
 
 from valetkey.cli.commands import group, pass_session
 from valetkey.cli.completion import complete_presets
+from valetkey.cli.discovering import discover
 from valetkey.cli.exits import NOT_WELL, OK
 from valetkey.cli.output import Column, Table, emit, facts
 from valetkey.cli.session import Session
@@ -22,8 +23,11 @@ def providers() -> None:
     """See which providers are known, and what is odd about them.
 
     What is known of a provider is a preset: its URLs, its API's hosts, how its tokens live and end, each fact with its
-    source.  Others work too: give their URLs to "valetkey app add".
+    source.  Others work too: give their issuer, or their URLs, to "valetkey app add".
     """
+
+
+providers.add_command(discover)
 
 
 @providers.command("list", json=True, examples=("valetkey providers list",))

@@ -74,14 +74,15 @@ class Practice:
         """An `AsyncValet` on the same store."""
         return AsyncValet(**self._options())
 
-    def declare(self, name: str, **fields: Any) -> OAuth2Credential:
+    def declare(self, name: str, *, discover: bool = False, **fields: Any) -> OAuth2Credential:
         """Declare another credential of the provider, with the default client as its app.
 
         Args:
             name: Its name.
+            discover: Whether its URLs are left to its metadata.
             fields: Any keyword of `wire_oauth2_credential`, before those of the provider.
         """
-        known = {"scopes": list(NOTES_SCOPES), **self.provider.credential_fields()}
+        known = {"scopes": list(NOTES_SCOPES), **self.provider.credential_fields(discover=discover)}
         credential = self.wiring.oauth2_credential(name, **{**known, **fields})
         app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
         self.secrets.set(credential.secret_id, json.dumps(app))
