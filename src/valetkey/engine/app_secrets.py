@@ -138,7 +138,8 @@ def taken(answer: object) -> bool:
 
 def to_settle(app: AppCredentials, state: Document | None, way: Way, refused: bool) -> bool:
     """Whether it changes anything that the provider took this secret; mostly it is the one in use, and does not."""
-    return refused or way.role != "current" or facts_for(app, state).lean is not None
+    leant = way.role == "current" and facts_for(app, state).lean is not None
+    return refused or way.role == "candidate" or leant
 
 
 def settle(
@@ -157,7 +158,7 @@ def settle(
         if way.role == "candidate":
             promote(world, env, credential, app)
             return
-        _drop_refused(world, env, credential, app, refusals)
+        _drop_refused(world, env, credential, app, refusals, well=way.role == "current")
         if way.role == "fallback":
             _lean(world, env, credential, app, way, refusals)
     except ValetkeyError as error:
@@ -170,10 +171,11 @@ def _drop_refused(
     credential: OAuth2Credential,
     app: AppCredentials,
     refusals: Sequence[tuple[Way, Refusal]],
+    *,
+    well: bool,
 ) -> None:
-    """Drop a candidate that was refused where another secret of the app was taken; all is well with one that was."""
+    """Drop a candidate that was refused where another secret was taken; `well`: that was the one in use."""
     refused = {way.app.fingerprint(): refusal for way, refusal in refusals}
-    well = app.fingerprint() not in refused
     gone: list[Refused] = []
 
     def step(document: Document | None) -> Facts | None:

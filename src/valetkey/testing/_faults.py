@@ -14,11 +14,14 @@ from urllib.parse import urlencode
 from valetkey.testing._http import Reply
 from valetkey.values import NO_HEADERS
 
-Endpoint = Literal["authorization", "token", "revocation", "device_authorization", "userinfo", "api", "discovery"]
+Endpoint = Literal[
+    "authorization", "token", "revocation", "introspection", "device_authorization", "userinfo", "api", "discovery"
+]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "authorization",
     "token",
     "revocation",
+    "introspection",
     "device_authorization",
     "userinfo",
     "api",
