@@ -98,6 +98,7 @@ class Standing:
         living: How many access tokens still work.
         first_end: When the first of these ends, in Unix seconds.
         last_end: When the last of these ends.
+        owners: How many owners they belong to.
         looked_at: How many connections were looked at: the figures are about these.
         cut: Whether there are more.
     """
@@ -107,6 +108,7 @@ class Standing:
     living: int = 0
     first_end: float | None = None
     last_end: float | None = None
+    owners: int = 0
     looked_at: int = 0
     cut: bool = False
 
@@ -261,10 +263,12 @@ def standing_of(world: World, env: str, credential: OAuth2Credential, *, rejecte
     now = world.clock.now()
     counts: Counter[tuple[State, str]] = Counter()
     ends: list[float] = []
-    stopped = looked_at = 0
+    owners: set[str] = set()
+    cut, stopped, looked_at = False, 0, 0
     for record in _listed(world, env, credential):
+        cut = record is None
         if record is None:
-            return _standing(counts, ends, stopped, looked_at, cut=True)
+            break
         looked_at += 1
         status = status_of(record.key, record, credential, now=now, app_error=rejected)
         counts[status.state, status.reason] += 1
@@ -272,18 +276,15 @@ def standing_of(world: World, env: str, credential: OAuth2Credential, *, rejecte
         stopped += record.sealed is not None and not lives
         if lives and record.expires_at is not None:
             ends.append(record.expires_at)
-    return _standing(counts, ends, stopped, looked_at, cut=False)
-
-
-def _standing(
-    counts: Counter[tuple[State, str]], ends: list[float], stopped: int, looked_at: int, *, cut: bool
-) -> Standing:
+        if record.sealed is not None and record.key.owner is not None:
+            owners.add(record.key.owner)
     return Standing(
         counts=dict(counts.most_common()),
         stopped=stopped,
         living=len(ends),
         first_end=min(ends, default=None),
         last_end=max(ends, default=None),
+        owners=len(owners),
         looked_at=looked_at,
         cut=cut,
     )
