@@ -10,7 +10,7 @@ import pytest
 
 from valetkey import ConfigurationError, Secret, Valet
 from valetkey.engine.app_facts import KIND
-from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired
+from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired, StoreUnavailable
 from valetkey.testing._contract_base import at_once
 from valetkey.testing.provider import DEFAULT_CLIENT_SECRET
 from valetkey.working import run_worker
@@ -123,6 +123,32 @@ def test_a_fallback_serves_where_the_new_secret_dies_and_is_erased_at_its_end(pl
         place.use("u1")
     assert (place.apps.health("notes").old_secrets, place.sealed()) == ((), False)
     assert (place.apps.health("notes").health, place.told()[-1]) == ("fixing", "app_secret_erased")
+
+
+def test_a_promotion_that_stopped_halfway_is_ended_by_the_next_refresh(
+    practice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.connect("notes")
+    practice.provider.add_secret(NEW)
+    practice.valet.apps.replace_secret("notes", NEW)
+    practice.clock.advance(HOUR + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(practice.secrets, "set", _away)
+        assert practice.client().get("/me").status_code == 200
+    practice.provider.remove_secret(DEFAULT_CLIENT_SECRET)
+    assert json.loads(practice.secrets.get("notes-app-credentials"))["client_secret"] == DEFAULT_CLIENT_SECRET
+    practice.clock.advance(HOUR + 1)
+
+    assert practice.client().get("/me").status_code == 200
+
+    assert json.loads(practice.secrets.get("notes-app-credentials"))["client_secret"] == NEW
+    health = practice.valet.apps.health("notes")
+    assert (health.new_secret, len(health.old_secrets)) == (None, 1)
+    assert sum(one.status == 401 for one in practice.provider.requests) == 0
+
+
+def _away(*_: object) -> None:
+    raise StoreUnavailable("the secret service does not answer")
 
 
 def test_no_secret_is_kept_where_nobody_wants_it(place: Place) -> None:

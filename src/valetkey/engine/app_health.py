@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from valetkey.engine.app_facts import Facts, facts_for, secrets_of
 from valetkey.engine.app_replacing import DAY, WARN_DAYS
@@ -14,7 +14,7 @@ from valetkey.engine.status import status_of
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, clean
 from valetkey.model.connections import Document, Query, Record, State
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
 Health = Literal["working", "not_answering", "ends_soon", "fixing", "missing", "unreadable"]
@@ -166,7 +166,7 @@ def app_health(world: World, env: str, credential: OAuth2Credential) -> AppHealt
 def _of(world: World, env: str, credential: OAuth2Credential, app: AppCredentials, state: Document | None) -> AppHealth:
     facts = facts_for(app, state)
     held = held_against(app, state)
-    body = held.body if held is not None else {}
+    body: Mapping[str, Any] = held.body if held is not None else EMPTY
     secret = _in_use(world, app, facts)
     silent = _silent(world, env, credential)
     now = world.clock.now()

@@ -54,9 +54,9 @@ def ways(
         spends: Whether a refused secret costs nothing but a request: a refresh.  A person's sign-in is not used to
             try a candidate, and a secret in use that was refused a moment ago.
     """
-    facts = facts_for(app, state)
-    if not facts.fingerprints():
+    if state is None or state.sealed is None:  # nearly always
         return (Way("current", app),)
+    facts = facts_for(app, state)
     try:
         secrets = secrets_of(world, state)
     except DecryptionFailed as error:  # what is in use can be read, and so it is used
@@ -138,8 +138,9 @@ def taken(answer: object) -> bool:
 
 def to_settle(app: AppCredentials, state: Document | None, way: Way, refused: bool) -> bool:
     """Whether it changes anything that the provider took this secret; mostly it is the one in use, and does not."""
-    leant = way.role == "current" and facts_for(app, state).lean is not None
-    return refused or way.role == "candidate" or leant
+    if refused or way.role == "candidate":
+        return True
+    return state is not None and way.role == "current" and facts_for(app, state).lean is not None
 
 
 def settle(

@@ -65,6 +65,7 @@ class AppView:
         short_id: Its ends.
         secret: The fingerprint of its client secret, in groups; empty where it has none.
         ends: When that ends, in words; empty where nobody said so.
+        ends_short: The same in few words.
         ends_on: The day, as a date field has it.
         ended: Whether it has ended.
         stored: Who stored it and when; empty where nobody knows.
@@ -75,7 +76,7 @@ class AppView:
         new: A secret that waits to follow the one in use.
         old: Those that were in use before and are kept for a while.
         refused: The last new one, where the provider did not take it.
-        leans: Whether the provider refuses the secret in use, and one before it serves.
+        leans: For how long yet one before it serves, where the provider refuses the secret in use; else empty.
     """
 
     name: str
@@ -88,6 +89,7 @@ class AppView:
     short_id: str
     secret: str
     ends: str
+    ends_short: str
     ends_on: str
     ended: bool
     stored: str
@@ -98,7 +100,7 @@ class AppView:
     new: SecretView | None
     old: tuple[SecretView, ...]
     refused: RefusedView | None
-    leans: bool
+    leans: str
 
     @property
     def word(self) -> Word:
@@ -111,6 +113,7 @@ def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppV
     client_id, secret = clean(found.client_id, 200), found.secret
     ends_at = secret.ends_at if secret else None
     ends = None if ends_at is None else until(ends_at, now, never="")
+    ended = ends_at is not None and ends_at <= now
     return AppView(
         name=credential.name,
         provider=provider(credential),
@@ -122,8 +125,9 @@ def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppV
         short_id=shortened(client_id),
         secret=grouped(secret.fingerprint) if secret else "",
         ends="" if ends is None else _end_words(ends),
+        ends_short="" if ends is None else ends.said if ended else f"until {_date(ends)}",
         ends_on="" if ends is None else ends.iso[:10],
-        ended=ends_at is not None and ends_at <= now,
+        ended=ended,
         stored=_stored(secret.stored_at, secret.stored_by, now) if secret else "",
         source=WHERE[credential.source],
         read_only=credential.source in {"code", "file"},
@@ -132,7 +136,7 @@ def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppV
         new=_new(found, now),
         old=_old(found, now),
         refused=_refused(found, now),
-        leans=secret is not None and secret.refused,
+        leans=_leans(found, now),
     )
 
 
@@ -144,15 +148,25 @@ def _why(found: AppHealth, now: float) -> str:
     if found.health == "not_answering":
         return f"{failing_reason(found.error)}, retrying"
     if found.health == "ends_soon" and found.secret is not None:
-        if found.secret.refused:
-            left = max((old.until for old in found.old_secrets), default=now) - now
-            return f"refused; the one before it serves for {length(left)}"
+        if left := _leans(found, now):
+            return f"refused; the one before it serves for {left}"
         return f"in {length((found.secret.ends_at or now) - now)}"
     return app_reason(found.error) if found.health == "unreadable" else ""
 
 
+def _leans(found: AppHealth, now: float) -> str:
+    if found.secret is None or not found.secret.refused:
+        return ""
+    return length(max((old.until for old in found.old_secrets), default=now) - now)
+
+
 def _end_words(ends: Moment) -> str:
-    return ends.said if ends.said.startswith("ended") else f"ends {ends.said}, on {ends.exact.partition(':')[0][:-3]}"
+    return ends.said if ends.said.startswith("ended") else f"ends {ends.said}, on {_date(ends)}"
+
+
+def _date(moment: Moment) -> str:
+    """Return the day of a moment: "27 Jan 2027"."""
+    return moment.exact[:11]
 
 
 def _stored(at: float | None, by: str, now: float) -> str:
