@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError
+from valetkey.errors import StoreUnavailable, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
 from valetkey.http import Http
@@ -66,9 +66,9 @@ class Core:
         self.http = Http(http)
         self._where = store
         self._key_choice = key
-        self._given_secrets = secrets
+        self.given_secrets = secrets
         self.declarations = Declarations(self.env, wiring, lambda: self.store)
-        self._app_credentials = app_credentials
+        self.given_app = app_credentials
         self.news = News(on_reauthorize, lambda: self.store)
         self._actor = actor
         self._lock = threading.RLock()
@@ -149,6 +149,7 @@ class Core:
             changed=self._changed,
             fate=self.holders.fate,
             journal=journal,
+            keep_app=self.keep_app,
         )
 
     def _replay_at_start(self) -> None:
@@ -196,15 +197,21 @@ class Core:
         self._open()
         ledger = getattr(self.store, "ledger", self.store)
         own = StoreSecrets(ledger, self.vault, self.env)
-        return own if self._given_secrets is None else ChainSecrets(self._given_secrets, own)
+        return own if self.given_secrets is None else ChainSecrets(self.given_secrets, own)
 
     def app(self, credential: OAuth2Credential) -> AppCredentials:
         """Read the app credentials of a credential, anew each time."""
-        if self._app_credentials is not None:
-            return self._app_credentials
+        if self.given_app is not None:
+            return self.given_app
         from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
 
         return resolve_app(credential, services=(self.secret_service,), environ=os.environ, env=self.env)
+
+    def keep_app(self, credential: OAuth2Credential, app: AppCredentials) -> None:
+        """Store the app credentials of a credential; see `apps.keep`."""
+        from valetkey.apps import keep  # noqa: PLC0415
+
+        keep(self, credential, app)
 
     # -- tokens
 
@@ -284,18 +291,9 @@ class Core:
 
     def _app_error(self, credential: OAuth2Credential) -> str:
         """Return why the app cannot be used, empty when it can."""
-        try:
-            app = self.app(credential)
-        except (ConfigurationError, StoreError) as error:
-            if not _of_the_app(error):
-                raise
-            return error.code
-        from valetkey.engine.apps import app_state  # noqa: PLC0415
+        from valetkey.apps import trouble_of  # noqa: PLC0415 - tokens are asked for more often
 
-        state = app_state(self.world, self.env, credential)
-        if state is None or state.body.get("fingerprint") != app.fingerprint():
-            return ""
-        return str(state.body.get("error") or "client_rejected")
+        return trouble_of(self, credential)
 
     def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
         """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""
@@ -379,13 +377,6 @@ class Core:
         self.http.after_fork()
         for source in list(self._sources.values()):
             source.expire()
-
-
-def _of_the_app(error: ConfigurationError | StoreError) -> bool:
-    """Whether an app that cannot be read is the trouble of that app alone, and not of the store or of its key."""
-    if isinstance(error, StoreError):
-        return error.code in {"sealed_broken", "row_corrupt"}
-    return not error.code.startswith("key")
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()

@@ -80,17 +80,10 @@ class Desk:
         Raises:
             ConfigurationError: They do not fit what was declared about them, or the place is read-only.
         """
-        from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
-        from valetkey.model.credentials import AppCredentials  # noqa: PLC0415
+        from valetkey.engine.app_replacing import forget_secrets  # noqa: PLC0415
 
-        core = self.core
-        declared = core.declarations.secret(credential.secret_id)
-        schema = (declared.schema if declared is not None else None) or AppCredentials
-        secret = app.client_secret.reveal() if app.client_secret else None
-        key = app.private_key.reveal() if app.private_key else None
-        given = {"client_id": app.client_id, "client_secret": secret, "private_key": key}
-        members = {name: text for name, text in given.items() if text is not None}
-        core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
+        self.core.keep_app(credential, app)
+        forget_secrets(self.core.world, self.core.env, credential)
         self.save_declaration(credential)
 
     def save_declaration(self, credential: OAuth2Credential) -> None:

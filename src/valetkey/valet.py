@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequenc
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from valetkey._valet import BaseValet
+from valetkey.apps import Apps, AsyncApps
 from valetkey.client import AsyncOAuth2Client, OAuth2Client, client_of, like
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
 from valetkey.values import Secret
@@ -204,6 +205,11 @@ class Valet(BaseValet):
         """
         return self._desk.run_worker(once, concurrency, per_host, stop)
 
+    @property
+    def apps(self) -> Apps:
+        """The apps that are registered at the providers: how they are, and a new secret for them."""
+        return Apps(self._core)
+
     def close(self) -> None:
         """Wait for refreshes under way and let go of handles.  A later use opens them again."""
         self._core.close()
@@ -340,6 +346,11 @@ class AsyncValet(BaseValet):
         self, *, once: bool = False, concurrency: int = 8, per_host: int = 4, stop: threading.Event | None = None
     ) -> WorkerSummary:
         return await self._desk.arun_worker(once, concurrency, per_host, stop)
+
+    @property
+    def apps(self) -> AsyncApps:
+        """The apps that are registered at the providers: how they are, and a new secret for them."""
+        return AsyncApps(self._core)
 
     @like(Valet.close)
     async def close(self) -> None:

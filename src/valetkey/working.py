@@ -9,6 +9,7 @@ from typing import Final
 
 from valetkey.clock import SystemClock
 from valetkey.core import Core
+from valetkey.engine.app_replacing import look_after
 from valetkey.engine.worker import work
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
@@ -20,6 +21,8 @@ MOST: Final = MAX_THREADS
 """Refreshes that a worker may have under way at once: each has a thread of the worker's lane."""
 LANE: Final = "(worker)"
 """The lane in which workers refresh, and no name of a credential: what others look up has threads of its own."""
+LOOK_AFTER_APPS: Final = 3600.0
+"""Seconds between two looks which apps' secrets end soon."""
 _SLICE: Final = 0.5
 _log = get_logger("worker")
 
@@ -68,9 +71,25 @@ def run_worker(
     def stopped() -> bool:
         return any(stop.is_set() for stop in stops)
 
-    means = Means(launch=launch, stopped=stopped, nap=_nap(core, stops, stopped), tell=told)
+    looked = float("-inf")
+
+    def stopped_or_looks() -> bool:
+        nonlocal looked
+        if core.clock.monotonic() - looked >= LOOK_AFTER_APPS:
+            looked = core.clock.monotonic()
+            _look_after_apps(core)
+        return stopped()
+
+    means = Means(launch=launch, stopped=stopped_or_looks, nap=_nap(core, stops, stopped), tell=told)
     plan = Plan(once=once, concurrency=concurrency, per_host=per_host)
     return work(replace(core.world, actor="worker"), core.env, plan, means)
+
+
+def _look_after_apps(core: Core) -> None:
+    try:
+        look_after(replace(core.world, actor="worker"), core.env, core.credentials())
+    except (ConfigurationError, StoreError) as trouble:  # the refreshes meet it too, and tell of it
+        _log.info("the apps were not looked at: %s [%s]", trouble, trouble.code)
 
 
 def _nap(core: Core, stops: Sequence[threading.Event], stopped: Callable[[], bool]) -> Callable[[float], object]:

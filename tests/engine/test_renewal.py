@@ -733,7 +733,7 @@ def test_a_success_closes_the_apps_breaker_and_forgets_its_failures(expired: Any
         expired.clock.advance(HOUR + 1)
 
     assert pauses[0] == pauses[1]
-    assert expired.store.get_document("app", "notes", env="test") is None
+    assert app_state(expired.world, "test", expired.credentials["notes"]) is None
 
 
 def test_a_success_forgets_the_failures_before_it(expired: Any) -> None:

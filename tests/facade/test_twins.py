@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from valetkey import AsyncOAuth2Client, AsyncValet, OAuth2Client, Valet
+from valetkey.apps import Apps, AsyncApps
 
 ONLY_ASYNC = {"lifespan"}
 
@@ -17,7 +18,11 @@ def public(cls: type) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("sync", "other"),
-    [pytest.param(Valet, AsyncValet, id="valets"), pytest.param(OAuth2Client, AsyncOAuth2Client, id="clients")],
+    [
+        pytest.param(Valet, AsyncValet, id="valets"),
+        pytest.param(OAuth2Client, AsyncOAuth2Client, id="clients"),
+        pytest.param(Apps, AsyncApps, id="apps"),
+    ],
 )
 def test_the_twins_have_the_same_names_parameters_and_documentation(sync: type, other: type) -> None:
     ours, theirs = public(sync), public(other)
@@ -39,7 +44,7 @@ def test_constructors_are_the_same() -> None:
 
 def test_everything_that_waits_is_awaited_in_the_async_twin() -> None:
     plain = {"client", "lifespan", "auth", "env", "secrets", "stream"}
-    for cls in (AsyncValet, AsyncOAuth2Client):
+    for cls in (AsyncValet, AsyncOAuth2Client, AsyncApps):
         for name, member in public(cls).items():
             if name not in plain and inspect.isroutine(member):
                 assert inspect.iscoroutinefunction(member), f"{cls.__name__}.{name}"

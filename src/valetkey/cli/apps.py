@@ -11,6 +11,7 @@ from valetkey.cli.adding import add
 from valetkey.cli.commands import credential_argument, group, pass_session
 from valetkey.cli.output import Column, Table, count, emit, facts
 from valetkey.cli.prompts import confirm
+from valetkey.cli.replacing import ends, health_facts, health_members, replace
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say
 from valetkey.errors import ConfigurationError, clean
@@ -32,6 +33,8 @@ def app() -> None:
 
 
 app.add_command(add)
+app.add_command(replace)
+app.add_command(ends)
 
 
 @app.command(
@@ -74,14 +77,16 @@ def list_(session: Session) -> None:
 @credential_argument
 @pass_session
 def show(session: Session, *, name: str) -> None:
-    """Show a credential: its endpoints, its app, and the redirect URI to register.
+    """Show a credential: its endpoints, its app and how that is, and the redirect URI to register.
 
     The client secret is never shown: only a fingerprint, by which to see whether two are the same.
     """
+    from valetkey.apps import health_of  # noqa: PLC0415
+
     credential = session.credential(name)
     members = _members(session, credential)
     if session.json:
-        emit({"app": members})
+        emit({"app": {**members, **health_members(health_of(session.core, credential))}})
         return
     out(f"{credential.name}: {clean(credential.display_name)}")
     if credential.description:
@@ -93,6 +98,7 @@ def show(session: Session, *, name: str) -> None:
             "client id": members["client_id"] or "none: run valetkey app add " + credential.name,
             "client secret": members["secret"] or ("none: a public client" if members["client_id"] else ""),
             "from": members["from"],
+            **health_facts(health_of(session.core, credential), session.core.clock.now()),
             "redirect URI": members["redirect_uri"],
             "issuer": credential.issuer,
             "authorization": credential.authorization_url,
@@ -124,7 +130,10 @@ def remove(session: Session, *, name: str, yes: bool) -> None:
         used = f"{count(number, 'connection')} {'uses' if number == 1 else 'use'} it"
         question = f"{used} and could not be refreshed any more. {question}"
     confirm(question, yes=yes)
+    from valetkey.engine.app_replacing import forget_secrets  # noqa: PLC0415
+
     session.core.secret_service.delete(credential.secret_id)
+    forget_secrets(session.core.world, session.core.env, credential)
     kept = any(
         wiring.get(name) is not None for wiring in (session.core.declarations.wiring, session.core.declarations.file)
     )

@@ -136,19 +136,26 @@ def apps(session: Session) -> Iterator[Finding]:
 def _app(session: Session, credential: OAuth2Credential) -> Iterator[Finding]:
     what = f"app {credential.name}"
     try:
-        app = session.core.app(credential)
+        session.core.app(credential)
     except ConfigurationError as error:
         used = bool(session.core.store.list(Query(env=session.core.env, credential=credential.name), limit=1).items)
         yield Finding("fail" if used else "warn", what, clean(error, 500), error.hint)
         return
-    from valetkey.engine.apps import app_state  # noqa: PLC0415
+    from valetkey.apps import health_of  # noqa: PLC0415
 
-    state = app_state(session.core.world, session.core.env, credential)
-    if state is not None and state.body.get("fingerprint") == app.fingerprint():
-        why = clean(state.body.get("error") or "no reason given")
-        long = span(session.core.clock.now() - float(state.body.get("since") or 0))
+    health, now = health_of(session.core, credential), session.core.clock.now()
+    why, secret = clean(health.error or "no reason given"), health.secret
+    hint = f"create another secret at the provider, then: valetkey app replace {credential.name}"
+    if health.since is not None:
+        long = span(now - health.since)
         hint = f"check its client id and secret, then: valetkey app add {credential.name}"
         yield Finding("fail", what, f"the provider has not accepted it for {long} ({why})", hint)
+    elif health.health == "fixing":
+        yield Finding("fail", what, "its client secret has ended", hint)
+    elif secret is not None and secret.refused:
+        yield Finding("warn", what, f"its client secret is refused ({why}); the one before it serves", hint)
+    elif health.health == "ends_soon" and secret is not None:
+        yield Finding("warn", what, f"its client secret ends in {span((secret.ends_at or now) - now)}", hint)
 
 
 def connections(session: Session) -> Iterator[Finding]:

@@ -54,9 +54,9 @@ def ways(
         spends: Whether a refused secret costs nothing but a request: a refresh.  A person's sign-in is not used to
             try a candidate, and a secret in use that was refused a moment ago.
     """
-    facts = facts_for(app, state)
-    if not facts.fingerprints():
+    if state is None or state.sealed is None:  # nearly always
         return (Way("current", app),)
+    facts = facts_for(app, state)
     try:
         secrets = secrets_of(world, state)
     except DecryptionFailed as error:  # what is in use can be read, and so it is used
@@ -138,7 +138,9 @@ def taken(answer: object) -> bool:
 
 def to_settle(app: AppCredentials, state: Document | None, way: Way, refused: bool) -> bool:
     """Whether it changes anything that the provider took this secret; mostly it is the one in use, and does not."""
-    return refused or way.role != "current" or facts_for(app, state).lean is not None
+    if refused or way.role == "candidate":
+        return True
+    return state is not None and way.role == "current" and facts_for(app, state).lean is not None
 
 
 def settle(
@@ -157,7 +159,7 @@ def settle(
         if way.role == "candidate":
             promote(world, env, credential, app)
             return
-        _drop_refused(world, env, credential, app, refusals)
+        _drop_refused(world, env, credential, app, refusals, well=way.role == "current")
         if way.role == "fallback":
             _lean(world, env, credential, app, way, refusals)
     except ValetkeyError as error:
@@ -170,10 +172,11 @@ def _drop_refused(
     credential: OAuth2Credential,
     app: AppCredentials,
     refusals: Sequence[tuple[Way, Refusal]],
+    *,
+    well: bool,
 ) -> None:
-    """Drop a candidate that was refused where another secret of the app was taken; all is well with one that was."""
+    """Drop a candidate that was refused where another secret was taken; `well`: that was the one in use."""
     refused = {way.app.fingerprint(): refusal for way, refusal in refusals}
-    well = app.fingerprint() not in refused
     gone: list[Refused] = []
 
     def step(document: Document | None) -> Facts | None:

@@ -65,6 +65,7 @@ def ensure_accepted(
 
 def app_rejected(world: World, env: str, credential: OAuth2Credential, tried: str, refusal: Refusal) -> ClientRejected:
     """Open the breaker for what was `tried` (see `standing`), for a pause that doubles; return the error to raise."""
+    pause = FIRST_PAUSE
     for _ in range(_TRIES):
         before = _document(world, env, credential)
         again = before.body.get("fingerprint") == tried

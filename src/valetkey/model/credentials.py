@@ -22,6 +22,7 @@ Loopback = Literal["any_port", "fixed_port", "https_only"]
 LoopbackHost = Literal["127.0.0.1", "localhost"]
 TokenRequestFormat = Literal["form", "json"]
 UserinfoMethod = Literal["GET", "POST"]
+SecretCheck = Literal["none", "client_credentials", "introspection"]
 RevocationMethod = Literal["POST", "DELETE", "GET"]
 RevocationFormat = Literal["form", "json", "query", "none"]
 RevocationAuth = Literal[
@@ -85,6 +86,10 @@ class OAuth2Credential:
         revocation_params: Its parameters, where they are not the RFC's ``token`` and ``token_type_hint``: name ->
             template, with ``{token}``, ``{token_type_hint}``, ``{client_id}`` and the connection's params by name.
         revocation_gone: Answers that mean "it was gone already": HTTP statuses (``"404"``) and error codes.
+        introspection_url: The introspection endpoint (RFC 7662).
+        secret_check: By which request a new client secret can be checked at once, without spending anything:
+            ``client_credentials`` (the provider lets any app have a token of its own), ``introspection`` (of a token
+            that nobody has), or ``none``: then its first refresh checks it.
         userinfo_url: Where the identity of a connected account is read.
         userinfo_method: ``GET``, or ``POST`` for the few that want it.
         userinfo_body: The JSON text to send there, empty for none.
@@ -164,6 +169,8 @@ class OAuth2Credential:
     revocation_token: RevocationToken = "any"  # noqa: S105 - which one, not its value
     revocation_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     revocation_gone: tuple[str, ...] = ()
+    introspection_url: str = ""
+    secret_check: SecretCheck = "none"  # noqa: S105 - a way to check, not a secret
     userinfo_url: str = ""
     userinfo_method: UserinfoMethod = "GET"
     userinfo_body: str = ""

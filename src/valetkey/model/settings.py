@@ -19,6 +19,7 @@ URLS: Final = (
     "token_url",
     "device_authorization_url",
     "revocation_url",
+    "introspection_url",
     "userinfo_url",
     "jwks_url",
     "pushed_authorization_url",

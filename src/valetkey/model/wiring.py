@@ -21,6 +21,7 @@ from valetkey.model.credentials import (
     RevocationFormat,
     RevocationMethod,
     RevocationToken,
+    SecretCheck,
     TokenRequestFormat,
     UserinfoMethod,
 )
@@ -134,6 +135,8 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     token_request_format: TokenRequestFormat | None = None,
     accept: str | None = None,
     kept_params: Mapping[str, str] | None = None,
+    introspection_url: str | None = None,
+    secret_check: SecretCheck | None = None,
     userinfo_url: str | None = None,
     userinfo_method: UserinfoMethod | None = None,
     userinfo_body: str | None = None,

@@ -161,6 +161,7 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "authorization_endpoint": f"{site.issuer}/authorize",
         "token_endpoint": f"{site.issuer}/token",
         "revocation_endpoint": f"{site.issuer}/revoke",
+        "introspection_endpoint": f"{site.issuer}/introspect",
         "device_authorization_endpoint": f"{site.issuer}/device_authorization",
         "userinfo_endpoint": f"{site.issuer}/userinfo",
         "jwks_uri": f"{site.issuer}/jwks",

@@ -15,12 +15,22 @@ from valetkey.testing._http import Reply
 from valetkey.values import NO_HEADERS
 
 Endpoint = Literal[
-    "authorization", "token", "revocation", "device_authorization", "userinfo", "api", "discovery", "jwks", "id_token"
+    "authorization",
+    "token",
+    "revocation",
+    "introspection",
+    "device_authorization",
+    "userinfo",
+    "api",
+    "discovery",
+    "jwks",
+    "id_token",
 ]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "authorization",
     "token",
     "revocation",
+    "introspection",
     "device_authorization",
     "userinfo",
     "api",

@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from valetkey.testing._signing import Sign
@@ -69,6 +69,7 @@ class Client:
     Attributes:
         client_id: Its id.
         client_secret: Its secret; None for a public client.
+        more_secrets: Others that it may use as well, while a secret is being replaced.
         auth: The one method by which it authenticates (RFC 7591 section 2, ``token_endpoint_auth_method``).
         redirect_uris: The redirect URIs that it may use, byte for byte.
         grant_types: What it may ask at the token endpoint.
@@ -79,6 +80,7 @@ class Client:
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
+    more_secrets: tuple[str, ...] = field(default=(), repr=False)
     auth: ClientAuth = "client_secret_basic"
     redirect_uris: tuple[str, ...] = ()
     grant_types: tuple[str, ...] = ALL_GRANT_TYPES
@@ -297,6 +299,29 @@ class Ledger:
             for family in ended:
                 self.end(family)
             return len(ended)
+
+    def add_secret(self, client_id: str, secret: str) -> None:
+        """Let a client use one more secret."""
+        client = self.clients[client_id]
+        self.clients[client_id] = replace(client, more_secrets=(*client.more_secrets, secret))
+
+    def remove_secret(self, client_id: str, secret: str) -> None:
+        """Take a secret from a client that has others."""
+        client = self.clients[client_id]
+        having = [one for one in (client.client_secret, *client.more_secrets) if one is not None]
+        having.remove(secret)
+        if not having:
+            msg = "the client has no other secret"
+            raise ValueError(msg)
+        self.clients[client_id] = replace(client, client_secret=having[0], more_secrets=tuple(having[1:]))
+
+    def is_active(self, client: Client, value: str) -> bool:
+        """Whether an access token of this client works now."""
+        with self.lock:
+            token = self._access.get(value)
+            if token is None or token.family.client_id != client.client_id:
+                return False
+            return token.live and token.family.live and self.now() < token.expires_at
 
     def revoke(self, client: Client, value: str) -> bool:
         """Revoke a token as its client asks (RFC 7009): a refresh token takes its whole grant along.

@@ -45,6 +45,17 @@ def revoke(site: Site, call: Call) -> Reply:
     return Reply(200, b"", {"Cache-Control": "no-store"}, "revoked" if ended else "")
 
 
+def introspect(site: Site, call: Call) -> Reply:
+    """Tell whether an access token is active (RFC 7662 section 2.2)."""
+    try:
+        form = _form(call)
+        client = authenticate(site, call, form)
+        active = site.ledger.is_active(client, _required(form, "token"))
+    except Refused as refused:
+        return refusal(refused)
+    return site.faults.rendered("introspection", 200, {"active": active})
+
+
 def device_authorization(site: Site, call: Call) -> Reply:
     """Start a device flow (RFC 8628 section 3.2)."""
     try:
@@ -85,9 +96,13 @@ def authenticate(site: Site, call: Call, form: Form) -> Client:
     if form.get("client_id", client_id) != client_id:
         raise Refused(error="invalid_request", why="two client ids")
     client = site.ledger.clients.get(client_id)
-    if client is None or client.auth != method or not _same(secret, client.client_secret or ""):
+    if client is None or client.auth != method or not _its_secret(client, secret):
         raise Refused(error="invalid_client", why="client authentication failed", status=401)
     return client
+
+
+def _its_secret(client: Client, secret: str) -> bool:
+    return any(_same(secret, known) for known in (client.client_secret or "", *client.more_secrets))
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -231,6 +231,14 @@ class PracticeProvider(Faults):
         client = self._ledger.clients[client_id]
         self._ledger.clients[client_id] = replace(client, redirect_uris=(*client.redirect_uris, uri))
 
+    def add_secret(self, client_secret: str, *, client_id: str = DEFAULT_CLIENT_ID) -> None:
+        """Let a client use one more secret beside those that it has.  Raises KeyError where there is no such client."""
+        self._ledger.add_secret(client_id, client_secret)
+
+    def remove_secret(self, client_secret: str, *, client_id: str = DEFAULT_CLIENT_ID) -> None:
+        """Take a secret from a client.  Raises ValueError where it does not have it, or has no other."""
+        self._ledger.remove_secret(client_id, client_secret)
+
     # -- the person
 
     def approve_as(self, login: str) -> None:
@@ -372,6 +380,7 @@ def _routes(site: Site, at: str) -> dict[str, Route]:
         f"{at}/device": ("pages", both, lambda call: front.device_page(site, call)),
         f"{at}/token": ("token", send, lambda call: back.token(site, call)),
         f"{at}/revoke": ("revocation", send, lambda call: back.revoke(site, call)),
+        f"{at}/introspect": ("introspection", send, lambda call: back.introspect(site, call)),
         f"{at}/device_authorization": ("device_authorization", send, lambda c: back.device_authorization(site, c)),
         f"{at}/userinfo": ("userinfo", both, lambda call: front.userinfo(site, call)),
         "/notes": ("api", both, api.notes),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from valetkey.errors import ReauthorizationRequired
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
@@ -162,6 +164,45 @@ def expired(person: Any, site: Any) -> None:
     person.open(path, status=410)
 
 
+def app_that_ends(person: Any, site: Any) -> None:
+    site.practice.declare("files", display_name="Files Cloud")
+    site.practice.valet.apps.set_end("notes", site.practice.clock.now() + 12.5 * 86400)
+    connection(site, owner="contoso")
+    person.sign_in()
+    person.open("/console/apps")
+
+
+def app_with_a_new_secret(person: Any, site: Any) -> None:
+    """One secret was refused and another waits; a fallback is kept, and a connection is lost."""
+    practice = site.practice
+    connection(site, owner="contoso")
+    connection(site, owner="northwind", login="bob")
+    practice.provider.add_secret("the second")
+    practice.valet.apps.replace_secret("notes", "the second", ends_at=practice.clock.now() + 200 * 86400)
+    practice.client("notes", owner="contoso").refresh()
+    practice.valet.apps.replace_secret("notes", "the third")
+    practice.client("notes", owner="contoso").refresh()
+    practice.provider.revoke("bob")
+    with suppress(ReauthorizationRequired):
+        practice.client("notes", owner="northwind").refresh()
+    person.sign_in()
+    person.open("/console/apps/notes")
+
+
+def app_that_leans(person: Any, site: Any) -> None:
+    practice = site.practice
+    connection(site, owner="contoso")
+    practice.provider.add_secret("the second")
+    practice.valet.apps.replace_secret("notes", "the second")
+    practice.client("notes", owner="contoso").refresh()
+    practice.provider.remove_secret("the second")
+    practice.client("notes", owner="contoso").refresh()
+    practice.valet.apps.replace_secret("notes", "the third")
+    person.sign_in()
+    practice.clock.advance(600)
+    person.open("/console/apps/notes")
+
+
 def somebody_else(person: Any, site: Any) -> None:
     as_owner(person, "northwind")
     person.open(link(site), status=403)
@@ -197,6 +238,9 @@ PAGES: dict[str, Walk] = {
     "apps": operator("/console/apps"),
     "app": operator("/console/apps/notes"),
     "app-rejected": app_that_is_rejected,
+    "apps-ending": app_that_ends,
+    "app-replacing": app_with_a_new_secret,
+    "app-leaning": app_that_leans,
     "compare": operator("/console/compare/notes?theirs=http://127.0.0.1/callback/notes/"),
     "error-denied": failing(lambda provider: provider.deny_next()),
     "error-redirect-uri": failing(lambda provider: provider.deny_next("redirect_uri_mismatch")),

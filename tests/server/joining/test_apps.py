@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from valetkey.errors import ClientRejected
+from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired
 from valetkey.server.views.comparing import difference, nearest_scope
 from valetkey.server.views.scopes import weight
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
@@ -31,19 +32,94 @@ def test_a_rejected_app_says_what_it_stops_and_what_repairs_it(broken: Any) -> N
     assert "Notes does not accept the app\u2019s client secret" in page
     assert "invalid_client" in page
     assert "a new secret repairs all of them at once" in page
+    assert "1 still works, until its access token ends" in page
+    assert ("Health by cause" in page, "No connection lost" in page) == (True, True)
     assert DEFAULT_CLIENT_SECRET not in page
 
 
 def test_a_new_secret_repairs_all_connections(broken: Any) -> None:
     broken.visitor.get("/console/apps/notes")
 
-    answer = broken.visitor.post("/console/apps/notes", client_id=DEFAULT_CLIENT_ID, client_secret="another secret")
+    answer = broken.visitor.post("/console/apps/notes", client_secret="another secret", overlap="86400", ends="")
 
-    assert answer.headers["location"] == "/console/apps/notes"
+    assert answer.headers["location"].startswith("/console/apps/notes?told=")
+    assert "It is tried with the next refresh that is due" in broken.visitor.get(answer.headers["location"]).text
     assert broken.site.practice.client("notes", owner="u1").refresh().state == "connected"
     assert "Working" in broken.visitor.get("/console/apps").text
-    (event,) = [e for e in broken.site.practice.valet.events() if e.kind == "app_changed"]
-    assert (event.actor, event.credential) == ("login link", "notes")
+    added, replaced = [e for e in broken.site.practice.valet.events() if e.kind.startswith("app_")]
+    assert (added.kind, added.actor, added.credential) == ("app_secret_added", "login link", "notes")
+    assert (replaced.kind, replaced.detail["by"]) == ("app_secret_replaced", "login link")
+
+
+def test_a_new_secret_that_is_refused_is_told_with_the_providers_words(walk: Any) -> None:
+    practice, visitor = walk.site.practice, walk.visitor
+    practice.connect("notes", owner="u1")
+    visitor.get("/console/apps/notes")
+    visitor.post("/console/apps/notes", client_secret="the wrong one", ends="", overlap="0")
+    waiting = visitor.get("/console/apps/notes").text
+    practice.client("notes", owner="u1").refresh()
+    page = visitor.get("/console/apps/notes").text
+
+    assert ("not tried yet" in waiting, "Take the new one back" in waiting) == (True, True)
+    assert "The new client secret was not taken" in page
+    assert "<code>invalid_client</code>, \u201cclient authentication failed\u201d" in page
+    assert ("It was stored by login link" in page, "the wrong one" in page, "Working" in page) == (True, False, True)
+
+
+def test_the_end_of_a_secret_is_noted_and_told_of(walk: Any) -> None:
+    practice, visitor = walk.site.practice, walk.visitor
+    day = datetime.fromtimestamp(practice.clock.now(), UTC).date() + timedelta(days=13)
+    visitor.get("/console/apps/notes")
+
+    assert visitor.post("/console/apps/notes/end", ends=str(day)).headers["location"] == "/console/apps/notes"
+
+    listed = visitor.get("/console/apps").text
+    assert ("Secret ends soon" in listed, "in 12 days" in listed, 'href="/console/apps/notes#replace"' in listed) == (
+        True,
+        True,
+        True,
+    )
+    assert f'value="{day}"' in visitor.get("/console/apps/notes").text
+    assert "the end is no date" in visitor.post("/console/apps/notes/end", ends="soon").text
+    visitor.post("/console/apps/notes/end", ends="")
+    assert "Working" in visitor.get("/console/apps").text
+
+
+def test_replacing_a_secret_needs_a_sign_in_of_a_moment_ago(walk: Any) -> None:
+    walk.visitor.get("/console/apps/notes")
+    walk.site.practice.clock.advance(600)
+
+    page = walk.visitor.get("/console/apps/notes").text
+    answer = walk.visitor.post("/console/apps/notes", client_secret="another secret")
+
+    assert ("Sign in again" in page, 'name="client_secret"' in page) == (True, False)
+    assert answer.headers["location"].startswith("/login/again?next=")
+    assert not [e for e in walk.site.practice.valet.events() if e.kind.startswith("app_")]
+
+
+def test_health_by_cause_names_states_reasons_and_ends(walk: Any) -> None:
+    practice, visitor = walk.site.practice, walk.visitor
+    for owner in ("u1", "u2", "u3"):
+        practice.connect("notes", owner=owner, login="bert" if owner == "u3" else "ada")
+    practice.provider.revoke("bert")
+    with pytest.raises(ReauthorizationRequired):
+        practice.client("notes", owner="u3").refresh()
+
+    page = visitor.get("/console/apps/notes").text
+
+    assert (
+        "1 stopped: no longer accepted" in page or "1 stopped: access withdrawn" in page,
+        "2 connected" in page,
+    ) == (
+        True,
+        True,
+    )
+    assert "Their access tokens end at" in page
+    assert "credential=notes&amp;state=needs_reauth" in page
+    practice.provider.fail_next(status=503, times=3)
+    with pytest.raises(ProviderUnavailable):
+        practice.client("notes", owner="u1").refresh()
+    assert ("Not answering" in visitor.get("/console/apps").text) is True
 
 
 def test_a_declaration_of_code_is_read_only_and_its_app_is_not(walk: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 
+from valetkey.apps import health_of
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.api import models, shapes
 from valetkey.server.api.caller import Reader
 from valetkey.server.api.problems import problems
@@ -20,8 +23,7 @@ def list_credentials(caller: Reader) -> models.CredentialList:
     Scope: `read`.
     """
     troubles = caller.server.core.app_errors()
-    items = [shapes.of_credential(one, troubles.get(one.name, "")) for one in caller.credentials()]
-    return models.CredentialList(items=items)
+    return models.CredentialList(items=[_shape(caller, one, troubles) for one in caller.credentials()])
 
 
 @router.get("/{name}", summary="Get a credential", responses=problems(404))
@@ -32,4 +34,9 @@ def get_credential(
 
     Scope: `read`.
     """
-    return shapes.of_credential(caller.credential(name), caller.server.core.app_errors().get(name, ""))
+    return _shape(caller, caller.credential(name), caller.server.core.app_errors())
+
+
+def _shape(caller: Reader, credential: OAuth2Credential, troubles: Mapping[str, str]) -> models.Credential:
+    health = health_of(caller.server.core, credential)
+    return shapes.of_credential(credential, troubles.get(credential.name, ""), health)

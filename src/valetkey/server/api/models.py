@@ -274,6 +274,17 @@ class Credential(BaseModel):
     trouble: Annotated[
         str, Field(description="Why its app cannot be used, as a code; empty where it can.", examples=["app_missing"])
     ]
+    health: Annotated[
+        str,
+        Field(
+            description="How its app is: `working`, `not_answering`, `ends_soon`, `fixing`, `missing` or `unreadable`.",
+            examples=["working"],
+        ),
+    ]
+    secret_ends_at: Annotated[
+        float | None,
+        Field(description="When the provider ends the app's client secret, in Unix seconds, where that was noted."),
+    ]
 
 
 class CredentialList(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valetkey.engine.api_keys import ApiKey
+from valetkey.engine.app_health import AppHealth
 from valetkey.engine.consequences import Consequences
 from valetkey.engine.disconnect import Disconnected
 from valetkey.engine.transfer import ImportReport
@@ -97,8 +98,8 @@ def of_report(report: ImportReport) -> Imported:
     return Imported(rows=rows, dry_run=report.dry_run, warning=report.warning)
 
 
-def of_credential(credential: OAuth2Credential, trouble: str) -> Credential:
-    """Return a declared credential; `trouble` is why its app cannot be used."""
+def of_credential(credential: OAuth2Credential, trouble: str, health: AppHealth) -> Credential:
+    """Return a declared credential; `trouble` is why its app cannot be used, `health` how that is."""
     return Credential(
         name=credential.name,
         display_name=credential.display_name,
@@ -111,6 +112,8 @@ def of_credential(credential: OAuth2Credential, trouble: str) -> Credential:
         preset=credential.preset,
         source=credential.source,
         trouble=trouble,
+        health=health.health,
+        secret_ends_at=health.secret.ends_at if health.secret else None,
     )
 
 

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-import os
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
 
-from valetkey.engine.apps import app_state
-from valetkey.engine.secrets import app_variables
+from valetkey.apps import health_of, outside, replace_secret, set_end, withdraw_secret
+from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.app_health import standing_of
+from valetkey.engine.app_replacing import OVERLAP
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.urls import allowed_hosts
 from valetkey.server.addresses import leads_here, redirect_uri
 from valetkey.server.asking import Ask, get, post
-from valetkey.server.audit import note
+from valetkey.server.notices import go_with, told
+from valetkey.server.views.app_causes import rows
 from valetkey.server.views.apps import HEALTH, AppView, app_view
 from valetkey.server.views.providers import preset_of
 from valetkey.values import Secret
 
+PAGE: Final = "/console/apps"
+OVERLAPS: Final = {
+    "604800": "7 days",
+    "86400": "24 hours",
+    "3600": "1 hour",
+    "2592000": "30 days",
+    "0": "Do not keep",
+}
+"""For how many seconds the old secret can be kept, and in words."""
+_DONE: Final = {
+    "replaced": ("The new client secret is in use.", "The provider took it. Nobody signs in again."),
+    "waiting": (
+        "The new client secret is stored.",
+        "It is tried with the next refresh that is due; until it has worked once, the one in use stays.",
+    ),
+}
 _HINTS: Final = {"client_id": 512, "client_secret": 4096}
 """How long what is typed may be, in characters."""
 
@@ -30,8 +48,8 @@ def show_list(ask: Ask) -> Response:
     q, health = given.get("q", "").strip().lower(), given.get("health", "")
     shown = [app for app in (view(ask, c) for c in ask.server.core.credentials()) if _matches(app, q, health)]
     users = used_by(ask)
-    rows = [(app, users.get(app.name, 0)) for app in shown]
-    return ask.page("apps.html", rows=rows, q=given.get("q", ""), health=health, words=HEALTH)
+    listed = [(app, users.get(app.name, 0)) for app in shown]
+    return ask.page("apps.html", rows=listed, q=given.get("q", ""), health=health, words=HEALTH)
 
 
 def _matches(app: AppView, q: str, health: str) -> bool:
@@ -46,36 +64,95 @@ def show(ask: Ask) -> Response:
 
 
 def replace(ask: Ask) -> Response:
-    """Store another client secret, and with it another client id where one was typed."""
+    """Take a new client secret, which follows the one in use once the provider has taken it."""
     credential = declared(ask)
     if credential is None:
         return ask.page("not-found.html", status=404)
+    core, by = ask.server.core, ask.operator.operator
     try:
-        app = typed_app(ask, credential)
-        ask.server.core.call(lambda: ask.server.desk.save_app(credential, app))
+        secret, overlap, ends_at = Secret(_typed(ask, "client_secret")), _overlap(ask), _end(ask)
+        done = core.call(lambda: replace_secret(core, credential.name, secret, overlap, ends_at, actor=by))
     except ConfigurationError as error:
-        return page(ask, credential, trouble=f"{error}.", status=400)
-    key = ConnectionKey(ask.server.core.env, credential.name)
-    note(ask.server.core, "app_changed", key, actor=ask.operator.operator, detail={"secret": bool(app.client_secret)})
-    return ask.go(f"/console/apps/{credential.name}")
+        return page(ask, credential, trouble=f"{error}: {error.hint}.", status=400)
+    path = f"{PAGE}/{credential.name}"
+    if done.state == "refused":
+        return ask.go(path)  # it says there what the provider said, for as long as that matters
+    title, text = _DONE[done.state]
+    return go_with(ask, path, "ok", title, text)
+
+
+def withdraw(ask: Ask) -> Response:
+    """Take back a new secret that is not in use yet."""
+    credential = declared(ask)
+    if credential is None:
+        return ask.page("not-found.html", status=404)
+    core, by = ask.server.core, ask.operator.operator
+    core.call(lambda: withdraw_secret(core, credential.name, actor=by))
+    return ask.go(f"{PAGE}/{credential.name}")
+
+
+def end(ask: Ask) -> Response:
+    """Note when the provider ends the secret in use."""
+    credential = declared(ask)
+    if credential is None:
+        return ask.page("not-found.html", status=404)
+    core, by = ask.server.core, ask.operator.operator
+    try:
+        ends_at = _end(ask)
+        core.call(lambda: set_end(core, credential.name, ends_at, actor=by))
+    except ConfigurationError as error:
+        return page(ask, credential, trouble=f"{error}: {error.hint}.", status=400)
+    return ask.go(f"{PAGE}/{credential.name}")
+
+
+def _overlap(ask: Ask) -> float:
+    text = ask.field("overlap")
+    return float(text) if text in OVERLAPS else OVERLAP
+
+
+def _end(ask: Ask) -> float | None:
+    """Return the beginning of the day that was typed, in UTC: who is told a day early has lost nothing."""
+    text = ask.field("ends").strip()
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        msg = "the end is no date"
+        raise ConfigurationError(msg, code="ends_at_invalid", hint="write it as 2027-05-31") from None
 
 
 def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: int = 200) -> Response:
     """Show an app, with what was wrong about what was typed."""
-    outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    core = ask.server.core
+    shown, now = view(ask, credential), core.clock.now()
+    standing = standing_of(core.world, core.env, credential, rejected=shown.error if shown.health == "fixing" else "")
     return ask.page(
         "app.html",
         status=status,
-        app=view(ask, credential),
+        app=shown,
         credential=credential,
         users=used_by(ask).get(credential.name, 0),
+        standing=standing,
+        causes=rows(shown, standing, now),
+        keys=_keys_of(ask, credential) if ask.operator.may("everything") else (),
         redirect_uri=redirect_uri(ask, credential),
         here=leads_here(ask, credential),
         hosts=allowed_hosts(credential),
         preset=preset_of(credential),
-        outside=outside,
+        outside=outside(credential),
+        fresh=ask.fresh(),
+        overlaps=OVERLAPS,
         trouble=trouble,
+        told=told(ask),
     )
+
+
+def _keys_of(ask: Ask, credential: OAuth2Credential) -> tuple[str, ...]:
+    """Return the names of the API keys that may use this credential."""
+    core = ask.server.core
+    keys = ApiKeys(core.store, core.clock, core.env).list()
+    return tuple(key.name for key in keys if not key.credentials or credential.name in key.credentials)
 
 
 # -- what the wizard uses too ------------------------------------------------------------------------------------------
@@ -126,11 +203,7 @@ def known_app(ask: Ask, credential: OAuth2Credential) -> tuple[AppCredentials | 
 def view(ask: Ask, credential: OAuth2Credential) -> AppView:
     """Return an app as it is shown."""
     core = ask.server.core
-    app, error = known_app(ask, credential)
-    held = app_state(core.world, core.env, credential)
-    secret = app.client_secret if app else None
-    fingerprint = core.vault.fingerprint(secret.reveal()) if secret else ""
-    return app_view(credential, app, error=error, held=held, fingerprint=fingerprint, now=core.clock.now())
+    return app_view(credential, health_of(core, credential), core.clock.now())
 
 
 def used_by(ask: Ask) -> dict[str, int]:
@@ -144,7 +217,9 @@ def used_by(ask: Ask) -> dict[str, int]:
 
 
 ROUTES: Final = [
-    get("/console/apps", show_list),
-    get("/console/apps/{credential}", show),
-    post("/console/apps/{credential}", replace, grade="everything"),
+    get(PAGE, show_list),
+    get(f"{PAGE}/{{credential}}", show),
+    post(f"{PAGE}/{{credential}}", replace, grade="everything", fresh=True),
+    post(f"{PAGE}/{{credential}}/withdraw", withdraw, grade="everything"),
+    post(f"{PAGE}/{{credential}}/end", end, grade="everything"),
 ]

@@ -6,25 +6,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from valetkey.engine.app_health import AppHealth
 from valetkey.errors import clean
-from valetkey.model.connections import Document
-from valetkey.model.credentials import AppCredentials, OAuth2Credential, Source
-from valetkey.server.times import Moment, ago, until
+from valetkey.model.credentials import OAuth2Credential, Source
+from valetkey.server.times import Moment, ago, length, until
 from valetkey.server.views.providers import Provider, provider
+from valetkey.server.views.reasons import app_reason, failing_reason
 from valetkey.server.words import Word
 
 HEALTH: Final[dict[str, Word]] = {
     "working": Word("Working", "ok", "st-ok", "c-ok"),
+    "not_answering": Word("Not answering", "retry", "st-retry", "c-retry"),
+    "ends_soon": Word("Secret ends soon", "clock", "st-warn", "c-warn"),
     "fixing": Word("Needs fixing", "broken", "st-bad", "c-bad"),
     "missing": Word("No app credentials", "broken", "st-bad", "c-bad"),
     "unreadable": Word("Cannot be read", "broken", "st-bad", "c-bad"),
 }
+_TOLD: Final = 7 * 86400.0
+"""Seconds for which a new secret that was not taken is told of."""
 WHERE: Final[Mapping[Source, str]] = {
     "code": "declared in code",
     "file": "valetkey.toml",
     "command": "added by command",
     "console": "added here",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretView:
+    """One of an app's secrets: its fingerprint in groups, and what is said of it."""
+
+    fingerprint: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedView:
+    """A new secret that the provider did not take: when, who had stored it, and the provider's own words."""
+
+    at: Moment
+    by: str
+    error: str
+    said: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,28 +59,48 @@ class AppView:
         provider: Its provider.
         health: The name of its health.
         why: More about it.
+        error: The provider's error, or a code of ours.
+        said: The provider's words about it.
         client_id: The whole client id.
         short_id: Its ends.
         secret: The fingerprint of its client secret, in groups; empty where it has none.
+        ends: When that ends, in words; empty where nobody said so.
+        ends_short: The same in few words.
+        ends_on: The day, as a date field has it.
+        ended: Whether it has ended.
+        stored: Who stored it and when; empty where nobody knows.
         source: Who declared it, in words.
         read_only: Whether the declaration is changed elsewhere.
         next_try: When a rejected app is tried again.
         since: Since when it is rejected.
-        said: The provider's words about it.
+        new: A secret that waits to follow the one in use.
+        old: Those that were in use before and are kept for a while.
+        refused: The last new one, where the provider did not take it.
+        leans: For how long yet one before it serves, where the provider refuses the secret in use; else empty.
     """
 
     name: str
     provider: Provider
     health: str
     why: str
+    error: str
+    said: str
     client_id: str
     short_id: str
     secret: str
+    ends: str
+    ends_short: str
+    ends_on: str
+    ended: bool
+    stored: str
     source: str
     read_only: bool
     next_try: Moment | None
     since: Moment | None
-    said: str
+    new: SecretView | None
+    old: tuple[SecretView, ...]
+    refused: RefusedView | None
+    leans: str
 
     @property
     def word(self) -> Word:
@@ -65,49 +108,96 @@ class AppView:
         return HEALTH[self.health]
 
 
-def app_view(
-    credential: OAuth2Credential,
-    app: AppCredentials | None,
-    *,
-    error: str,
-    held: Document | None,
-    fingerprint: str,
-    now: float,
-) -> AppView:
-    """Return an app as it is shown.
-
-    Args:
-        credential: Whose.
-        app: The app credentials; None where there are none to be read.
-        error: Why not.
-        held: What is held against it: the document of its breaker.
-        fingerprint: That of its client secret, which two people can compare.
-        now: Unix seconds.
-    """
-    rejected = held is not None and app is not None and held.body.get("fingerprint") == app.fingerprint()
-    body: Mapping[str, object] = held.body if held is not None and rejected else {}
-    health = "fixing" if rejected else "working" if app else "missing" if error == "app_missing" else "unreadable"
-    why = {"fixing": clean(body.get("error") or "client rejected", 60).replace("_", " "), "missing": "never set up"}
+def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppView:
+    """Return an app as it is shown, `now` being in Unix seconds."""
+    client_id, secret = clean(found.client_id, 200), found.secret
+    ends_at = secret.ends_at if secret else None
+    ends = None if ends_at is None else until(ends_at, now, never="")
+    ended = ends_at is not None and ends_at <= now
     return AppView(
         name=credential.name,
         provider=provider(credential),
-        health=health,
-        why=why.get(health, clean(error, 120)),
-        client_id=clean(app.client_id, 200) if app else "",
-        short_id=shortened(clean(app.client_id, 200)) if app else "",
-        secret=grouped(fingerprint),
+        health=found.health,
+        why=_why(found, now),
+        error=clean(found.error, 100),
+        said=clean(found.description),
+        client_id=client_id,
+        short_id=shortened(client_id),
+        secret=grouped(secret.fingerprint) if secret else "",
+        ends="" if ends is None else _end_words(ends),
+        ends_short="" if ends is None else ends.said if ended else f"until {_date(ends)}",
+        ends_on="" if ends is None else ends.iso[:10],
+        ended=ended,
+        stored=_stored(secret.stored_at, secret.stored_by, now) if secret else "",
         source=WHERE[credential.source],
         read_only=credential.source in {"code", "file"},
-        next_try=_moment(body.get("next_try_at"), now, ahead=True),
-        since=_moment(body.get("since"), now, ahead=False),
-        said=clean(body.get("description") or ""),
+        next_try=None if found.next_try_at is None else until(found.next_try_at, now, never="", over="due since"),
+        since=None if found.since is None else ago(found.since, now),
+        new=_new(found, now),
+        old=_old(found, now),
+        refused=_refused(found, now),
+        leans=_leans(found, now),
     )
 
 
-def _moment(value: object, now: float, *, ahead: bool) -> Moment | None:
-    if not isinstance(value, int | float):
+def _why(found: AppHealth, now: float) -> str:
+    if found.health == "missing":
+        return "never set up"
+    if found.health == "fixing":
+        return app_reason(found.error)
+    if found.health == "not_answering":
+        return f"{failing_reason(found.error)}, retrying"
+    if found.health == "ends_soon" and found.secret is not None:
+        if left := _leans(found, now):
+            return f"refused; the one before it serves for {left}"
+        return f"in {length((found.secret.ends_at or now) - now)}"
+    return app_reason(found.error) if found.health == "unreadable" else ""
+
+
+def _leans(found: AppHealth, now: float) -> str:
+    if found.secret is None or not found.secret.refused:
+        return ""
+    return length(max((old.until for old in found.old_secrets), default=now) - now)
+
+
+def _end_words(ends: Moment) -> str:
+    return ends.said if ends.said.startswith("ended") else f"ends {ends.said}, on {_date(ends)}"
+
+
+def _date(moment: Moment) -> str:
+    """Return the day of a moment: "27 Jan 2027"."""
+    return moment.exact[:11]
+
+
+def _stored(at: float | None, by: str, now: float) -> str:
+    if at is None:
+        return ""
+    return f"stored {ago(at, now).said}" + (f" by {clean(by, 100)}" if by else "")
+
+
+def _new(found: AppHealth, now: float) -> SecretView | None:
+    one = found.new_secret
+    if one is None:
         return None
-    return until(value, now, never="", over="due since") if ahead else ago(value, now)
+    said = _stored(one.stored_at, one.stored_by, now)
+    what = f"refused so far, as the one in use ({clean(one.error, 100)})" if one.error else "not tried yet"
+    return SecretView(fingerprint=grouped(one.fingerprint), said=f"{said}, {what}")
+
+
+def _old(found: AppHealth, now: float) -> tuple[SecretView, ...]:
+    return tuple(
+        SecretView(fingerprint=grouped(old.fingerprint), said=f"erased in {length(old.until - now)}")
+        for old in found.old_secrets
+    )
+
+
+def _refused(found: AppHealth, now: float) -> RefusedView | None:
+    one = found.refused_secret
+    if one is None or now - one.at > _TOLD:
+        return None
+    return RefusedView(
+        at=ago(one.at, now), by=clean(one.by, 100), error=clean(one.error, 100), said=clean(one.description)
+    )
 
 
 def shortened(text: str) -> str:

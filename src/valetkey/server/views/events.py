@@ -39,6 +39,14 @@ KINDS: Final = (
     "link_refused",
     "app_added",
     "app_changed",
+    "app_secret_added",
+    "app_secret_replaced",
+    "app_secret_refused",
+    "app_secret_withdrawn",
+    "app_secret_fell_back",
+    "app_secret_erased",
+    "app_secret_end",
+    "app_secret_ends_soon",
     "signed_in",
     "sign_in_refused",
     "operator_added",
@@ -52,6 +60,8 @@ _BAD: Final = {
     "connect_failed": "failed",
     "id_token_refused": "refused",
     "link_refused": "refused",
+    "app_secret_refused": "refused",
+    "app_secret_fell_back": "refused",
     "sign_in_refused": "refused",
 }
 _COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")

@@ -183,4 +183,12 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "link_refused": _said("Connect link refused: somebody else was signed in", "shield", "c-bad"),
     "app_added": _said("App added", "grid"),
     "app_changed": _said("App credentials replaced", "grid"),
+    "app_secret_added": _said("New client secret stored", "grid"),
+    "app_secret_replaced": _said("New client secret in use", "ok", "c-ok"),
+    "app_secret_refused": _said("New client secret refused, the one in use stays", "shield", "c-bad"),
+    "app_secret_withdrawn": _said("New client secret taken back", "grid"),
+    "app_secret_fell_back": _said("Client secret refused, the one before it serves", "retry", "c-retry"),
+    "app_secret_erased": _said("Old client secret erased", "grid"),
+    "app_secret_end": _said("End of the client secret noted", "clock"),
+    "app_secret_ends_soon": _said("Client secret ends soon", "clock", "c-warn"),
 }

@@ -1,0 +1,205 @@
+"""The apps that are registered at the providers, as a program asks for them: ``valet.apps``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from valetkey.client import like
+from valetkey.errors import ConfigurationError, StoreError
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.values import Secret
+
+if TYPE_CHECKING:
+    from valetkey.core import Core
+    from valetkey.engine.app_health import AppHealth
+    from valetkey.engine.app_replacing import Replacement
+
+WEEK = 7 * 86400.0
+
+
+class Apps:
+    """The apps of a valet, by the name of their credential."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def health(self, credential: str) -> AppHealth:
+        """Return how an app is: its secrets by fingerprint, and what it does to the connections under it.
+
+        Raises:
+            ConfigurationError: Nobody declared the credential (``credential_unknown``).
+            StoreError: The store cannot be read.
+        """
+        return health_of(self._core, self._core.credential(credential))
+
+    def replace_secret(
+        self, credential: str, secret: Secret | str, *, overlap: float = WEEK, ends_at: float | None = None
+    ) -> Replacement:
+        """Give an app a new client secret without downtime.  Create it at the provider beside the one in use.
+
+        One request tries it, all others go on with the secret in use.  With the first answer that takes it, it is the
+        one in use; where the provider refuses it, it is dropped and nothing has changed.  Where the provider offers a
+        request that spends nothing (`OAuth2Credential.secret_check`), it is checked at once, else with the next
+        refresh that is due.  No connection is touched in any case, and no refresh fails.
+
+        Args:
+            credential: Whose app.
+            secret: The new secret.
+            overlap: Seconds for which the old secret is kept after that, and tried where the new one is refused; 0:
+                not at all.
+            ends_at: When the provider ends the new secret, in Unix seconds, where that is known: valetkey tells of it
+                30, 7 and 1 days ahead.
+
+        Raises:
+            ConfigurationError: There is no app yet (``app_missing``), it comes from where it cannot be replaced
+                (``app_secret_outside``, ``place_read_only``), or an argument is not allowed.
+            StoreError: It could not be stored.
+        """
+        return self._core.call(lambda: replace_secret(self._core, credential, secret, overlap, ends_at))
+
+    def withdraw_secret(self, credential: str) -> bool:
+        """Take back a new secret that is not in use yet; False: none waits."""
+        return self._core.call(lambda: withdraw_secret(self._core, credential))
+
+    def set_end(self, credential: str, ends_at: float | None) -> None:
+        """Say when the provider ends the secret in use, in Unix seconds; None: not at all, or nobody knows.
+
+        Raises:
+            ConfigurationError: There is no app (``app_missing``), or that moment is over (``ends_at_invalid``).
+        """
+        self._core.call(lambda: set_end(self._core, credential, ends_at))
+
+
+class AsyncApps:
+    """The apps of a valet, by the name of their credential."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    @like(Apps.health)
+    async def health(self, credential: str) -> AppHealth:
+        return await self._core.in_flight(lambda: health_of(self._core, self._core.credential(credential)))
+
+    @like(Apps.replace_secret)
+    async def replace_secret(
+        self, credential: str, secret: Secret | str, *, overlap: float = WEEK, ends_at: float | None = None
+    ) -> Replacement:
+        return await self._core.in_flight(lambda: replace_secret(self._core, credential, secret, overlap, ends_at))
+
+    @like(Apps.withdraw_secret)
+    async def withdraw_secret(self, credential: str) -> bool:
+        return await self._core.in_flight(lambda: withdraw_secret(self._core, credential))
+
+    @like(Apps.set_end)
+    async def set_end(self, credential: str, ends_at: float | None) -> None:
+        await self._core.in_flight(lambda: set_end(self._core, credential, ends_at))
+
+
+# -- what all faces use ------------------------------------------------------------------------------------------------
+
+
+def health_of(core: Core, credential: OAuth2Credential) -> AppHealth:
+    """Return how an app is; see `Apps.health`."""
+    from valetkey.engine.app_health import app_health  # noqa: PLC0415
+
+    return app_health(core.world, core.env, credential)
+
+
+def replace_secret(
+    core: Core,
+    credential: str,
+    secret: Secret | str,
+    overlap: float,
+    ends_at: float | None,
+    *,
+    actor: str = "",
+) -> Replacement:
+    """Give an app a new client secret; `actor` does it, where it is not this face as such."""
+    from valetkey.engine import app_replacing  # noqa: PLC0415
+
+    declared, new = core.credential(credential), _checked(secret)
+    _refuse_outside(core, declared)
+    world = core.acting(actor)
+    return app_replacing.replace_secret(world, core.env, declared, new, overlap=overlap, ends_at=ends_at)
+
+
+def withdraw_secret(core: Core, credential: str, *, actor: str = "") -> bool:
+    """Take back a new secret that is not in use yet; `actor` does it, where it is not this face as such."""
+    from valetkey.engine import app_replacing  # noqa: PLC0415
+
+    return app_replacing.withdraw_secret(core.acting(actor), core.env, core.credential(credential))
+
+
+def set_end(core: Core, credential: str, ends_at: float | None, *, actor: str = "") -> None:
+    """Say when the secret in use ends; `actor` does it, where it is not this face as such."""
+    from valetkey.engine import app_replacing  # noqa: PLC0415
+
+    app_replacing.set_end(core.acting(actor), core.env, core.credential(credential), ends_at)
+
+
+def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
+    """Store app credentials, sealed, as what was declared about them wants them.
+
+    Raises:
+        ConfigurationError: They do not fit what was declared about them, or the place is read-only.
+    """
+    from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
+
+    declared = core.declarations.secret(credential.secret_id)
+    schema = (declared.schema if declared is not None else None) or AppCredentials
+    secrets = {"client_secret": app.client_secret, "private_key": app.private_key}
+    members = {"client_id": app.client_id, **{name: one.reveal() for name, one in secrets.items() if one}}
+    core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
+
+
+def trouble_of(core: Core, credential: OAuth2Credential) -> str:
+    """Return why the app of a credential cannot be used, empty when it can."""
+    from valetkey.engine.apps import app_state, held_against  # noqa: PLC0415
+
+    try:
+        app = core.app(credential)
+    except (ConfigurationError, StoreError) as error:
+        if not _of_the_app(error):
+            raise
+        return error.code
+    held = held_against(app, app_state(core.world, core.env, credential))
+    return "" if held is None else str(held.body.get("error") or "client_rejected")
+
+
+def outside(credential: OAuth2Credential) -> tuple[str, ...]:
+    """Return the environment variables that the app credentials come from."""
+    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
+
+    return tuple(name for name in app_variables(credential.name) if os.environ.get(name, "").strip())
+
+
+def _refuse_outside(core: Core, credential: OAuth2Credential) -> None:
+    """Refuse where a new secret could not come into the place of the one in use."""
+    variables = [name for name in outside(credential) if name.endswith("_SECRET")]
+    if core.given_app is None and not variables:
+        service, secret_id = core.given_secrets, credential.secret_id
+        if service is not None and (text := service.get(secret_id)) is not None:
+            service.set(secret_id, text)  # the same again: a place that is only read says so now
+        return
+    where = "the program" if core.given_app is not None else f"the variable {variables[-1]}"
+    raise ConfigurationError(
+        f"the client secret of {credential.name!r} comes from {where}, where valetkey cannot replace it",
+        code="app_secret_outside",
+        hint=f"change it there; or take it away there and run: valetkey app add {credential.name}",
+    )
+
+
+def _checked(secret: Secret | str) -> Secret:
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    if not text or text != text.strip() or not text.isprintable():
+        msg = "the client secret is not one: it is empty, or holds spaces at its ends or what cannot be seen"
+        raise ConfigurationError(msg, code="secret_invalid", hint="copy it again")
+    return Secret(text)
+
+
+def _of_the_app(error: ConfigurationError | StoreError) -> bool:
+    """Whether an app that cannot be read is the trouble of that app alone, and not of the store or of its key."""
+    if isinstance(error, StoreError):
+        return error.code in {"sealed_broken", "row_corrupt"}
+    return not error.code.startswith("key")
