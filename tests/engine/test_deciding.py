@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from valetkey.engine.deciding import HELD_SECONDS, KIND, Held, finish_or_hold, held, keep_old, second, sweep, switch
+from valetkey.engine.deciding import finish_or_hold, held, keep_old, second, sweep, switch
 from valetkey.engine.disconnect import disconnect, forget
+from valetkey.engine.holding import HELD_SECONDS, KIND, Held
 from valetkey.engine.world import open_grant
 from valetkey.errors import ConfigurationError, StateMismatch
 from valetkey.values import Secret

@@ -29,6 +29,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "connect.leaving_more": "You sign in there, and come back here.",
     "connect.leaving_fine": "Nothing happens? Use the button. The sign-in has to end in this browser, within 10"
     " minutes.",
+    # the application has the last word
+    "confirm.title": "One more step at {product}",
+    "confirm.more": "You signed in at {provider}. {product} finishes the rest.",
+    "confirm.go": "Continue to {product}",
+    "confirm.fine": "Nothing happens? Use the button. Without it nothing is connected, and after 10 minutes the sign-in"
+    " is withdrawn.",
+    "unconfirmed.title": "It was not finished",
+    "unconfirmed.text": "{product} did not finish the last step in time, so the sign-in was withdrawn. Nothing was"
+    " connected.",
     # outcomes
     "done.title": "{provider} is connected",
     "done.as": "{product} now works with *{account}*.",

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from valetkey.engine.deciding import Held
+from valetkey.engine.holding import Held
 from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Query, Record
 from valetkey.model.credentials import OAuth2Credential
