@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from valetkey.core import Core
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
 from valetkey.linking import Linking
 from valetkey.model.connections import (

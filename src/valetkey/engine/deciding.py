@@ -202,10 +202,10 @@ def drop_one(world: World, held_id: str) -> bool:
     return document is not None and _dropped(world, document)
 
 
-def sweep(world: World) -> int:
-    """Give back the grants about which nobody decided in time; returns how many."""
+def sweep(world: World, env: str) -> int:
+    """Give back the grants of an environment about which nobody decided in time; returns how many."""
     now = world.clock.now()
-    return _drop(world, lambda document: now >= document.body["until"])
+    return _drop(world, lambda document: document.body["env"] == env and now >= document.body["until"])
 
 
 def drop_held(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:

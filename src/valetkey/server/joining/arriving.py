@@ -113,7 +113,7 @@ def sweep_soon(core: Core) -> None:
 
     def swept() -> None:
         try:
-            sweep(core.world)
+            sweep(core.world, core.env)
         except ValetkeyError as error:
             _log.warning("grants that wait for an answer were not looked through: %s", error)
 
