@@ -46,6 +46,7 @@ class Flow:
         nonce: For OpenID Connect.
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
         id: The id under which it is, or was, stored.
+        mark: The hash of its binding.
     """
 
     key: ConnectionKey
@@ -59,6 +60,11 @@ class Flow:
     nonce: str = field(default="", repr=False)
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     id: str = ""
+    mark: str = field(default="", repr=False)
+
+    def is_bound_to(self, binding: Secret | None) -> bool:
+        """Whether this is the browser that began."""
+        return binding is not None and bool(self.mark) and hmac.compare_digest(binding_hash(binding), self.mark)
 
 
 def flow_id(state: str) -> str:
@@ -172,6 +178,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         nonce=secret.get("nonce", ""),
         errand=body.get("errand", EMPTY),
         id=document.id,
+        mark=str(body["binding"]),
     )
 
 

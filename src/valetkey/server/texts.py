@@ -73,6 +73,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "cookie.title": "We could not match this answer to your request",
     "cookie.text": "Nothing was connected. Open the link again and finish in the same browser, with cookies allowed for"
     " {host}.",
+    "ended.title": "There is nothing here any more",
+    "ended.text": "How a sign-in ended is shown for ten minutes, in the browser that made it.",
     "person.title": "This link is for somebody else",
     "person.text": "You are signed in to {product} as another person than the one whom the link is for. Nothing was"
     " connected.",

@@ -105,10 +105,8 @@ def finish(ask: Ask, came: Arrival) -> Response:
         done = finished(ask, came, ACTOR, key.owner)
     except StoreError:
         raise
-    except StateMismatch as error:
-        return _failed(ask, key, error)
     except ValetkeyError as error:
-        return unbind(ask, _failed(ask, key, error), came.flow_id)
+        return _failed(ask, key, error)
     if isinstance(done, Held):
         return ask.go(f"/connect/decide/{done.id}")
     return unbind(ask, ask.go("/accounts"), came.flow_id)
