@@ -71,7 +71,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)
     drop_links(world, lambda key: key.env == env and key.owner == owner)
-    ApiKeys(world.store, world.clock, env).drop_owner(owner)
+    ApiKeys(world.store, world.clock, env).drop_owner(owner, by=world.actor)
     world.store.forget_events(env=env, owner=owner)
     return done
 

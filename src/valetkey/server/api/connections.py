@@ -125,7 +125,7 @@ async def get_token(
     an expired token is refreshed once.
     """
     record = await run_in_threadpool(caller.record, connection_id)
-    token = await caller.server.core.source(record.key).aget()
+    token = await caller.server.core.source(record.key).aget(caller.actor)
     token.demand(wanted.scopes if wanted else ())
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"  # RFC 6749 section 5.1
@@ -144,7 +144,7 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     Scope: `refresh`.  Those who ask at the same time share one refresh.
     """
     record = await run_in_threadpool(caller.record, connection_id)
-    await caller.server.core.source(record.key).arefresh()
+    await caller.server.core.source(record.key).arefresh(caller.actor)
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 

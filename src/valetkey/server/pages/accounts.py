@@ -118,7 +118,7 @@ def refresh(ask: Ask, owner: str) -> Response:
     if record is None:
         return ask.page("not-found.html", status=404)
     try:
-        ask.server.core.source(record.key).refresh()
+        ask.server.core.source(record.key).refresh(ACTOR)
     except StoreError:
         raise
     except ValetkeyError:
@@ -143,7 +143,7 @@ def disconnect(ask: Ask, owner: str) -> Response:
     record = _mine(ask, owner)
     if record is None:
         return ask.page("not-found.html", status=404)
-    ask.server.core.call(lambda: ask.server.core.disconnect(record.key))
+    ask.server.core.call(lambda: ask.server.core.disconnect(record.key, actor=ACTOR))
     return ask.go("/accounts?news=ended")
 
 

@@ -114,7 +114,7 @@ def refresh(ask: Ask, record: Record, credential: OAuth2Credential, status: Stat
     core, here = ask.server.core, AT.format(id=record.id)
     note(ask, "refresh_asked", record)
     try:
-        core.source(record.key).refresh()
+        core.source(record.key).refresh(actor(ask))
     except ValetkeyError as error:
         return go_after(ask, here, error)
     new = core.store.find(record.id) or record
