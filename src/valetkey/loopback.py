@@ -156,9 +156,13 @@ class LoopbackListener:
             return self._take(call)
         if call.path == _DONE and self._has_cookie(call):
             return self._done()
-        if call.path == _REFUSED:
+        return self._told(call.path)
+
+    def _told(self, path: str) -> Reply:
+        """Return a page that tells of nobody's sign-in."""
+        if path == _REFUSED:
             return _page(403, _pages.failed_page(self._provider, "state_mismatch"))
-        if call.path == _ANSWERED:
+        if path == _ANSWERED:
             return _page(409, _pages.answered_page(self._provider))
         return _page(404, _pages.plain_page("Not found"))
 

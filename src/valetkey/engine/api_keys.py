@@ -84,6 +84,11 @@ class ApiKey:
         """Whether connections of that credential and owner are within its limits."""
         return (not self.credentials or credential in self.credentials) and (not self.owners or owner in self.owners)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there are connections that it does not see: it must not read their names either."""
+        return bool(self.owners or self.credentials)
+
     def may(self, scope: Scope) -> bool:
         """Whether it has a scope."""
         return scope in self.scopes

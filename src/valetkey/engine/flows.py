@@ -137,6 +137,11 @@ def delete_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     )
 
 
+def count_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
+    """Return how many sign-ins are under way for the keys that `wanted` says."""
+    return sum(wanted(_key(document.body)) for document in _flows(world))
+
+
 def _body(flow: Flow) -> dict[str, Any]:
     return {
         "env": flow.key.env,

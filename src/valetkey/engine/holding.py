@@ -178,6 +178,12 @@ def is_bound(document: Document, binding: Secret | None) -> bool:
     return binding is not None and hmac.compare_digest(binding_hash(binding), str(document.body["binding"]))
 
 
+def count_held(world: World, key: ConnectionKey) -> int:
+    """Return how many grants wait for a decision about that connection."""
+    now = world.clock.now()
+    return sum(key_of(one) == key and now < one.body["until"] for one in documents(world))
+
+
 def documents(world: World) -> Iterator[Document]:
     """Yield all that is kept aside."""
     after = ""

@@ -167,6 +167,13 @@ def find_link(world: World, link_id: str) -> Link | None:
     return None if document is None else _link(document, world.clock.now())
 
 
+def open_link_of(world: World, key: ConnectionKey) -> Link | None:
+    """Return the link by which that connection can be connected, where one is open."""
+    pointer = world.store.get_document(CURRENT, _key_id(key))
+    found = find_link(world, str(pointer.body["link"])) if pointer else None
+    return found if found is not None and found.is_open else None
+
+
 def list_links(
     world: World, env: str, *, wanted: Callable[[Link], bool] = lambda _: True, after: str = "", limit: int = 50
 ) -> tuple[list[Link], str]:
@@ -206,11 +213,8 @@ def is_bound_to(link: Link, browser: Secret | None) -> bool:
 
 def note_left(world: World, link_id: str) -> Link | None:
     """Remember that the person left for the provider."""
-
-    def left(link: Link) -> Link:
-        return replace(link, state="at_provider", left_at=world.clock.now(), outcome="", request_id="")
-
-    return _changed(world, link_id, left, only=lambda link: link.is_open)
+    left: dict[str, Any] = {"state": "at_provider", "left_at": world.clock.now(), "outcome": "", "request_id": ""}
+    return _changed(world, link_id, lambda link: replace(link, **left), only=lambda link: link.is_open)
 
 
 def note_to_confirm(world: World, link_id: str, held_id: str, until: float) -> Link | None:
@@ -261,13 +265,11 @@ def note_failed(
 
 def note_used(world: World, link_id: str, connection_id: str, outcome: Outcome = "connected") -> Link | None:
     """Use it up: it led to a connection."""
-
-    def used(link: Link) -> Link:
-        return replace(
-            link, state="used", ended_at=world.clock.now(), outcome=outcome, connection_id=connection_id, request_id=""
-        )
-
-    done = _changed(world, link_id, used, only=lambda link: link.state not in {"used", "withdrawn"})
+    used: dict[str, Any] = {"state": "used", "ended_at": world.clock.now(), "outcome": outcome}
+    used |= {"connection_id": connection_id, "request_id": ""}
+    done = _changed(
+        world, link_id, lambda link: replace(link, **used), only=lambda link: link.state not in {"used", "withdrawn"}
+    )
     if done is not None:
         _tell(world, "link_used", done)
     return done
@@ -289,8 +291,8 @@ def withdraw_link(world: World, link_id: str) -> Link | None:
 def drop_links(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Erase the links of all keys that `wanted` says; returns how many."""
     doomed = [link for link in _links(world, "") if wanted(link.key)]
-    for link in doomed:
-        world.store.delete_document(CURRENT, _key_id(link.key))
+    for place in {_key_id(link.key) for link in doomed}:
+        world.store.delete_document(CURRENT, place)
     return sum(world.store.delete_document(KIND, link.id) for link in doomed)
 
 

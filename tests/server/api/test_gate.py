@@ -24,6 +24,7 @@ NEEDED = [
     ("connect", "POST", "/connections/{id}/disconnect"),
     ("connect", "POST", "/connect-sessions"),
     ("connect", "GET", "/connect-sessions/{session}"),
+    ("connect", "POST", "/connect-sessions/{session}/confirm"),
     ("connect", "POST", "/connect-sessions/{session}/withdraw"),
     ("manage", "PATCH", "/connections/{id}"),
     ("manage", "POST", "/connections/import"),
@@ -33,7 +34,8 @@ BODIES: dict[str, Any] = {
     "/connections/{id}": {"tags": {"a": "b"}},
     "/connections/import": {"rows": [{"credential": "notes"}]},
     "/owners/forget": {"owner": "ada"},
-    "/connect-sessions": {"credential": "notes", "owner": "ada"},
+    "/connect-sessions": {"credential": "notes", "owner": "ada", "confirm": False},
+    "/connect-sessions/{session}/confirm": {"owner": "ada", "code": "x"},
 }
 
 
