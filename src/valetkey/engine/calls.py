@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.errors import StoreError
+from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Document
 from valetkey.model.ports import Clock, Store
 
@@ -76,7 +76,7 @@ class Calls:
         """Write what was counted, of one connection or up to `ROUND` pairs; it is kept where the store fails.
 
         Raises:
-            StoreError: The store does not answer.
+            StoreUnavailable: The store does not answer.
         """
         taken = self._taken(connection_id)
         by_key: dict[str, Counter[int]] = {}
@@ -150,7 +150,7 @@ def _add(store: Store, kind: str, env: str, name: str, counted: Mapping[int, int
         if store.put_document(new, expect=known.version if known else 0) is not None:
             return
     msg = "the counts of calls could not be written: others write them all the time"
-    raise StoreError(msg, code="counts_busy", hint="it is tried again by itself")
+    raise StoreUnavailable(msg, hint="it is tried again by itself")
 
 
 def _hours(known: Document | None) -> dict[int, int]:
