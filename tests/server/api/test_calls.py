@@ -42,8 +42,12 @@ def test_calls_are_told_wherever_somebody_asks_who_would_lose_the_connection(api
 def test_counts_are_written_by_themselves(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = api.practice.connect("notes", owner="ada").connection_id
     began: list[Any] = []
+
+    def noted(timer: threading.Timer) -> None:
+        began.append(timer)
+
     monkeypatch.setattr(module, "EVERY", 0.0)
-    monkeypatch.setattr(threading.Timer, "start", began.append)
+    monkeypatch.setattr(threading.Timer, "start", noted)
     program = api.program()
     program.token(notes)
     program.token(notes)

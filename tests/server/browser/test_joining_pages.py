@@ -149,7 +149,7 @@ def holder(bring_about: Callable[[Any], None] = lambda _: None, *, press: str = 
 
 def to_confirm(person: Any, site: Any) -> None:
     """Come to the page that leads back to the application; nothing is there, so the browser stays."""
-    person.page.route("https://app.acme.example/**", lambda route: route.abort())
+    person.page.route("https://app.acme.example/**", lambda route: route.fulfill(status=204))
     as_owner(person)
     person.open(link(site, confirm=True))
     person.page.get_by_role("button", name="Continue to Notes").click()

@@ -76,8 +76,8 @@ def get_session(caller: Connector, session_id: SessionId) -> ConnectSession:
 async def confirm(caller: Connector, session_id: SessionId, wanted: Confirmation) -> ConnectSession:
     """Say who came back, so that the connection becomes live; where it is somebody else, the access is given back.
 
-    Scope: `connect`, with the API key that began the session.  It can be done once, within ten minutes of the sign-in,
-    with the code of the browser that signed in: whoever sent the link to somebody else cannot confirm it for them.
+    Scope: `connect`.  It takes the API key that began the session, and the code of the browser that signed in: whoever
+    sent the link to somebody else cannot confirm it for them.  It can be done once, within ten minutes of the sign-in.
     """
     link = await run_in_threadpool(_found, caller, session_id)
     if link.made_with and link.made_with != caller.key.id:
