@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import client_changed
@@ -144,7 +144,7 @@ def of_disconnect(world: World, record: Record, *, discreet: bool = False, forge
         open_links=1 if link else 0,
         sign_ins=sign_ins,
         refreshing=refreshing,
-        lines=tuple(lines),
+        lines=tuple(sorted(lines, key=lambda line: get_args(Place).index(line.place))),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.model.credentials import EMPTY
 from valetkey.protocol.urls import is_loopback
 
 LONGEST: Final = 2000
@@ -41,12 +42,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def with_result(url: str, result: str, more: Mapping[str, str] | None = None) -> str:
+def with_result(url: str, result: str, more: Mapping[str, str] = EMPTY) -> str:
     """Return the address with how it ended, and `more`; its own query stays, and what is ours in it goes."""
     parts = urlsplit(url)
     ours = {RESULT, SESSION, CODE}
     kept = "&".join(piece for piece in parts.query.split("&") if piece and piece.partition("=")[0] not in ours)
-    return parts._replace(query="&".join(filter(None, (kept, urlencode({RESULT: result, **(more or {})}))))).geturl()
+    told = urlencode({RESULT: result, **more})
+    return parts._replace(query="&".join(filter(None, (kept, told)))).geturl()
 
 
 def _is_address(url: str) -> bool:
