@@ -55,6 +55,13 @@ class Browser:
         finally:
             connection.close()
 
+    def land(self, path: str) -> Answer:
+        """Come to the callback, and go to where it leads: no page stands at its address."""
+        led = self.get(path)
+        assert (led.status, led.text) == (303, "")
+        assert "?" not in led.headers["location"]
+        return self.get(led.headers["location"])
+
     def start(self) -> Answer:
         answer = self.get("/" + self.listener.start_url.split("/", 3)[3])
         if "set-cookie" in answer.headers:
@@ -153,7 +160,7 @@ def test_an_answer_to_another_question_is_dropped_and_the_wait_goes_on(
 ) -> None:
     browser.start()
 
-    dropped = browser.get(path)
+    dropped = browser.land(path)
 
     assert dropped.status == 403
     assert "Code: <code>state_mismatch</code>" in dropped.text
@@ -169,7 +176,7 @@ def test_an_answer_of_another_browser_is_dropped_and_the_wait_goes_on(
     stranger = Browser(listener)
     stranger.cookie = cookie.format(name=name, value=value)
 
-    assert stranger.get(CALLBACK).status == 403
+    assert stranger.land(CALLBACK).status == 403
     assert not listener.answered(within=0)
     assert browser.get(CALLBACK).status == 303
 
@@ -178,7 +185,7 @@ def test_the_first_answer_wins(listener: LoopbackListener, browser: Browser) -> 
     browser.start()
     browser.get(CALLBACK)
 
-    second = browser.get(CALLBACK.replace("the-code", "another"))
+    second = browser.land(CALLBACK.replace("the-code", "another"))
 
     assert second.status == 409
     assert "answered already" in second.text
@@ -240,10 +247,10 @@ def test_what_is_no_proper_request_is_refused(listener: LoopbackListener, data: 
 
 def test_every_page_is_sealed_off(listener: LoopbackListener, browser: Browser) -> None:
     browser.start()
-    pages = [browser.get("/x"), browser.get("/callback/notes"), browser.get("/x", Host="evil.example")]
+    pages = [browser.get("/x"), browser.land("/callback/notes"), browser.get("/x", Host="evil.example")]
     browser.get(CALLBACK)
     listener.report(CONNECTED, linger=0)
-    pages += [browser.get(CALLBACK), browser.get("/done"), Browser(listener).start()]
+    pages += [browser.land(CALLBACK), browser.get("/done"), Browser(listener).start()]
 
     for page in pages:
         assert page.headers["cache-control"] == "no-store"

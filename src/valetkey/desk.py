@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from valetkey.core import Core
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
+from valetkey.linking import Linking
 from valetkey.model.connections import (
     Connection,
     ConnectionKey,
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.declared import DeclaredSecrets
     from valetkey.engine.disconnect import Disconnected
-    from valetkey.engine.links import NewLink
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import Happening, WorkerSummary
-    from valetkey.engine.world import World
     from valetkey.interaction import Interaction
     from valetkey.model.credentials import AppCredentials
     from valetkey.protocol.authentication_request import AuthenticationRequest
@@ -44,11 +42,8 @@ ANY = OAuth2Credential(name="any")
 """Stands for whichever credential where an owner is checked without one."""
 
 
-class Desk:
+class Desk(Linking):
     """Takes what callers ask for, checks it, and hands it to the engine."""
-
-    def __init__(self, core: Core) -> None:
-        self.core = core
 
     def key(self, credential: str | Connection, owner: object, account: str) -> ConnectionKey:
         """Return the key that the arguments name, checked."""
@@ -160,6 +155,8 @@ class Desk:
         scopes: Sequence[str],
         return_to: str | None,
         expires_in: float,
+        *,
+        confirm: bool = False,
     ) -> str:
         """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
         where = self.core.server_url or self.core.base_url
@@ -169,42 +166,16 @@ class Desk:
                 code="server_url_missing",
                 hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
             )
-        made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in)
+        key = self._declared(credential, owner, account)[1]
+        made = self.new_link(key, scopes, return_to, expires_in, confirm=confirm)
         return f"{where.rstrip('/')}/connect/{made.token.reveal()}"
 
-    def new_link(
-        self,
-        key: ConnectionKey,
-        scopes: Sequence[str],
-        return_to: str | None,
-        expires_in: float,
-        *,
-        only: bool = False,
-        world: World | None = None,
-        created_by: str = "",
-    ) -> NewLink:
-        """Make a connect link for a key; `world` says who acts."""
-        from valetkey.engine.links import create_link  # noqa: PLC0415
-        from valetkey.engine.returns import check_return_url  # noqa: PLC0415
+    def confirm_link(self, link_id: str, code: Secret | str, owner: object) -> Status:
+        """Let what came of a link become live; see `Valet.confirm_link`."""
+        from valetkey.engine.confirming import confirm_link  # noqa: PLC0415
 
-        if return_to:
-            check_return_url(return_to, self.return_urls())
-        return create_link(
-            world or self.core.world,
-            key,
-            scopes=listed(scopes),
-            only=only,
-            return_to=return_to or "",
-            expires_in=expires_in,
-            created_by=created_by,
-        )
-
-    def return_urls(self) -> tuple[str, ...]:
-        """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
-        from valetkey.engine.returns import origin_of  # noqa: PLC0415
-
-        own = (f"{origin_of(url)}/" for url in (self.core.server_url, self.core.base_url) if url)
-        return tuple(dict.fromkeys((*own, *self.core.return_urls)))
+        said = code if isinstance(code, Secret) else Secret(code)
+        return self._status(confirm_link(self.core.world, self.core.env, link_id, said, check_owner(owner, ANY)))
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:

@@ -32,6 +32,8 @@ _REPORT_SECONDS: Final = 60.0
 """How long the finished browser waits for the word on how it went: longer than an exchange may take."""
 _LINGER_SECONDS: Final = 3.0
 """How long the listener stays for a browser that has not fetched the last page yet."""
+_DONE, _REFUSED, _ANSWERED = "/done", "/refused", "/answered"
+"""Where the callback leads, so that no code and no state stays in the address bar and the history."""
 _SLICE: Final = 0.5
 """Waiting goes in slices: an endless wait cannot be interrupted on every system."""
 
@@ -152,8 +154,16 @@ class LoopbackListener:
             return self._start(call)
         if call.path == self._path:
             return self._take(call)
-        if call.path == "/done" and self._has_cookie(call):
+        if call.path == _DONE and self._has_cookie(call):
             return self._done()
+        return self._told(call.path)
+
+    def _told(self, path: str) -> Reply:
+        """Return a page that tells of nobody's sign-in."""
+        if path == _REFUSED:
+            return _page(403, _pages.failed_page(self._provider, "state_mismatch"))
+        if path == _ANSWERED:
+            return _page(409, _pages.answered_page(self._provider))
         return _page(404, _pages.plain_page("Not found"))
 
     def _start(self, call: Call) -> Reply:
@@ -172,13 +182,13 @@ class LoopbackListener:
         wanted = self._state.encode()
         ours = len(states) == 1 and bool(wanted) and hmac.compare_digest(states[0].encode(), wanted)
         if not ours or not self._has_cookie(call):
-            return _page(403, _pages.failed_page(self._provider, "state_mismatch"))
+            return _lead_to(_REFUSED)
         with self._changed:
             if self._callback is not None:
-                return _page(409, _pages.answered_page(self._provider))
+                return _lead_to(_ANSWERED)
             self._callback = f"{self.redirect_uri}?{call.query}"
             self._changed.notify_all()
-        return Reply(303, {**_pages.HEADERS, "Location": "/done"})
+        return _lead_to(_DONE)
 
     def _done(self) -> Reply:
         self._wait_until(lambda: self._outcome is not None or self._closed, _REPORT_SECONDS)
@@ -225,6 +235,10 @@ def private_page(content: bytes) -> Generator[Path]:
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lead_to(path: str) -> Reply:
+    return Reply(303, {**_pages.HEADERS, "Location": path})
 
 
 def _page(status: int, body: bytes) -> Reply:

@@ -65,12 +65,12 @@ class TokenSource:
             return token
         return self._still_good() or self._landed(USABLE)
 
-    async def aget(self) -> Token:
-        """Do what `get` does without blocking the event loop."""
+    async def aget(self, actor: str = "") -> Token:
+        """Do what `get` does without blocking the event loop; `actor` asks, where it is not this face as such."""
         token = self.token
         if token is not None and self.now() < token.until:
             return token
-        return self._still_good() or await self._alanded(USABLE)
+        return self._still_good(actor) or await self._alanded(USABLE, actor)
 
     def heal(self, refused: str, *, explicit: bool) -> Token | None:
         """Return the token to retry with after a 401, or None to let the 401 stand (R11)."""
@@ -80,13 +80,13 @@ class TokenSource:
         """Do what `heal` does without blocking the event loop."""
         return await self._ajoined(self._heal_flight(refused, explicit=explicit), Want(refused=refused))
 
-    def refresh(self) -> Token:
-        """Refresh now, by hand, unless somebody else has just done so."""
-        return self._landed(self._by_hand())
+    def refresh(self, actor: str = "") -> Token:
+        """Refresh now, by hand, unless somebody else has just done so; `actor` asks, as in `aget`."""
+        return self._landed(self._by_hand(), actor)
 
-    async def arefresh(self) -> Token:
+    async def arefresh(self, actor: str = "") -> Token:
         """Do what `refresh` does without blocking the event loop."""
-        return await self._alanded(await self._core.in_flight(self._by_hand))
+        return await self._alanded(await self._core.in_flight(self._by_hand), actor)
 
     def expire(self) -> None:
         """Look whether the token still is the current one before it is used again."""
@@ -146,7 +146,7 @@ class TokenSource:
 
     # -- the slower ways
 
-    def _still_good(self) -> Token | None:
+    def _still_good(self, actor: str = "") -> Token | None:
         """Return the token in memory if the store did not change and it is not due; look no more often than R0 says."""
         token = self.token
         try:
@@ -160,7 +160,7 @@ class TokenSource:
         limit = token.due
         if token.soft is not None and not self._core.one_shot:
             if now >= token.soft:
-                self._refresh_ahead()
+                self._refresh_ahead(actor)
             else:
                 limit = token.soft
         self._prolong(token, None if limit is None else limit - now, self._core.look_again_in(self._look_every()))
@@ -176,18 +176,18 @@ class TokenSource:
             self._noted_at = now
             self._core.flights.run(("used", self.key), self._note_use)
 
-    def _refresh_ahead(self) -> None:
-        self._run(Want(ahead=True))
+    def _refresh_ahead(self, actor: str) -> None:
+        self._run(Want(ahead=True), actor)
 
-    def _ahead(self, token: Token) -> Token:
+    def _ahead(self, token: Token, actor: str) -> Token:
         """Have a token that was just read refreshed ahead: a store that changes all the time is read at every look."""
         now = self._core.clock.now()
         in_window = token.soft is not None and now >= token.soft and (token.due is None or now < token.due)
         if in_window and not self._core.one_shot:
-            self._refresh_ahead()
+            self._refresh_ahead(actor)
         return token
 
-    def _run(self, want: Want) -> tuple[Future[Token], bool]:
+    def _run(self, want: Want, actor: str) -> tuple[Future[Token], bool]:
         """Start a flight that brings what is wanted, or join the one of its kind that is under way.
 
         Who only needs a usable token must not share the fate of a refresh ahead of time or by hand: the claim keeps
@@ -195,7 +195,7 @@ class TokenSource:
         """
         kind = "ahead" if want.ahead else "by hand" if want.manual else ""
         key = (kind, self.key) if kind else self.key
-        return self._core.flights.run(key, lambda: self._fly(want), lane=self.key.credential)
+        return self._core.flights.run(key, lambda: self._fly(want, actor), lane=self.key.credential)
 
     def _glance(self) -> Token | None:
         """Read the record, in a flight that waits for no provider; None where its token will not do."""
@@ -214,9 +214,9 @@ class TokenSource:
     def _glancing(self) -> Future[Token | None]:
         return self._core.flights.run(("look", self.key), self._glance)[0]
 
-    def _fly(self, want: Want) -> Token:
-        """Run as a flight, in a thread of the valet."""
-        world = self._core.world
+    def _fly(self, want: Want, actor: str) -> Token:
+        """Run as a flight, in a thread of the valet; those who join it later are not who asked for it."""
+        world = self._core.acting(actor)
         heard, mark = self._heard, world.store.change_mark()
         return self._remember(obtain(world, self.key, want), mark, heard)
 
@@ -259,25 +259,25 @@ class TokenSource:
 
         return lambda: self._core.flights.run(("heal", self.key, refused), fly, lane=self.key.credential)[0]
 
-    def _landed(self, want: Want) -> Token:
+    def _landed(self, want: Want, actor: str = "") -> Token:
         """Wait for a flight that brings what is wanted, own or another's."""
         if self._may_do(want) and (found := self._joined(self._glancing, want)) is not None:
-            return self._ahead(found)
+            return self._ahead(found, actor)
         for _ in range(ROUNDS):
-            future, own = self._run(want)
+            future, own = self._run(want, actor)
             token = self._joined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
-                return self._ahead(token)
+                return self._ahead(token, actor)
         raise self._busy()
 
-    async def _alanded(self, want: Want) -> Token:
+    async def _alanded(self, want: Want, actor: str = "") -> Token:
         if self._may_do(want) and (found := await self._ajoined(self._glancing, want)) is not None:
-            return self._ahead(found)
+            return self._ahead(found, actor)
         for _ in range(ROUNDS):
-            future, own = self._run(want)
+            future, own = self._run(want, actor)
             token = await self._ajoined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
-                return self._ahead(token)
+                return self._ahead(token, actor)
         raise self._busy()
 
     def _joined(self, start: Start, want: Want) -> Token | None:

@@ -81,6 +81,7 @@ class Valet(BaseValet):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         expires_in: float = 1800,
+        confirm: bool = False,
     ) -> str:
         """Return the address of a page of ours where the account holder connects.  It can go into a chat, mail or JSON.
 
@@ -95,13 +96,33 @@ class Valet(BaseValet):
             return_to: Where the person goes afterwards, with ``valetkey_result=`` added: an address on the origin of
                 `base_url`, or below one of ``create_app(return_urls=...)``.
             expires_in: Seconds, 60 to 30 days.
+            confirm: Whether nothing becomes live before `confirm_link` has said who came back to `return_to`.
 
         Raises:
             ConfigurationError: There is no `base_url`, or an argument is not allowed.
         """
         return self._core.call(
-            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in)
+            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm)
         )
+
+    def confirm_link(self, session: str, code: Secret | str, *, owner: Owner) -> Status:
+        """Confirm who came back from a connect link made with ``confirm=True``: the connection becomes live.
+
+        Call it within ten minutes, for a browser that came back with ``valetkey_result=confirm``.  It has a code that
+        no other browser can have, so whoever sent the link to somebody else cannot confirm it for them.
+
+        Args:
+            session: The parameter ``valetkey_session`` of the return address.
+            code: Its parameter ``valetkey_confirm``.
+            owner: Who is signed in to the application in that browser, from its session and from nowhere else.
+
+        Raises:
+            WrongUser: It is another owner than the link's; the new access was given back.
+            StateMismatch: Nothing waits any more (``confirmation_over``, ``confirmation_repeated``), or the code is
+                another's (``confirmation_mismatch``).
+            ConfigurationError: There is no such link.
+        """
+        return self._core.call(lambda: self._desk.confirm_link(session, code, owner))
 
     def authorize(
         self,
@@ -261,10 +282,15 @@ class AsyncValet(BaseValet):
         scopes: Sequence[str] = (),
         return_to: str | None = None,
         expires_in: float = 1800,
+        confirm: bool = False,
     ) -> str:
         return await self._core.in_flight(
-            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in)
+            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm)
         )
+
+    @like(Valet.confirm_link)
+    async def confirm_link(self, session: str, code: Secret | str, *, owner: Owner) -> Status:
+        return await self._core.in_flight(lambda: self._desk.confirm_link(session, code, owner))
 
     @like(Valet.authorize)
     async def authorize(

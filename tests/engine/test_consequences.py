@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.calls import Calls
 from valetkey.engine.consequences import of_disconnect, of_forget
 from valetkey.testing import Practice
 
@@ -107,12 +108,47 @@ def test_the_api_keys_that_lose_its_tokens_are_named_and_no_others(practice: Pra
     keys.add("bob's", ["read_secret"], owners=["bob"])
     keys.add("ended", ["read_secret"], life=1.0)
     practice.clock.advance(2)
-    assert "1 API key loses its tokens. crm." in texts(consequences(core, status))
+    assert "1 API key loses its tokens. Calls of the last 24 h: crm (no calls)." in texts(consequences(core, status))
 
     for number in range(6):
         keys.add(f"worker-{number}", ["read_secret"], owners=["ada"], credentials=["notes"])
-    assert "7 API keys lose its tokens. crm, worker-0, worker-1, worker-2, worker-3 and 2 more." in texts(
-        consequences(core, status)
+    calls = Calls(core.clock, core.env)
+    for key, count in zip(keys.list()[4:], (1, 1200), strict=False):
+        for _ in range(count):
+            calls.note(status.connection_id, key.id)
+    calls.flush(core.store)
+    found = consequences(core, status)
+    assert (
+        "7 API keys lose its tokens. Calls of the last 24 h: worker-1 (1,200 calls), worker-0 (1 call), crm (no calls),"
+        " worker-2 (no calls), worker-3 (no calls) and 2 more." in texts(found)
     )
+    assert [one["calls"] for one in found.to_object()["api_keys"]] == [1200, 1, 0, 0, 0, 0, 0]
+    discreet = of_disconnect(core.world, core.store.find(status.connection_id), discreet=True)
+    assert (discreet.api_keys, "API key" in texts(discreet)) == ((), False)
     practice.valet.disconnect("notes", owner="ada")
     assert "API key" not in texts(consequences(core, status))
+
+
+def test_what_is_under_way_is_counted_and_what_stays_open_is_said(practice: Practice, core: Any) -> None:
+    status = practice.connect("notes", owner="ada")
+    quiet = consequences(core, status)
+    assert (quiet.open_links, quiet.sign_ins, quiet.refreshing) == (0, 0, False)
+    practice.valet.connect_link("notes", owner="ada")
+    practice.valet.connect_link("notes", owner="bob")
+    for owner in ("ada", "ada", "bob"):
+        practice.valet.authorize("notes", owner=owner, redirect_uri="http://127.0.0.1/callback/notes")
+    record = core.store.find(status.connection_id)
+    assert core.store.claim(record, holder="h", life=60.0, spending="x")
+
+    found = consequences(core, status)
+    (forgotten,) = of_forget(core.world, "ada", core.env)
+
+    assert (found.open_links, found.sign_ins, found.refreshing) == (1, 2, True)
+    for words in ("2 sign-ins under way cannot finish", "1 connect link stays open until", "A refresh is under way"):
+        assert words in texts(found)
+    assert "1 open connect link is erased" in texts(forgotten)
+    assert "stay" not in texts(forgotten)
+    practice.valet.disconnect("notes", owner="ada")
+    assert (consequences(core, status).sign_ins, consequences(core, status).open_links) == (0, 1)
+    practice.valet.forget("ada")
+    assert practice.valet.connect_link("notes", owner="ada")

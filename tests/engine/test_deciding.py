@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from valetkey.engine.deciding import HELD_SECONDS, KIND, Held, finish_or_hold, held, keep_old, second, sweep, switch
+from valetkey.engine.deciding import finish_or_hold, held, keep_old, second, sweep, switch
 from valetkey.engine.disconnect import disconnect, forget
+from valetkey.engine.holding import HELD_SECONDS, KIND, Held
+from valetkey.engine.worker import SWEEP_EVERY, work
+from valetkey.engine.workplan import Means, Plan
 from valetkey.engine.world import open_grant
 from valetkey.errors import ConfigurationError, StateMismatch
 from valetkey.values import Secret
@@ -121,13 +124,28 @@ def test_a_label_in_use_leaves_the_question_open(question: Question) -> None:
 def test_without_an_answer_the_new_grant_is_given_back(question: Question) -> None:
     world, clock = question.stage.world, question.stage.clock
     clock.advance(HELD_SECONDS - 1)
-    assert sweep(world) == 0
+    assert sweep(world, "test") == 0
     clock.advance(1)
 
     assert held(world, question.held.id, question.binding) is None
-    assert sweep(world) == 1
+    assert sweep(world, "test") == 1
     assert not question.new_token_lives()
     assert question.stage.record(question.key) == question.old
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_worker_gives_it_back_where_no_console_runs(question: Question, *, once: bool) -> None:
+    stage = question.stage
+    end = stage.clock.now() + HELD_SECONDS + SWEEP_EVERY
+    stage.clock.advance(HELD_SECONDS if once else 0)
+    means = Means(launch=lambda swept: swept(), stopped=lambda: stage.clock.now() > end, nap=stage.clock.sleep)
+
+    work(stage.world, "other", Plan(once=True), means)
+    assert question.new_token_lives()
+    work(stage.world, "test", Plan(once=once), means)
+
+    assert not question.new_token_lives()
+    assert stage.record(question.key).state == "connected"
 
 
 def test_a_disconnect_answers_the_question(question: Question) -> None:

@@ -84,6 +84,11 @@ class ApiKey:
         """Whether connections of that credential and owner are within its limits."""
         return (not self.credentials or credential in self.credentials) and (not self.owners or owner in self.owners)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there are connections that it does not see: it must not read their names either."""
+        return bool(self.owners or self.credentials)
+
     def may(self, scope: Scope) -> bool:
         """Whether it has a scope."""
         return scope in self.scopes
@@ -195,7 +200,7 @@ class ApiKeys:
         self._tell("api_key_revoked", key, by)
         return key
 
-    def drop_owner(self, owner: str) -> None:
+    def drop_owner(self, owner: str, *, by: str = "") -> None:
         """Take an owner who is forgotten out of all keys; a key that was for nobody else is revoked.
 
         Left without owners it would see everybody's.
@@ -208,7 +213,7 @@ class ApiKeys:
                 key = _key(found)  # noqa: PLW2901 - as it is now
                 left = [other for other in key.owners if other != owner]
                 if not left:
-                    self.revoke(key.id)
+                    self.revoke(key.id, by=by)
                     break
                 if self._change(found, {"owners": left}):
                     break

@@ -6,13 +6,17 @@ It says what is known beforehand.  What the provider answers in the end stands i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import client_changed
+from valetkey.engine.calls import calls_for
 from valetkey.engine.discovery import peek
-from valetkey.engine.revoking import siblings
+from valetkey.engine.flows import count_flows
+from valetkey.engine.holding import count_held
+from valetkey.engine.links import open_link_of
+from valetkey.engine.revoking import moment, siblings
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Query, Record
@@ -41,6 +45,21 @@ class Consequence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyUse:
+    """An API key that would lose a connection.
+
+    Attributes:
+        name: What people call it.
+        prefix: What is shown of it.
+        calls: How often it called for this connection in the last 24 hours.
+    """
+
+    name: str
+    prefix: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
     """What a disconnect would do.
 
@@ -51,6 +70,10 @@ class Consequences:
         others: Connections that a revocation would end too.  While there are any, nothing is revoked.
         lives_until: Unix seconds at which an access token that was handed out ends; None: not known, or none lives.
         unknown_end: Whether an access token lives whose end is not known.
+        api_keys: Which API keys lose it, the busiest first.
+        open_links: Connect links by which it could be connected again.
+        sign_ins: Sign-ins under way, and those that wait for a decision.
+        refreshing: Whether a refresh is under way.
         lines: All of it in sentences.
     """
 
@@ -60,6 +83,10 @@ class Consequences:
     others: tuple[str, ...]
     lives_until: float | None
     unknown_end: bool
+    api_keys: tuple[KeyUse, ...]
+    open_links: int
+    sign_ins: int
+    refreshing: bool
     lines: tuple[Consequence, ...]
 
     def to_object(self) -> dict[str, Any]:
@@ -71,40 +98,62 @@ class Consequences:
             "others": list(self.others),
             "lives_until": self.lives_until,
             "unknown_end": self.unknown_end,
+            "api_keys": [asdict(one) for one in self.api_keys],
+            "open_links": self.open_links,
+            "sign_ins": self.sign_ins,
+            "refreshing": self.refreshing,
             "lines": [{"place": line.place, "text": line.text, "more": line.more} for line in self.lines],
         }
 
 
-def of_disconnect(world: World, record: Record) -> Consequences:
-    """Work out what disconnecting a connection would do.  Nothing is changed, and no provider asked."""
+def of_disconnect(world: World, record: Record, *, discreet: bool = False, forgetting: bool = False) -> Consequences:
+    """Work out what disconnecting a connection would do.  Nothing is changed, and no provider asked.
+
+    `discreet` names no other connection and no API key: for those who do not see all of them.  `forgetting` is for an
+    owner who is to be forgotten: then links end too, and nothing stays.
+    """
     credential = _declared(world, record.key)
     name = (credential.display_name if credential else "") or record.key.credential
-    obstacle, others = _obstacle(world, record, credential, name)
+    obstacle, others = _obstacle(world, record, credential, name, discreet=discreet)
     live = record.sealed is not None
     revokes = live and not obstacle
     end = record.expires_at
     lives = live and (end is None or end > world.clock.now())
+    keys = () if discreet or not live else _keys(world, record)
+    link = open_link_of(world, record.key)
+    sign_ins = count_flows(world, lambda key: key == record.key) + count_held(world, record.key)
+    refreshing = record.claim is not None and not record.claim.expired
     lines = [
         *_at_provider(name, credential, obstacle, live=live),
         *_here(live=live),
-        *(_keys(world, record) if live else ()),
+        *([_LOST] if live and not forgetting else []),
+        *([_losing(keys)] if keys else []),
+        *([_sign_ins(sign_ins)] if sign_ins else []),
+        *([_link(link.ends_at, forgetting=forgetting)] if link else []),
         *([_handed_out(world, name, end, revokes=revokes)] if lives else []),
-        Consequence(place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False),
+        *([_REFRESHING] if refreshing else []),
+        *([] if forgetting else [_STAYS]),
     ]
     return Consequences(
         connection=str(record.key),
         revokes=revokes,
         reach=credential.revocation_reach if credential and revokes else "",
-        others=tuple(str(other.key) for other in others),
+        others=() if discreet else tuple(str(other.key) for other in others),
         lives_until=end if lives else None,
         unknown_end=lives and end is None,
-        lines=tuple(lines),
+        api_keys=keys,
+        open_links=1 if link else 0,
+        sign_ins=sign_ins,
+        refreshing=refreshing,
+        lines=tuple(sorted(lines, key=lambda line: get_args(Place).index(line.place))),
     )
 
 
-def of_forget(world: World, owner: str, env: str) -> tuple[Consequences, ...]:
-    """Work out what forgetting an owner would do to each of its connections."""
-    return tuple(of_disconnect(world, record) for record in connections_of(world, owner, env))
+def of_forget(world: World, owner: str, env: str, *, discreet: bool = False) -> tuple[Consequences, ...]:
+    """Work out what forgetting an owner would do to each of its connections; `discreet` as in `of_disconnect`."""
+    return tuple(
+        of_disconnect(world, record, discreet=discreet, forgetting=True) for record in connections_of(world, owner, env)
+    )
 
 
 def connections_of(world: World, owner: str, env: str) -> Iterator[Record]:
@@ -126,7 +175,7 @@ def _declared(world: World, key: ConnectionKey) -> OAuth2Credential | None:
 
 
 def _obstacle(
-    world: World, record: Record, credential: OAuth2Credential | None, name: str
+    world: World, record: Record, credential: OAuth2Credential | None, name: str, *, discreet: bool
 ) -> tuple[str, tuple[Record, ...]]:
     """Return why nothing would be revoked, empty where it would; and which connections stand in the way."""
     if credential is None:
@@ -138,7 +187,7 @@ def _obstacle(
     if credential.revocation_reach != "user":
         return "", ()
     found = {other.id: other for other in siblings(world, record, record.identity) if other.id != record.id}
-    names = ", ".join(str(other.key) for other in found.values())
+    names = "other connections" if discreet else ", ".join(str(other.key) for other in found.values())
     return (f"it would end {names} too" if found else ""), tuple(found.values())
 
 
@@ -177,28 +226,59 @@ def _here(*, live: bool) -> Iterator[Consequence]:
             text="The tokens are erased here at once",
             more="This cannot be undone. To connect again, the account holder must allow it again.",
         )
-        yield Consequence(
-            place="others",
-            text="Every program that uses this connection loses it",
-            more="From now on its calls fail with NotConnected. A sign-in under way cannot finish.",
-        )
     else:
-        yield Consequence(place="here", text="A sign-in under way cannot finish", serious=False)
+        yield Consequence(place="here", text="There is no token here to erase", serious=False)
 
 
-def _keys(world: World, record: Record) -> Iterator[Consequence]:
-    """Tell which programs get its tokens over the REST API: by their keys."""
+_LOST: Final = Consequence(
+    place="others",
+    text="Every program that uses this connection loses it",
+    more="From now on its calls fail with NotConnected.",
+)
+_REFRESHING: Final = Consequence(
+    place="lives",
+    text="A refresh is under way",
+    more="The token that it brings is revoked when it arrives, by the process that gets it.",
+)
+_STAYS: Final = Consequence(
+    place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False
+)
+
+
+def _keys(world: World, record: Record) -> tuple[KeyUse, ...]:
+    """Tell which programs get its tokens over the REST API: by their keys, with their calls."""
     now, key = world.clock.now(), record.key
-    known = ApiKeys(world.store, world.clock, key.env).list()
-    names = [
-        one.name
-        for one in known
+    calls = calls_for(world.store, key.env, record.id, now)
+    losing = [
+        KeyUse(name=one.name, prefix=one.prefix, calls=calls.get(one.id, 0))
+        for one in ApiKeys(world.store, world.clock, key.env).list()
         if one.may("read_secret") and one.sees(key.credential, key.owner) and not one.ended(now)
     ]
-    if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        whose = "1 API key loses" if len(names) == 1 else f"{len(names)} API keys lose"
-        yield Consequence(place="others", text=f"{whose} its tokens", more=f"{', '.join(names[:_NAMED])}{more}.")
+    return tuple(sorted(losing, key=lambda one: -one.calls))
+
+
+def _losing(keys: tuple[KeyUse, ...]) -> Consequence:
+    named = ", ".join(f"{one.name} ({said_calls(one.calls)})" for one in keys[:_NAMED])
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    whose = "1 API key loses" if len(keys) == 1 else f"{len(keys)} API keys lose"
+    return Consequence(place="others", text=f"{whose} its tokens", more=f"Calls of the last 24 h: {named}{more}.")
+
+
+def said_calls(calls: int) -> str:
+    """Return a number of calls in words."""
+    return "no calls" if not calls else "1 call" if calls == 1 else f"{calls:,} calls"
+
+
+def _sign_ins(count: int) -> Consequence:
+    text = "1 sign-in under way cannot finish" if count == 1 else f"{count} sign-ins under way cannot finish"
+    return Consequence(place="others", text=text, more="What waits for a decision is given back.")
+
+
+def _link(ends_at: float, *, forgetting: bool) -> Consequence:
+    if forgetting:
+        return Consequence(place="others", text="1 open connect link is erased", more="It leads nowhere any more.")
+    text = f"1 connect link stays open until {moment(ends_at)}"
+    return Consequence(place="stays", text=text, more="Whoever has it can connect again, unless it is withdrawn.")
 
 
 def _handed_out(world: World, name: str, end: float | None, *, revokes: bool) -> Consequence:

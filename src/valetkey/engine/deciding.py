@@ -1,74 +1,57 @@
-"""Another account than before: a sign-in that ends in a question.
+"""Sign-ins that end in a question: another account than before, or a person whom the application has yet to confirm.
 
 Somebody connects again and signs in at the provider as somebody else.  Taking the new grant in silence would lead every
-call to other data.  So it is kept aside, sealed, for ten minutes, and the person is asked; until then, and without an
-answer, the connection stays as it was.
+call to other data.  Or the application alone knows who sits in front of the browser, and has the last word (DESIGN
+section 8, rule 2).  So the grant is kept aside, sealed, for ten minutes; until then, and without an answer, the
+connection stays as it was.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from valetkey.engine.connect import UNSET, Unset, incarnation_of, reserved, take_answer
 from valetkey.engine.exchange import buy
-from valetkey.engine.flows import Flow, binding_hash
-from valetkey.engine.keeping import Goods, goods, patiently, settle
+from valetkey.engine.holding import (
+    KIND,
+    Held,
+    aside,
+    code_hash,
+    documents,
+    hold,
+    is_bound,
+    key_of,
+    opened,
+    waiting,
+)
+from valetkey.engine.keeping import goods, patiently, settle
 from valetkey.engine.revoking import revoke_grant
-from valetkey.engine.storing import token_origin
+from valetkey.engine.storing import tell, token_origin
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ConfigurationError, StateMismatch, StoreError
+from valetkey.errors import ConfigurationError, StateMismatch, StoreError, WrongUser
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Document, Identity, Record, Sealed
-from valetkey.model.credentials import EMPTY
-from valetkey.model.grants import Grant
-from valetkey.model.sealing import document_label, write_sealed
+from valetkey.model.connections import ConnectionKey, Document, Identity, Record
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.values import Secret
 
 _log = get_logger("deciding")
-KIND: Final = "held_grant"
-HELD_SECONDS: Final = 600.0
-"""How long the person has to answer."""
-_KEPT_SECONDS: Final = 30 * 86400.0
-"""How long an unanswered grant is kept to be given back, should nobody come by earlier."""
-_PAGE: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A grant that waits for an answer.
-
-    Attributes:
-        id: That of its flow; it opens nothing without the browser's binding.
-        key: The connection that was to be connected again.
-        connection_id: Its id.
-        incarnation: Its incarnation when the grant was bought.
-        until: Unix seconds until which the answer is taken.
-        before: Who it was until now.
-        now: Who it is now.
-        goods: The grant and what belongs to it.
-        errand: What the face that began wants to find again.
-    """
-
-    id: str
-    key: ConnectionKey
-    connection_id: str
-    incarnation: int
-    until: float
-    before: Identity
-    now: Identity
-    goods: Goods = field(repr=False)
-    errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 def finish_or_hold(
-    world: World, callback_url: str, *, binding: Secret | None, owner: str | Unset | None = UNSET
+    world: World,
+    callback_url: str,
+    *,
+    binding: Secret | None,
+    owner: str | Unset | None = UNSET,
+    confirm: bool = False,
 ) -> Record | Held:
     """Take a provider's answer as `connect.finish_authorization` does, but ask before another account takes a place.
+
+    With `confirm` nothing becomes live before the application has said that the person is the owner.
 
     Raises:
         ConnectError: As `connect.finish_authorization`.
@@ -82,11 +65,12 @@ def finish_or_hold(
         tokens = buy(world, credential, flow.key, answer.app, answer.build)
         asked, came = flow.scopes, answer.params
         got = goods(world, credential, answer.app, tokens, before, requested=asked, params=came, sign_in=answer.sign_in)
-        if not is_another(before, got.identity):
+        another = is_another(before, got.identity)
+        if not another and not confirm:
             return settle(world, credential, got, before, buying)
     assert binding is not None  # noqa: S101 - without it the answer would not have been taken
-    mark = binding_hash(binding)
-    return patiently(world, lambda: _hold(world, before, got, mark, flow))
+    waits = aside(flow.id, "account" if another else "owner", before, got, flow.errand, confirm=confirm)
+    return patiently(world, lambda: hold(world, waits, binding))
 
 
 def is_another(record: Record, identity: Identity | None) -> bool:
@@ -101,10 +85,8 @@ def is_another(record: Record, identity: Identity | None) -> bool:
 
 def held(world: World, held_id: str, binding: Secret | None) -> Held | None:
     """Return what waits for the answer of this browser; None where there is nothing (any more), or not for this one."""
-    document = world.store.get_document(KIND, held_id)
-    if document is None or not _is_bound(document, binding) or world.clock.now() >= document.body["until"]:
-        return None
-    return _opened(world, document)
+    document = waiting(world, held_id, "account")
+    return None if document is None or not is_bound(document, binding) else opened(world, document)
 
 
 def keep_old(world: World, held_id: str, binding: Secret | None) -> Held:
@@ -140,109 +122,99 @@ def switch(world: World, held_id: str, binding: Secret | None) -> Record:
     return record
 
 
-def second(world: World, held_id: str, binding: Secret | None, account: str) -> Record:
+def second(world: World, held_id: str, binding: Secret | None, account: str) -> Record | Held:
     """Answer "make a second connection": the old one stays, the new one gets a label of its own.
+
+    Where the application has the last word, the new one waits for it.
 
     Raises:
         ConfigurationError: The label is in use (``account_taken``); the question stays open.
         StateMismatch: There is no such question for this browser (any more).
     """
-    waiting = held(world, held_id, binding)
-    if waiting is None:
+    asked = held(world, held_id, binding)
+    if asked is None or binding is None:
         raise _over()
-    key = replace(waiting.key, account=account)
+    key = replace(asked.key, account=account)
     _refuse_taken(world, key)
     found = _taken(world, held_id, binding)
     credential = world.credential(key.credential)
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=incarnation_of(world, key))
+        if not found.confirm:
+            return settle(world, credential, found.goods, before, buying)
+    waits = aside(found.id, "owner", before, found.goods, found.errand, confirm=True)
+    return patiently(world, lambda: hold(world, waits, binding))
+
+
+# -- the application has the last word ---------------------------------------------------------------------------------
+
+
+def awaits_confirmation(world: World, held_id: str, binding: Secret | None) -> bool:
+    """Whether what this browser signed in for waits for the application's word."""
+    document = waiting(world, held_id, "owner")
+    return document is not None and is_bound(document, binding)
+
+
+def confirm_held(world: World, held_id: str, code: Secret, owner: str | None) -> Record:
+    """Let a grant become live: the application says that the browser with this `code` is its session of `owner`.
+
+    The connection keeps its id; a grant that it had is replaced only now.
+
+    Raises:
+        StateMismatch: Nothing waits (any more), or the connection was connected again or disconnected meanwhile
+            (``confirmation_over``); the code is another's (``confirmation_mismatch``), and nothing was changed.
+        WrongUser: Somebody else came back than whose connection it was to be; the grant is given back at once.
+    """
+    document = waiting(world, held_id, "owner")
+    if document is None:
+        raise _unconfirmed()
+    if not hmac.compare_digest(code_hash(code), str(document.body["code"])):
+        msg = "that is not the code with which the browser came back"
+        raise StateMismatch(msg, code="confirmation_mismatch", hint=_CODE)
+    taken = world.store.take_document(KIND, held_id)
+    if taken is None:
+        raise _unconfirmed()
+    found = opened(world, taken)
+    if owner != found.key.owner:
+        _give_back(world, found)
+        msg = "somebody else came back than the one whose connection it was to be; the new access was given back"
+        raise WrongUser(msg, hint="nothing was connected: begin anew for the owner who is signed in")
+    credential = world.credential(found.key.credential)
+    with Buying(world, credential, found.key) as buying:
+        before = world.store.find(found.connection_id)
+        if before is None or before.incarnation != found.incarnation:
+            buying.end()
+            _give_back(world, found)
+            raise _unconfirmed()
         return settle(world, credential, found.goods, before, buying)
 
 
-def sweep(world: World) -> int:
-    """Give back the grants about which nobody decided in time; returns how many."""
+_CODE: Final = "pass on the parameter valetkey_confirm of the return address, as it is"
+
+
+def _unconfirmed() -> StateMismatch:
+    msg = "nothing waits to be confirmed: it was confirmed or dropped already, was overtaken, or is older than 10 min"
+    return StateMismatch(msg, code="confirmation_over", hint="nothing was changed; begin anew if it is still meant")
+
+
+def drop_one(world: World, held_id: str) -> bool:
+    """Give back what waits under that id; False: nothing does."""
+    document = world.store.take_document(KIND, held_id) if held_id else None
+    return document is not None and _dropped(world, document)
+
+
+def sweep(world: World, env: str) -> int:
+    """Give back the grants of an environment about which nobody decided in time; returns how many."""
     now = world.clock.now()
-    return _drop(world, lambda document: now >= document.body["until"])
+    return _drop(world, lambda document: document.body["env"] == env and now >= document.body["until"])
 
 
 def drop_held(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Give back the waiting grants of all keys that `wanted` says; returns how many."""
-    return _drop(world, lambda document: wanted(_key(document)))
+    return _drop(world, lambda document: wanted(key_of(document)))
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
-
-
-def _hold(world: World, before: Record, got: Goods, mark: str, flow: Flow) -> Held:
-    key = before.key
-    body = {
-        "env": key.env,
-        "credential": key.credential,
-        "owner": key.owner,
-        "account": key.account,
-        "connection_id": before.id,
-        "incarnation": before.incarnation,
-        "binding": mark,
-        "until": world.clock.now() + HELD_SECONDS,
-        "errand": dict(flow.errand),
-    }
-    expires_at = world.store.now() + _KEPT_SECONDS
-    document = Document(kind=KIND, id=flow.id, body=body, expires_at=expires_at)
-    plain = json.dumps(_packed(got, before.identity)).encode()
-
-    def put(sealed: Sealed) -> Document | None:
-        return world.store.put_document(replace(document, sealed=sealed), expect=0)
-
-    write_sealed(world.sealer, plain, document_label(document), put)
-    return _held(document, got, before.identity or Identity())
-
-
-def _packed(got: Goods, before: Identity | None) -> dict[str, Any]:
-    return {
-        "grant": got.grant.to_json().decode(),
-        "before": asdict(before or Identity()),
-        "now": asdict(got.identity or Identity()),
-        "requested": list(got.requested),
-        "client_id": got.client_id,
-        "params": dict(got.params),
-    }
-
-
-def _opened(world: World, document: Document) -> Held:
-    assert document.sealed is not None  # noqa: S101 - it is written with its seal, or not at all
-    packed: dict[str, Any] = json.loads(world.sealer.open(document.sealed, document_label(document)))
-    got = Goods(
-        grant=Grant.from_json(packed["grant"]),
-        identity=Identity(**packed["now"]),
-        requested=tuple(packed["requested"]),
-        client_id=packed["client_id"],
-        params=packed["params"],
-    )
-    return _held(document, got, Identity(**packed["before"]))
-
-
-def _held(document: Document, got: Goods, before: Identity) -> Held:
-    body = document.body
-    return Held(
-        id=document.id,
-        key=_key(document),
-        connection_id=body["connection_id"],
-        incarnation=body["incarnation"],
-        until=body["until"],
-        before=before,
-        now=got.identity or Identity(),
-        goods=got,
-        errand=body["errand"],
-    )
-
-
-def _key(document: Document) -> ConnectionKey:
-    body = document.body
-    return ConnectionKey(body["env"], body["credential"], body["owner"], body["account"])
-
-
-def _is_bound(document: Document, binding: Secret | None) -> bool:
-    return binding is not None and hmac.compare_digest(binding_hash(binding), str(document.body["binding"]))
 
 
 def _taken(world: World, held_id: str, binding: Secret | None) -> Held:
@@ -252,7 +224,7 @@ def _taken(world: World, held_id: str, binding: Secret | None) -> Held:
     document = world.store.take_document(KIND, held_id)
     if document is None:
         raise _over()
-    return _opened(world, document)
+    return opened(world, document)
 
 
 def _over() -> StateMismatch:
@@ -282,23 +254,29 @@ def _give_back(world: World, found: Held) -> None:
         token_origin=token_origin(credential),
         params=found.goods.params,
     )
-    revoke_grant(world, credential, found.goods.grant, record=meant_for, identity=found.goods.identity)
+    revoked: tuple[str, ...] = ()
+    if not _would_end_the_old(world, credential, found):
+        revoked = revoke_grant(world, credential, found.goods.grant, record=meant_for, identity=found.goods.identity)
+    tell(world, "sign_in_dropped", meant_for, revoked=list(revoked))
+
+
+def _would_end_the_old(world: World, credential: OAuth2Credential, found: Held) -> bool:
+    """Whether giving the new grant back might end the one that is live: two consents of one person may be one grant."""
+    if credential.revocation_reach == "token":
+        return False
+    current = world.store.find(found.connection_id)
+    return current is not None and current.sealed is not None and not is_another(current, found.goods.identity)
 
 
 def _drop(world: World, wanted: Callable[[Document], bool]) -> int:
-    dropped = 0
-    for document in list(_documents(world)):
-        if wanted(document) and (taken := world.store.take_document(KIND, document.id)) is not None:
-            dropped += 1
-            try:
-                _give_back(world, _opened(world, taken))
-            except (StoreError, ValueError) as error:
-                _log.warning("a grant of %s that waited could not be opened to be revoked: %s", _key(taken), error)
-    return dropped
+    taken = (world.store.take_document(KIND, one.id) for one in list(documents(world)) if wanted(one))
+    return sum(_dropped(world, document) for document in taken if document is not None)
 
 
-def _documents(world: World) -> Iterator[Document]:
-    after = ""
-    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].id
+def _dropped(world: World, document: Document) -> bool:
+    """Give back what was taken out of the store."""
+    try:
+        _give_back(world, opened(world, document))
+    except (StoreError, ValueError) as error:
+        _log.warning("a grant of %s that waited could not be opened to be revoked: %s", key_of(document), error)
+    return True

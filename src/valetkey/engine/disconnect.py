@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.calls import drop_calls
 from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
 from valetkey.engine.links import drop_links
@@ -35,12 +36,14 @@ class Disconnected:
         revoked: What the provider confirmed as revoked: ``refresh_token``, ``access_token``.
         may_live: Sentences about what may still live, and for how long.
         told: One sentence for people.
+        discreet: The same without naming any other connection, for those who do not see all of them.
     """
 
     record: Record | None
     revoked: tuple[str, ...] = ()
     may_live: tuple[str, ...] = ()
     told: str = _NOTHING
+    discreet: str = _NOTHING
 
 
 def disconnect(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Disconnected:
@@ -71,7 +74,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)
     drop_links(world, lambda key: key.env == env and key.owner == owner)
-    ApiKeys(world.store, world.clock, env).drop_owner(owner)
+    ApiKeys(world.store, world.clock, env).drop_owner(owner, by=world.actor)
     world.store.forget_events(env=env, owner=owner)
     return done
 
@@ -98,6 +101,7 @@ def _forget_one(world: World, record: Record) -> Disconnected:
         elif world.store.delete(current):
             break
     world.journal.erase(record.id)
+    drop_calls(world.store, record.key.env, record.id)
     return replace(done, record=None)
 
 
@@ -195,4 +199,5 @@ def _told(record: Record, result: Revocation) -> Disconnected:
         revoked=result.revoked,
         may_live=result.may_live,
         told=f"Disconnected. {result.sentence}".strip(),
+        discreet=f"Disconnected. {result.discreet}".strip(),
     )

@@ -48,6 +48,7 @@ class Flow:
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
         asked: What an id token has to show (``max_age``, ``acr_values``).
         id: The id under which it is, or was, stored.
+        mark: The hash of its binding.
     """
 
     key: ConnectionKey
@@ -63,6 +64,11 @@ class Flow:
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     asked: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     id: str = ""
+    mark: str = field(default="", repr=False)
+
+    def is_bound_to(self, binding: Secret | None) -> bool:
+        """Whether this is the browser that began."""
+        return binding is not None and bool(self.mark) and hmac.compare_digest(binding_hash(binding), self.mark)
 
 
 def flow_id(state: str) -> str:
@@ -137,6 +143,11 @@ def delete_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     )
 
 
+def count_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
+    """Return how many sign-ins are under way for the keys that `wanted` says."""
+    return sum(wanted(_key(document.body)) for document in _flows(world))
+
+
 def _body(flow: Flow) -> dict[str, Any]:
     return {
         "env": flow.key.env,
@@ -181,6 +192,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         errand=body.get("errand", EMPTY),
         asked=body.get("asked", EMPTY),
         id=document.id,
+        mark=str(body["binding"]),
     )
 
 

@@ -29,10 +29,11 @@ _MOMENTS: Final = 1 << 48
 _PAGE: Final = 200
 _TRIES: Final = 20
 
-State = Literal["not_opened", "opened", "at_provider", "used", "declined", "expired", "withdrawn"]
-OPEN: Final[frozenset[State]] = frozenset({"not_opened", "opened", "at_provider", "declined"})
+State = Literal["not_opened", "opened", "at_provider", "to_confirm", "used", "declined", "expired", "withdrawn"]
+OPEN: Final[frozenset[State]] = frozenset({"not_opened", "opened", "at_provider", "to_confirm", "declined"})
 """States from which a link can still come to a connection; a person who declined may think again."""
-Outcome = Literal["", "connected", "scopes_missing", "denied", "approval_pending", "error", "other_account", "declined"]
+Tried = Literal["", "connected", "scopes_missing", "denied", "approval_pending", "error", "other_account", "declined"]
+Outcome = Literal[Tried, "unconfirmed", "wrong_user"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Link:
         scopes: What is asked for, beside what is declared; with `only`, instead.
         only: See `scopes`.
         return_to: Where the person goes afterwards; empty for nowhere.
+        confirm: Whether the application confirms who came back before the connection becomes live.
+        made_with: The id of the API key that it was made with; empty where it was another face.
         created_at: Unix seconds.
         created_by: Who made it.
         ends_at: Unix seconds at which it ends.
@@ -55,6 +58,8 @@ class Link:
         outcome: What the last try came to.
         request_id: What names the last failure.
         connection_id: The connection that came of it.
+        held: What waits to be confirmed, as `deciding` calls it.
+        held_until: Unix seconds until which that can be confirmed.
         version: Of its document.
     """
 
@@ -64,6 +69,8 @@ class Link:
     scopes: tuple[str, ...] = ()
     only: bool = False
     return_to: str = ""
+    confirm: bool = False
+    made_with: str = ""
     created_at: float = 0.0
     created_by: str = ""
     ends_at: float = 0.0
@@ -73,6 +80,8 @@ class Link:
     outcome: Outcome = ""
     request_id: str = ""
     connection_id: str = ""
+    held: str = ""
+    held_until: float | None = None
     browser: str = field(default="", repr=False)
     """The hash of what the browser that it is bound to keeps."""
     token: str = field(default="", repr=False)
@@ -102,6 +111,8 @@ def create_link(
     return_to: str = "",
     expires_in: float = 1800.0,
     created_by: str = "",
+    confirm: bool = False,
+    made_with: str = "",
 ) -> NewLink:
     """Make a link, and withdraw the open one of the same key: whoever lost theirs gets a new one, and no second.
 
@@ -128,6 +139,8 @@ def create_link(
         created_at=now,
         created_by=created_by or world.actor,
         ends_at=now + expires_in,
+        confirm=confirm,
+        made_with=made_with,
     )
     token = Secret(link.id + secret)
     stored = _put(world, replace(link, token=_hash(token)), expect=0)
@@ -152,6 +165,13 @@ def find_link(world: World, link_id: str) -> Link | None:
     """Return the link with that id."""
     document = world.store.get_document(KIND, link_id) if link_id else None
     return None if document is None else _link(document, world.clock.now())
+
+
+def open_link_of(world: World, key: ConnectionKey) -> Link | None:
+    """Return the link by which that connection can be connected, where one is open."""
+    pointer = world.store.get_document(CURRENT, _key_id(key))
+    found = find_link(world, str(pointer.body["link"])) if pointer else None
+    return found if found is not None and found.is_open else None
 
 
 def list_links(
@@ -193,11 +213,21 @@ def is_bound_to(link: Link, browser: Secret | None) -> bool:
 
 def note_left(world: World, link_id: str) -> Link | None:
     """Remember that the person left for the provider."""
+    left: dict[str, Any] = {"state": "at_provider", "left_at": world.clock.now(), "outcome": "", "request_id": ""}
+    return _changed(world, link_id, lambda link: replace(link, **left), only=lambda link: link.is_open)
 
-    def left(link: Link) -> Link:
-        return replace(link, state="at_provider", left_at=world.clock.now(), outcome="", request_id="")
 
-    return _changed(world, link_id, left, only=lambda link: link.is_open)
+def note_to_confirm(world: World, link_id: str, held_id: str, until: float) -> Link | None:
+    """Remember that the sign-in waits for the application's word."""
+    waits = _changed(
+        world,
+        link_id,
+        lambda link: replace(link, state="to_confirm", outcome="", request_id="", held=held_id, held_until=until),
+        only=lambda link: link.state not in {"used", "withdrawn"},
+    )
+    if waits is not None:
+        _tell(world, "link_to_confirm", waits)
+    return waits
 
 
 def note_declined(world: World, link_id: str) -> Link | None:
@@ -217,12 +247,17 @@ def note_failed(
     world: World, link_id: str, outcome: Outcome, request_id: str = "", *, connection_id: str = ""
 ) -> Link | None:
     """Remember that a try came to nothing, or to less than was asked for; the link stays open until its end."""
-    state: State = "declined" if outcome == "denied" else "opened"
+    state: State = "declined" if outcome == "denied" else "withdrawn" if outcome == "wrong_user" else "opened"
     return _changed(
         world,
         link_id,
         lambda link: replace(
-            link, state=state, outcome=outcome, request_id=request_id, connection_id=connection_id or link.connection_id
+            link,
+            state=state,
+            outcome=outcome,
+            request_id=request_id,
+            connection_id=connection_id or link.connection_id,
+            ended_at=world.clock.now() if state == "withdrawn" else None,
         ),
         only=lambda link: link.is_open,
     )
@@ -230,13 +265,11 @@ def note_failed(
 
 def note_used(world: World, link_id: str, connection_id: str, outcome: Outcome = "connected") -> Link | None:
     """Use it up: it led to a connection."""
-
-    def used(link: Link) -> Link:
-        return replace(
-            link, state="used", ended_at=world.clock.now(), outcome=outcome, connection_id=connection_id, request_id=""
-        )
-
-    done = _changed(world, link_id, used, only=lambda link: link.state not in {"used", "withdrawn"})
+    used: dict[str, Any] = {"state": "used", "ended_at": world.clock.now(), "outcome": outcome}
+    used |= {"connection_id": connection_id, "request_id": ""}
+    done = _changed(
+        world, link_id, lambda link: replace(link, **used), only=lambda link: link.state not in {"used", "withdrawn"}
+    )
     if done is not None:
         _tell(world, "link_used", done)
     return done
@@ -258,8 +291,8 @@ def withdraw_link(world: World, link_id: str) -> Link | None:
 def drop_links(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Erase the links of all keys that `wanted` says; returns how many."""
     doomed = [link for link in _links(world, "") if wanted(link.key)]
-    for link in doomed:
-        world.store.delete_document(CURRENT, _key_id(link.key))
+    for place in {_key_id(link.key) for link in doomed}:
+        world.store.delete_document(CURRENT, place)
     return sum(world.store.delete_document(KIND, link.id) for link in doomed)
 
 
@@ -313,7 +346,7 @@ def _document(link: Link) -> Document:
 
 _PLAIN: Final = (
     *("state", "only", "return_to", "created_at", "created_by", "ends_at", "opened_at", "left_at", "ended_at"),
-    *("outcome", "request_id", "connection_id", "browser", "token"),
+    *("outcome", "request_id", "connection_id", "browser", "token", "confirm", "made_with", "held", "held_until"),
 )
 
 
@@ -324,8 +357,12 @@ def _link(document: Document, now: float) -> Link:
         key=ConnectionKey(body["env"], body["credential"], body["owner"], body["account"]),
         scopes=tuple(body["scopes"]),
         version=document.version,
-        **{name: body[name] for name in _PLAIN},
+        **{name: body[name] for name in _PLAIN if name in body},
     )
+    if link.state == "to_confirm":
+        if now < (link.held_until or 0.0):
+            return link
+        link = replace(link, state="opened", outcome="unconfirmed")
     return replace(link, state="expired") if link.is_open and now >= link.ends_at else link
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.model.credentials import EMPTY
 from valetkey.protocol.urls import is_loopback
 
 LONGEST: Final = 2000
 RESULT: Final = "valetkey_result"
 """The parameter that tells how it ended."""
+SESSION: Final = "valetkey_session"
+"""The one that names the connect session, where it is to be confirmed."""
+CODE: Final = "valetkey_confirm"
+"""The one with the code that confirms it: it opens nothing by itself."""
 
 
 def check_return_url(url: str, allowed: Iterable[str]) -> str:
@@ -37,11 +42,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def with_result(url: str, result: str) -> str:
-    """Return the address with how it ended; its own query stays, and what it said before about the result goes."""
+def with_result(url: str, result: str, more: Mapping[str, str] = EMPTY) -> str:
+    """Return the address with how it ended, and `more`; its own query stays, and what is ours in it goes."""
     parts = urlsplit(url)
-    kept = "&".join(piece for piece in parts.query.split("&") if piece and piece.partition("=")[0] != RESULT)
-    return parts._replace(query="&".join(filter(None, (kept, urlencode({RESULT: result}))))).geturl()
+    ours = {RESULT, SESSION, CODE}
+    kept = "&".join(piece for piece in parts.query.split("&") if piece and piece.partition("=")[0] not in ours)
+    told = urlencode({RESULT: result, **more})
+    return parts._replace(query="&".join(filter(None, (kept, told)))).geturl()
 
 
 def _is_address(url: str) -> bool:

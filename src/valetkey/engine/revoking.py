@@ -39,11 +39,13 @@ class Revocation:
         revoked: What the provider confirmed.
         may_live: Sentences about what may still live, and for how long.
         sentence: All of it in a sentence for people.
+        discreet: The same without naming any other connection.
     """
 
     revoked: tuple[Kind, ...] = ()
     may_live: tuple[str, ...] = ()
     sentence: str = ""
+    discreet: str = ""
 
     @property
     def complete(self) -> bool:
@@ -70,7 +72,10 @@ def revoke(world: World, credential: OAuth2Credential | None, record: Record) ->
     if record.claim is not None and not record.claim.expired:
         late = "A refresh was under way elsewhere; the token that it brings is revoked there when it arrives."
         return Revocation(
-            revoked=result.revoked, may_live=(*result.may_live, late), sentence=f"{result.sentence} {late}".strip()
+            revoked=result.revoked,
+            may_live=(*result.may_live, late),
+            sentence=f"{result.sentence} {late}".strip(),
+            discreet=f"{result.discreet} {late}".strip(),
         )
     return result
 
@@ -113,34 +118,51 @@ def _revoke(
         credential = complete(world, credential, lenient=True)
         with revoking(world, credential, record.key if record else None) as turn:
             obstacle = _obstacle(world, credential, record, identity, turn)
-            if obstacle:
+            if obstacle is not None:
                 return _left_alone(world, credential, grant, obstacle)
             answers = _tell_provider(world, credential, grant, record, turn)
     except (ConfigurationError, ProviderError) as error:
-        return _left_alone(world, credential, grant, f"{name} could not be asked to revoke the token: {error}")
+        why = f"{name} could not be asked to revoke the token: {error}"
+        return _left_alone(world, credential, grant, _Obstacle(why))
     except StoreError as error:
-        return _left_alone(world, credential, grant, f"nothing was revoked at {name}, for the store failed: {error}")
+        why = f"nothing was revoked at {name}, for the store failed: {error}"
+        return _left_alone(world, credential, grant, _Obstacle(why))
     return _summary(world, credential, grant, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why nothing may be sent; `discreet` names no other connection, and is empty where `why` names none either."""
+
+    why: str
+    discreet: str = ""
 
 
 def _obstacle(
     world: World, credential: OAuth2Credential, record: Record | None, identity: Identity | None, turn: Turn
-) -> str:
-    """Return why nothing may be sent, or an empty text."""
+) -> _Obstacle | None:
+    """Return why nothing may be sent, None where it may."""
     name = _name(credential)
     if not credential.revocation_url:
-        return f"{name} has no revocation endpoint"
+        return _Obstacle(f"{name} has no revocation endpoint")
     wide = credential.revocation_reach == "user"
     if record is None:
-        return f"a revocation at {name} might end other connections too" if wide else ""
+        return _Obstacle(f"a revocation at {name} might end other connections too") if wide else None
     app = world.app(credential)
     difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
     if difference:
-        return f"{credential.name!r} now has {difference} than the one that the token was given to"
+        return _Obstacle(f"{credential.name!r} now has {difference} than the one that the token was given to")
     if not turn.free:
-        return f"a revocation at {name} would also end what a sign-in under way brings, so nothing was revoked there"
+        brings = "what a sign-in under way brings"
+        return _Obstacle(f"a revocation at {name} would also end {brings}, so nothing was revoked there")
     other = _sibling(world, record, identity) if wide else None
-    return f"a revocation at {name} would also end {other.key}, so nothing was revoked there" if other else ""
+    if other is None:
+        return None
+    why, discreet = (
+        f"a revocation at {name} would also end {what}, so nothing was revoked there"
+        for what in (other.key, "another connection")
+    )
+    return _Obstacle(why, discreet)
 
 
 def _sibling(world: World, record: Record, identity: Identity | None) -> Record | None:
@@ -271,17 +293,23 @@ def _summary(world: World, credential: OAuth2Credential, grant: Grant, answers: 
         said = f"{name} confirmed that {what} is revoked"
     else:
         said = f"{name} takes back no token that still lives"
-    return Revocation(revoked=revoked, may_live=living, sentence=_sentence(said, living))
+    told = _sentence(said, living)
+    return Revocation(revoked=revoked, may_live=living, sentence=told, discreet=told)
 
 
-def _left_alone(world: World, credential: OAuth2Credential, grant: Grant, why: str) -> Revocation:
+def _left_alone(world: World, credential: OAuth2Credential, grant: Grant, obstacle: _Obstacle) -> Revocation:
     living = _living(world, credential, grant, ())
-    return Revocation(may_live=living, sentence=_sentence(_capital(why), living or ("Its tokens had ended already.",)))
+    told, discreet = (
+        _sentence(_capital(why), living or ("Its tokens had ended already.",))
+        for why in (obstacle.why, obstacle.discreet or obstacle.why)
+    )
+    return Revocation(may_live=living, sentence=told, discreet=discreet)
 
 
 def _not_revoked(why: str, where: str) -> Revocation:
     living = (f"The token may live on until the access is withdrawn at {where}.",)
-    return Revocation(may_live=living, sentence=_sentence(why, living))
+    told = _sentence(why, living)
+    return Revocation(may_live=living, sentence=told, discreet=told)
 
 
 def _living(world: World, credential: OAuth2Credential, grant: Grant, revoked: tuple[Kind, ...]) -> tuple[str, ...]:

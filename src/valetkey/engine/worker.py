@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from valetkey.engine.deciding import sweep
 from valetkey.engine.gates import Gate
 from valetkey.engine.storing import token_origin
 from valetkey.engine.tending import Outcome, tend
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, DecryptionFailed, StoreError, StoreUnavailable, ValetkeyError
+from valetkey.logs import get_logger
 from valetkey.model.connections import Record
 
 BATCH: Final = 200
@@ -32,6 +34,8 @@ PATIENCE: Final = 10.0
 """Seconds in all for which `once` waits for hosts that ask for patience."""
 FINISH: Final = 75.0
 """Seconds for which the refreshes under way are waited for at the end; an answer is listened for for 60 s."""
+SWEEP_EVERY: Final = 60.0
+"""Seconds between two looks for grants about which nobody decided in time."""
 SLICE: Final = 0.5
 """Seconds of real time between two looks whether to stop, while refreshes are under way."""
 LEAST_PAUSE: Final = 1.0
@@ -42,6 +46,8 @@ STORE_PAUSE: Final = 15.0
 _STORE: Final = ""
 """Stands for the store where problems are named by credential or connection."""
 _NEVER: Final = float("inf")
+_NOT_YET: Final = -_NEVER
+_log = get_logger("worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class _Worker:
         self.limit = BATCH
         self.store_trouble = 0
         self.half_down = False
+        self.sweep_at = _NOT_YET
 
     def run(self) -> None:
         """Work until the end."""
@@ -157,6 +164,7 @@ class _Worker:
     def _look(self) -> None:
         """Read what is due, and work out when to look again."""
         try:
+            self._sweep()
             self._read()
         except StoreError as error:  # whatever it says: it could be read once, and others may mend it
             if self.plan.once or self.wake is None:
@@ -165,6 +173,22 @@ class _Worker:
             return
         if not self.half_down:
             self._store_up()
+
+    def _sweep(self) -> None:
+        """Give back grants about which nobody decided in time: no console may be there to do it."""
+        if self.plan.once and self.sweep_at == _NOT_YET:
+            sweep(self.world, self.env)
+        elif self._now() >= self.sweep_at:
+            self.means.launch(self._swept)  # telling providers takes a while
+        else:
+            return
+        self.sweep_at = _NEVER if self.plan.once else self._now() + SWEEP_EVERY
+
+    def _swept(self) -> None:
+        try:
+            sweep(self.world, self.env)
+        except StoreError as error:
+            _log.warning("grants that wait for an answer were not looked through: %s", error)
 
     def _store_up(self) -> None:
         self.store_trouble, self.half_down = 0, False

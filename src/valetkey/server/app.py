@@ -20,6 +20,7 @@ from valetkey.server import pages
 from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
 from valetkey.server.brand import Brand
+from valetkey.server.calls import CallCounts
 from valetkey.server.guard import Guard
 from valetkey.server.metrics import Metrics
 from valetkey.server.refusals import of_http, refused
@@ -79,7 +80,7 @@ def application(
     """
     made = settings(base_url or core.base_url, allowed_hosts)
     core.server_url = made.base_url or None
-    server = Server(core, desk, made, brand or Brand(), current_owner)
+    server = Server(core, desk, made, brand or Brand(), current_owner, calls=CallCounts(core))
     routes = [
         Route("/healthz", _healthy),
         Route("/readyz", _ready),

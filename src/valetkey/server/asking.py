@@ -23,6 +23,7 @@ from valetkey.desk import Desk
 from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError, clean
 from valetkey.server.bodies import read_form
 from valetkey.server.brand import Brand
+from valetkey.server.calls import CallCounts
 from valetkey.server.demo import Demo
 from valetkey.server.limits import Limits
 from valetkey.server.operators import Operators
@@ -48,6 +49,7 @@ class Server:
     brand: Brand = field(default_factory=Brand)
     current_owner: Callable[[Request], Any] | None = None
     demo: Demo = field(default_factory=Demo)
+    calls: CallCounts = field(kw_only=True)
 
     @property
     def sessions(self) -> Sessions:

@@ -29,6 +29,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "connect.leaving_more": "You sign in there, and come back here.",
     "connect.leaving_fine": "Nothing happens? Use the button. The sign-in has to end in this browser, within 10"
     " minutes.",
+    # the application has the last word
+    "confirm.title": "One more step at {product}",
+    "confirm.more": "You signed in at {provider}. {product} finishes the rest.",
+    "confirm.go": "Continue to {product}",
+    "confirm.fine": "Nothing happens? Use the button. Without it nothing is connected, and after 10 minutes the sign-in"
+    " is withdrawn.",
+    "unconfirmed.title": "It was not finished",
+    "unconfirmed.text": "{product} did not finish the last step in time, so the sign-in was withdrawn. Nothing was"
+    " connected.",
     # outcomes
     "done.title": "{provider} is connected",
     "done.as": "{product} now works with *{account}*.",
@@ -64,6 +73,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "cookie.title": "We could not match this answer to your request",
     "cookie.text": "Nothing was connected. Open the link again and finish in the same browser, with cookies allowed for"
     " {host}.",
+    "ended.title": "There is nothing here any more",
+    "ended.text": "How a sign-in ended is shown for ten minutes, in the browser that made it.",
     "person.title": "This link is for somebody else",
     "person.text": "You are signed in to {product} as another person than the one whom the link is for. Nothing was"
     " connected.",

@@ -24,6 +24,7 @@ NEEDED = [
     ("connect", "POST", "/connections/{id}/disconnect"),
     ("connect", "POST", "/connect-sessions"),
     ("connect", "GET", "/connect-sessions/{session}"),
+    ("connect", "POST", "/connect-sessions/{session}/confirm"),
     ("connect", "POST", "/connect-sessions/{session}/withdraw"),
     ("manage", "PATCH", "/connections/{id}"),
     ("manage", "POST", "/connections/import"),
@@ -33,7 +34,8 @@ BODIES: dict[str, Any] = {
     "/connections/{id}": {"tags": {"a": "b"}},
     "/connections/import": {"rows": [{"credential": "notes"}]},
     "/owners/forget": {"owner": "ada"},
-    "/connect-sessions": {"credential": "notes", "owner": "ada"},
+    "/connect-sessions": {"credential": "notes", "owner": "ada", "confirm": False},
+    "/connect-sessions/{session}/confirm": {"owner": "ada", "code": "x"},
 }
 
 
@@ -60,15 +62,18 @@ def test_every_operation_is_in_the_table(api: Any) -> None:
 @pytest.mark.parametrize(("scope", "method", "path"), NEEDED)
 def test_one_scope_opens_an_operation_and_no_other_does(api: Any, scope: str, method: str, path: str) -> None:
     connection = api.practice.connect("notes", owner="ada").connection_id
-    made = api.program("connect").post("/connect-sessions", json=BODIES["/connect-sessions"]).json()
+    maker = api.program("connect")
+    made = maker.post("/connect-sessions", json=BODIES["/connect-sessions"]).json()
     address = path.format(id=connection, session=made["id"])
     others = api.program(*(set(SCOPES) - {scope}))
 
     refused = others.http.request(method, address, json=BODIES.get(path))
     assert problem(refused) == (403, "api_key_scope_missing")
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
-    with api.program(scope).http.stream(method, address, json=BODIES.get(path)) as allowed:
-        assert allowed.status_code == (201 if path == "/connect-sessions" else 200)
+    program = maker if path.endswith("/confirm") else api.program(scope)
+    with program.http.stream(method, address, json=BODIES.get(path)) as allowed:
+        expected = {"/connect-sessions": 201, "/connect-sessions/{session}/confirm": 409}
+        assert allowed.status_code == expected.get(path, 200)
 
 
 @pytest.mark.parametrize(

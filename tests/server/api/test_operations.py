@@ -151,6 +151,7 @@ def test_refresh_spends_one_refresh_token_and_tells_no_token(api: Any, notes: st
     assert answer.status_code == 200
     assert answer.json()["last_refresh_at"] == api.practice.clock.now()
     assert api.practice.provider.refreshes == 1
+    assert api.core.store.list_events(env="test", newest_first=True)[0].actor == "API key a program"
     assert not any(token in answer.text for token in api.practice.provider.tokens_ever_issued())
 
 
@@ -187,11 +188,13 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(api: Any, notes: s
     single = program.post(f"/connections/{notes}/disconnect", json={"dry_run": True}).json()
     (forgotten,) = program.post("/owners/forget", json={"owner": "ada", "dry_run": True}).json()["connections"]
 
+    single_lines, lines = single["would"].pop("lines"), forgotten["would"].pop("lines")
     assert single == forgotten
+    assert {line["place"] for line in lines} == {line["place"] for line in single_lines} - {"stays"}
     assert (single["revoked"], single["would"]["revokes"], single["would"]["reach"]) == ([], True, "grant")
     assert single["would"]["lives_until"] == api.practice.clock.now() + HOUR
-    assert {line["place"] for line in single["would"]["lines"]} >= {"provider", "here", "stays"}
-    assert "1 API key loses its tokens" in {line["text"] for line in single["would"]["lines"]}
+    assert {line["place"] for line in single_lines} >= {"provider", "here", "stays"}
+    assert "1 API key loses its tokens" in {line["text"] for line in single_lines}
     assert program.get(f"/connections/{notes}").json()["state"] == "connected"
     assert api.practice.provider.revocations == 0
 
@@ -203,11 +206,14 @@ def test_a_limited_key_does_not_learn_whom_else_a_revocation_would_end(api: Any)
     program = api.program(owners=["ada"])
 
     would = program.post(f"/connections/{mine}/disconnect", json={"dry_run": True})
-    assert "canary-bob" in api.program().post(f"/connections/{mine}/disconnect", json={"dry_run": True}).text
+    seen = api.program().post(f"/connections/{mine}/disconnect", json={"dry_run": True})
+    assert "canary-bob" in seen.text
+    assert [one["name"] for one in seen.json()["would"]["api_keys"]] == ["a program", "a program"]
     done = program.post(f"/connections/{mine}/disconnect")
 
     assert (would.status_code, done.status_code) == (200, 200)
-    assert would.json()["would"]["revokes"] is False
+    assert (would.json()["would"]["revokes"], would.json()["would"]["api_keys"]) == (False, [])
+    assert "a program" not in would.text + done.text
     assert "another connection" in done.json()["told"]
     assert "canary-bob" not in would.text + done.text
 

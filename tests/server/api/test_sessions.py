@@ -9,7 +9,7 @@ import pytest
 
 from valetkey.engine.links import link_of_token, note_used
 
-WISH = {"credential": "notes", "owner": "ada", "expires_in": 600}
+WISH = {"credential": "notes", "owner": "ada", "expires_in": 600, "return_to": "http://127.0.0.1:8421/done"}
 
 
 def problem(answer: httpx2.Response) -> tuple[int, str]:
@@ -85,6 +85,7 @@ def test_it_ends_by_itself(api: Any) -> None:
         pytest.param({"return_to": "https://attacker.example/"}, 422, "return_url_not_allowed", id="another site"),
         pytest.param({"return_to": "javascript:alert(1)"}, 422, "return_url_invalid", id="no address"),
         pytest.param({"account": "a\nb"}, 422, "fields_invalid", id="a line break"),
+        pytest.param({"return_to": None}, 422, "return_url_missing", id="nowhere to come back to be confirmed"),
         pytest.param({"scope": "x"}, 422, "fields_invalid", id="an unknown name"),
     ],
 )

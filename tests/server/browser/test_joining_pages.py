@@ -59,7 +59,8 @@ def connection(site: Any, **fields: Any) -> Any:
 def link(site: Any, **fields: Any) -> str:
     desk, core = site.app.state.server.desk, site.practice.valet._core
     key = desk.key("notes", fields.get("owner", "contoso"), fields.get("account", ""))
-    made = desk.new_link(key, (), "https://app.acme.example/settings", 1800)
+    confirm = bool(fields.get("confirm"))
+    made = desk.new_link(key, (), "https://app.acme.example/settings", 1800, confirm=confirm)
     assert core.world
     return f"/connect/{made.token.reveal()}"
 
@@ -146,6 +147,15 @@ def holder(bring_about: Callable[[Any], None] = lambda _: None, *, press: str = 
             person.page.wait_for_url("**/connect/outcome/**")
 
     return walk
+
+
+def to_confirm(person: Any, site: Any) -> None:
+    """Come to the page that leads back to the application; nothing is there, so the browser stays."""
+    person.page.route("https://app.acme.example/**", lambda route: route.fulfill(status=204))
+    as_owner(person)
+    person.open(link(site, confirm=True))
+    person.page.get_by_role("button", name="Continue to Notes").click()
+    person.page.get_by_role("heading", name="One more step").wait_for()
 
 
 def other_account_of_holder(person: Any, site: Any) -> None:
@@ -254,6 +264,7 @@ PAGES: dict[str, Walk] = {
     "link-created": created,
     "connect-page": holder(press=""),
     "connect-done": holder(),
+    "connect-confirm": to_confirm,
     "connect-declined": holder(press="Not now"),
     "connect-denied": holder(lambda provider: provider.deny_next()),
     "connect-pending": holder(lambda provider: provider.deny_next("access_denied", "sent for review to an admin")),

@@ -105,6 +105,22 @@ def of(owner: str, what: str = "", **more: str) -> Callable[[Any], str]:
     return bring_about
 
 
+def called(owner: str, what: str = "") -> Callable[[Any], str]:
+    """Return what leads to a page of a connection for whose tokens API keys called."""
+
+    def bring_about(site: Any) -> str:
+        address = of(owner, what)(site)
+        core = site.practice.valet._core
+        site.practice.valet.connect_link("notes", owner=owner)
+        for name, count in (("crm-backend", 1204), ("nightly-export", 2)):
+            key, _ = ApiKeys(core.store, core.clock, core.env).add(name, ["read_secret"])
+            for _ in range(count):
+                site.server.calls.calls.note(address.split("/")[3], key.id)
+        return address
+
+    return bring_about
+
+
 def with_job(site: Any) -> str:
     core = with_trouble(site).valet._core
     cause = bulk.Failed(credential="mail", error="http_503", person=False, n=2, ids=("con_1", "con_2"))
@@ -146,6 +162,9 @@ def with_api_keys(site: Any) -> str:
     keys.add("crm-backend", ["connect", "read", "refresh"], credentials=["google", "hubspot"], by="mira@example.com")
     used, _ = keys.add("sync-worker", ["read", "read_secret"], owners=["u-17"], networks=["10.4.0.0/24"], life=11 * DAY)
     keys.note_use(used)
+    connection = site.practice.connect("notes", owner="u-17").connection_id
+    for _ in range(1204):
+        site.server.calls.calls.note(connection, used.id)
     keys.add("status-page", ["read"], identities=False)
     keys.add("report-job", ["read"], life=60.0)
     site.practice.clock.advance(120.0)
@@ -165,13 +184,13 @@ PAGES = [
     Shown("connections-trouble", lambda site: with_trouble(site) and "/console/connections"),
     Shown("connections-none", lambda site: with_connections(site) + "?q=nobody"),
     Shown("connections-look", lambda site: with_trouble(site) and "/console/connections", who="look"),
-    Shown("connection", of("northwind")),
+    Shown("connection", called("northwind")),
     Shown("connection-dead", of("dead", account="work")),
     Shown("connection-failing", of("failing")),
     Shown("connection-app", of("contoso")),
     Shown("connection-short", of("short")),
     Shown("connection-gone", of("gone")),
-    Shown("disconnect", of("northwind", "/disconnect")),
+    Shown("disconnect", called("northwind", "/disconnect")),
     Shown("owner", lambda site: with_trouble(site) and "/console/owner?id=northwind"),
     Shown("owner-forget", lambda site: with_trouble(site) and "/console/owner/forget?id=northwind"),
     Shown("events", lambda site: with_trouble(site) and "/console/events"),

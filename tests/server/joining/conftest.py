@@ -28,9 +28,16 @@ class Walk:
         return self.come_back(self.provider.approve(self.begin(**fields), login=login))
 
     def come_back(self, callback: str) -> Any:
-        """Return with the provider's answer.  Nothing listens at the port of the pretended public address."""
+        """Return with the provider's answer, and go to the clean address that a page about a failure has.
+
+        Nothing listens at the port of the pretended public address.
+        """
         parts = urlsplit(callback)
-        return self.visitor.get(f"{parts.path}?{parts.query}")
+        answer = self.visitor.get(f"{parts.path}?{parts.query}")
+        assert answer.status_code == 303, "a page stands at the address of the callback"
+        clean = answer.headers["location"]
+        assert not urlsplit(clean).query or "/callback/" not in clean
+        return self.visitor.get(clean) if "/callback/" in clean else answer
 
     @staticmethod
     def way_out(page: Any) -> str:

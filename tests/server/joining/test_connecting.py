@@ -61,7 +61,7 @@ def test_connecting_takes_more_than_looking(site: Any, walker: Any) -> None:
 
 
 def test_a_callback_of_a_credential_that_is_not_there_is_not_found(walk: Any) -> None:
-    assert walk.visitor.get("/callback/nothing?code=x&state=y").status_code == 404
+    assert walk.come_back("/callback/nothing?code=x&state=y").status_code == 404
 
 
 # -- what does not end well --------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_an_answer_is_taken_once(walk: Any) -> None:
 def test_a_forged_state_is_refused(walk: Any) -> None:
     walk.begin()
 
-    page = walk.visitor.get("/callback/notes?code=stolen-code-1234&state=made-up-5678")
+    page = walk.come_back("/callback/notes?code=stolen-code-1234&state=made-up-5678")
 
     assert walk.title(page) == "We could not match this answer to your request"
     assert "stolen-code-1234" not in page.text

@@ -37,7 +37,7 @@ def test_the_cookie_is_hidden_from_scripts_and_from_other_sites_forms(walk: Any)
 
     assert cookie["httponly"]
     assert cookie["samesite"].lower() == "lax"
-    assert int(cookie["max-age"]) == 1200
+    assert int(cookie["max-age"]) == 1800
     assert len(cookie.value) >= 43
 
 

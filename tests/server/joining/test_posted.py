@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from valetkey.server.joining.clean import KIND as PAGE
 from valetkey.server.joining.posted import KIND, LIFE
 
 
@@ -38,7 +39,7 @@ def test_the_binding_is_checked_when_it_is_fetched(walk: Any, site: Any, walker:
     path, fields = answer_of(walk)
     where = post(walk, path, fields).headers["location"]
 
-    page = walker(site, site.visitor()).visitor.get(where)
+    page = walker(site, site.visitor()).come_back(where)
 
     assert walk.title(page) == "We could not match this answer to your request"
     assert walk.provider.token_requests == 0
@@ -54,7 +55,7 @@ def test_it_is_sealed_fetched_once_and_lives_a_minute(walk: Any) -> None:
 
     walk.site.practice.clock.advance(LIFE + 1)
 
-    assert walk.visitor.get(where).status_code == 400
+    assert walk.come_back(where).status_code == 400
     assert not store.list_documents(KIND, env="test")
 
 
@@ -62,7 +63,7 @@ def test_nothing_is_kept_of_an_answer_to_nothing(walk: Any) -> None:
     sent_on = post(walk, "/callback/notes", {"code": "x", "state": "made up"})
 
     assert sent_on.headers["location"] == "/callback/notes?posted=nothing"
-    assert walk.visitor.get(sent_on.headers["location"]).status_code == 400
+    assert walk.come_back(sent_on.headers["location"]).status_code == 400
     assert not walk.site.practice.valet._core.store.list_documents(KIND, env="test")
 
 
@@ -87,9 +88,10 @@ def test_nothing_is_kept_of_an_answer_to_nothing(walk: Any) -> None:
 def test_a_strange_callback_is_a_page_and_nothing_more(walk: Any, query: str) -> None:
     walk.begin()
 
-    page = walk.visitor.get(f"/callback/notes?{query}")
+    page = walk.come_back(f"/callback/notes?{query}")
 
     assert page.status_code == 400
+    assert not walk.site.practice.valet._core.store.list_documents(PAGE, env="test")
     assert "<script>alert" not in page.text
     assert "\x1b" not in page.text
     assert walk.provider.token_requests == 0

@@ -125,7 +125,8 @@ async def get_token(
     an expired token is refreshed once.
     """
     record = await run_in_threadpool(caller.record, connection_id)
-    token = await caller.server.core.source(record.key).aget()
+    caller.server.calls.note(record.id, caller.key.id)
+    token = await caller.server.core.source(record.key).aget(caller.actor)
     token.demand(wanted.scopes if wanted else ())
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"  # RFC 6749 section 5.1
@@ -144,7 +145,8 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     Scope: `refresh`.  Those who ask at the same time share one refresh.
     """
     record = await run_in_threadpool(caller.record, connection_id)
-    await caller.server.core.source(record.key).arefresh()
+    caller.server.calls.note(record.id, caller.key.id)
+    await caller.server.core.source(record.key).arefresh(caller.actor)
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 
@@ -159,13 +161,17 @@ async def disconnect(
     """
     record = await run_in_threadpool(caller.record, connection_id)
     if wanted is not None and wanted.dry_run:
-        return await run_in_threadpool(lambda: shapes.of_consequences(of_disconnect(caller.world, record), caller.key))
+        return await run_in_threadpool(lambda: _would(caller, record))
     core = caller.server.core
     return await core.in_flight(lambda: _disconnect(caller, record))
 
 
+def _would(caller: Caller, record: model.Record) -> models.Ended:
+    caller.server.calls.flush(record.id)
+    return shapes.of_consequences(of_disconnect(caller.world, record, discreet=caller.key.limited))
+
+
 def _disconnect(caller: Caller, record: model.Record) -> models.Ended:
-    limited = caller.key.owners or caller.key.credentials
-    hidden = of_disconnect(caller.world, record).others if limited else ()
     credential = caller.server.core.credential(record.key.credential)
-    return shapes.of_ended(disconnect_connection(caller.world, credential, record.key), hidden)
+    done = disconnect_connection(caller.world, credential, record.key)
+    return shapes.of_ended(done, discreet=caller.key.limited)

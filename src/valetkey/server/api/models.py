@@ -159,6 +159,16 @@ class Consequence(BaseModel):
     more: Annotated[str, Field(description="What belongs to it.")]
 
 
+class KeyUse(BaseModel):
+    """An API key that would lose a connection."""
+
+    model_config = STRICT
+
+    name: Annotated[str, Field(examples=["crm-backend"])]
+    prefix: Annotated[str, Field(description="What is shown of the key.", examples=["vk_8f3a41c0"])]
+    calls: Annotated[int, Field(description="Calls for this connection in the last 24 hours.", ge=0)]
+
+
 class Would(BaseModel):
     """What a disconnect would do, as far as it is known before the provider is asked."""
 
@@ -172,6 +182,12 @@ class Would(BaseModel):
     others: Annotated[list[str], Field(description="Connections that a revocation would end too: none is made then.")]
     lives_until: Annotated[Time, Field(description="When the access token ends that was handed out, where one lives.")]
     unknown_end: Annotated[bool, Field(description="Whether one lives whose end is not known.")]
+    api_keys: Annotated[
+        list[KeyUse], Field(description="API keys that lose it, busiest first; none to a key with limits.")
+    ]
+    open_links: Annotated[int, Field(description="Connect links by which it could be connected again.", ge=0)]
+    sign_ins: Annotated[int, Field(description="Sign-ins under way, or that wait for a decision: they end.", ge=0)]
+    refreshing: Annotated[bool, Field(description="Whether a refresh is under way.")]
     lines: Annotated[list[Consequence], Field(description="All of it in sentences.")]
 
 

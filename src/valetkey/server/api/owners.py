@@ -27,7 +27,8 @@ async def forget(caller: Manager, wanted: models.Forgetting) -> models.Forgotten
         raise beyond_limits("this API key does not see everything of that owner, so it cannot forget them")
     core = caller.server.core
     if wanted.dry_run:
-        would = await core.in_flight(lambda: of_forget(caller.world, wanted.owner, core.env))
-        return models.Forgotten(connections=[shapes.of_consequences(one, key) for one in would])
+        await core.in_flight(caller.server.calls.flush)
+        would = await core.in_flight(lambda: of_forget(caller.world, wanted.owner, core.env, discreet=key.limited))
+        return models.Forgotten(connections=[shapes.of_consequences(one) for one in would])
     done = await core.in_flight(lambda: forget_owner(caller.world, wanted.owner, core.env))
-    return models.Forgotten(connections=[shapes.of_ended(one) for one in done])
+    return models.Forgotten(connections=[shapes.of_ended(one, discreet=key.limited) for one in done])

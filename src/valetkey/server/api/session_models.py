@@ -36,6 +36,13 @@ class ConnectWish(BaseModel):
         ),
     ] = None
     expires_in: Annotated[int, Field(description="Seconds for which its address works.", ge=60, le=2_592_000)] = 1800
+    confirm: Annotated[
+        bool | None,
+        Field(
+            description="Whether the connection becomes live only when your program has confirmed who came back; that"
+            " needs `return_to`.  Null: yes, where there is an owner and the server does not know whose browser it is."
+        ),
+    ] = None
 
 
 class ConnectSession(BaseModel):
@@ -50,12 +57,30 @@ class ConnectSession(BaseModel):
     state: Annotated[links.State, Field(description="Where it stands.")]
     scopes: Annotated[list[str], Field(description="What is asked for, beside what is declared.")]
     return_to: Annotated[str, Field(description="Where the person goes afterwards; empty: nowhere.")]
+    confirm: Annotated[bool, Field(description="Whether it is to be confirmed.")]
+    confirm_until: Annotated[Time, Field(description="While it is `to_confirm`: until when that can be done.")]
     outcome: Annotated[links.Outcome, Field(description="What the last try came to; empty: there was none.")]
     connection_id: Annotated[str, Field(description="The connection that came of it; empty: none yet.")]
     created_at: Annotated[float, Field(description="When it was made.")]
     expires_at: Annotated[float, Field(description="When its address stops to work.")]
     opened_at: Annotated[Time, Field(description="When it was first looked at.")]
     ended_at: Annotated[Time, Field(description="When it was used, or withdrawn.")]
+
+
+class Confirmation(BaseModel):
+    """Who came back from the connect page, as the program knows it from its own session."""
+
+    model_config = STRICT
+
+    owner: Annotated[
+        Owner | None,
+        Field(description="The owner who is signed in to your program in that browser.", examples=["u-17"]),
+    ]
+    code: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=200, pattern=PLAIN),
+        Field(description="The parameter `valetkey_confirm` with which the browser came back."),
+    ]
 
 
 class NewConnectSession(ConnectSession):

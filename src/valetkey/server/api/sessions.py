@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request
+from starlette.concurrency import run_in_threadpool
 
-from valetkey.engine.links import Link, find_link, withdraw_link
+from valetkey.engine.confirming import confirm_link
+from valetkey.engine.confirming import withdraw as withdraw_link
+from valetkey.engine.links import Link, find_link
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.names import check_owner
 from valetkey.server.api.caller import Caller, Connector, beyond_limits
-from valetkey.server.api.problems import nothing_here, problems
-from valetkey.server.api.session_models import ConnectSession, ConnectWish, NewConnectSession
+from valetkey.server.api.problems import Refusal, nothing_here, problems
+from valetkey.server.api.session_models import Confirmation, ConnectSession, ConnectWish, NewConnectSession
+from valetkey.values import Secret
 
 router: Final = APIRouter(prefix="/connect-sessions", tags=["Connect sessions"])
 SessionId = Annotated[str, Path(description="The session's id.", max_length=100, examples=["0018e0a4d2bfc1a2b3c4d5e6"])]
@@ -23,9 +28,11 @@ async def begin(caller: Connector, wanted: ConnectWish, request: Request) -> New
 
     Scope: `connect`.  The address is told in this answer only.  It works once, in the first browser that goes on from
     it; opening it uses up nothing.  A second session for the same credential, owner and account takes the first one's
-    place.
+    place.  With `confirm` the browser comes back with a code, and the connection becomes live when it is confirmed.
     """
     core = caller.server.core
+    unknown_to_us = wanted.owner is not None and caller.server.current_owner is None
+    confirm = unknown_to_us if wanted.confirm is None else wanted.confirm
     key = await core.in_flight(lambda: _key(caller, wanted))
     made = await core.in_flight(
         lambda: caller.server.desk.new_link(
@@ -35,6 +42,8 @@ async def begin(caller: Connector, wanted: ConnectWish, request: Request) -> New
             wanted.expires_in,
             world=caller.world,
             created_by=caller.actor,
+            confirm=confirm,
+            made_with=caller.key.id,
         )
     )
     address = f"{_home(caller, request)}/connect/{made.token.reveal()}"
@@ -63,15 +72,35 @@ def get_session(caller: Connector, session_id: SessionId) -> ConnectSession:
     return ConnectSession(**_members(_found(caller, session_id)))
 
 
+@router.post("/{session_id}/confirm", summary="Confirm a connect session", responses=problems(400, 404, 409))
+async def confirm(caller: Connector, session_id: SessionId, wanted: Confirmation) -> ConnectSession:
+    """Say who came back, so that the connection becomes live; where it is somebody else, the access is given back.
+
+    Scope: `connect`.  It takes the API key that began the session, and the code of the browser that signed in: whoever
+    sent the link to somebody else cannot confirm it for them.  It can be done once, within ten minutes of the sign-in.
+    """
+    link = await run_in_threadpool(_found, caller, session_id)
+    if link.made_with and link.made_with != caller.key.id:
+        raise Refusal(
+            HTTPStatus.FORBIDDEN,
+            "this connect session was begun with another API key",
+            code="api_key_other",
+            hint="confirm with the API key that began it, or begin anew with this one",
+        )
+    core, code = caller.server.core, Secret(wanted.code)
+    await core.in_flight(lambda: confirm_link(caller.world, core.env, session_id, code, wanted.owner))
+    return await run_in_threadpool(lambda: ConnectSession(**_members(_found(caller, session_id))))
+
+
 @router.post("/{session_id}/withdraw", summary="Withdraw a connect session", responses=problems(404))
-def withdraw(caller: Connector, session_id: SessionId) -> ConnectSession:
+async def withdraw(caller: Connector, session_id: SessionId) -> ConnectSession:
     """End it: its address leads nowhere any more.  A connection that came of it stays.
 
-    Scope: `connect`.  Repeating it changes nothing more.
+    Scope: `connect`.  Repeating it changes nothing more.  A sign-in that waits to be confirmed is given back.
     """
-    _found(caller, session_id)
-    withdraw_link(caller.world, session_id)
-    return ConnectSession(**_members(_found(caller, session_id)))
+    await run_in_threadpool(_found, caller, session_id)
+    await caller.server.core.in_flight(lambda: withdraw_link(caller.world, session_id))
+    return await run_in_threadpool(lambda: ConnectSession(**_members(_found(caller, session_id))))
 
 
 def _found(caller: Caller, session_id: str) -> Link:
@@ -94,6 +123,8 @@ def _members(link: Link) -> dict[str, Any]:
         "state": link.state,
         "scopes": list(link.scopes),
         "return_to": link.return_to,
+        "confirm": link.confirm,
+        "confirm_until": link.held_until if link.state == "to_confirm" else None,
         "outcome": link.outcome,
         "connection_id": link.connection_id,
         "created_at": link.created_at,

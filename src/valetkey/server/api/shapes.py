@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from valetkey.engine.api_keys import ApiKey
 from valetkey.engine.app_health import AppHealth
 from valetkey.engine.consequences import Consequences
 from valetkey.engine.disconnect import Disconnected
@@ -13,7 +12,6 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import Preset
 from valetkey.server.api.models import (
     Connection,
-    Consequence,
     Credential,
     Ended,
     Event,
@@ -57,29 +55,15 @@ def of_identity(who: model.Identity) -> Identity:
     return Identity(subject=who.subject, email=who.email, name=who.name, login=who.login, title=who.title)
 
 
-def of_ended(done: Disconnected, hidden: tuple[str, ...] = ()) -> Ended:
-    """Return what a disconnect did; `hidden` are connections that whoever asks does not see."""
-
-    def plain(text: str) -> str:
-        for name in hidden:
-            text = text.replace(name, "another connection")
-        return text
-
-    may_live = [plain(text) for text in done.may_live]
-    return Ended(told=plain(done.told), revoked=list(done.revoked), may_live=may_live)
+def of_ended(done: Disconnected, *, discreet: bool) -> Ended:
+    """Return what a disconnect did; `discreet`: without naming connections that whoever asks does not see."""
+    told = done.discreet if discreet else done.told
+    return Ended(told=told, revoked=list(done.revoked), may_live=list(done.may_live))
 
 
-def of_consequences(found: Consequences, key: ApiKey) -> Ended:
-    """Return what a disconnect would do; to a limited key without the names of what it does not see."""
-    would = Would(**found.to_object())
-    if key.owners or key.credentials:
-        lines = [line for line in would.lines if line.place != "others"]
-        if would.others:
-            hidden = "nothing is revoked, for that would end other connections too"
-            lines = [line for line in lines if line.place != "provider"]
-            lines.insert(0, Consequence(place="provider", text=hidden, more=""))
-        would = would.model_copy(update={"others": [], "lines": lines})
-    return Ended(told="Nothing was changed.", revoked=[], may_live=[], would=would)
+def of_consequences(found: Consequences) -> Ended:
+    """Return what a disconnect would do."""
+    return Ended(told="Nothing was changed.", revoked=[], may_live=[], would=Would(**found.to_object()))
 
 
 def of_report(report: ImportReport) -> Imported:

@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 
 from valetkey.core import Core
 from valetkey.engine.connect import UNSET, Unset
-from valetkey.engine.deciding import HELD_SECONDS, Held, finish_or_hold, sweep
+from valetkey.engine.deciding import finish_or_hold, sweep
 from valetkey.engine.flows import Flow, flow_id, peek_flow
+from valetkey.engine.holding import HELD_SECONDS, Held
 from valetkey.errors import ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Record
@@ -81,15 +82,19 @@ def elsewhere(ask: Ask, came: Arrival) -> Response | None:
     return RedirectResponse(f"{began}{ask.request.url.path}?{ask.request.url.query}", status_code=303)
 
 
-def finish(ask: Ask, came: Arrival, actor: str, owner: str | Unset | None = UNSET) -> Record | Held:
+def finish(
+    ask: Ask, came: Arrival, actor: str, owner: str | Unset | None = UNSET, *, confirm: bool = False
+) -> Record | Held:
     """Redeem the answer in a flight, which goes on should the browser go away.
+
+    With `confirm` it waits for the word of the application.
 
     Raises:
         ValetkeyError: It did not end well; see `engine.deciding.finish_or_hold`.
     """
     core = ask.server.core
     world = core.acting(actor)
-    done = core.call(lambda: finish_or_hold(world, came.url, binding=came.binding, owner=owner))
+    done = core.call(lambda: finish_or_hold(world, came.url, binding=came.binding, owner=owner, confirm=confirm))
     if isinstance(done, Held):
         give_back_later(core)
     return done
@@ -110,7 +115,7 @@ def sweep_soon(core: Core) -> None:
 
     def swept() -> None:
         try:
-            sweep(core.world)
+            sweep(core.world, core.env)
         except ValetkeyError as error:
             _log.warning("grants that wait for an answer were not looked through: %s", error)
 

@@ -21,8 +21,8 @@ from valetkey.server.asking import Ask
 from valetkey.server.views.providers import provider
 from valetkey.values import Secret
 
-KEPT: Final = 2 * FLOW_SECONDS
-"""Seconds that the cookie lives: ten minutes to sign in, and ten to answer a question afterwards."""
+KEPT: Final = 3 * FLOW_SECONDS
+"""Seconds that the cookie lives: ten minutes each to sign in, to answer a question, and to have it confirmed."""
 
 
 def begin(

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from valetkey.engine.deciding import Held
+from valetkey.engine.holding import Held
 from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Query, Record
 from valetkey.model.credentials import OAuth2Credential
@@ -105,10 +105,8 @@ def finish(ask: Ask, came: Arrival) -> Response:
         done = finished(ask, came, ACTOR, key.owner)
     except StoreError:
         raise
-    except StateMismatch as error:
-        return _failed(ask, key, error)
     except ValetkeyError as error:
-        return unbind(ask, _failed(ask, key, error), came.flow_id)
+        return _failed(ask, key, error)
     if isinstance(done, Held):
         return ask.go(f"/connect/decide/{done.id}")
     return unbind(ask, ask.go("/accounts"), came.flow_id)
@@ -120,7 +118,7 @@ def refresh(ask: Ask, owner: str) -> Response:
     if record is None:
         return ask.page("not-found.html", status=404)
     try:
-        ask.server.core.source(record.key).refresh()
+        ask.server.core.source(record.key).refresh(ACTOR)
     except StoreError:
         raise
     except ValetkeyError:
@@ -145,7 +143,7 @@ def disconnect(ask: Ask, owner: str) -> Response:
     record = _mine(ask, owner)
     if record is None:
         return ask.page("not-found.html", status=404)
-    ask.server.core.call(lambda: ask.server.core.disconnect(record.key))
+    ask.server.core.call(lambda: ask.server.core.disconnect(record.key, actor=ACTOR))
     return ask.go("/accounts?news=ended")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from valetkey.engine.api_keys import RATE, ApiKeys
+from valetkey.engine.calls import calls_by_key
 from valetkey.errors import ConfigurationError
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.once import first_time, nonce
@@ -72,11 +73,14 @@ def _life(value: str) -> float | None:
 
 
 def _page(ask: Ask, given: dict[str, Any], scopes: tuple[str, ...], *, trouble: str = "") -> Response:
-    now = ask.server.core.clock.now()
+    core = ask.server.core
+    now = core.clock.now()
+    ask.server.calls.flush()
+    calls = calls_by_key(core.store, core.env, now)
     return ask.page(
         "settings-api-keys.html",
         status=400 if trouble else 200,
-        rows=[row(key, now) for key in _keys(ask).list()],
+        rows=[row(key, now, calls.get(key.id, 0)) for key in _keys(ask).list()],
         given=given,
         choices=choices(scopes),
         lives=[(value, words) for value, (words, _) in LIVES.items()],

@@ -11,6 +11,7 @@ from valetkey.errors import ConfigurationError
 from valetkey.server.asking import Ask, get
 from valetkey.server.joining import posted
 from valetkey.server.joining.arriving import Arrival, arrival, elsewhere, sweep_soon
+from valetkey.server.joining.clean import lead_away, refusal, shown_before
 from valetkey.server.pages import accounts, connect_page, joining
 
 ENDINGS: Final[dict[str, Callable[[Ask, Arrival], Response]]] = {
@@ -28,13 +29,37 @@ def take(ask: Ask) -> Response:
     try:
         credential = core.credential(ask.request.path_params["credential"])
     except ConfigurationError:
-        return ask.page("not-found.html", status=404)
+        query = ask.request.url.query
+        return ask.go(ask.request.url.path.removeprefix(ask.root)) if query else ask.page("not-found.html", status=404)
     came = arrival(ask, credential)
     moved = elsewhere(ask, came)
     if moved is not None:
         return moved
     sweep_soon(core)
-    return ENDINGS.get(came.face, joining.finish)(ask, came)
+    return lead_away(ask, came, ENDINGS.get(came.face, joining.finish)(ask, came))
 
 
-ROUTES: Final = [get("/callback/{credential}", take, grade=None), *posted.ROUTES]
+def show_end(ask: Ask) -> Response:
+    """Show how a sign-in ended, to the browser that made it."""
+    return shown_before(ask) or connect_page.plain(ask, "ended", status=410)
+
+
+def show_refusal(ask: Ask) -> Response:
+    """Show that an answer was not taken, in the words of the face that it would have been for."""
+    face = ask.request.path_params["face"]
+    if face != "console":
+        return connect_page.plain(ask, "cookie", status=403)
+    try:
+        credential = ask.server.core.credential(ask.request.path_params["credential"])
+    except ConfigurationError:
+        return ask.page("not-found.html", status=404)
+    error, request_id, cookie = refusal(ask)
+    return joining.told(ask, error, credential, None, cookie=cookie, named=request_id)
+
+
+ROUTES: Final = [
+    get("/callback/{credential}", take, grade=None),
+    get("/callback/{credential}/ended/{id}", show_end, grade=None),
+    get("/callback/{credential}/refused/{face}", show_refusal, grade=None),
+    *posted.ROUTES,
+]

@@ -9,13 +9,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from valetkey.engine.deciding import Held, held, keep_old, second
+from valetkey.engine.deciding import held, keep_old, second
+from valetkey.engine.holding import Held
 from valetkey.engine.links import Link, find_link, is_bound_to, note_failed
 from valetkey.errors import ConfigurationError, StateMismatch
 from valetkey.model.names import check_account
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.joining.leaving import binding, unbind
-from valetkey.server.pages.connect_page import ACTOR, browser_of, connected, plain, words
+from valetkey.server.pages.connect_page import ACTOR, browser_of, connected, plain, to_confirm, words
 from valetkey.server.people import fits
 from valetkey.server.texts import said
 from valetkey.server.views.deciding import question
@@ -55,11 +56,14 @@ def _second(ask: Ask, found: Held, link: Link | None) -> Response:
         return _page(ask, found, link, trouble="other.no_label", status=400)
     try:
         check_account(label)
-        record = ask.server.core.call(lambda: second(world, found.id, bound, label))
+        done = ask.server.core.call(lambda: second(world, found.id, bound, label))
     except ConfigurationError as error:
         trouble = "other.taken" if error.code == "account_taken" else "other.no_label"
         return _page(ask, found, link, trouble=trouble, status=400)
-    return unbind(ask, ask.go("/accounts") if link is None else connected(ask, link, record), found.id)
+    if link is not None and isinstance(done, Held):
+        return to_confirm(ask, link, done)
+    to = ask.go("/accounts") if link is None or isinstance(done, Held) else connected(ask, link, done)
+    return unbind(ask, to, found.id)
 
 
 def _unknown(ask: Ask, found: Held, link: Link | None) -> Response:

@@ -7,12 +7,14 @@ The page names the product and the workspace that receives the access (DESIGN 8.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from valetkey.engine.connect import UNSET
-from valetkey.engine.deciding import Held
+from valetkey.engine.deciding import awaits_confirmation
+from valetkey.engine.holding import Held, confirmation
 from valetkey.engine.links import (
     Link,
     Outcome,
@@ -24,17 +26,19 @@ from valetkey.engine.links import (
     note_failed,
     note_left,
     note_opened,
+    note_to_confirm,
     note_used,
 )
-from valetkey.engine.returns import check_return_url, with_result
+from valetkey.engine.returns import CODE, SESSION, check_return_url, with_result
 from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError, clean
 from valetkey.model.connections import Record, Status
+from valetkey.model.credentials import EMPTY
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
-from valetkey.server.joining.arriving import Arrival
+from valetkey.server.joining.arriving import Arrival, give_back_later
 from valetkey.server.joining.arriving import finish as finished
-from valetkey.server.joining.leaving import begin, bind, unbind
+from valetkey.server.joining.leaving import begin, bind, binding, unbind
 from valetkey.server.people import fits
 from valetkey.server.texts import said
 from valetkey.server.times import length
@@ -43,7 +47,7 @@ from valetkey.server.views.providers import provider
 from valetkey.values import Secret
 
 ACTOR: Final = "account holder"
-RESULTS: Final[dict[str, str]] = {"declined": "denied", "": "expired"}
+RESULTS: Final[dict[str, str]] = {"declined": "denied", "": "expired", "unconfirmed": "expired"}
 """Result codes of the return address, where they are not called as the outcome."""
 
 
@@ -86,8 +90,10 @@ def show_outcome(ask: Ask) -> Response:
 def _stopped(ask: Ask, link: Link) -> Response | None:
     """Return the page that says why this browser cannot go on; None where it can."""
     mine = is_bound_to(link, browser_of(ask, link))
+    if link.state in {"used", "to_confirm"} and mine:
+        return outcome_page(ask, link)
     if link.state == "used":
-        return outcome_page(ask, link) if mine else plain(ask, "used", link, status=410)
+        return plain(ask, "used", link, status=410)
     if not link.is_open:
         return plain(ask, "expired", link, status=410)
     if link.browser and not mine:
@@ -95,11 +101,15 @@ def _stopped(ask: Ask, link: Link) -> Response | None:
     match = fits(ask, link.key.owner)
     if match != "yes":
         return _wrong_person(ask, link, match)
+    return None if _declared(ask, link) else plain(ask, "expired", link, status=410)
+
+
+def _declared(ask: Ask, link: Link) -> bool:
     try:
         ask.server.core.credential(link.key.credential)
     except ConfigurationError:
-        return plain(ask, "expired", link, status=410)
-    return None
+        return False
+    return True
 
 
 def _wrong_person(ask: Ask, link: Link, match: str) -> Response:
@@ -169,13 +179,16 @@ def finish(ask: Ask, came: Arrival) -> Response:
         return plain(ask, "expired", link, status=410)
     if not is_bound_to(link, browser_of(ask, link)):
         return plain(ask, "cookie", link, status=403)
+    if link.state == "to_confirm":
+        return ask.go(f"/connect/outcome/{link.id}")
     match = fits(ask, link.key.owner)
     return _redeemed(ask, came, link) if match == "yes" else _wrong_person(ask, link, match)
 
 
 def _redeemed(ask: Ask, came: Arrival, link: Link) -> Response:
     try:
-        done = finished(ask, came, ACTOR, link.key.owner if ask.server.current_owner else UNSET)
+        owner = link.key.owner if ask.server.current_owner else UNSET
+        done = finished(ask, came, ACTOR, owner, confirm=link.confirm)
     except StoreError:
         raise
     except StateMismatch as error:
@@ -183,10 +196,19 @@ def _redeemed(ask: Ask, came: Arrival, link: Link) -> Response:
         return plain(ask, "cookie", link, status=403)
     except ValetkeyError as error:
         return unbind(ask, _failed(ask, link, error), came.flow_id)
+    if isinstance(done, Held) and done.asks == "owner":
+        return to_confirm(ask, link, done)
     if isinstance(done, Held):
         note_failed(ask.server.core.world, link.id, "other_account")
         return ask.go(f"/connect/decide/{done.id}")
     return unbind(ask, connected(ask, link, done), came.flow_id)
+
+
+def to_confirm(ask: Ask, link: Link, waits: Held) -> Response:
+    """Send the browser back to the application, which has the last word."""
+    give_back_later(ask.server.core)
+    note_to_confirm(ask.server.core.acting(ACTOR), link.id, waits.id, waits.until)
+    return ask.go(f"/connect/outcome/{link.id}")
 
 
 def connected(ask: Ask, link: Link, record: Record) -> Response:
@@ -225,6 +247,8 @@ def _note_failure(ask: Ask, link: Link, error: ValetkeyError, named: str) -> Non
 
 def outcome_page(ask: Ask, link: Link) -> Response:
     """Show what became of a link: each outcome is a page of its own."""
+    if link.state == "to_confirm":
+        return _on_to_the_application(ask, link)
     if link.outcome in {"", "other_account"}:
         return plain(ask, "expired", link, status=410) if not link.is_open else plain(ask, "declined", link)
     status = _status(ask, link)
@@ -241,6 +265,18 @@ def outcome_page(ask: Ask, link: Link) -> Response:
         again=ask.url(f"/connect/again/{link.id}") if link.is_open else "",
         back=back(ask, link),
     )
+
+
+def _on_to_the_application(ask: Ask, link: Link) -> Response:
+    """Lead back with the code that this browser alone has; an address that is not allowed any more is not gone to."""
+    bound = binding(ask, link.held)
+    if bound is None or not awaits_confirmation(ask.server.core.world, link.held, bound):
+        return plain(ask, "unconfirmed", link, status=410)
+    url = back(ask, link, result="confirm", more={CODE: confirmation(link.held, bound).reveal()})
+    if not url:
+        return plain(ask, "unconfirmed", link, status=409)
+    shown = provider(ask.server.core.credential(link.key.credential))
+    return ask.page("connect-confirm.html", url=url, provider=shown, t=said, w=words(ask, link))
 
 
 def _status(ask: Ask, link: Link) -> Status | None:
@@ -263,7 +299,7 @@ def plain(ask: Ask, what: str, link: Link | None = None, *, status: int = 200, t
     return ask.page("connect-plain.html", status=status, title=title, text=shown, t=said, w=w, **more)
 
 
-def back(ask: Ask, link: Link | None) -> str:
+def back(ask: Ask, link: Link | None, *, result: str = "", more: Mapping[str, str] = EMPTY) -> str:
     """Return where the person goes back to, with how it ended; empty for nowhere, and where it is not allowed."""
     if link is None or not link.return_to:
         return ""
@@ -271,7 +307,8 @@ def back(ask: Ask, link: Link | None) -> str:
         allowed = check_return_url(link.return_to, ask.server.desk.return_urls())
     except ConfigurationError:  # the list is another one than when the link was made
         return ""
-    return with_result(allowed, RESULTS.get(link.outcome, link.outcome))
+    named = {SESSION: link.id} if link.confirm else {}
+    return with_result(allowed, result or RESULTS.get(link.outcome, link.outcome), {**named, **more})
 
 
 def words(ask: Ask, link: Link | None) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import Final
 
 from starlette.responses import Response
 
+from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.calls import calls_for
 from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.probing import probe
 from valetkey.engine.status import status_of
@@ -19,7 +21,15 @@ from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_after, go_with, told
 from valetkey.server.times import until
 from valetkey.server.views.banners import banner
-from valetkey.server.views.detail import figures, identity_facts, scope_count, scopes, storage_facts
+from valetkey.server.views.detail import (
+    Fact,
+    call_facts,
+    figures,
+    identity_facts,
+    scope_count,
+    scopes,
+    storage_facts,
+)
 from valetkey.server.views.naming import named
 from valetkey.server.views.plot import plot
 from valetkey.server.views.snippet import snippet
@@ -83,8 +93,18 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         scope_count=scope_count(status, record),
         identity=identity_facts(status, record, now),
         storage=storage_facts(record, credential, store_name(ask)),
+        calls=_calls(ask, record),
         testable=bool(credential.userinfo_url) or credential.discovers,
     )
+
+
+def _calls(ask: Ask, record: Record) -> tuple[Fact, ...]:
+    """Return which API keys called for it lately."""
+    core, counts = ask.server.core, ask.server.calls
+    counts.flush(record.id)
+    found = calls_for(core.store, core.env, record.id, core.clock.now())
+    names = {key.id: key.name for key in ApiKeys(core.store, core.clock, core.env).list()} if found else {}
+    return call_facts(found, names)
 
 
 def place_of(ask: Ask) -> str:
@@ -114,7 +134,7 @@ def refresh(ask: Ask, record: Record, credential: OAuth2Credential, status: Stat
     core, here = ask.server.core, AT.format(id=record.id)
     note(ask, "refresh_asked", record)
     try:
-        core.source(record.key).refresh()
+        core.source(record.key).refresh(actor(ask))
     except ValetkeyError as error:
         return go_after(ask, here, error)
     new = core.store.find(record.id) or record
@@ -139,6 +159,7 @@ def confirm(ask: Ask, record: Record, credential: OAuth2Credential, status: Stat
     name = named(record.connection, record.identity, credential)
     if record.sealed is None and status.state == "disconnected":
         return go_with(ask, AT.format(id=record.id), "warn", "It is disconnected already.")
+    ask.server.calls.flush(record.id)
     return ask.page("disconnect.html", name=name, consequences=of_disconnect(ask.server.core.world, record))
 
 

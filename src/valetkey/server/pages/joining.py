@@ -135,8 +135,7 @@ def compare(ask: Ask) -> Response:
 def _ended_badly(ask: Ask, came: Arrival, error: ValetkeyError, actor: str) -> Response:
     wish = Wish(key=came.key(ask.server.core.env), scopes=()) if came.flow else None
     cookie = ("present" if came.binding else "absent") if isinstance(error, StateMismatch) else ""
-    answer = failed(ask, error, came.credential, wish, cookie=cookie, actor=actor)
-    return answer if isinstance(error, StateMismatch) else unbind(ask, answer, came.flow_id)
+    return failed(ask, error, came.credential, wish, cookie=cookie, actor=actor)
 
 
 def failed(
@@ -150,10 +149,17 @@ def failed(
 ) -> Response:
     """Show why nothing was connected, and write it down."""
     core = ask.server.core
-    named = ask.request_id
     key = wish.key if wish else ConnectionKey(core.env, credential.name)
     who = actor or (ask.session.operator if ask.session else "somebody")
-    note(core, "connect_failed", key, actor=who, detail={"code": error.code, "request": named})
+    note(core, "connect_failed", key, actor=who, detail={"code": error.code, "request": ask.request_id})
+    return told(ask, error, credential, wish, cookie=cookie, named=ask.request_id)
+
+
+def told(
+    ask: Ask, error: ValetkeyError, credential: OAuth2Credential, wish: Wish | None, *, cookie: str, named: str
+) -> Response:
+    """Show why nothing was connected; `named` is the request in which it happened."""
+    core = ask.server.core
     scene = Scene(
         provider=provider(credential),
         redirect_uri=redirect_uri(ask, credential),

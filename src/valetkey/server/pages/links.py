@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from valetkey.engine.links import Link, find_link, list_links, withdraw_link
+from valetkey.engine.confirming import withdraw as withdraw_link
+from valetkey.engine.links import Link, find_link, list_links
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document
 from valetkey.model.credentials import OAuth2Credential
@@ -100,7 +101,8 @@ def withdraw(ask: Ask) -> Response:
     link = find_link(core.world, ask.request.path_params["id"])
     if link is None or link.key.env != core.env:
         return ask.page("not-found.html", status=404)
-    withdraw_link(core.acting(ask.operator.operator), link.id)
+    by = ask.operator.operator
+    core.call(lambda: withdraw_link(core.acting(by), link.id))
     return ask.go("/console/links")
 
 

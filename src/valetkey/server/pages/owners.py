@@ -64,6 +64,7 @@ def confirm(ask: Ask) -> Response:
 
 def _asked(ask: Ask, trouble: str) -> Response:
     core, owner = ask.server.core, _owner(ask)
+    ask.server.calls.flush()
     found = of_forget(core.world, owner, core.env) if owner else ()
     if not found:
         return ask.page("not-found.html", status=404)
@@ -79,7 +80,7 @@ def _asked(ask: Ask, trouble: str) -> Response:
 
 def _own(line: Consequence) -> bool:
     """Whether a consequence of a disconnect is one of forgetting too, and differs between connections."""
-    return line.place in {"provider", "lives"}
+    return line.place in {"provider", "others", "lives"}
 
 
 def forget(ask: Ask) -> Response:

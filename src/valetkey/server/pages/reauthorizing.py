@@ -6,7 +6,8 @@ from typing import Final, Literal, cast, get_args
 
 from starlette.responses import Response
 
-from valetkey.engine.deciding import Held, held, keep_old, second, switch
+from valetkey.engine.deciding import held, keep_old, second, switch
+from valetkey.engine.holding import Held
 from valetkey.errors import ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import Record
 from valetkey.model.names import check_account
@@ -102,7 +103,8 @@ def _answered(ask: Ask, found: Held, choice: Choice) -> str:
     label = check_account(ask.field("account").strip())
     if not label:
         raise ConfigurationError(NO_LABEL, code="account_invalid")
-    return core.call(lambda: second(world, found.id, bound, label)).id
+    done = core.call(lambda: second(world, found.id, bound, label))
+    return done.connection_id if isinstance(done, Held) else done.id
 
 
 def _waiting(ask: Ask) -> Held | None:

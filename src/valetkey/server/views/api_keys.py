@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from valetkey.engine.api_keys import RATE, SCOPES, ApiKey, Scope
+from valetkey.engine.consequences import said_calls
 from valetkey.server.times import Moment, ago, until
 
 WARNED: Final[frozenset[Scope]] = frozenset({"read_secret"})
@@ -32,6 +33,7 @@ class Row:
         owners: To whose connections it is limited.
         limits: To what else.
         used: When it was used last.
+        calls: Its calls for tokens in the last 24 hours, in words; empty for none.
         ends: When it ends.
         over: Whether it has ended.
     """
@@ -43,11 +45,12 @@ class Row:
     owners: str
     limits: str
     used: Moment
+    calls: str
     ends: Moment
     over: bool
 
 
-def row(key: ApiKey, now: float) -> Row:
+def row(key: ApiKey, now: float, calls: int = 0) -> Row:
     """Return how a key is shown in the list."""
     return Row(
         id=key.id,
@@ -57,6 +60,7 @@ def row(key: ApiKey, now: float) -> Row:
         owners=_owners(key),
         limits=", ".join(_limits(key)),
         used=ago(key.last_used_at, now),
+        calls=f"{said_calls(calls)} in 24 h" if calls else "",
         ends=until(key.ends_at, now, never="never"),
         over=key.ended(now),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from valetkey.engine.deciding import Held
+from valetkey.engine.holding import Held
 from valetkey.errors import clean
 from valetkey.model.connections import Identity
 from valetkey.server.times import Moment, until

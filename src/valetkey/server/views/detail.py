@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from valetkey.engine.consequences import said_calls
 from valetkey.engine.windows import windows
 from valetkey.errors import clean
 from valetkey.model.connections import Event, Record, Status
@@ -15,6 +16,8 @@ from valetkey.server.views.plot import HOURS, SPAN
 from valetkey.server.words import NOTHING
 
 _LONGEST: Final = 200
+_BUSIEST: Final = 8
+"""How many API keys are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +180,19 @@ def identity_facts(status: Status, record: Record, now: float) -> tuple[Fact, ..
     for name, value in record.params.items():
         facts.append(Fact(name=clean(name, 40), value=clean(value, _LONGEST)))
     return tuple(facts)
+
+
+def call_facts(calls: Mapping[str, int], names: Mapping[str, str]) -> tuple[Fact, ...]:
+    """Return which API keys called in the last 24 hours, the busiest first; those revoked since by their ids."""
+    busiest = sorted(calls.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(
+        Fact(
+            name=clean(names[key_id], _LONGEST) if key_id in names else f"vk_{key_id}",
+            value=said_calls(count),
+            more="" if key_id in names else "revoked since",
+        )
+        for key_id, count in busiest[:_BUSIEST]
+    )
 
 
 def storage_facts(record: Record, credential: OAuth2Credential, store: str) -> tuple[Fact, ...]:

@@ -15,13 +15,14 @@ WORDS: Final[dict[State, Word]] = {
     "not_opened": Word("Not opened", "ring", "st-none"),
     "opened": Word("Opened", "ring", "st-none"),
     "at_provider": Word("At the provider", "ring", "st-none"),
+    "to_confirm": Word("To be confirmed", "ring", "st-none"),
     "used": Word("Used", "ok", "st-ok"),
     "declined": Word("Declined", "off", "st-none"),
     "expired": Word("Expired", "off", "st-none"),
     "withdrawn": Word("Withdrawn", "off", "st-none"),
 }
 FILTERS: Final[dict[str, tuple[str, frozenset[State]]]] = {
-    "open": ("Open", frozenset({"not_opened", "opened", "at_provider"})),
+    "open": ("Open", frozenset({"not_opened", "opened", "at_provider", "to_confirm"})),
     "used": ("Used", frozenset({"used"})),
     "declined": ("Declined", frozenset({"declined"})),
     "over": ("Expired or withdrawn", frozenset({"expired", "withdrawn"})),
@@ -33,6 +34,8 @@ _WHY: Final = {
     "error": "the last try failed",
     "scopes_missing": "connected, with a permission missing",
     "other_account": "asked about another account",
+    "unconfirmed": "signed in, but not confirmed in time",
+    "wrong_user": "somebody else came back than the owner",
 }
 
 
@@ -95,7 +98,9 @@ def link_row(link: Link, credential: OAuth2Credential, now: float) -> LinkRow:
 def _why(link: Link) -> str:
     if link.state == "expired" and link.opened_at is None:
         return "never opened"
-    if link.state in {"opened", "declined"} and link.outcome:
+    if link.state == "to_confirm":
+        return "signed in; your application has not confirmed it yet"
+    if link.state in {"opened", "declined", "withdrawn"} and link.outcome:
         return _WHY.get(link.outcome, "")
     if link.state == "opened":
         return "bound to one browser" if link.browser else "looked at"

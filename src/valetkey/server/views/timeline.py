@@ -157,6 +157,12 @@ def _not_connected(event: Event, detail: Mapping[str, Any], _: str) -> Told:
     return Told(icon="off", colour="c-bad", title="Not connected", text=text)
 
 
+def _dropped(event: Event, detail: Mapping[str, Any], provider: str) -> Told:
+    given_back = "Its access was given back" if detail.get("revoked") else "Its access was not given back"
+    text = f"{by(event)} Nobody confirmed it, or it was meant otherwise. {given_back} at {provider}."
+    return Told(icon="off", colour="", title="Sign-in dropped", text=text)
+
+
 def _said(title: str, icon: str = "info", colour: str = "") -> Callable[[Event, Mapping[str, Any], str], Told]:
     return lambda event, _, __: Told(icon=icon, colour=colour, title=title, text=by(event))
 
@@ -177,6 +183,8 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "tested": _tested,
     "connect_failed": _not_connected,
     "link_created": _said("Connect link made", "link"),
+    "link_to_confirm": _said("Signed in by a connect link, waits to be confirmed", "clock"),
+    "sign_in_dropped": _dropped,
     "link_used": _said("Connect link used", "link"),
     "link_declined": _said("Connect link declined", "link"),
     "link_withdrawn": _said("Connect link withdrawn", "link"),

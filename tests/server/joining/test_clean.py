@@ -1,0 +1,79 @@
+"""No page stands at an address with a code in it, and pages about failures survive the way to a clean one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from valetkey.server.joining.clean import KEPT, KIND
+
+
+def clean(walk: Any, callback: str) -> str:
+    """Return where the callback leads."""
+    parts = urlsplit(callback)
+    answer = walk.visitor.get(f"{parts.path}?{parts.query}")
+    address: str = answer.headers["location"]
+    assert (answer.status_code, answer.text) == (303, "")
+    return address
+
+
+def test_a_failure_is_shown_again_to_its_browser_alone_and_for_ten_minutes(site: Any, walk: Any, walker: Any) -> None:
+    walk.provider.deny_next("access_denied", "words of the provider")
+    callback = walk.provider.approve(walk.begin(account="work"))
+    address = clean(walk, callback)
+    (event,) = [e for e in site.practice.valet.events() if e.kind == "connect_failed"]
+    (kept,) = site.practice.valet._core.store.list_documents(KIND, env="test")
+    assert re.fullmatch(r"/callback/notes/ended/[0-9a-f]{64}", address)
+    assert b"words of the provider" not in kept.sealed.blob
+
+    for _ in range(2):
+        page = walk.visitor.get(address)
+        assert (page.status_code, walk.title(page)) == (400, "Access was not allowed")
+        assert event.detail["request"] in page.text
+        assert page.headers["cache-control"] == "no-store"
+        assert page.headers["content-security-policy"]
+    walk.visitor.csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    assert walk.way_out(walk.visitor.post("/console/connect/notes", whose="own", account="work"))
+
+    other = walker(site, site.operator())
+    page = other.visitor.get(address)
+    assert (page.status_code, other.title(page)) == (410, "There is nothing here any more")
+    name = next(name for name in dict(walk.visitor.client.cookies) if address[-64:].startswith(name.rpartition("_")[2]))
+    other.visitor.client.cookies.set(name, "forged")
+    assert other.visitor.get(address).status_code == 410
+    site.practice.clock.advance(KEPT)
+    assert walk.visitor.get(address).status_code == 410
+
+
+def test_a_refusal_names_the_request_in_the_audit_log_and_keeps_nothing(site: Any, walk: Any) -> None:
+    address = clean(walk, "http://127.0.0.1:8421/callback/notes?code=stolen&state=made-up")
+
+    page = walk.visitor.get(address)
+
+    (event,) = [e for e in site.practice.valet.events() if e.kind == "connect_failed"]
+    assert (address, page.status_code) == ("/callback/notes/refused/console", 400)
+    assert event.detail["request"] in page.text
+    assert not site.practice.valet._core.store.list_documents(KIND, env="test")
+    walk.visitor.client.cookies.set("valetkey_refused", "<script>")
+    for path in (address, address.replace("console", "link"), "/callback/notes/refused/anything"):
+        page = walk.visitor.get(path)
+        assert (page.status_code in {400, 403}, "<script>" in page.text) == (True, False)
+        assert walk.title(page) == "We could not match this answer to your request"
+    assert walk.visitor.get("/callback/nobody/refused/console").status_code == 404
+
+
+def test_account_holders_read_their_own_words_at_a_clean_address_too(site: Any, walker: Any) -> None:
+    link = site.practice.valet.connect_link("notes", owner="u1")
+    holder, other = walker(site, site.visitor()), walker(site, site.visitor())
+    path = urlsplit(link).path
+    holder.visitor.get(path)
+    callback = holder.provider.approve(holder.way_out(holder.visitor.post(path, do="go")))
+
+    address = clean(other, callback)
+
+    assert address == "/callback/notes/refused/link"
+    text = other.visitor.get(address).text.partition("<main")[2]
+    assert "Open the link again" in text
+    assert not {"owner", "credential", "u1"} & set(re.findall(r"\w+", text))
+    assert clean(holder, callback).startswith("/connect/outcome/")
