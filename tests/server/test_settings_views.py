@@ -72,11 +72,11 @@ CURRENT = use("dk2", current=True)
         ),
         pytest.param(
             {
-                "keys": (use("dk1", readable=False, more=True, connections=1000), use("dk2", current=True)),
+                "keys": (use("dk1", readable=False, flows=2, connections=1000), use("dk2", current=True)),
                 "readable": False,
             },
             "Needs repair",
-            "1,001+",
+            "1,003",
             id="lost key",
         ),
     ],

@@ -48,13 +48,12 @@ def master_key(found: KeyStatus) -> MasterKey:
     """Return what the page of keys shows."""
     current = [use for use in found.keys if use.current]
     others = [use for use in found.keys if not use.current]
-    left = sum(use.connections + use.documents for use in others)
-    more = "+" if any(use.more for use in others) else ""
+    left = sum(use.all for use in others)
     return MasterKey(
         word=_word(found),
         rows=tuple(_row(use) for use in [*current, *others]),
-        connections=_count(current[0].connections, current[0].more) if current else "0",
-        left=f"{left:,}{more}",
+        connections=f"{current[0].connections:,}" if current else "0",
+        left=f"{left:,}",
     )
 
 
@@ -73,14 +72,10 @@ def _row(use: KeyUse) -> KeyRow:
         word = Word("In use", "ok", "st-ok")
     else:
         word = Word("Being replaced", "clock", "st-warn")
-    seals = _things(use.connections, use.more, "connection")
-    others = f"and {_things(use.documents, use.more, 'other thing')}"
+    seals = _things(use.connections, "connection")
+    others = f"{_things(use.flows, 'sign-in')}, {_things(use.documents, 'other thing')}"
     return KeyRow(name=use.data_key, master=use.master, word=word, seals=seals, others=others)
 
 
-def _things(number: int, more: bool, name: str) -> str:
-    return f"{_count(number, more)} {name}" if number == 1 and not more else f"{_count(number, more)} {name}s"
-
-
-def _count(number: int, more: bool) -> str:
-    return f"{number:,}{'+' if more else ''}"
+def _things(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
