@@ -182,16 +182,40 @@ class KeyChange:
     ) -> Rotation:
         """Change the keys, or go on with a change that was begun, until it is through or somebody pauses it.
 
+        Args:
+            by: Who has it done.
+            only_finish: Begin no other change.
+            retire_master: As for `rotate`.
+            progress: As for `rotate`.
+            grace: As for `rotate`.
+
         Raises:
             ValetkeyError: As `rotate` does; the document says so too.
+        """
+        return self.carry_on(self.begin(by=by, only_finish=only_finish, progress=progress), retire_master, grace)
+
+    def begin(self, *, by: str, only_finish: bool = False, progress: Progress | None = None) -> Keeper:
+        """Say that a change is under way; `carry_on` does the work.
+
+        Raises:
+            ConfigurationError: A host cannot read the new key (``key_host_blind``); nothing was changed.
         """
         if not only_finish:
             self.demand_ready()
         self._store.delete_document(PAUSE, _ID)
         now = self._clock.now()
-        keeper = _Keeper(self._store, self._clock, Change(state="running", by=by, began_at=now, seen_at=now), progress)
+        change = Change(state="running", by=by, began_at=now, seen_at=now)
+        keeper = Keeper(self._store, self._clock, change, progress, only_finish)
         keeper.save()
         self._tell("key_change_begun", by, self._note().master)
+        return keeper
+
+    def carry_on(self, keeper: Keeper, retire_master: bool = False, grace: float = GRACE) -> Rotation:
+        """Do the work of a change that was begun.
+
+        Raises:
+            ValetkeyError: As `rotate` does; the document says so too.
+        """
         try:
             done = rotate(
                 self._store,
@@ -202,7 +226,7 @@ class KeyChange:
                 journal=self._journal,
                 reports=self.reports(),
                 paused=self._is_paused,
-                only_finish=only_finish,
+                only_finish=keeper.only_finish,
                 grace=grace,
             )
         except BaseException as error:
@@ -210,7 +234,7 @@ class KeyChange:
             raise
         keeper.end(done)
         if not done.paused:
-            self._tell("key_changed", by, done.master)
+            self._tell("key_changed", keeper.change.by, done.master)
         return done
 
     def pause(self, *, by: str) -> None:
@@ -257,13 +281,22 @@ class KeyChange:
 
 
 @dataclass(slots=True)
-class _Keeper:
-    """Keeps the document of a change up to date while it runs."""
+class Keeper:
+    """Keeps the document of a change up to date while it runs.
+
+    Attributes:
+        store: Where.
+        clock: Time.
+        change: How far it is.
+        progress: Told of each page as well.
+        only_finish: Whether it may begin no other change.
+    """
 
     store: Store
     clock: Clock
     change: Change
     progress: Progress | None
+    only_finish: bool
     _saved_at: float = 0.0
 
     def sealed(self, number: int) -> None:
@@ -275,11 +308,13 @@ class _Keeper:
             self.save()
 
     def end(self, done: Rotation) -> None:
+        """Note how it ended."""
         state: ChangeState = "paused" if done.paused else "finished"
         self.change = replace(self.change, state=state, sealed=done.sealed, unreadable=len(done.unreadable))
         self.save()
 
     def fail(self, error: BaseException) -> None:
+        """Note what stopped it."""
         known = error if isinstance(error, ValetkeyError) else ValetkeyError(type(error).__name__)
         told = {"code": known.code, "problem": clean(known, 500), "hint": clean(known.hint, 500)}
         self.change = replace(self.change, state="failed", **told)
@@ -287,6 +322,7 @@ class _Keeper:
             self.save()
 
     def save(self) -> None:
+        """Write how far it is."""
         self._saved_at = self.clock.monotonic()
         self.change = replace(self.change, seen_at=self.clock.now())
         self.store.put_document(Document(kind=KIND, id=_ID, body=_body(self.change)))
