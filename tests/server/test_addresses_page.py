@@ -13,13 +13,20 @@ from valetkey.errors import ConfigurationError
 PAGE = "/console/settings/environments"
 
 
+@pytest.fixture
+def unset(practice: Any, served: Callable[..., Any]) -> Any:
+    """Serve a valet of which nobody said where it is reached."""
+    practice.valet._core.base_url = None
+    return served()
+
+
 def save(operator: Any, **fields: str) -> Any:
     operator.get(PAGE)
     return operator.post(PAGE, **fields)
 
 
-def test_links_may_lead_back_to_what_operators_allow_and_no_longer_to_what_they_took_away(site: Any) -> None:
-    core, operator, valet = site.server.core, site.operator(), site.practice.valet
+def test_links_may_lead_back_to_what_operators_allow_and_no_longer_to_what_they_took_away(unset: Any) -> None:
+    core, operator, valet = unset.server.core, unset.operator(), unset.practice.valet
     back = "https://app.acme.example/settings/done"
     with pytest.raises(ConfigurationError) as caught:
         valet.connect_link("notes", owner="a", return_to=back)
@@ -53,12 +60,12 @@ def test_links_may_lead_back_to_what_operators_allow_and_no_longer_to_what_they_
         pytest.param({"base_url": "connect.example"}, "not the address of a web application", id="public, no address"),
     ],
 )
-def test_what_is_no_address_is_refused_and_stays_in_the_form(site: Any, fields: dict[str, str], why: str) -> None:
-    answer = save(site.operator(), **fields)
+def test_what_is_no_address_is_refused_and_stays_in_the_form(unset: Any, fields: dict[str, str], why: str) -> None:
+    answer = save(unset.operator(), **fields)
     assert answer.status_code == 400
     assert why in answer.text
     assert next(iter(fields.values())).splitlines()[0] in answer.text
-    assert addresses(site.server.core.store, site.server.core.env) == Addresses()
+    assert addresses(unset.server.core.store, unset.server.core.env) == Addresses()
 
 
 def test_what_code_names_is_read_only_and_goes_on_to_count(served: Callable[..., Any]) -> None:
@@ -69,8 +76,8 @@ def test_what_code_names_is_read_only_and_goes_on_to_count(served: Callable[...,
     assert 'name="base_url"' not in page
     assert save(operator, base_url="https://sneaky.example", return_to="https://app.example/").status_code == 303
     assert addresses(core.store, core.env) == Addresses(return_urls=("https://app.example/",))
-    expected = ("http://localhost:8000/", "https://code.example/", "https://app.example/")
-    assert site.server.desk.return_urls() == expected
+    allowed = site.server.desk.return_urls()
+    assert {"http://localhost:8000/", "https://code.example/", "https://app.example/"} <= set(allowed)
 
 
 def test_each_environment_has_its_own(site: Any) -> None:

@@ -235,28 +235,6 @@ def test_an_invitation_is_shown_once_and_works_once(site: Any) -> None:
     signed_in(site, "jo@example.com")
 
 
-def test_a_new_link_withdraws_the_older_invitation(site: Any) -> None:
-    operators, mira = site.server.operators, site.operator()
-    _, first = operators.invite("jo", "look", by="mira")
-    page = mira.get(OPERATORS).text
-    assert "New link" in page
-    fields = {"do": "renew", "name": "jo", "nonce": page.partition('name="nonce" value="')[2].partition('"')[0]}
-    answer = mira.post(f"{OPERATORS}/change", **fields)
-    token = re.search(r"token=([\w-]+)", answer.text)
-    assert answer.status_code == 200
-    assert token is not None
-    assert operators.invited(first.reveal()) is None
-    assert operators.invited(token[1]).name == "jo"
-
-    again = mira.post(f"{OPERATORS}/change", **fields)
-    assert (again.status_code, again.headers["location"]) == (303, OPERATORS), "a reload makes no third link"
-    assert operators.invited(token[1]) is not None
-    assert operators.accept(token[1], PASSWORD).name == "jo"
-    with pytest.raises(ConfigurationError) as caught:
-        operators.renew("jo", by="mira")
-    assert caught.value.code == "operator_joined"
-
-
 def test_an_invitation_ends_and_can_be_withdrawn(site: Any) -> None:
     operators = site.server.operators
     _, first = operators.invite("jo", "look", by="mira")
