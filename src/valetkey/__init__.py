@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from valetkey.async_valet import AsyncValet
     from valetkey.client import AsyncOAuth2Client, OAuth2Client
     from valetkey.errors import (
         AmbiguousAccount,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from valetkey.model.ports import SecretService
     from valetkey.model.wiring import Wiring, wire_oauth2_credential, wire_secret
     from valetkey.protocol.authentication_request import AuthenticationRequest
-    from valetkey.valet import AsyncValet, Valet
+    from valetkey.valet import Valet
     from valetkey.values import Secret
 
 __version__ = "0.1.0"
@@ -91,7 +92,7 @@ _HOME = {
     "AuthenticationRequest": "protocol.authentication_request",
     "AppCredentials": "model.credentials",
     "AsyncOAuth2Client": "client",
-    "AsyncValet": "valet",
+    "AsyncValet": "async_valet",
     "Grant": "model.grants",
     "OAuth2Client": "client",
     "OAuth2Credential": "model.credentials",

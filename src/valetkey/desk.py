@@ -159,7 +159,10 @@ class Desk(Linking):
         confirm: bool = False,
     ) -> str:
         """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
-        where = self.core.server_url or self.core.base_url
+        from valetkey.engine.public import addresses  # noqa: PLC0415
+
+        core = self.core
+        where = core.server_url or core.base_url or addresses(core.store, core.env).public
         if not where:
             raise ConfigurationError(
                 "a connect link leads to a page of the server, and nobody said where that is",

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -158,13 +159,13 @@ class FileJournal:
         """Return how many answers wait, since when, and which master keys they are sealed with."""
         waiting = [path for place in self._places() for path in _files(place) if path.suffix == _WAITS]
         written: list[float] = []
-        masters: set[str] = set()
+        masters: Counter[str] = Counter()
         for path in waiting:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 written.append(path.stat().st_mtime)
-                masters.add(str(json.loads(path.read_bytes())["key_id"]))
+                masters[str(json.loads(path.read_bytes())["key_id"])] += 1
         return JournalState(
-            waiting=len(waiting), oldest=min(written, default=None), masters=frozenset(masters), place=str(self._place)
+            waiting=len(waiting), oldest=min(written, default=None), sealed_with=dict(masters), place=str(self._place)
         )
 
     def _of(self, connection_id: str) -> Path:

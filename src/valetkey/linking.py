@@ -57,8 +57,8 @@ class Linking:
         )
 
     def return_urls(self) -> tuple[str, ...]:
-        """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
-        from valetkey.engine.returns import origin_of  # noqa: PLC0415
+        """Return where people may be sent back to: our own origin, what `create_app` named, what operators set."""
+        from valetkey.engine.public import return_urls  # noqa: PLC0415
 
-        own = (f"{origin_of(url)}/" for url in (self.core.server_url, self.core.base_url) if url)
-        return tuple(dict.fromkeys((*own, *self.core.return_urls)))
+        core = self.core
+        return return_urls(core.store, core.env, own=(core.server_url, core.base_url), named=core.return_urls)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
 from valetkey.clock import SystemClock
 from valetkey.core import Core
 from valetkey.engine.app_replacing import look_after
+from valetkey.engine.hosts import reporting
 from valetkey.engine.worker import work
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
 from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
@@ -82,7 +84,9 @@ def run_worker(
 
     means = Means(launch=launch, stopped=stopped_or_looks, nap=_nap(core, stops, stopped), tell=told)
     plan = Plan(once=once, concurrency=concurrency, per_host=per_host)
-    return work(replace(core.world, actor="worker"), core.env, plan, means)
+    world = replace(core.world, actor="worker")
+    with nullcontext() if once else reporting(world, core.keys, what="worker"):
+        return work(world, core.env, plan, means)
 
 
 def _look_after_apps(core: Core) -> None:

@@ -17,6 +17,10 @@ from valetkey.cli.terminal import is_terminal, out, say, warn
 from valetkey.errors import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from valetkey.engine.hosts import HostReport
+    from valetkey.engine.key_change import Change, KeyChange
     from valetkey.engine.key_status import KeyStatus
     from valetkey.engine.rekeying import Rotation
 
@@ -39,10 +43,13 @@ def status(session: Session) -> int:
 
     core = session.core
     found = key_status(core.store, core.vault, core.keys)
+    change = _change(session)
+    reports = change.reports()
     if session.json:
-        emit({"key": _members(found)})
+        emit({"key": {**_members(found), **_of_change(change.now()), "hosts": [_of_host(one) for one in reports]}})
     else:
         _show(found)
+        _show_hosts(reports, found)
     return 0 if found.readable else STORE
 
 
@@ -60,17 +67,63 @@ def _show(found: KeyStatus) -> None:
         out("Nothing is sealed yet; the first key is made when something is.")
     if found.keys:
         out()
-        table = Table((Column("DATA KEY"), Column("MASTER"), Column("STATE"), Column("CONNECTIONS"), Column("OTHERS")))
+        counted = (Column("CONNECTIONS"), Column("SIGN-INS"), Column("OTHERS"))
+        table = Table((Column("DATA KEY"), Column("MASTER"), Column("STATE"), *counted))
         for use in found.keys:
             state = "current" if use.current else "retiring"
-            more = "+" if use.more else ""
             shown = state if use.readable else f"{state}, not readable"
-            table.add(use.data_key, use.master, shown, f"{use.connections}{more}", f"{use.documents}{more}")
+            table.add(use.data_key, use.master, shown, str(use.connections), str(use.flows), str(use.documents))
         table.write()
     if found.problem:
         warn(found.problem, found.hint)
     elif found.retiring:
         warn("a rotation did not come to its end", "valetkey key rotate")
+
+
+def _show_hosts(reports: Sequence[HostReport], found: KeyStatus) -> None:
+    if not reports:
+        return
+    out()
+    table = Table((Column("HOST", shrinks=True), Column("IS"), Column("READS KEY"), Column("ANSWERS IN JOURNAL")))
+    for report in reports:
+        waits = ", ".join(f"{number} with {master}" for master, number in report.journal.items())
+        table.add(clean(report.host), report.what, ", ".join(report.masters) or "none", waits or "none")
+    table.write()
+    for report in reports:
+        if found.master and found.master not in report.masters:
+            warn(f"host {clean(report.host)} ({report.what}) cannot read key {found.master}", clean(report.problem))
+
+
+def _change(session: Session) -> KeyChange:
+    from valetkey.engine.key_change import KeyChange  # noqa: PLC0415
+
+    core = session.core
+    return KeyChange(core.world, core.vault, core.keys, env=core.env)
+
+
+def _of_change(change: Change) -> dict[str, Any]:
+    return {
+        "change": {
+            "state": change.state,
+            "by": change.by,
+            "sealed": change.sealed,
+            "began_at": change.began_at or None,
+            "seen_at": change.seen_at or None,
+        }
+    }
+
+
+def _of_host(report: HostReport) -> dict[str, Any]:
+    return {
+        "host": report.host,
+        "what": report.what,
+        "pid": report.pid,
+        "place": report.place,
+        "masters": list(report.masters),
+        "problem": report.problem,
+        "journal": dict(report.journal),
+        "seen_at": report.seen_at,
+    }
 
 
 def _members(found: KeyStatus) -> dict[str, Any]:
@@ -92,8 +145,8 @@ def _members(found: KeyStatus) -> dict[str, Any]:
                 "current": use.current,
                 "readable": use.readable,
                 "connections": use.connections,
+                "flows": use.flows,
                 "documents": use.documents,
-                "more": use.more,
             }
             for use in found.keys
         ],
@@ -151,32 +204,30 @@ def new(file: str | None, *, reveal: bool) -> None:
 def rotate(session: Session, *, retire_master: bool) -> None:
     """Seal everything anew with a new data key and a new master key, while everybody goes on working.
 
-    A rotation that was stopped goes on where it was.  The old master key stays where it is, for backups of the store
-    need it; --retire-master removes it.
+    A rotation that was stopped goes on where it was; the console shows and pauses it.  It does not begin where a server
+    or worker on the store cannot read the new master key: "valetkey key status" tells which keys each of them reads.
+    The old master key stays where it is, for backups of the store need it; --retire-master removes it.
     """
-    from valetkey.engine.rekeying import rotate as rotate_keys  # noqa: PLC0415
-
     core = session.core
     progress = _progress if is_terminal(sys.stderr) and not session.json else None
-    journal = core.world.journal
-    done = core.call(
-        lambda: rotate_keys(
-            core.store, core.vault, core.keys, progress=progress, retire_master=retire_master, journal=journal
-        )
-    )
+    change = _change(session)
+    done = core.call(lambda: change.run(by="the command", retire_master=retire_master, progress=progress))
     if session.json:
         emit({"rotation": _rotation(done)})
         return
     if not done.master:
         out("Nothing is sealed yet: there is nothing to rotate.")
         return
+    if done.paused:
+        warn(f"paused after {count(done.sealed, 'thing')}: somebody has it stop", "valetkey key rotate goes on")
+        return
     out(f"Sealed {count(done.sealed, 'thing')} anew. Master key {done.master}, data key {done.data_key}.")
     for name in done.unreadable:
         warn(f"could not be opened and was left as it is: {name}")
     if done.needed_masters:
         warn(
-            f"master key {', '.join(done.needed_masters)} must stay: this host's journal holds an answer sealed so",
-            "let a program of this host use the store; what is left then: valetkey doctor",
+            f"master key {', '.join(done.needed_masters)} must stay: a journal holds an answer sealed so",
+            "let a program of that host use the store; where it is, and what is left then: valetkey key status",
         )
     elif done.old_masters:
         say(f"Not needed any more but for backups of the store: master key {', '.join(done.old_masters)}")
@@ -198,4 +249,5 @@ def _rotation(done: Rotation) -> dict[str, Any]:
         "old_masters": list(done.old_masters),
         "needed_masters": list(done.needed_masters),
         "resumed": done.resumed,
+        "paused": done.paused,
     }

@@ -11,20 +11,36 @@ from valetkey.model.data_keys import KeyNote, data_key_documents, load_ring, mas
 from valetkey.model.ports import KeyProvider, Store
 from valetkey.model.sealing import Vault
 
-COUNTED: Final = 1000
+SIGN_INS: Final = ("flow", "held_grant", "posted_answer")
+"""The kinds of documents that belong to sign-ins under way: they end by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """How much a data key seals.  Counts stop at 1,000 each; then `more` is set."""
+    """How much a data key seals.
+
+    Attributes:
+        data_key: Its id.
+        master: The id of the master key that wraps it.
+        readable: Whether it opens here.
+        current: Whether it is the one that seals from now on.
+        connections: How many connections it seals.
+        flows: How many sign-ins under way.
+        documents: How many other things: app credentials, secrets.
+    """
 
     data_key: str
     master: str
     readable: bool
     current: bool = False
     connections: int = 0
+    flows: int = 0
     documents: int = 0
-    more: bool = False
+
+    @property
+    def all(self) -> int:
+        """How many things it seals."""
+        return self.connections + self.flows + self.documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +104,14 @@ def key_status(store: Store, vault: Vault, keys: KeyProvider) -> KeyStatus:  # n
 
 
 def _use(store: Store, document: Document, note: KeyNote, readable: bool) -> KeyUse:
-    records, documents = store.sealed_with(document.id, limit=COUNTED + 1)
+    counts = store.count_sealed(document.id)
+    flows = sum(counts.get(kind, 0) for kind in SIGN_INS)
     return KeyUse(
         data_key=document.id,
         master=master_of(document),
         readable=readable,
         current=document.id == note.data_key,
-        connections=min(len(records), COUNTED),
-        documents=min(len(documents), COUNTED),
-        more=len(records) > COUNTED or len(documents) > COUNTED,
+        connections=counts.get("connection", 0),
+        flows=flows,
+        documents=sum(counts.values()) - counts.get("connection", 0) - flows,
     )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from valetkey.engine.hosts import HostReport, demand_alone, demand_readable, journals
 from valetkey.engine.key_status import KeyStatus, KeyUse, key_status
 from valetkey.engine.world import NO_JOURNAL, grant_label
 from valetkey.errors import DecryptionFailed, StoreError
@@ -66,6 +67,7 @@ class Rotation:
         needed_masters: Those of them that must stay for all that: an answer in this host's journal, which the store
             does not have yet, is sealed with them.
         resumed: Whether this was the end of a rotation that somebody else began.
+        paused: Whether it was stopped before its end: the next one goes on where this one was.
     """
 
     sealed: int = 0
@@ -76,6 +78,11 @@ class Rotation:
     old_masters: tuple[str, ...] = ()
     needed_masters: tuple[str, ...] = ()
     resumed: bool = False
+    paused: bool = False
+
+
+class Paused(Exception):
+    """Somebody wants a rotation to stop for now."""
 
 
 def rotate(
@@ -86,6 +93,9 @@ def rotate(
     progress: Progress | None = None,
     retire_master: bool = False,
     journal: Journal = NO_JOURNAL,
+    reports: Sequence[HostReport] = (),
+    paused: Callable[[], bool] = lambda: False,
+    only_finish: bool = False,
     grace: float = GRACE,
 ) -> Rotation:
     """Rotate master key and data key of `store`, or finish a rotation that was begun.
@@ -100,28 +110,36 @@ def rotate(
         retire_master: Also remove the old master keys from their place.  By default they stay, for backups of the
             store need them, and so do other stores that share the place.
         journal: What this host keeps for the store: a master key that an answer waiting there needs is not removed.
+        reports: What the processes on the store say of themselves: each must be able to read the new master key, and a
+            master key that one's journal needs is not removed.
+        paused: Asked before each page; where it says so, the rotation stops there.
+        only_finish: Begin nothing: go on with a rotation that was begun, where there is one.
         grace: Seconds, see `GRACE`.
 
     Raises:
         DecryptionFailed: A data key cannot be opened with the keys at hand; nothing was changed.
-        ConfigurationError: Keys cannot be added where they are (``place_read_only``, ``key_unwritable``).
+        ConfigurationError: Keys cannot be added where they are (``place_read_only``, ``key_unwritable``), or a host
+            cannot read the new one (``key_host_blind``); nothing was changed.
         StoreError: Too many others changed the keys at the same time.
     """
     note = read_note(store)
     if note is None:
         return Rotation()
-    work = _Work(store, vault, progress, grace)
-    resumed = bool(note.retiring)
-    if resumed:
-        _require_open(store, keys, note)
-        note = work.finish(note)
-    if not resumed or not work.did_something or keys.keys()[0].id != note.master:
-        note, resumed = work.finish(_switch(store, keys, note)), False
+    work = _Work(store, vault, progress, grace, paused)
+    resumed, stopped = bool(note.retiring), False
+    try:
+        if resumed:
+            _require_open(store, keys, note)
+            note = work.finish(note)
+        if not only_finish and (not resumed or not work.did_something or keys.keys()[0].id != note.master):
+            note, resumed = work.finish(_switch(store, keys, note, reports)), False
+    except Paused:
+        note, stopped = read_note(store) or note, True
     vault.refresh()
-    old = _old_masters(store, keys, note)
-    waits_with = journal.state().masters
+    old = old_masters(store, keys, note)
+    waits_with = journal.state().masters.union(*(waiting for waiting in journals(reports).values()))
     needed = tuple(master for master in old if master in waits_with)
-    gone = tuple(master for master in old if master not in waits_with) if retire_master else ()
+    gone = tuple(master for master in old if master not in waits_with) if retire_master and not stopped else ()
     for master in gone:
         keys.retire(master)
     return Rotation(
@@ -133,6 +151,7 @@ def rotate(
         old_masters=tuple(master for master in old if master not in gone),
         needed_masters=needed,
         resumed=resumed,
+        paused=stopped,
     )
 
 
@@ -144,6 +163,7 @@ class _Work:
     vault: Vault
     progress: Progress | None
     grace: float
+    paused: Callable[[], bool]
     sealed: int = 0
     retired: list[str] = field(default_factory=list[str])
     unreadable: set[str] = field(default_factory=set[str])
@@ -181,6 +201,8 @@ class _Work:
         """Seal anew, page by page, until nothing is left; False where only what cannot be opened is left."""
         broken: set[str] = set()
         while True:
+            if self.paused():
+                raise Paused
             records, documents = self.store.sealed_with(key_id, limit=PAGE + len(broken))
             found: list[Record | Document] = [*records, *documents]
             names = {_name(thing) for thing in found}
@@ -226,11 +248,11 @@ def _label(thing: Record | Document) -> Label:
     return document_label(thing)
 
 
-def _switch(store: Store, keys: KeyProvider, note: KeyNote) -> KeyNote:
+def _switch(store: Store, keys: KeyProvider, note: KeyNote, reports: Sequence[HostReport]) -> KeyNote:
     """Make a new data key the current one, under the new master key, and return the note that says so."""
     for _ in range(_TRIES):
         _require_open(store, keys, note)
-        master = _next_master(keys, note)
+        master = _next_master(keys, note, reports)
         _rewrap_all(store, keys, master)
         made = new_data_key(store, master)
         retiring = tuple(document.id for document in data_key_documents(store) if document.id != made.id)
@@ -244,8 +266,22 @@ def _switch(store: Store, keys: KeyProvider, note: KeyNote) -> KeyNote:
     raise _too_busy()
 
 
-def _next_master(keys: KeyProvider, note: KeyNote) -> MasterKey:
+def demand_hosts(keys: KeyProvider, note: KeyNote, reports: Sequence[HostReport]) -> None:
+    """Refuse to begin where a host could not read the new master key.
+
+    Raises:
+        ConfigurationError: The hosts are named (``key_host_blind``).
+    """
+    found = keys.keys()
+    if found and found[0].id != note.master:
+        demand_readable(reports, found[0].id)
+    else:
+        demand_alone(reports, keys.place)
+
+
+def _next_master(keys: KeyProvider, note: KeyNote, reports: Sequence[HostReport]) -> MasterKey:
     """Return the master key to wrap with: the provider's current one if it is new to the store, else a new one."""
+    demand_hosts(keys, note, reports)
     current = keys.keys()[0]
     if current.id != note.master:
         return current
@@ -275,8 +311,8 @@ def _require_open(store: Store, keys: KeyProvider, note: KeyNote) -> None:
             raise why.error()
 
 
-def _old_masters(store: Store, keys: KeyProvider, note: KeyNote) -> tuple[str, ...]:
-    """Return the master keys after the current one that wrap nothing in this store."""
+def old_masters(store: Store, keys: KeyProvider, note: KeyNote) -> tuple[str, ...]:
+    """Return the master keys at hand, after the current one, that wrap nothing in this store."""
     used = {master_of(document) for document in data_key_documents(store)} | {note.master}
     found = [key.id for key in keys.keys()]  # noqa: SIM118 - not a mapping
     after = found.index(note.master) + 1 if note.master in found else len(found)

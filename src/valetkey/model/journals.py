@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,14 +41,19 @@ class JournalState:
     Attributes:
         waiting: How many answers nobody settled.
         oldest: Unix seconds of the oldest of them; None where there is none.
-        masters: The ids of the master keys that they are sealed with.
+        sealed_with: How many of them are sealed with which master key, by its id.
         place: The folder in which the journals of this host are; empty where none is kept.
     """
 
     waiting: int = 0
     oldest: float | None = None
-    masters: frozenset[str] = frozenset()
+    sealed_with: Mapping[str, int] = field(default_factory=dict[str, int])
     place: str = ""
+
+    @property
+    def masters(self) -> frozenset[str]:
+        """The ids of the master keys that must be kept for them."""
+        return frozenset(self.sealed_with)
 
 
 class Journal(Protocol):

@@ -231,6 +231,13 @@ class Store(Protocol):
         """Return up to `limit` records and documents sealed with that data key."""
         ...
 
+    def count_sealed(self, key_id: str) -> Mapping[str, int]:
+        """Return how many connections (``connection``) and documents of each kind are sealed with that data key.
+
+        What is none of either is left out.
+        """
+        ...
+
     def retire_key(self, key_id: str) -> bool:
         """Remove the ``data_key`` document with that id if nothing is sealed with it any more, atomically."""
         ...

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from valetkey.async_valet import AsyncValet
 from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import StoreError
@@ -26,7 +27,7 @@ from valetkey.server.metrics import Metrics
 from valetkey.server.refusals import of_http, refused
 from valetkey.server.render import STATIC, asset
 from valetkey.server.settings import settings
-from valetkey.valet import AsyncValet, Valet
+from valetkey.valet import Valet
 
 
 def create_app(

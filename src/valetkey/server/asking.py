@@ -22,7 +22,7 @@ from valetkey.core import Core
 from valetkey.desk import Desk
 from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError, clean
 from valetkey.server.bodies import read_form
-from valetkey.server.brand import Brand
+from valetkey.server.brand import Brand, Brands
 from valetkey.server.calls import CallCounts
 from valetkey.server.demo import Demo
 from valetkey.server.limits import Limits
@@ -62,6 +62,11 @@ class Server:
         return Operators(self.core.store, self.core.clock, self.core.env)
 
     @property
+    def brands(self) -> Brands:
+        """What operators stored of the brand; `brand` is what code gave."""
+        return Brands(self.core.store, self.core.clock, self.core.env)
+
+    @property
     def limits(self) -> Limits:
         """How often things were tried."""
         return Limits(self.core.store, self.core.clock, self.core.env)
@@ -75,7 +80,7 @@ class Ask:
         server: What all handlers share.
         request: The request itself; its body was read already.
         session: Who is signed in; None on pages that demand nobody.
-        form: The fields of a form that was sent; files are refused.
+        form: The fields of a form that was sent; files are refused, but where the route says that they may be.
     """
 
     server: Server
@@ -84,6 +89,14 @@ class Ask:
     form: FormData = field(default_factory=FormData)
     guest: str = ""
     """A cookie for those who have not signed in: it binds the form of the sign-in to the browser."""
+    _brand: Brand | None = None
+
+    @property
+    def brand(self) -> Brand:
+        """The application, as account holders are told of it: what code gave, and what operators stored."""
+        if self._brand is None:
+            self._brand = self.server.brand.over(self.server.brands.stored())
+        return self._brand
 
     @property
     def root(self) -> str:
@@ -197,18 +210,23 @@ def get(path: str, handler: Handler, *, grade: Grade | None = "look", fresh: boo
     return Route(path, _endpoint(handler, grade, fresh=fresh), methods=["GET"])
 
 
-def post(path: str, handler: Handler, *, grade: Grade | None = "connections", fresh: bool = False) -> Route:
-    """Return the route of a form; the arguments are those of `get`."""
-    return Route(path, _endpoint(handler, grade, fresh=fresh), methods=["POST"])
+def post(
+    path: str, handler: Handler, *, grade: Grade | None = "connections", fresh: bool = False, files: int = 0
+) -> Route:
+    """Return the route of a form, with at most so many files; the other arguments are those of `get`."""
+    return Route(path, _endpoint(handler, grade, fresh=fresh, files=files), methods=["POST"])
 
 
-def _endpoint(handler: Handler, grade: Grade | None, *, fresh: bool) -> Callable[[Request], Any]:
+def _endpoint(handler: Handler, grade: Grade | None, *, fresh: bool, files: int = 0) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         server: Server = request.app.state.server
-        form = await read_form(request) if request.method == "POST" else FormData()
+        form = await read_form(request, files=files) if request.method == "POST" else FormData()
         guest = request.cookies.get(f"{server.settings.cookie}_guest", "")
         ask = Ask(server, request, None, form, guest)
-        return await run_in_threadpool(_handled, ask, handler, grade, fresh)
+        try:
+            return await run_in_threadpool(_handled, ask, handler, grade, fresh)
+        finally:
+            await form.close()
 
     return endpoint
 

@@ -10,18 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 FORM: Final = "application/x-www-form-urlencoded"
+WITH_FILES: Final = "multipart/form-data"
 FIELDS: Final = 2000
 """Fields of a form, at most."""
 
 
-async def read_form(request: Request) -> FormData:
-    """Return the fields of a form.
+async def read_form(request: Request, *, files: int = 0) -> FormData:
+    """Return the fields of a form, and at most so many files.
 
     Raises:
         HTTPException: It is of another type (415), or not UTF-8, or has too many fields (400).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
+    if files and kind == WITH_FILES:
+        return await request.form(max_files=files, max_fields=FIELDS)
     if kind != FORM:
         if not body and not kind:
             return FormData()

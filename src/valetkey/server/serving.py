@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from valetkey.core import Core
+from valetkey.engine.hosts import reporting
 from valetkey.errors import StoreError
 from valetkey.model.connections import Document
 from valetkey.model.ports import Store
@@ -120,7 +121,7 @@ def announced(core: Core, url: str) -> Generator[None]:
 
     tell()
     try:
-        with core.world.pulse(_EVERY, tell):
+        with reporting(core.world, core.keys, what="server"), core.world.pulse(_EVERY, tell):
             yield
     finally:
         with suppress(StoreError):  # it runs out by itself

@@ -56,6 +56,10 @@ class LedgerPart:
         """Return up to `limit` documents sealed with that data key.  Records are none: token objects are not sealed."""
         return (), tuple(self.ledger.sealed_with(key_id, limit=limit)[1])
 
+    def count_sealed(self, key_id: str) -> dict[str, int]:
+        """Return how many documents of each kind are sealed with that data key; records are none."""
+        return dict(self.ledger.count_sealed(key_id))
+
     def retire_key(self, key_id: str) -> bool:
         """Remove the ``data_key`` document with that id if nothing is sealed with it any more, atomically."""
         return self.ledger.retire_key(key_id)

@@ -55,6 +55,10 @@ _SEALED_WITH: Final = (
     f"SELECT {{S}}.unix_now(), {DOCUMENT} FROM {{S}}.document"  # noqa: S608
     f" WHERE {{S}}.on_primary() AND key_id = %s AND {_LIVE} ORDER BY kind, env, id LIMIT %s"
 )
+_COUNT_SEALED: Final = (
+    "SELECT 'connection', count(*) FROM {S}.connection WHERE {S}.on_primary() AND key_id = %s UNION ALL"  # noqa: S608 - names of ours
+    f" SELECT kind, count(*) FROM {{S}}.document WHERE {{S}}.on_primary() AND key_id = %s AND {_LIVE} GROUP BY kind"
+)
 
 _DATA_KEY_LOCKED: Final = f"SELECT 1 FROM {{S}}.document WHERE {_ONE} FOR UPDATE"  # noqa: S608
 _SEALED: Final = "SELECT 1 FROM {{S}}.{} WHERE key_id = %s LIMIT 1"
@@ -128,6 +132,10 @@ class PostgresDocuments(PostgresBase):
 
     def _documents_sealed_with(self, key_id: str, limit: int) -> tuple[Document, ...]:
         return tuple(self._document(row) for row in self._read(_SEALED_WITH, (key_id, limit)))
+
+    def count_sealed(self, key_id: str) -> dict[str, int]:
+        """Return how many connections (``connection``) and documents of each kind are sealed with that data key."""
+        return {kind: n for kind, n in self._read(_COUNT_SEALED, (key_id, key_id)) if n}
 
     def _alive(self, rows: Sequence[tuple[Any, ...]]) -> Document | None:
         return _rules.alive(self._document(rows[0]), float(rows[0][0])) if rows else None

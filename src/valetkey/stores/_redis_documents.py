@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -250,6 +252,14 @@ class RedisDocuments(RedisBase):
             papers, now = self._papers([document_of_member(member) for member in members])
             found += [paper.document for paper in papers if paper and _rules.alive(paper.document, now)]
         return tuple(found[:limit])
+
+    def count_sealed(self, key_id: str) -> dict[str, int]:
+        """Return how many connections (``connection``) and documents of each kind are sealed with that data key."""
+        step = Step(self._names)
+        step.do("ZLEXCOUNT", self._names.sealed(key_id), b"[" + CONNECTION_MARK, b"+")
+        (rows,) = self._read(step).answers
+        kinds = [document.kind for document in self._documents_sealed_with(key_id, sys.maxsize)]
+        return {**({"connection": int(rows)} if rows else {}), **Counter(kinds)}
 
     # -- events
 

@@ -31,6 +31,10 @@ _DELETE: Final = f"DELETE FROM document WHERE {_ONE}"  # noqa: S608
 _APPEND: Final = "INSERT INTO event (" + EVENT.removeprefix("seq, ") + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 _FORGET: Final = "UPDATE event SET owner = ?, account = '', detail = ? WHERE env = ? AND owner = ?"
+_COUNT_SEALED: Final = (
+    "SELECT 'connection', count(*) FROM connection WHERE key_id = ? UNION ALL"  # noqa: S608 - names of ours
+    f" SELECT kind, count(*) FROM document WHERE key_id = ? AND {_LIVE} GROUP BY kind"
+)
 
 KEPT_EXPIRED: Final = 86400.0
 """Seconds for which an expired document is kept: its version goes on counting if it is put again (`_rules.put`)."""
@@ -85,6 +89,10 @@ class SQLiteDocuments(SQLiteBase):
     def _documents_sealed_with(self, key_id: str, limit: int) -> tuple[Document, ...]:
         statement = f"SELECT {DOCUMENT} FROM document WHERE key_id = ? AND {_LIVE} ORDER BY kind, env, id LIMIT ?"  # noqa: S608
         return tuple(self._document(row) for row in self._read(statement, (key_id, self.now(), limit)))
+
+    def count_sealed(self, key_id: str) -> dict[str, int]:
+        """Return how many connections (``connection``) and documents of each kind are sealed with that data key."""
+        return {kind: n for kind, n in self._read(_COUNT_SEALED, (key_id, key_id, self.now())) if n}
 
     def _current(self, db: sqlite3.Connection, kind: str, document_id: str, env: str) -> Document | None:
         rows = db.execute(_GET, (kind, env, document_id)).fetchall()

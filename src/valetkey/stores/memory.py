@@ -6,6 +6,7 @@ import copy
 import json
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -255,6 +256,13 @@ class MemoryStore:
             names = sorted(r.id for r in self._records.values() if r.sealed and r.sealed.key_id == key_id)
             records = tuple(row for name in names[:limit] if (row := self._row(name)) is not None)
             return records, self._live_documents(lambda d: d.sealed is not None and d.sealed.key_id == key_id)[:limit]
+
+    def count_sealed(self, key_id: str) -> dict[str, int]:
+        """Return how many connections (``connection``) and documents of each kind are sealed with that data key."""
+        with self._lock:
+            rows = sum(1 for r in self._records.values() if r.sealed and r.sealed.key_id == key_id)
+            kinds = [d.kind for d in self._live_documents(lambda d: d.sealed is not None and d.sealed.key_id == key_id)]
+        return {**({"connection": rows} if rows else {}), **Counter(kinds)}
 
     def retire_key(self, key_id: str) -> bool:
         """Remove the ``data_key`` document with that id if nothing is sealed with it any more, atomically."""

@@ -320,6 +320,10 @@ class DataKeys(ContractBase):
         document = sealing.put_document(Document(kind="secret", id="s", sealed=Sealed(b"...", "dk_1")))
         assert sealing.sealed_with("dk_1") == ((record,), (document,))
         assert sealing.sealed_with("dk_3") == ((), ())
+        sealing.put_document(Document(kind="secret", env="e", id="s", sealed=Sealed(b"...", "dk_1")))
+        sealing.put_document(Document(kind="flow", id="f", sealed=Sealed(b"...", "dk_1"), expires_at=sealing.now() - 1))
+        assert sealing.count_sealed("dk_1") == {"connection": 1, "secret": 2}
+        assert sealing.count_sealed("dk_3") == {}
 
     def test_no_more_than_the_limit_is_found(self, sealing: Store) -> None:
         data_key(sealing, "dk_1")

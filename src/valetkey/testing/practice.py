@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
+from valetkey.async_valet import AsyncValet
 from valetkey.client import OAuth2Client
 from valetkey.model.connections import Status
 from valetkey.model.credentials import OAuth2Credential
@@ -19,7 +20,7 @@ from valetkey.secret_services.memory import MemorySecrets
 from valetkey.testing._ledger import NOTES_SCOPES
 from valetkey.testing.clock import FakeClock
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, PracticeProvider
-from valetkey.valet import AsyncValet, Valet
+from valetkey.valet import Valet
 
 BASE_URL = "http://127.0.0.1:8421"
 """Where the pretended application takes callbacks.  Nothing listens there: the provider's answer is handed over."""

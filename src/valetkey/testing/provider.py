@@ -52,7 +52,6 @@ class PracticeProvider(Faults):
         port: The port on 127.0.0.1; 0 takes a free one.
         issuer_path: A path for the issuer and its endpoints, such as ``"/tenant"``; the API stays at the root.
         access_token_lifetime: See `Rules`, as for all that follows.  They can be changed later in `rules`.
-        refresh_token_lifetime: Seconds, or None.
         rotate: Whether refresh tokens rotate.
         repeat_refresh_token: Whether, without rotation, a refresh repeats the refresh token.
         on_reuse: What happens when a spent refresh token comes back.

@@ -11,6 +11,7 @@ from valetkey.server.pages import (
     again,
     api_keys,
     apps,
+    brand,
     callback,
     connect_decide,
     connect_page,
@@ -59,6 +60,7 @@ _GROUPS: Final = (
     invitations,
     keys,
     api_keys,
+    brand,
     environments,
 )
 

@@ -58,7 +58,7 @@ def show(ask: Ask, owner: str) -> Response:
         shelves=shelves(usable, listed, core.clock.now()),
         t=said,
         w=_words(ask, owner),
-        privacy_url=ask.server.brand.privacy_url,
+        privacy_url=ask.brand.privacy_url,
         news=said(news) if news in NEWS else "",
     )
 
@@ -187,7 +187,7 @@ def _plain(ask: Ask, what: str, *, status: int, name: str = "", mention: str = "
 
 
 def _words(ask: Ask, owner: str | None) -> dict[str, str]:
-    brand = ask.server.brand
+    brand = ask.brand
     return {"product": brand.product or str(said("product.unknown")), "workspace": brand.workspace_of(owner)}
 
 

@@ -131,7 +131,7 @@ def _asking(ask: Ask, link: Link) -> Response:
         w=words(ask, link),
         description=clean(credential.description, 200),
         asks=asked(scopes, shown, str(said("connect.other", **words(ask, link)).unescape())),
-        privacy_url=ask.server.brand.privacy_url,
+        privacy_url=ask.brand.privacy_url,
         ends=length(max(link.ends_at - ask.server.core.clock.now(), 0.0)),
         action=ask.request.url.path,
     )
@@ -313,7 +313,7 @@ def back(ask: Ask, link: Link | None, *, result: str = "", more: Mapping[str, st
 
 def words(ask: Ask, link: Link | None) -> dict[str, str]:
     """Return what the texts are filled with."""
-    brand = ask.server.brand
+    brand = ask.brand
     name = ""
     if link is not None:
         try:

@@ -199,4 +199,9 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "app_secret_erased": _said("Old client secret erased", "grid"),
     "app_secret_end": _said("End of the client secret noted", "clock"),
     "app_secret_ends_soon": _said("Client secret ends soon", "clock", "c-warn"),
+    "brand_changed": _said("Brand changed", "gear"),
+    "addresses_changed": _said("Addresses changed", "gear"),
+    "key_change_begun": _said("Change of keys begun", "key"),
+    "key_changed": _said("Keys changed", "key"),
+    "key_retired": _said("Old key retired", "key"),
 }
