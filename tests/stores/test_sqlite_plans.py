@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey.model.connections import Query
-from valetkey.stores import _sqlite_counts, _sqlite_documents, sqlite
+from valetkey.stores import _sqlite_counts, _sqlite_documents, _sqlite_search, sqlite
 from valetkey.stores._sqlite_lists import page_statement
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_base import ENV, blank
@@ -65,6 +65,31 @@ def test_a_page_is_found_and_ordered_by_an_index(
     assert all(column in steps[0] for column in columns)
     if after is not None:  # the cursor is a bound in the index, not a filter
         assert ">" in steps[0]
+
+
+@pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
+def test_what_trigrams_find_is_looked_up_row_by_row(plan: Callable[..., list[str]], after: Any) -> None:
+    query = Query(env=ENV, credential="github", state="connected", search="ada")
+    trigrams, rows, connections, *sorting = plan(*page_statement(query, after, 101, '"ada"'))
+    assert trigrams.startswith("SCAN search_trigram VIRTUAL TABLE INDEX 0:M"), trigrams
+    assert rows == "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"
+    assert connections.startswith("SEARCH c USING INDEX sqlite_autoindex_connection_1 (id=?)")
+    assert sorting == ["USE TEMP B-TREE FOR ORDER BY"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "step"),
+    [
+        (_sqlite_search._NARROWED, "SCAN search_trigram VIRTUAL TABLE INDEX 0:M"),
+        (_sqlite_search._BEGINNING, "SCAN search_term VIRTUAL TABLE INDEX"),
+    ],
+)
+def test_whether_trigrams_help_is_asked_of_them_alone(
+    plan: Callable[..., list[str]], statement: str, step: str
+) -> None:
+    steps = plan(statement, ['"ada"', "adz", 9][-statement.count("?") :])
+    assert sum(one.startswith(step) for one in steps) == 1, steps
+    assert not any("connection" in one or one.endswith("INDEX 0:") for one in steps)
 
 
 @pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])

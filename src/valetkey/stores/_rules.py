@@ -167,12 +167,12 @@ def owner_of(stored: str) -> str | None:
 
 
 def search_text(record: Record) -> str:
-    """Return the text in which a search looks: credential, owner, account and identity, without case."""
+    """Return the text in which a search looks: credential, owner, account and identity, without case, without NUL."""
     key, who = record.key, record.identity
     parts = [key.credential, key.owner or "", key.account]
     if who is not None:
         parts += [who.subject, who.email, who.name, who.login]
-    return "\n".join(parts).casefold()
+    return "\n".join(parts).casefold().replace("\0", "\n")  # an index of trigrams takes NUL for the end of a text
 
 
 def matches(record: Record, query: Query) -> bool:

@@ -14,7 +14,7 @@ from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_v
 from valetkey.stores._sqlite_counts import SQLiteCounts
 from valetkey.stores._sqlite_documents import SQLiteDocuments
 from valetkey.stores._sqlite_errors import row_corrupt
-from valetkey.stores._sqlite_lists import page_statement
+from valetkey.stores._sqlite_lists import page_rows
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - all statements are made of names of ours
 _BY_ID: Final = f"{_SELECT} WHERE id = ?"
@@ -67,7 +67,8 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
         """
         after = None if cursor is None else _cursor.decode(cursor)
-        rows = self._read(*page_statement(query, after, limit + 1))
+        with self._readers.lend() as handle:
+            rows = page_rows(handle.db, query, after, limit + 1)
         items = tuple(self._listed(row) for row in rows[:limit])
         more = len(rows) > limit and items
         return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
