@@ -5,7 +5,7 @@ It says what is known beforehand.  What the provider answers in the end stands i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,19 +130,17 @@ def _obstacle(
     """Return why nothing would be revoked, empty where it would; and which connections stand in the way."""
     if credential is None:
         return f"{name} is not declared any more, so it cannot be told", ()
-    if not credential.revocation_url:
-        return f"{name} has no address for it", ()
-    if trouble := _of_the_app(world, record, credential, name):
+    if (trouble := obstacle_of(world, record, credential, name)) or credential.revocation_reach != "user":
         return trouble, ()
-    if credential.revocation_reach != "user":
-        return "", ()
     found = {other.id: other for other in siblings(world, record, record.identity) if other.id != record.id}
     names = ", ".join(str(other.key) for other in found.values())
     return (f"it would end {names} too" if found else ""), tuple(found.values())
 
 
-def _of_the_app(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
-    """Return why the app would not be listened to, empty where it would."""
+def obstacle_of(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
+    """Return why the provider would not be told, whatever other connections there are; empty where it would."""
+    if not credential.revocation_url:
+        return f"{name} has no address for it"
     try:
         app = world.app(credential)
     except ConfigurationError:
@@ -187,27 +185,37 @@ def _here(*, live: bool) -> Iterator[Consequence]:
 
 def _keys(world: World, record: Record) -> Iterator[Consequence]:
     """Tell which programs get its tokens over the REST API: by their keys."""
-    now, key = world.clock.now(), record.key
-    known = ApiKeys(world.store, world.clock, key.env).list()
+    return losing_keys(world, record.key.env, [record], "its tokens")
+
+
+def losing_keys(world: World, env: str, records: Sequence[Record], what: str) -> Iterator[Consequence]:
+    """Tell which programs get tokens of any of these over the REST API: by their keys."""
+    now, places = world.clock.now(), {(record.key.credential, record.key.owner) for record in records}
     names = [
         one.name
-        for one in known
-        if one.may("read_secret") and one.sees(key.credential, key.owner) and not one.ended(now)
+        for one in ApiKeys(world.store, world.clock, env).list()
+        if one.may("read_secret") and not one.ended(now) and any(one.sees(*place) for place in places)
     ]
     if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         whose = "1 API key loses" if len(names) == 1 else f"{len(names)} API keys lose"
-        yield Consequence(place="others", text=f"{whose} its tokens", more=f"{', '.join(names[:_NAMED])}{more}.")
+        yield Consequence(place="others", text=f"{whose} {what}", more=f"{some_of(names)}.")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return a few names, and how many there are beside."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _handed_out(world: World, name: str, end: float | None, *, revokes: bool) -> Consequence:
-    left = "for a time that is not known" if end is None else f"for up to {_length(end - world.clock.now())} more"
+    left = "for a time that is not known" if end is None else f"for up to {length(end - world.clock.now())} more"
     more = f"{name} may end it at once; not every service checks at each call." if revokes else "Nobody ends it sooner."
     return Consequence(place="lives", text=f"An access token that was handed out may work {left}", more=more)
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """Return a span of time in words: days from two days on, and so on."""
     for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit or (unit == 60.0 and seconds >= unit):  # noqa: PLR2004 - from two days on, in days
+        if seconds >= 2 * unit or (unit == 60.0 and seconds >= unit):  # noqa: PLR2004
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds)} s"

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Final
 
 MOST: Final = 2000
-"""How many candidates are looked at one by one.  Where there are more, a page is full soon when all are read through."""
+"""How many candidates are looked at one by one.  Where there are more, a page is full soon if all are read."""
 _TERMS: Final = 100
 """How many trigrams that begin with the one or two letters searched for are put together; more begin common words."""
 _LONGEST: Final = 64
@@ -33,8 +33,9 @@ def _text(row: str) -> str:
 
 
 _ADDED: Final = (
-    "INSERT INTO search_row (connection_id) VALUES (new.id);"
-    f" INSERT INTO search_trigram (rowid, text) SELECT num, {_text('new')} FROM search_row WHERE connection_id = new.id;"  # noqa: S608
+    "INSERT INTO search_row (connection_id) VALUES (new.id);"  # noqa: S608 - names of ours
+    f" INSERT INTO search_trigram (rowid, text) SELECT num, {_text('new')} FROM search_row"
+    " WHERE connection_id = new.id;"
 )
 _TAKEN: Final = (
     "INSERT INTO search_trigram (search_trigram, rowid, text)"  # noqa: S608 - names of ours
