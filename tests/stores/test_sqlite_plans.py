@@ -59,12 +59,13 @@ def plan(store: SQLiteStore) -> Callable[..., list[str]]:
 def test_a_page_is_found_and_ordered_by_an_index(
     plan: Callable[..., list[str]], query: Query, index: str, columns: tuple[str, ...], after: Any
 ) -> None:
-    steps = plan(*page_statement(query, after, 101))
-    assert len(steps) == 1, steps
-    assert steps[0].startswith(f"SEARCH c USING INDEX {index}")
-    assert all(column in steps[0] for column in columns)
-    if after is not None:  # the cursor is a bound in the index, not a filter
-        assert ">" in steps[0]
+    for backwards in (False, True):
+        steps = plan(*page_statement(query, after, 101, backwards=backwards))
+        assert len(steps) == 1, steps
+        assert steps[0].startswith(f"SEARCH c USING INDEX {index}")
+        assert all(column in steps[0] for column in columns)
+        if after is not None:  # the cursor is a bound in the index, not a filter
+            assert ("<" if backwards else ">") in steps[0]
 
 
 @pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])

@@ -163,24 +163,24 @@ class RekeysAnything(MemoryStore):
 
 
 class PagesOverlap(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        page = super().list(query, cursor=cursor, limit=limit)
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
         if page.cursor is None or len(page.items) < 2:
             return page
         return replace(page, cursor=_cursor.encode(_rules.sort_key(page.items[-2].key)))
 
 
 class PagesByNumber(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        whole = super().list(query, limit=10**6).items
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        whole = super().list(query, limit=10**6, backwards=backwards).items
         start = int(cursor or 0)
         more = len(whole) > start + limit
         return RecordPage(whole[start : start + limit], str(start + limit) if more else None)
 
 
 class OwnersFirst(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        page = super().list(query, cursor=cursor, limit=limit)
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
         return replace(page, items=tuple(sorted(page.items, key=lambda r: (r.key.credential, r.key.owner is None))))
 
 

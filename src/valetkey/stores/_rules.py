@@ -109,9 +109,9 @@ def one_of_each_key(anew: Sequence[tuple[Record, Sealed]]) -> Sequence[Sealed]:
     return list({sealed.key_id: sealed for record, sealed in anew if record.sealed is not None}.values())
 
 
-def same_row(one: Record, other: Record) -> bool:
-    """Tell whether two readings show the same row: that a claim has run out meanwhile is no change of the row."""
-    return _timeless(one) == _timeless(other)
+def moved_on(row: Record | None, record: Record) -> bool:
+    """Tell whether the row is another one than was read, or gone; that a claim has run out is no change of the row."""
+    return row is None or _timeless(row) != _timeless(record)
 
 
 def _timeless(record: Record) -> Record:

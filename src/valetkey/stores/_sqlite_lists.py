@@ -20,24 +20,33 @@ _BY_TRIGRAM: Final = (
 _SELECT: Final = ", ".join(f"c.{name}" for name in COLUMNS)
 
 
-def page_rows(db: sqlite3.Connection, query: Query, after: Position | None, limit: int) -> list[tuple[Any, ...]]:
-    """Return up to `limit` rows (`COLUMNS`) after a position, all as of one commit."""
+def page_rows(
+    db: sqlite3.Connection, query: Query, after: Position | None, limit: int, *, backwards: bool = False
+) -> list[tuple[Any, ...]]:
+    """Return up to `limit` rows (`COLUMNS`) after a position, or back from it, all as of one commit."""
+
+    def statement(match: str | None) -> tuple[str, list[Any]]:
+        return page_statement(query, after, limit, match, backwards=backwards)
+
     db.execute("BEGIN")
     try:
         match = _sqlite_search.match(db, query.search.casefold()) if query.search and not _leads(query) else None
-        return [] if match == "" else db.execute(*page_statement(query, after, limit, match)).fetchall()
+        return [] if match == "" else db.execute(*statement(match)).fetchall()
     finally:
         db.execute("ROLLBACK")
 
 
-def page_statement(query: Query, after: Position | None, limit: int, match: str | None = None) -> tuple[str, list[Any]]:
-    """Return the statement for up to `limit` rows (`COLUMNS`) after a position, and its values.
+def page_statement(
+    query: Query, after: Position | None, limit: int, match: str | None = None, *, backwards: bool = False
+) -> tuple[str, list[Any]]:
+    """Return the statement for up to `limit` rows (`COLUMNS`) after a position, or back from it, and its values.
 
     Args:
         query: Which rows.
         after: The position.
         limit: How many.
         match: What the index of trigrams is asked for; None: it is not.
+        backwards: Whether to read back from the position.
     """
     by_scope = query.missing_scope is not None
     where = Where("m" if by_scope else "c")
@@ -48,10 +57,12 @@ def page_statement(query: Query, after: Position | None, limit: int, match: str 
         # Not LIKE: nothing to escape, and both sides are folded alike for all of Unicode.
         where.add("instr(c.search, ?)", query.search.casefold())
     if after is not None:
-        where.after(after)
+        where.beyond(after, backwards=backwards)
     tables = _BY_SCOPE if by_scope else f"connection c{_led(query)}" if match is None else _BY_TRIGRAM
     conditions = " AND ".join(where.conditions)
-    statement = f"SELECT {_SELECT} FROM {tables} WHERE {conditions} ORDER BY {order(where.key)} LIMIT ?"  # noqa: S608 - names of ours
+    statement = (
+        f"SELECT {_SELECT} FROM {tables} WHERE {conditions} ORDER BY {order(where.key, backwards=backwards)} LIMIT ?"  # noqa: S608 - names of ours
+    )
     return statement, [*where.values, limit]
 
 
