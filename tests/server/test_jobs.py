@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from valetkey.engine import bulk
-from valetkey.model.connections import Document
+from valetkey.model.connections import Document, Query
 
 LIST = "/console/connections"
 JOBS = "/console/jobs"
@@ -117,6 +117,23 @@ def test_a_job_whose_server_is_gone_says_so(site: Any) -> None:
 
     site.practice.clock.advance(bulk.STALE + 1)
     assert "interrupted: the server that ran it ended" in operator.get(f"{JOBS}/job_1").text
+
+
+def test_a_job_that_meets_a_mistake_of_ours_says_that_it_ended(site: Any) -> None:
+    site.practice.connect(owner="a")
+    core, said = site.practice.valet._core, list[str]()
+
+    def mistaken(record: Any) -> Any:
+        raise RuntimeError(record.id)
+
+    job = bulk.Bulk.begin(core.world, core.env, core.flights.call, mistaken, kind="disconnect", what="x", by="mira")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bulk._log, "warning", lambda *told: said.append(told[0] % told[1:]))
+        done = job.run(core.store.list(Query(env=core.env)).items)
+
+    assert done.state == "interrupted"
+    assert bulk.find_job(core.world, core.env, done.id) == done
+    assert said
 
 
 def test_nothing_ticked_is_told_and_nothing_begun(site: Any) -> None:

@@ -64,7 +64,7 @@ def walk_through(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "Needs re-authorization" in detail
         assert "carol@example.com" in detail
         log = operator.get("/console/events?owner=c").text
-        assert "Needs re-authorization" in log
+        assert "owner c" in log
         assert "owner d" not in log
 
 

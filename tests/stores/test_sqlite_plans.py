@@ -158,6 +158,9 @@ def test_what_wants_attention_is_found_without_reading_the_rest(
 @pytest.mark.parametrize(
     ("statement", "values", "index"),
     [
+        pytest.param(
+            _sqlite_counts.TROUBLES, (ENV, "needs_reauth", 9), "connection_state (env=? AND state=?", id="why"
+        ),
         pytest.param(_sqlite_counts.BY_STATE, (ENV,), "USING PRIMARY KEY (env=?)", id="by state"),
         pytest.param(_sqlite_counts.SOON, (ENV, 1.0), "connection_attention (env=? AND <expr><?", id="soon"),
     ],

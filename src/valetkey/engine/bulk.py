@@ -196,8 +196,8 @@ class Bulk:
             over(self.job)
             stopped = any(self._waiting.values())
             self.job = replace(self.job, state="stopped" if stopped else "finished")
-        except StoreError as error:
-            _log.warning("the job %s ends early: %s", self.job.id, error)
+        except Exception as error:  # noqa: BLE001 - without a last word it would seem to go on
+            _log.warning("the job %s ends early: %s", self.job.id, clean(error, 300))
             self.job = replace(self.job, state="interrupted")
         with suppress(StoreError):  # then it is seen to be interrupted by its silence
             self._save()
