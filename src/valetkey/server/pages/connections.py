@@ -21,7 +21,7 @@ from valetkey.server.views.connections import Row, row, strip
 from valetkey.server.words import OWN, STATES
 
 PAGE: Final = 50
-LOOKED_AT: Final = 1000
+LOOKED_AT: Final = 300
 """How many of those that are not well are looked at to find out why."""
 HERE: Final = "/console/connections"
 FILTERS: Final = ("q", "state", "credential", "owner")
