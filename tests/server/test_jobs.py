@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import threading
 from html import unescape
 from typing import Any
 
 import pytest
 
+from shared.waiting import wait_until
 from valetkey.engine import bulk
 from valetkey.model.connections import Document, Query
 
@@ -20,11 +20,8 @@ JOBS = "/console/jobs"
 
 def finished(operator: Any, address: str) -> str:
     """Wait until a job is over and return its page."""
-    for _ in range(600):
-        if operator.get(f"{address}/progress").json()["state"] != "running":
-            return unescape(operator.get(address).text)
-        threading.Event().wait(0.05)
-    raise AssertionError(operator.get(address).text)
+    wait_until(lambda: operator.get(f"{address}/progress").json()["state"] != "running")
+    return unescape(operator.get(address).text)
 
 
 def begin(operator: Any, *, do: str = "", **fields: Any) -> str:
