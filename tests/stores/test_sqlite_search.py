@@ -101,6 +101,21 @@ def test_an_older_file_gets_the_index_and_another_sqlite_takes_it_down(
     assert [told is None for told in narrowed] == [True, False, False, True, False, False]
 
 
+def test_a_file_that_cannot_be_written_now_is_searched_without(
+    store: SQLiteStore, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(_sqlite_search, "can_keep", lambda: False)
+        filled(store)
+        store.close()
+    with monkeypatch.context() as full:
+        full.setattr(_sqlite_search, "_MAKE", ("INSERT INTO nothing VALUES (1)",))
+        assert found(store, SIGNS) == ["con_0005"]
+        store.close()
+    assert not sql("SELECT 1 FROM sqlite_master WHERE name LIKE 'search%'")
+    assert found(store, SIGNS) == ["con_0005"]
+
+
 def test_of_a_forgotten_owner_no_trigram_stays(store: SQLiteStore, path: Path) -> None:
     filled(store)
     whole = [character.encode() for character in SIGNS]

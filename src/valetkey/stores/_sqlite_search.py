@@ -62,7 +62,7 @@ _EMPTIED: Final = (
     "DELETE FROM search_row",
     "DELETE FROM search_trigram_idx",
     "DELETE FROM search_trigram_data WHERE id NOT IN (1, 10)",
-    "UPDATE search_trigram_data SET block = iif(id = 1, x'', x'00000000000000')",  # as FTS5 makes them
+    "UPDATE search_trigram_data SET block = CASE id WHEN 1 THEN x'' ELSE x'00000000000000' END",  # as FTS5 makes them
 )
 """What empties the tables in which FTS5 keeps the index, where there is no FTS5 to do it."""
 _NARROWED: Final = "SELECT count(*) FROM (SELECT 1 FROM search_trigram WHERE search_trigram MATCH ? LIMIT ?)"
@@ -88,15 +88,22 @@ def is_kept(db: sqlite3.Connection) -> bool:
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the index where it is missing; take it down where this SQLite could not keep it."""
+    """Make the index where it is missing; take it down where this SQLite could not keep it.
+
+    A file that cannot be written now, or is busy, is searched without.
+    """
     if is_kept(db) == can_keep():
         return
-    db.execute("BEGIN IMMEDIATE")
     try:
+        db.execute("BEGIN IMMEDIATE")
         if is_kept(db) != can_keep():  # of two processes one finds the work done
             for statement in (*_remains(db), *_MAKE) if can_keep() else _down():
                 db.execute(statement)
         db.execute("COMMIT")
+    except sqlite3.OperationalError:
+        db.rollback()
+        if not can_keep():  # then no write would succeed
+            raise
     except BaseException:
         db.rollback()
         raise
