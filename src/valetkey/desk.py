@@ -229,6 +229,9 @@ class Desk(Linking):
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""
         wanted = connection.id if isinstance(connection, Connection) else connection
+        if limit < 1:  # some stores would take it for "none", others for "all"
+            msg = f"limit={limit} is out of range"
+            raise ConfigurationError(msg, code="limit_invalid", hint="use a limit of 1 or more, such as limit=100")
         return tuple(self.core.store.list_events(env=self.core.env, connection_id=wanted, after=after, limit=limit))
 
     # -- changing

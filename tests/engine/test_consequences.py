@@ -9,6 +9,7 @@ import pytest
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.calls import Calls
 from valetkey.engine.consequences import of_disconnect, of_forget
+from valetkey.engine.consequences_of_many import of_disconnects
 from valetkey.testing import Practice
 
 
@@ -152,3 +153,38 @@ def test_what_is_under_way_is_counted_and_what_stays_open_is_said(practice: Prac
     assert (consequences(core, status).sign_ins, consequences(core, status).open_links) == (0, 1)
     practice.valet.forget("ada")
     assert practice.valet.connect_link("notes", owner="ada")
+
+
+def test_of_many_it_is_summed_by_what_a_withdrawal_reaches(practice: Practice, core: Any) -> None:
+    practice.declare("files", display_name="Files", revocation_reach="user")
+    practice.declare("mail", display_name="Mail", revocation_url="")
+    chosen = [
+        practice.connect("notes", owner="ada"),
+        practice.connect("notes", owner="bob"),
+        practice.connect("files", owner="ada", login="ada"),
+        practice.connect("files", owner="bob", login="bob"),
+        practice.connect("files", owner="bob", account="same", login="bob"),
+        practice.connect("mail", owner="ada"),
+        practice.connect("mail", owner="bob"),
+    ]
+    practice.connect("files", owner="elsewhere", login="ada")
+    practice.connect("files", owner="carol", login="carol")
+    practice.valet.disconnect("mail", owner="bob")
+    ApiKeys(core.store, core.clock, core.env).add("worker", ["read_secret"], owners=["bob"])
+    records = [core.store.find(status.connection_id) for status in chosen]
+    seen = len(practice.provider.requests)
+
+    found = of_disconnects(core.world, core.env, records)
+
+    assert (found.n, found.live, found.others) == (7, 6, ("files/elsewhere",))
+    told = texts(found)
+    assert "Notes is told to withdraw the access of 2 connections. It ends what the app may do" in told
+    assert "Files is told to withdraw the access of 2 connections. It ends everything" in told
+    assert "Nothing is withdrawn at Files for 1 connection" in told
+    assert "other connections of the same accounts too: files/elsewhere" in told
+    assert "Nothing is withdrawn at Mail for 1 connection. Mail has no address for it" in told
+    assert "1 API key loses their tokens. Calls of the last 24 h: worker (no calls)" in told
+    assert "6 access tokens that were handed out may work for up to" in told
+    assert len(practice.provider.requests) == seen
+    assert [core.store.find(record.id) for record in records] == records
+    assert of_disconnects(core.world, core.env, [records[-1]]).live == 0

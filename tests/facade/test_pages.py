@@ -46,3 +46,11 @@ def test_a_state_that_is_not_kept_does_not_look_like_nothing(state: Any) -> None
 
     assert told.value.code == "state_unknown"
     assert "needs_reauth" in told.value.hint
+
+
+def test_a_limit_of_events_below_one_is_refused(face: Any) -> None:
+    for limit in (0, -1):
+        with pytest.raises(ConfigurationError) as caught:
+            face.valet.events(limit=limit)
+        assert caught.value.code == "limit_invalid"
+        assert f"limit={limit}" in str(caught.value)

@@ -152,8 +152,19 @@ def test_pages_follow_each_other_without_loss(site: Any, monkeypatch: pytest.Mon
         following = re.search(r'rel="next" href="([^"]+)"', text)
         address = following[1].replace("&amp;", "&") if following else ""
         if address:
+            last = address
             assert "First</a>" not in text or len(seen) > 2
     assert seen == ["b", "c", "d", "e", "a"]
+
+    address, back = last, [owner for owner, _ in rows(operator.get(last).text)]
+    while previous := re.search(r'rel="prev" href="([^"]+)"', operator.get(address).text):
+        address = previous[1].replace("&amp;", "&")
+        answer = operator.get(address)
+        if answer.status_code == 303:  # the first page has one address
+            back = [owner for owner, _ in rows(operator.get(answer.headers["location"]).text)] + back
+            break
+        back = [owner for owner, _ in rows(answer.text)] + back
+    assert back == seen
     assert rows(operator.get(f"{HERE}?q=notes").text) == [("b", "Connected"), ("c", "Connected")]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-import threading
 from html import unescape
 from typing import Any
 
 import pytest
 
+from shared.waiting import wait_until
 from valetkey.engine import bulk
-from valetkey.model.connections import Document
+from valetkey.model.connections import Document, Query
 
 LIST = "/console/connections"
 JOBS = "/console/jobs"
@@ -18,16 +20,13 @@ JOBS = "/console/jobs"
 
 def finished(operator: Any, address: str) -> str:
     """Wait until a job is over and return its page."""
-    for _ in range(600):
-        if operator.get(f"{address}/progress").json()["state"] != "running":
-            return unescape(operator.get(address).text)
-        threading.Event().wait(0.05)
-    raise AssertionError(operator.get(address).text)
+    wait_until(lambda: operator.get(f"{address}/progress").json()["state"] != "running")
+    return unescape(operator.get(address).text)
 
 
-def begin(operator: Any, **fields: Any) -> str:
+def begin(operator: Any, *, do: str = "", **fields: Any) -> str:
     operator.get(LIST)
-    answer = operator.post(JOBS, **fields)
+    answer = operator.post(f"{JOBS}{do}", **fields)
     assert answer.status_code == 303
     address = answer.headers["location"]
     assert address.startswith(JOBS), address
@@ -117,6 +116,23 @@ def test_a_job_whose_server_is_gone_says_so(site: Any) -> None:
     assert "interrupted: the server that ran it ended" in operator.get(f"{JOBS}/job_1").text
 
 
+def test_a_job_that_meets_a_mistake_of_ours_says_that_it_ended(site: Any) -> None:
+    site.practice.connect(owner="a")
+    core, said = site.practice.valet._core, list[str]()
+
+    def mistaken(record: Any) -> Any:
+        raise RuntimeError(record.id)
+
+    job = bulk.Bulk.begin(core.world, core.env, core.flights.call, mistaken, kind="disconnect", what="x", by="mira")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bulk._log, "warning", lambda *told: said.append(told[0] % told[1:]))
+        done = job.run(core.store.list(Query(env=core.env)).items)
+
+    assert done.state == "interrupted"
+    assert bulk.find_job(core.world, core.env, done.id) == done
+    assert said
+
+
 def test_nothing_ticked_is_told_and_nothing_begun(site: Any) -> None:
     site.practice.connect(owner="a")
     operator = site.operator()
@@ -124,6 +140,82 @@ def test_nothing_ticked_is_told_and_nothing_begun(site: Any) -> None:
 
     answer = operator.post(JOBS, of="chosen")
     assert "Nothing was ticked." in operator.get(answer.headers["location"]).text
+
+
+def test_links_for_a_selection_are_made_and_shown_once(site: Any) -> None:
+    first = site.practice.connect(owner="=a", login="alice").connection_id
+    second = site.practice.connect(owner="b").connection_id
+    gone = site.practice.connect(owner="c").connection_id
+    operator = site.operator()
+    operator.get(LIST)
+    asked = unescape(operator.post(f"{JOBS}/ask/links", of="chosen", id=[first, second, gone]).text)
+    assert "Connect links for 3 ticked connections" in asked
+    assert asked.count('name="id"') == 3
+    address = begin(operator, do="/links", id=[first, second, gone], expires_in="14400")
+    text = finished(operator, address)
+    assert "3 done, 0 failed" in text
+    assert "Download the links" in text
+    site.practice.valet.forget("c")
+
+    answer = operator.post(f"{address}/links")
+
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "attachment" in answer.headers["content-disposition"]
+    heads, *rows = list(csv.reader(io.StringIO(answer.text)))
+    assert heads == ["owner", "account", "credential", "provider", "identity", "connection", "link"]
+    assert [row[:6] for row in rows] == [
+        ["'=a", "", "notes", "Notes", "alice@example.com", first],
+        ["b", "", "notes", "Notes", "ada@example.com", second],
+    ]
+    assert "Notes" in site.visitor().get(f"/connect/{rows[0][6].rpartition('/')[2]}").text
+    again = operator.post(f"{address}/links")
+    assert "There is nothing to download." in operator.get(again.headers["location"]).text
+    shown = operator.get(address).text
+    assert "cannot be shown again" in shown
+    assert rows[0][6] not in shown
+    assert "Connect links of many downloaded" in operator.get("/console/events").text
+
+
+def test_before_many_are_disconnected_what_it_does_is_summed_and_their_number_typed(site: Any) -> None:
+    for owner in "abc":
+        site.practice.connect(owner=owner)
+    site.practice.declare("files", display_name="Files")
+    kept = site.practice.connect("files", owner="a").connection_id
+    operator = site.operator()
+    operator.get(LIST)
+    asked = unescape(operator.post(f"{JOBS}/ask/disconnect", of="all", credential="notes").text)
+    assert "Disconnect 3 connections: credential notes?" in asked
+    assert "Notes is told to withdraw the access of 3 connections" in asked
+    assert "The tokens of 3 connections are erased here at once" in asked
+    assert "3 access tokens that were handed out may work for up to" in asked
+
+    for typed in ("", "2", "three"):
+        refused = operator.post(f"{JOBS}/disconnect", of="all", credential="notes", confirm=typed)
+        assert refused.status_code == 422
+        assert "which is 3 now" in refused.text
+    assert not site.practice.provider.revocations
+    text = finished(operator, begin(operator, do="/disconnect", of="all", credential="notes", confirm="3"))
+
+    assert "Disconnected 3 connections" in text
+    assert "3 done, 0 failed" in text
+    states = {item.connection.credential: item.state for item in site.practice.valet.connections(owner="a").items}
+    assert states == {"notes": "disconnected", "files": "connected"}
+    assert "Disconnect of many asked for" in operator.get("/console/events").text
+    again = finished(operator, begin(operator, do="/disconnect", of="all", credential="notes", confirm="3"))
+    assert "0 done, 0 failed, 3 had no token" in again
+    assert site.practice.valet._core.store.find(kept).sealed
+
+
+def test_many_are_disconnected_only_by_one_who_signed_in_a_moment_ago(site: Any) -> None:
+    site.practice.connect(owner="a")
+    operator = site.operator()
+    operator.get(LIST)
+    site.practice.clock.advance(3600)
+    for path in ("/ask/disconnect", "/disconnect"):
+        answer = operator.post(f"{JOBS}{path}", of="all", confirm="1")
+        assert answer.headers["location"].startswith("/login/again")
+    assert operator.get(f"{JOBS}/ask/disconnect").headers["location"] == LIST
 
 
 @pytest.mark.parametrize("path", ["", "/progress"])

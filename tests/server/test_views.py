@@ -9,7 +9,7 @@ import pytest
 
 from valetkey.engine.overview import by_state, summed
 from valetkey.engine.status import status_of
-from valetkey.model.connections import ConnectionKey, Event, Identity, Record, Sealed
+from valetkey.model.connections import ConnectionKey, Event, Identity, Record, Sealed, Trouble
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.views.banners import banner
 from valetkey.server.views.causes import causes
@@ -158,8 +158,8 @@ def test_the_strip_puts_what_is_held_against_apps_in_the_place_of_other_states()
 
 def test_at_most_three_causes_are_told_the_worst_first() -> None:
     failing = [
-        replace(RECORD, id=f"con_{n}", key=replace(KEY, credential=name), state="refresh_failing", error=error)
-        for n, (name, error) in enumerate([("a", "http_503"), ("a", "http_503"), ("b", "http_429"), ("c", "no_answer")])
+        Trouble(credential=name, error=error, n=n, ends_at=RECORD.expires_at)
+        for name, error, n in [("a", "http_503", 2), ("b", "http_429", 1), ("c", "no_answer", 1)]
     ]
     totals = {
         ("x", "app_error"): 7,
@@ -167,7 +167,7 @@ def test_at_most_three_causes_are_told_the_worst_first() -> None:
         ("b", "refresh_failing"): 1,
         ("c", "refresh_failing"): 1,
     }
-    found = causes(totals, failing, {"x": "invalid_client"}, {}, T)  # type: ignore[arg-type]
+    found = causes(totals, [], failing, {"x": "invalid_client"}, {}, T)  # type: ignore[arg-type]
     assert [cause.title for cause in found] == [
         "x: client id or secret refused",
         "a: the token endpoint answers 503",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey.model.connections import Query
-from valetkey.stores import _sqlite_counts, _sqlite_documents, sqlite
+from valetkey.stores import _sqlite_counts, _sqlite_documents, _sqlite_search, sqlite
 from valetkey.stores._sqlite_lists import page_statement
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing._contract_base import ENV, blank
@@ -59,12 +59,38 @@ def plan(store: SQLiteStore) -> Callable[..., list[str]]:
 def test_a_page_is_found_and_ordered_by_an_index(
     plan: Callable[..., list[str]], query: Query, index: str, columns: tuple[str, ...], after: Any
 ) -> None:
-    steps = plan(*page_statement(query, after, 101))
-    assert len(steps) == 1, steps
-    assert steps[0].startswith(f"SEARCH c USING INDEX {index}")
-    assert all(column in steps[0] for column in columns)
-    if after is not None:  # the cursor is a bound in the index, not a filter
-        assert ">" in steps[0]
+    for backwards in (False, True):
+        steps = plan(*page_statement(query, after, 101, backwards=backwards))
+        assert len(steps) == 1, steps
+        assert steps[0].startswith(f"SEARCH c USING INDEX {index}")
+        assert all(column in steps[0] for column in columns)
+        if after is not None:  # the cursor is a bound in the index, not a filter
+            assert ("<" if backwards else ">") in steps[0]
+
+
+@pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
+def test_what_trigrams_find_is_looked_up_row_by_row(plan: Callable[..., list[str]], after: Any) -> None:
+    query = Query(env=ENV, credential="github", state="connected", search="ada")
+    trigrams, rows, connections, *sorting = plan(*page_statement(query, after, 101, '"ada"'))
+    assert trigrams.startswith("SCAN search_trigram VIRTUAL TABLE INDEX 0:M"), trigrams
+    assert rows == "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"
+    assert connections.startswith("SEARCH c USING INDEX sqlite_autoindex_connection_1 (id=?)")
+    assert sorting == ["USE TEMP B-TREE FOR ORDER BY"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "step"),
+    [
+        (_sqlite_search._NARROWED, "SCAN search_trigram VIRTUAL TABLE INDEX 0:M"),
+        (_sqlite_search._BEGINNING, "SCAN search_term VIRTUAL TABLE INDEX"),
+    ],
+)
+def test_whether_trigrams_help_is_asked_of_them_alone(
+    plan: Callable[..., list[str]], statement: str, step: str
+) -> None:
+    steps = plan(statement, ['"ada"', "adz", 9][-statement.count("?") :])
+    assert sum(one.startswith(step) for one in steps) == 1, steps
+    assert not any("connection" in one or one.endswith("INDEX 0:") for one in steps)
 
 
 @pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
@@ -132,6 +158,9 @@ def test_what_wants_attention_is_found_without_reading_the_rest(
 @pytest.mark.parametrize(
     ("statement", "values", "index"),
     [
+        pytest.param(
+            _sqlite_counts.TROUBLES, (ENV, "needs_reauth", 9), "connection_state (env=? AND state=?", id="why"
+        ),
         pytest.param(_sqlite_counts.BY_STATE, (ENV,), "USING PRIMARY KEY (env=?)", id="by state"),
         pytest.param(_sqlite_counts.SOON, (ENV, 1.0), "connection_attention (env=? AND <expr><?", id="soon"),
     ],

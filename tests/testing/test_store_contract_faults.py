@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Document,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    StoredState,
+    Trouble,
+)
 from valetkey.model.ports import Clock, Store
 from valetkey.stores import _cursor, _rules
 from valetkey.stores.memory import MemoryStore
@@ -163,24 +174,41 @@ class RekeysAnything(MemoryStore):
 
 
 class PagesOverlap(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        page = super().list(query, cursor=cursor, limit=limit)
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
         if page.cursor is None or len(page.items) < 2:
             return page
         return replace(page, cursor=_cursor.encode(_rules.sort_key(page.items[-2].key)))
 
 
 class PagesByNumber(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        whole = super().list(query, limit=10**6).items
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        whole = super().list(query, limit=10**6, backwards=backwards).items
         start = int(cursor or 0)
         more = len(whole) > start + limit
         return RecordPage(whole[start : start + limit], str(start + limit) if more else None)
 
 
+class BackUpsideDown(MemoryStore):
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
+        return replace(page, items=page.items[::-1]) if backwards else page
+
+
+class NothingBefore(MemoryStore):
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
+        return page if backwards else replace(page, before=None)
+
+
+class LastTrouble(MemoryStore):
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        return [replace(one, next_try_at=None) for one in super().troubles(env=env, state=state, limit=limit)]
+
+
 class OwnersFirst(MemoryStore):
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        page = super().list(query, cursor=cursor, limit=limit)
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
         return replace(page, items=tuple(sorted(page.items, key=lambda r: (r.key.credential, r.key.owner is None))))
 
 
@@ -266,6 +294,9 @@ FAULTS: dict[type[MemoryStore], str] = {
     RekeysAnything: "test_a_grant_that_moved_on_is_not_sealed_anew",
     PagesOverlap: "test_what_is_added_between_two_pages_repeats_nothing",
     PagesByNumber: "test_what_is_erased_between_two_pages_hides_nothing_else",
+    BackUpsideDown: "test_a_page_tells_whether_another_is_before_it",
+    NothingBefore: "test_a_page_tells_whether_another_is_before_it",
+    LastTrouble: "test_why_connections_are_not_well_is_summed",
     OwnersFirst: "test_connections_are_listed_by_credential_then_owner_none_first_then_account",
     OverlooksClaims: "test_a_renewed_claim_is_a_change",
     RunningOutIsChange: "test_that_a_claim_runs_out_is_no_change",

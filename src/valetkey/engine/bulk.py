@@ -1,7 +1,8 @@
-"""Refreshing many connections at once, because a person asked for it: a job with an id, that outlives whoever began it.
+"""Doing the same to many connections, because a person asked for it: a job with an id, that outlives whoever began it.
 
-What a job has done stands in a document, so every process can show it, and any can stop it.  At most so many refreshes
-are under way at one provider host, and a host that does not answer is left alone for a while (`gates`).
+What a job has done stands in a document, so every process can show it, and any can stop it.  At most so many
+connections of one provider host are under way, and a host that does not answer is left alone for a while (`gates`).
+What is done to each stands in `bulk_acts`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.gates import Gate
-from valetkey.engine.lifecycle import Want
 from valetkey.engine.storing import token_origin
-from valetkey.engine.tending import Outcome, tend
+from valetkey.engine.tending import Host
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, ProviderError, ReauthorizationRequired, StoreError, clean
+from valetkey.errors import ConfigurationError, ProviderError, ReauthorizationRequired, StoreError, ValetkeyError, clean
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document, Record
 
@@ -39,7 +39,32 @@ _SAMPLES: Final = 5
 _log = get_logger("bulk")
 
 JobState = Literal["running", "stopped", "finished", "interrupted"]
-Fly = Callable[[Callable[[], Outcome]], "Future[Outcome]"]
+JobKind = Literal["refresh", "links", "disconnect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one connection.
+
+    Attributes:
+        record: The connection.
+        done: Whether it was done; else there was nothing to do, or `error` says why not.
+        living: Whether something of it may live on at the provider.
+        error: Why it was not done.
+        host: What that told about the provider's host.
+        wait: Seconds for which the host asks to be left alone.
+    """
+
+    record: Record
+    done: bool = True
+    living: bool = False
+    error: ValetkeyError | None = None
+    host: Host = "silent"
+    wait: float = 0.0
+
+
+Act = Callable[[Record], Result]
+Fly = Callable[[Callable[[], Result]], "Future[Result]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +92,15 @@ class Job:
 
     Attributes:
         id: Its id.
-        what: What it refreshes, in words.
+        kind: What it does.
+        what: To what, in words.
         by: Who began it.
         state: Whether it goes on.
         total: How many connections it is about.
-        done: How many were refreshed.
-        failed: How many were not.
-        skipped: How many had nothing to refresh, or were refreshed by others meanwhile.
+        done: To how many it was done.
+        failed: To how many it was not.
+        skipped: With how many there was nothing to do, or others did it meanwhile.
+        living: Of how many that are done something may live on at the provider.
         causes: The failures by cause.
         began_at: Unix seconds.
         seen_at: Unix seconds of its last word.
@@ -82,11 +109,13 @@ class Job:
     id: str
     what: str
     by: str
+    kind: JobKind = "refresh"
     state: JobState = "running"
     total: int = 0
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    living: int = 0
     causes: tuple[Failed, ...] = ()
     began_at: float = 0.0
     seen_at: float = 0.0
@@ -111,7 +140,7 @@ def find_job(world: World, env: str, job_id: str) -> Job | None:
 
 
 def stop_job(world: World, env: str, job_id: str) -> None:
-    """Have a job begin no further refresh; those under way are finished."""
+    """Have a job begin with no further connection; those under way are finished."""
     ends = world.clock.now() + KEPT
     world.store.put_document(Document(kind=STOP, env=env, id=job_id, expires_at=ends))
 
@@ -123,7 +152,8 @@ class Bulk:
     Attributes:
         world: Where.
         env: The environment.
-        fly: Starts a refresh in a flight.
+        fly: Starts something in a flight.
+        act: What is done to each connection.
         job: What was done so far.
         per_host: How many may be under way at one host.
         width: How many may be under way at all.
@@ -132,28 +162,30 @@ class Bulk:
     world: World
     env: str
     fly: Fly
+    act: Act
     job: Job
     per_host: int = PER_HOST
     width: int = WIDTH
     _waiting: dict[str, deque[Record]] = field(default_factory=dict[str, "deque[Record]"])
     _gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
-    _under_way: dict[Future[Outcome], tuple[str, int]] = field(
-        default_factory=dict["Future[Outcome]", "tuple[str, int]"]
-    )
+    _under_way: dict[Future[Result], tuple[str, int]] = field(default_factory=dict["Future[Result]", "tuple[str, int]"])
     _causes: dict[tuple[str, str], Failed] = field(default_factory=dict[tuple[str, str], Failed])
     _saved_at: float = 0.0
 
     @classmethod
-    def begin(cls, world: World, env: str, fly: Fly, *, what: str, by: str) -> Bulk:
+    def begin(cls, world: World, env: str, fly: Fly, act: Act, *, kind: JobKind, what: str, by: str) -> Bulk:
         """Make a job and its document."""
         now = world.clock.now()
-        job = Job(id=f"job_{secrets.token_hex(8)}", what=what, by=by, began_at=now, seen_at=now)
-        made = cls(world=world, env=env, fly=fly, job=job)
+        job = Job(id=f"job_{secrets.token_hex(8)}", kind=kind, what=what, by=by, began_at=now, seen_at=now)
+        made = cls(world=world, env=env, fly=fly, act=act, job=job)
         made._save()
         return made
 
-    def run(self, records: Iterable[Record]) -> Job:
-        """Refresh all of these, until it is through or stopped; returns what came of it."""
+    def run(self, records: Iterable[Record], *, over: Callable[[Job], None] = lambda _: None) -> Job:
+        """Do it to all of these, until it is through or stopped; returns what came of it.
+
+        `over` is called when nothing is under way any more, before the job says that it is over.
+        """
         try:
             for record in records:
                 self._take(record)
@@ -161,10 +193,11 @@ class Bulk:
             while self._goes_on():
                 self._start()
                 self._land()
+            over(self.job)
             stopped = any(self._waiting.values())
             self.job = replace(self.job, state="stopped" if stopped else "finished")
-        except StoreError as error:
-            _log.warning("the job %s ends early: %s", self.job.id, error)
+        except Exception as error:  # noqa: BLE001 - without a last word it would seem to go on
+            _log.warning("the job %s ends early: %s", self.job.id, clean(error, 300))
             self.job = replace(self.job, state="interrupted")
         with suppress(StoreError):  # then it is seen to be interrupted by its silence
             self._save()
@@ -172,9 +205,6 @@ class Bulk:
 
     def _take(self, record: Record) -> None:
         self.job = replace(self.job, total=self.job.total + 1)
-        if record.sealed is None or not record.refreshable:
-            self.job = replace(self.job, skipped=self.job.skipped + 1)
-            return
         try:
             host = token_origin(self.world.credential(record.key.credential))
         except ConfigurationError:
@@ -198,8 +228,7 @@ class Bulk:
             gate = self._gates[host]
             while records and len(self._under_way) < self.width and gate.lets_in(now):
                 record = records.popleft()
-                want = Want(refused=record.access_fp, manual=True)
-                future = self.fly(lambda record=record, want=want: tend(self.world, record, want))  # type: ignore[misc]
+                future = self.fly(lambda record=record: self.act(record))  # type: ignore[misc]
                 self._under_way[future] = (host, gate.enter())
 
     def _land(self) -> None:
@@ -213,20 +242,20 @@ class Bulk:
         if time.monotonic() - self._saved_at >= SAVED_EVERY:
             self._save()
 
-    def _note(self, gate: Gate, ticket: int, outcome: Outcome) -> None:
+    def _note(self, gate: Gate, ticket: int, result: Result) -> None:
         gate.leave()
-        if outcome.host == "well":
+        if result.host == "well":
             gate.well(ticket)
-        elif outcome.host != "silent":
+        elif result.host != "silent":
             now = self.world.clock.monotonic()
-            gate.unwell(ticket, now, busy=outcome.host == "busy", wait=outcome.wait)
-        if outcome.error is None:
-            refreshed = outcome.kind in {"refreshed", "kept_alive"}
-            self.job = replace(self.job, done=self.job.done + refreshed, skipped=self.job.skipped + (not refreshed))
+            gate.unwell(ticket, now, busy=result.host == "busy", wait=result.wait)
+        if result.error is None:
+            done, living = self.job.done + result.done, self.job.living + result.living
+            self.job = replace(self.job, done=done, living=living, skipped=self.job.skipped + (not result.done))
             return
         self.job = replace(self.job, failed=self.job.failed + 1)
-        person = isinstance(outcome.error, ReauthorizationRequired)
-        self._group(outcome.record, _cause(outcome), person=person)
+        person = isinstance(result.error, ReauthorizationRequired)
+        self._group(result.record, _cause(result.error), person=person)
 
     def _group(self, record: Record, error: str, *, person: bool) -> None:
         place = (record.key.credential, error)
@@ -246,17 +275,16 @@ class Bulk:
         )
 
 
-def _cause(outcome: Outcome) -> str:
-    error = outcome.error
+def _cause(error: ValetkeyError) -> str:
     if isinstance(error, ReauthorizationRequired):
         return error.reason
     if isinstance(error, ProviderError):
         return clean(error.error or (f"http_{error.status}" if error.status else error.code), 100)
-    return error.code if error else ""
+    return error.code
 
 
 def _body(job: Job) -> dict[str, Any]:
-    names = ("what", "by", "state", "total", "done", "failed", "skipped", "began_at", "seen_at")
+    names = ("what", "by", "kind", "state", "total", "done", "failed", "skipped", "living", "began_at", "seen_at")
     causes = [
         {"credential": c.credential, "error": c.error, "person": c.person, "n": c.n, "ids": list(c.ids)}
         for c in job.causes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ ROUND: Final = 500
 """Pairs that are written in one go."""
 _TRIES: Final = 5
 _PAGE: Final = 200
+_FEW: Final = 20
+"""Connections whose counts are read one by one; for more of them all counts are gone through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,23 @@ def calls_for(store: Store, env: str, connection_id: str, now: float) -> dict[st
     """Return how often each API key, by id, called for a connection in the last 24 hours."""
     found = {one.id.rpartition(".")[2]: _sum(one, now) for one in _of(store, env, connection_id)}
     return {key_id: count for key_id, count in found.items() if count}
+
+
+def calls_for_all(store: Store, env: str, connection_ids: Collection[str], now: float) -> Counter[str]:
+    """Return how often each API key, by id, called for any of these connections in the last 24 hours."""
+    summed: Counter[str] = Counter()
+    if len(connection_ids) <= _FEW:
+        for connection_id in connection_ids:
+            summed.update(calls_for(store, env, connection_id, now))
+        return summed
+    after, wanted = "", frozenset(connection_ids)
+    while page := store.list_documents(KIND, env=env, after=after, limit=_PAGE):
+        for document in page:
+            connection_id, _, key_id = document.id.rpartition(".")
+            if connection_id in wanted:
+                summed[key_id] += _sum(document, now)
+        after = page[-1].id
+    return summed
 
 
 def calls_by_key(store: Store, env: str, now: float) -> dict[str, int]:

@@ -5,13 +5,13 @@ It says what is known beforehand.  What the provider answers in the end stands i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import client_changed
-from valetkey.engine.calls import calls_for
+from valetkey.engine.calls import calls_for_all
 from valetkey.engine.discovery import peek
 from valetkey.engine.flows import count_flows
 from valetkey.engine.holding import count_held
@@ -127,7 +127,7 @@ def of_disconnect(world: World, record: Record, *, discreet: bool = False, forge
         *_at_provider(name, credential, obstacle, live=live),
         *_here(live=live),
         *([_LOST] if live and not forgetting else []),
-        *([_losing(keys)] if keys else []),
+        *([losing(keys)] if keys else []),
         *([_sign_ins(sign_ins)] if sign_ins else []),
         *([_link(link.ends_at, forgetting=forgetting)] if link else []),
         *([_handed_out(world, name, end, revokes=revokes)] if lives else []),
@@ -180,19 +180,17 @@ def _obstacle(
     """Return why nothing would be revoked, empty where it would; and which connections stand in the way."""
     if credential is None:
         return f"{name} is not declared any more, so it cannot be told", ()
-    if not credential.revocation_url:
-        return f"{name} has no address for it", ()
-    if trouble := _of_the_app(world, record, credential, name):
+    if (trouble := obstacle_of(world, record, credential, name)) or credential.revocation_reach != "user":
         return trouble, ()
-    if credential.revocation_reach != "user":
-        return "", ()
     found = {other.id: other for other in siblings(world, record, record.identity) if other.id != record.id}
     names = "other connections" if discreet else ", ".join(str(other.key) for other in found.values())
     return (f"it would end {names} too" if found else ""), tuple(found.values())
 
 
-def _of_the_app(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
-    """Return why the app would not be listened to, empty where it would."""
+def obstacle_of(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
+    """Return why the provider would not be told, whatever other connections there are; empty where it would."""
+    if not credential.revocation_url:
+        return f"{name} has no address for it"
     try:
         app = world.app(credential)
     except ConfigurationError:
@@ -247,21 +245,32 @@ _STAYS: Final = Consequence(
 
 def _keys(world: World, record: Record) -> tuple[KeyUse, ...]:
     """Tell which programs get its tokens over the REST API: by their keys, with their calls."""
-    now, key = world.clock.now(), record.key
-    calls = calls_for(world.store, key.env, record.id, now)
+    return keys_that_lose(world, record.key.env, [record])
+
+
+def keys_that_lose(world: World, env: str, records: Sequence[Record]) -> tuple[KeyUse, ...]:
+    """Tell which programs get tokens of any of these over the REST API: by their keys, busiest first."""
+    now, places = world.clock.now(), {(record.key.credential, record.key.owner) for record in records}
+    calls = calls_for_all(world.store, env, [record.id for record in records], now)
     losing = [
-        KeyUse(name=one.name, prefix=one.prefix, calls=calls.get(one.id, 0))
-        for one in ApiKeys(world.store, world.clock, key.env).list()
-        if one.may("read_secret") and one.sees(key.credential, key.owner) and not one.ended(now)
+        KeyUse(name=one.name, prefix=one.prefix, calls=calls[one.id])
+        for one in ApiKeys(world.store, world.clock, env).list()
+        if one.may("read_secret") and not one.ended(now) and any(one.sees(*place) for place in places)
     ]
     return tuple(sorted(losing, key=lambda one: -one.calls))
 
 
-def _losing(keys: tuple[KeyUse, ...]) -> Consequence:
-    named = ", ".join(f"{one.name} ({said_calls(one.calls)})" for one in keys[:_NAMED])
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+def losing(keys: Sequence[KeyUse], what: str = "its tokens") -> Consequence:
+    """Return in a sentence that these keys lose `what`."""
+    named = some_of([f"{one.name} ({said_calls(one.calls)})" for one in keys])
     whose = "1 API key loses" if len(keys) == 1 else f"{len(keys)} API keys lose"
-    return Consequence(place="others", text=f"{whose} its tokens", more=f"Calls of the last 24 h: {named}{more}.")
+    return Consequence(place="others", text=f"{whose} {what}", more=f"Calls of the last 24 h: {named}.")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return a few names, and how many there are beside."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def said_calls(calls: int) -> str:
@@ -282,13 +291,14 @@ def _link(ends_at: float, *, forgetting: bool) -> Consequence:
 
 
 def _handed_out(world: World, name: str, end: float | None, *, revokes: bool) -> Consequence:
-    left = "for a time that is not known" if end is None else f"for up to {_length(end - world.clock.now())} more"
+    left = "for a time that is not known" if end is None else f"for up to {length(end - world.clock.now())} more"
     more = f"{name} may end it at once; not every service checks at each call." if revokes else "Nobody ends it sooner."
     return Consequence(place="lives", text=f"An access token that was handed out may work {left}", more=more)
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """Return a span of time in words: days from two days on, and so on."""
     for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit or (unit == 60.0 and seconds >= unit):  # noqa: PLR2004 - from two days on, in days
+        if seconds >= 2 * unit or (unit == 60.0 and seconds >= unit):  # noqa: PLR2004
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds)} s"

@@ -58,11 +58,13 @@ class Found:
     Attributes:
         items: The records.
         cursor: Where the next page begins; None: this is the last.
+        before: Where the page before it ends; None: this is the first.
         cut: Whether a search found more than `FOUND_MOST`, and only those were put in order.
     """
 
     items: tuple[Record, ...]
     cursor: str | None = None
+    before: str | None = None
     cut: bool = False
 
 
@@ -100,30 +102,68 @@ class WorstFirst:
     sick: Mapping[str, str] = field(default_factory=dict[str, str])
     now: float
 
-    def page(self, cursor: str | None, limit: int) -> Found:
-        """Return one page.
+    def page(self, cursor: str | None, limit: int, *, backwards: bool = False) -> Found:
+        """Return one page: the one that begins at the cursor or, `backwards`, the one that ends there.
 
         Raises:
             ConfigurationError: The cursor is none of this list (``cursor_invalid``).
         """
-        return self._sorted(cursor, limit) if self.query.search else self._staged(cursor, limit)
+        if self.query.search:
+            return self._sorted(cursor, limit, backwards=backwards)
+        return self._staged_back(cursor or "", limit) if backwards else self._staged(cursor, limit)
 
     # -- page by page
 
     def _staged(self, cursor: str | None, limit: int) -> Found:
         name, _, place = (cursor or "").partition("~")
         items: list[Record] = []
+        before: str | None = None
         for stage in self._from(name):
             at: str | None = place if stage.name == name and place else None
             while True:
                 page = self.store.list(stage.query, cursor=at, limit=limit - len(items))
                 items += filter(stage.takes, page.items)
+                if cursor and before is None and items:
+                    before = f"{stage.name}~{page.before or ''}"
                 at = page.cursor
                 if len(items) >= limit:
-                    return Found(items=tuple(items), cursor=f"{stage.name}~{at}" if at else self._next(stage))
+                    after = f"{stage.name}~{at}" if at else self._next(stage)
+                    return Found(items=tuple(items), cursor=after, before=before)
                 if at is None:
                     break
-        return Found(items=tuple(items))
+        return Found(items=tuple(items), before=before)
+
+    def _staged_back(self, cursor: str, limit: int) -> Found:
+        """Return the page that ends at a place: ``stage~cursor``; without a cursor, at the beginning of the stage."""
+        name, _, place = cursor.partition("~")
+        items: list[Record] = []
+        after: str | None = None
+        for stage in self._until(name):
+            if stage.name == name and not place:
+                continue
+            at: str | None = place if stage.name == name else None
+            while True:
+                page = self.store.list(stage.query, cursor=at, limit=limit - len(items), backwards=True)
+                items[:0] = filter(stage.takes, page.items)
+                if after is None and items:
+                    after = f"{stage.name}~{page.cursor}" if page.cursor else self._next(stage)
+                at = page.before
+                if len(items) >= limit:
+                    before = f"{stage.name}~{at or ''}" if at or self._any_before(stage) else None
+                    return Found(items=tuple(items), cursor=after, before=before)
+                if at is None:
+                    break
+        return Found(items=tuple(items), cursor=after)
+
+    def _until(self, name: str) -> list[_Stage]:
+        """Return the stages back from that name; where it is none any more, from the next better state back."""
+        stages = list(self._stages())
+        rest = {stage.name for stage in self._from(name)}
+        return [stage for stage in reversed(stages) if stage.name == name or stage.name not in rest]
+
+    def _any_before(self, stage: _Stage) -> bool:
+        """Whether there is anything before a stage."""
+        return any(self.store.list(one.query, limit=1).items for one in self._until(stage.name)[1:])
 
     def _from(self, name: str) -> list[_Stage]:
         """Return the stages from that name on; where it is none any more, from the next worst state on."""
@@ -178,17 +218,19 @@ class WorstFirst:
 
     # -- searches
 
-    def _sorted(self, cursor: str | None, limit: int) -> Found:
+    def _sorted(self, cursor: str | None, limit: int, *, backwards: bool) -> Found:
         """Put the first matches in order: no index holds the matches of a search by state."""
         page = self.store.list(replace(self.query, state=None), limit=FOUND_MOST)
         ranked = sorted(
             (record for record in page.items if self._is_wanted(record)),
             key=lambda record: WORST_FIRST.index(self.state_of(record)),
         )
-        start = int(cursor) if cursor and cursor.isdecimal() else 0
+        place = int(cursor) if cursor and cursor.isdecimal() else 0
+        start = max(place - limit, 0) if backwards else place
         items = tuple(ranked[start : start + limit])
         more = str(start + limit) if len(ranked) > start + limit else None
-        return Found(items=items, cursor=more, cut=page.cursor is not None)
+        before = str(start) if start else None
+        return Found(items=items, cursor=more, before=before, cut=page.cursor is not None)
 
     def _is_wanted(self, record: Record) -> bool:
         state = self.state_of(record)

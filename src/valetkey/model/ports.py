@@ -20,6 +20,8 @@ from valetkey.model.connections import (
     Record,
     RecordPage,
     Sealed,
+    StoredState,
+    Trouble,
 )
 from valetkey.values import Request, Response, Secret
 
@@ -159,8 +161,12 @@ class Store(Protocol):
         """Erase the row with that id and incarnation."""
         ...
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
-        """Return one page, in the order of (credential, owner, account, id).  A bad cursor is a ConfigurationError."""
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
+        """Return one page, in the order of (credential, owner, account, id).  A bad cursor is a ConfigurationError.
+
+        It begins after the cursor.  With `backwards` it ends before it, in the same order; without a cursor it is the
+        last page then.
+        """
         ...
 
     def counts(self, *, env: str, now: float) -> Counts:
@@ -169,6 +175,10 @@ class Store(Protocol):
         Those that are connected and want attention before `now` (`attention_at`) count as ``expires_soon``; what is
         held against an app is not looked at.
         """
+        ...
+
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state: the first `limit` of them, summed by credential, reason and error."""
         ...
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:

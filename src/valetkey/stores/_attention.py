@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from valetkey.model.connections import Counts, Record, attention_at
+from valetkey.model.connections import Counts, Record, Trouble, attention_at
 
 
 def wants_attention(record: Record, by: float) -> bool:
@@ -19,3 +20,30 @@ def counted(records: Iterable[Record], now: float) -> Counts:
     return Counter(
         (record.key.credential, "expires_soon" if wants_attention(record, now) else record.state) for record in records
     )
+
+
+def reasoned(records: Iterable[Record]) -> Sequence[Trouble]:
+    """Return why these are not well, summed: for stores that cannot read parts of rows."""
+    found: dict[tuple[str, str, str], Trouble] = {}
+    for record in records:
+        name = record.key.credential
+        place = (name, record.reason, record.error)
+        one = Trouble(
+            credential=name,
+            reason=record.reason,
+            error=record.error,
+            ends_at=record.expires_at,
+            next_try_at=record.next_try_at,
+        )
+        there = found.get(place)
+        found[place] = one if there is None else _together(there, one)
+    return tuple(found.values())
+
+
+def _together(one: Trouble, other: Trouble) -> Trouble:
+    ends, tries = _first(one.ends_at, other.ends_at), _first(one.next_try_at, other.next_try_at)
+    return replace(one, n=one.n + other.n, ends_at=ends, next_try_at=tries)
+
+
+def _first(one: float | None, other: float | None) -> float | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 
 from valetkey.errors import ConfigurationError
+from valetkey.model.connections import Record, RecordPage
+from valetkey.stores._rules import sort_key
 
 Position = tuple[str, str, str]
 """Credential, owner as stored, account: the order of connections within an environment."""
@@ -31,6 +34,25 @@ def decode(cursor: str) -> Position:
     if not all(isinstance(part, str) for part in (credential, owner, account)):
         raise _bad()
     return credential, owner, account
+
+
+def page_of(found: Sequence[Record], limit: int, cursor: str | None, *, backwards: bool) -> RecordPage:
+    """Cut a page.
+
+    Args:
+        found: The records after the cursor, or before it, as they were read: one more than `limit`, where there is one.
+        limit: How many a page holds.
+        cursor: The cursor that was given.
+        backwards: Whether they were read backwards, the last one first.
+    """
+    items, more = tuple(found[:limit]), len(found) > limit
+    if backwards:
+        items = items[::-1]
+    if not items:
+        return RecordPage(items)
+    after, before = (cursor is not None, more) if backwards else (more, cursor is not None)
+    first, last = sort_key(items[0].key), sort_key(items[-1].key)
+    return RecordPage(items, encode(last) if after else None, encode(first) if before else None)
 
 
 def _bad() -> ConfigurationError:

@@ -114,7 +114,7 @@ class RedisConnections(RedisCounts):
     def _stride(self, route: Walk) -> tuple[list[str], Walk | None]:
         """Go one step of a walk: return the ids that were met, and the rest of the walk."""
         step = Step(self._names)
-        step.find(route.key, route.low, route.high, route.step, route.search, route.wanted)
+        step.find(route.key, route.low, route.high, route.step, route.search, route.wanted, backwards=route.backwards)
         ((members, last),) = self._read(step).answers
         met = map(id_and_text, members)  # the server looks at whole members, of which the text is the end
         return [name for name, text in met if route.search in text], route.after(last) if last else None

@@ -8,7 +8,7 @@ from typing import Final, get_args
 from valetkey.model.connections import Counts, State, StoredState
 from valetkey.stores._cursor import Position
 from valetkey.stores._redis_documents import RedisDocuments
-from valetkey.stores._redis_names import after, id_and_text, texts_of, within
+from valetkey.stores._redis_names import after, before, id_and_text, texts_of, within
 from valetkey.stores._redis_steps import Step
 
 _STATES: Final[tuple[StoredState, ...]] = get_args(StoredState)
@@ -46,10 +46,13 @@ class RedisCounts(RedisDocuments):
     def _soon(self, env: str, now: float) -> Counter[str]:
         return Counter(texts_of(member)[0] for member in self._wanting(env, now))
 
-    def wanting_ids(self, env: str, by: float, position: Position | None) -> list[str]:
-        """Return the ids of those that want attention before a time, in the order of the list, after a position."""
-        members = sorted(self._wanting(env, by))
-        if position is not None:
+    def wanting_ids(self, env: str, by: float, position: Position | None, *, backwards: bool = False) -> list[str]:
+        """Return the ids of those that want attention before a time, in order after a position, or back from it."""
+        members = sorted(self._wanting(env, by), reverse=backwards)
+        if position is not None and backwards:
+            end = before(position).removeprefix(b"(")
+            members = [member for member in members if member < end]
+        elif position is not None:
             bound = after(position).removeprefix(b"(")
             members = [member for member in members if member > bound]
         return [id_and_text(member)[0] for member in members]

@@ -134,6 +134,11 @@ def after(position: tuple[str, ...]) -> bytes:
     return b"(" + ordered(*position) + _LAST
 
 
+def before(position: tuple[str, ...]) -> bytes:
+    """Return the upper bound of what lies before all connections at a position."""
+    return b"(" + ordered(*position)
+
+
 def within(*first: str) -> tuple[bytes, bytes]:
     """Return the bounds of all members that begin with these texts."""
     start = ordered(*first)

@@ -22,9 +22,14 @@ local function take()
     at = at + 1
     return ARGV[at]
 end
-local function find(set, low, high, count, text, wanted)
+local function find(set, low, high, count, text, wanted, way)
     local found, last = {}, false
-    local members = redis.call('ZRANGEBYLEX', set, low, high, 'LIMIT', 0, count)
+    local members
+    if way == 'back' then
+        members = redis.call('ZREVRANGEBYLEX', set, high, low, 'LIMIT', 0, count)
+    else
+        members = redis.call('ZRANGEBYLEX', set, low, high, 'LIMIT', 0, count)
+    end
     for _, member in ipairs(members) do
         last = member
         if string.find(member, text, 1, true) then
@@ -127,12 +132,14 @@ class Step:
         self._commands += self._written(command, key, values)
         self._count += 1
 
-    def find(self, key: bytes, low: bytes, high: bytes, count: int, text: str, wanted: int) -> None:
+    def find(
+        self, key: bytes, low: bytes, high: bytes, count: int, text: str, wanted: int, *, backwards: bool = False
+    ) -> None:
         """Look for a text in the members of a sorted set, `count` of them at most, until `wanted` have it.
 
         The answer has the members that have it, and where it stopped: None where there are no more.
         """
-        self.do("FIND", key, low, high, count, text, wanted)
+        self.do("FIND", key, low, high, count, text, wanted, "back" if backwards else "on")
 
     def arguments(self) -> list[bytes]:
         """Return what the script is called with beside the keys."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
+from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed, Trouble
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (
@@ -105,6 +105,12 @@ def record_values(record: Record) -> dict[str, Any]:
         values.update(columns(getattr(record, member)))
     values["search"] = search_text(record)
     return values
+
+
+def trouble_of(row: tuple[Any, ...]) -> Trouble:
+    """Return why connections are not well, as ``TROUBLES`` of a store reads it."""
+    credential, reason, error, n, ends_at, next_try_at = row
+    return Trouble(credential=credential, reason=reason, error=error, n=n, ends_at=ends_at, next_try_at=next_try_at)
 
 
 def changed_values(row: Record, new: Record) -> dict[str, Any]:

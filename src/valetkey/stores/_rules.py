@@ -109,9 +109,9 @@ def one_of_each_key(anew: Sequence[tuple[Record, Sealed]]) -> Sequence[Sealed]:
     return list({sealed.key_id: sealed for record, sealed in anew if record.sealed is not None}.values())
 
 
-def same_row(one: Record, other: Record) -> bool:
-    """Tell whether two readings show the same row: that a claim has run out meanwhile is no change of the row."""
-    return _timeless(one) == _timeless(other)
+def moved_on(row: Record | None, record: Record) -> bool:
+    """Tell whether the row is another one than was read, or gone; that a claim has run out is no change of the row."""
+    return row is None or _timeless(row) != _timeless(record)
 
 
 def _timeless(record: Record) -> Record:
@@ -167,12 +167,12 @@ def owner_of(stored: str) -> str | None:
 
 
 def search_text(record: Record) -> str:
-    """Return the text in which a search looks: credential, owner, account and identity, without case."""
+    """Return the text in which a search looks: credential, owner, account and identity, without case, without NUL."""
     key, who = record.key, record.identity
     parts = [key.credential, key.owner or "", key.account]
     if who is not None:
         parts += [who.subject, who.email, who.name, who.login]
-    return "\n".join(parts).casefold()
+    return "\n".join(parts).casefold().replace("\0", "\n")  # an index of trigrams takes NUL for the end of a text
 
 
 def matches(record: Record, query: Query) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
 
-from valetkey.model.connections import Counts, State
+from valetkey.model.connections import Counts, State, StoredState, Trouble
+from valetkey.stores._rows import trouble_of
 from valetkey.stores._sqlite_base import SQLiteBase
 from valetkey.stores._where import ATTENTION
 
@@ -13,6 +15,13 @@ SOON: Final = (
     "SELECT c.credential, count(*) FROM connection c INDEXED BY connection_attention WHERE c.env = ?"  # noqa: S608 - ours
     f" AND c.state = 'connected' AND {ATTENTION} IS NOT NULL AND {ATTENTION} < ? GROUP BY c.credential"
 )
+
+TROUBLES: Final = (
+    "SELECT credential, reason, error, count(*), min(expires_at), min(next_try_at) FROM"
+    " (SELECT credential, reason, error, expires_at, next_try_at FROM connection WHERE env = ? AND state = ?"
+    " ORDER BY credential, owner, account LIMIT ?) s GROUP BY credential, reason, error"
+)
+"""Why connections are in a state: narrow, for a page that asks often."""
 
 
 class SQLiteCounts(SQLiteBase):
@@ -32,3 +41,7 @@ class SQLiteCounts(SQLiteBase):
             found[name, "connected"] = found.get((name, "connected"), 0) - n
             found[name, "expires_soon"] = n
         return {place: n for place, n in found.items() if n > 0}
+
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state: the first `limit` of them, summed."""
+        return tuple(map(trouble_of, self._read(TROUBLES, (env, state, limit))))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from valetkey.model.connections import Document, Event
 from valetkey.model.ports import FORGOTTEN
-from valetkey.stores import _rules
+from valetkey.stores import _rules, _sqlite_search
 from valetkey.stores._rows import (
     DOCUMENT,
     EVENT,
@@ -154,4 +154,8 @@ class SQLiteDocuments(SQLiteBase):
         """Take owner, account and details out of all events about an owner; returns of how many."""
         gone = (_rules.stored_owner(None), to_json(FORGOTTEN), env, _rules.stored_owner(owner))
         with self._writing() as db:
-            return db.execute(_FORGET, gone).rowcount
+            _sqlite_search.forget_erased(db)
+            n = db.execute(_FORGET, gone).rowcount
+        with self._writer.lend() as handle:  # the log holds pages as they were; where somebody reads it, it goes later
+            handle.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return n

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from valetkey.logs import get_logger
 from valetkey.model.ports import Clock
 from valetkey.stores import _sqlite_schema as schema
+from valetkey.stores import _sqlite_search
 from valetkey.stores._sqlite_errors import BUSY, file_error, foreign, primary_code, translated
 from valetkey.stores._troubles import newer
 
@@ -99,6 +100,7 @@ class DatabaseFile:
             self._use_wal(connection)
         if version < len(schema.MIGRATIONS):
             self._migrate(connection)
+        _sqlite_search.prepare(connection)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """Return the schema version, refusing what this code must not touch."""

@@ -20,9 +20,9 @@ ATTENTION: Final = (
 """`attention_at` of a row that is connected, for SQLite and Postgres; the same words stand in their indexes."""
 
 
-def order(table: str) -> str:
+def order(table: str, *, backwards: bool = False) -> str:
     """Return the columns that connections are listed by."""
-    return ", ".join(f"{table}.{name}" for name in _ORDER)
+    return ", ".join(f"{table}.{name}{' DESC' if backwards else ''}" for name in _ORDER)
 
 
 @dataclass(slots=True)
@@ -69,8 +69,8 @@ class Where:
                 f"c.state = 'connected' AND {ATTENTION} IS NOT NULL AND {ATTENTION} < {self.mark}", query.attention_by
             )
 
-    def after(self, position: Position) -> None:
-        """Go on after a position; columns that are fixed are left out, so that the index leads straight there."""
+    def beyond(self, position: Position, *, backwards: bool = False) -> None:
+        """Go on after a position, or back from it; fixed columns are left out, so that indexes lead there."""
         free = [
             (f"{self.key}.{name}", value)
             for name, value in zip(_ORDER, position, strict=True)
@@ -78,4 +78,4 @@ class Where:
         ]
         names = ", ".join(name for name, _ in free)
         marks = ", ".join(self.mark for _ in free)
-        self.add(f"({names}) > ({marks})", *(value for _, value in free))
+        self.add(f"({names}) {'<' if backwards else '>'} ({marks})", *(value for _, value in free))

@@ -14,10 +14,22 @@ from typing import Any
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Counts, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Counts,
+    Document,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    StoredState,
+    Trouble,
+)
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.stores import _cursor, _forks, _rules
-from valetkey.stores._attention import counted
+from valetkey.stores._attention import counted, reasoned
 from valetkey.stores._bell import Bell
 
 _DocumentKey = tuple[str, str, str]
@@ -164,15 +176,15 @@ class MemoryStore:
             del self._records[row.id], self._ids[row.key]
             return True
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).  A bad cursor is a ConfigurationError."""
         after = None if cursor is None else _cursor.decode(cursor)
         with self._lock:
             found = [(_rules.sort_key(r.key), r.id) for r in self._records.values() if _rules.matches(r, query)]
-            left = sorted(place for place in found if after is None or place[0] > after)
-            items = tuple(row for _, name in left[:limit] if (row := self._row(name)) is not None)
-        more = len(left) > limit and items
-        return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+            left = [place for place in found if after is None or (place[0] < after if backwards else place[0] > after)]
+            names = [name for _, name in sorted(left, reverse=backwards)[: limit + 1]]
+            rows = [row for name in names if (row := self._row(name)) is not None]
+        return _cursor.page_of(rows, limit, cursor, backwards=backwards)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> Sequence[Record]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
@@ -189,6 +201,10 @@ class MemoryStore:
         with self._lock:
             return counted((record for record in self._records.values() if record.key.env == env), now)
 
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state: the first `limit` of them, summed."""
+        return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
+
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
 
@@ -200,8 +216,7 @@ class MemoryStore:
         """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""
 
         def changed() -> bool:
-            row = self.find(record.id)
-            return row is None or not _rules.same_row(row, record)
+            return _rules.moved_on(self.find(record.id), record)
 
         return self._bell.wait_until(changed, timeout)
 

@@ -9,7 +9,18 @@ from typing import Any, Final
 
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.model.connections import ConnectionKey, Counts, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Counts,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    StoredState,
+    Trouble,
+)
 from valetkey.model.ports import Clock, SecretService, Store
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
@@ -78,14 +89,16 @@ class SecretServiceStore(LedgerPart):
         """Return the record with that id, or None."""
         return self._true(self._row(connection_id))
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
         A record whose token object cannot be read is listed with the error ``row_corrupt``.
         """
-        page = self.ledger.list(replace(query, env=_tokens.ledger_env(query.env)), cursor=cursor, limit=limit)
+        asked = replace(query, env=_tokens.ledger_env(query.env))
+        page = self.ledger.list(asked, cursor=cursor, limit=limit, backwards=backwards)
         found = [self._listed(row) for row in page.items]
-        return RecordPage(tuple(r for r in found if r is not None and _rules.matches(r, query)), page.cursor)
+        items = tuple(r for r in found if r is not None and _rules.matches(r, query))
+        return RecordPage(items, page.cursor, page.before)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> Sequence[Record]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
@@ -95,6 +108,10 @@ class SecretServiceStore(LedgerPart):
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections the ledger knows of, by credential and state."""
         return self.ledger.counts(env=_tokens.ledger_env(env), now=now)
+
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state, as the ledger knows: the first `limit` of them, summed."""
+        return self.ledger.troubles(env=_tokens.ledger_env(env), state=state, limit=limit)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: a plain service tells nobody of changes."""

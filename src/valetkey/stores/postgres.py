@@ -20,12 +20,14 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     State,
+    StoredState,
+    Trouble,
 )
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
-from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, page_statement
+from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, TROUBLES, page_statement
 from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
@@ -100,16 +102,14 @@ class PostgresStore(PostgresDocuments):
         rows = self._read(_BY_ID, (connection_id,))
         return self._record(rows[0]) if rows else None
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
         A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
         """
         after = None if cursor is None else _cursor.decode(cursor)
-        rows = self._read(*page_statement(query, after, limit + 1))
-        items = tuple(self._listed(row) for row in rows[:limit])
-        more = len(rows) > limit and items
-        return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+        rows = self._read(*page_statement(query, after, limit + 1, backwards=backwards))
+        return _cursor.page_of([self._listed(row) for row in rows], limit, cursor, backwards=backwards)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
@@ -122,6 +122,10 @@ class PostgresStore(PostgresDocuments):
             found[name, state] = found.get((name, state), 0) + n
         return {place: n for place, n in found.items() if n > 0}
 
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state: the first `limit` of them, summed."""
+        return tuple(map(_rows.trouble_of, self._read(TROUBLES, (env, state, limit))))
+
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
         records = tuple(self._listed(row) for row in self._read(_BY_DATA_KEY, (key_id, limit)))
@@ -131,8 +135,7 @@ class PostgresStore(PostgresDocuments):
         """Return True as soon as the row differs from `record` (claim included) or is gone, False after `timeout` s."""
 
         def changed() -> bool:
-            row = self.find(record.id)
-            return row is None or not _rules.same_row(row, record)
+            return _rules.moved_on(self.find(record.id), record)
 
         return self._waiting.wait_until(changed, record.key, timeout)
 

@@ -23,8 +23,20 @@ from itertools import islice
 from typing import Any, Final
 
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
+from valetkey.model.connections import (
+    ConnectionKey,
+    Document,
+    Event,
+    Expect,
+    Query,
+    Record,
+    RecordPage,
+    Sealed,
+    StoredState,
+    Trouble,
+)
 from valetkey.stores import _cursor, _rules
+from valetkey.stores._attention import reasoned
 from valetkey.stores._redis_connections import RedisConnections
 from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
@@ -75,7 +87,7 @@ class RedisStore(RedisConnections):
         row, _ = self._row(connection_id)
         return None if row is None else self._healthy(row)
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
         A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
@@ -84,17 +96,19 @@ class RedisStore(RedisConnections):
         found: list[Record] = []
         route: Walk | None = None
         if query.attention_by is None:
-            route = walk(self._names, query, position, limit + 1)
+            route = walk(self._names, query, position, limit + 1, backwards=backwards)
         else:
-            ids = self.wanting_ids(query.env, query.attention_by, position)
+            ids = self.wanting_ids(query.env, query.attention_by, position, backwards=backwards)
             found += islice((row.whole() for row in self._rows(ids) if _listed(row, query)), limit + 1)
         while route is not None and len(found) <= limit:
             ids, route = self._stride(route)
             rows = (row.whole() for row in self._rows(ids) if _listed(row, query))
             found += islice(rows, limit + 1 - len(found))
-        items = tuple(found[:limit])
-        more = len(found) > limit and items
-        return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+        return _cursor.page_of(found, limit, cursor, backwards=backwards)
+
+    def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
+        """Return why connections are in a state: the first `limit` of them, summed."""
+        return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
@@ -123,8 +137,7 @@ class RedisStore(RedisConnections):
             def changed() -> bool:
                 if not patience.over():
                     return False
-                row = self.find(record.id)
-                return row is None or not _rules.same_row(row, record)
+                return _rules.moved_on(self.find(record.id), record)
 
             return self._bell.wait_until(changed, timeout)
 

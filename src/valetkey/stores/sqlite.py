@@ -14,7 +14,7 @@ from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_v
 from valetkey.stores._sqlite_counts import SQLiteCounts
 from valetkey.stores._sqlite_documents import SQLiteDocuments
 from valetkey.stores._sqlite_errors import row_corrupt
-from valetkey.stores._sqlite_lists import page_statement
+from valetkey.stores._sqlite_lists import page_rows
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - all statements are made of names of ours
 _BY_ID: Final = f"{_SELECT} WHERE id = ?"
@@ -61,16 +61,15 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         rows = self._read(_BY_ID, (connection_id,))
         return self._record(rows[0]) if rows else None
 
-    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> RecordPage:
+    def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
         A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
         """
         after = None if cursor is None else _cursor.decode(cursor)
-        rows = self._read(*page_statement(query, after, limit + 1))
-        items = tuple(self._listed(row) for row in rows[:limit])
-        more = len(rows) > limit and items
-        return RecordPage(items, _cursor.encode(_rules.sort_key(items[-1].key)) if more else None)
+        with self._readers.lend() as handle:
+            rows = page_rows(handle.db, query, after, limit + 1, backwards=backwards)
+        return _cursor.page_of([self._listed(row) for row in rows], limit, cursor, backwards=backwards)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
@@ -91,8 +90,7 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
             if mark == seen:
                 return False
             seen = mark
-            row = self.find(record.id)
-            return row is None or not _rules.same_row(row, record)
+            return _rules.moved_on(self.find(record.id), record)
 
         return self._bell.wait_until(changed, timeout)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
+from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, Trouble, attention_at
 from valetkey.model.ports import FORGOTTEN, Store
 from valetkey.testing._contract_base import ENV, ContractBase, at, blank, every_page, ids, with_grant
 
@@ -48,6 +48,26 @@ class Counted(ContractBase):
         assert moved is not None
         assert store.delete(moved)
         assert store.counts(env=ENV, now=_NOW) == {}
+
+    def test_why_connections_are_not_well_is_summed(self, store: Store) -> None:
+        facts: list[dict[str, Any]] = [
+            {"reason": "revoked", "error": "invalid_grant", "expires_at": _NOW + 9},
+            {"reason": "revoked", "error": "invalid_grant", "expires_at": _NOW + 3, "next_try_at": _NOW + 5},
+            {"reason": "expired", "error": "invalid_grant"},
+        ]
+        for number, fact in enumerate(facts):
+            record = self._in_state(store, number, "needs_reauth")
+            assert store.swap(replace(record, **fact), expect=Expect.of(record)) is not None
+        self._in_state(store, 7, "needs_reauth", "slack")
+        self._in_state(store, 8, "refresh_failing")
+        first = Trouble(credential="github", reason="revoked", error="invalid_grant", n=2)
+        assert sorted(store.troubles(env=ENV, state="needs_reauth"), key=lambda one: (one.credential, one.reason)) == [
+            Trouble(credential="github", reason="expired", error="invalid_grant"),
+            replace(first, ends_at=_NOW + 3, next_try_at=_NOW + 5),
+            Trouble(credential="slack"),
+        ]
+        assert sum(one.n for one in store.troubles(env=ENV, state="needs_reauth", limit=2)) == 2  # noqa: PLR2004
+        assert not store.troubles(env="other", state="needs_reauth")
 
     def test_a_write_that_does_not_happen_counts_for_nothing(self, store: Store) -> None:
         record = self._in_state(store, 1, "refresh_failing")

@@ -103,6 +103,28 @@ class Lists(ContractBase):
         assert all(len(page) == limit for page in pages[:-1])
         assert whole
 
+        back, cursor = list[Record](), None
+        while True:
+            page = store.list(query, cursor=cursor, limit=limit, backwards=True)
+            assert 0 < len(page.items) <= limit
+            assert (page.cursor is None) is (cursor is None)
+            if page.cursor is not None:  # it leads on to what was read before
+                assert store.list(query, cursor=page.cursor, limit=1).items == tuple(back[:1])
+            back = [*page.items, *back]
+            cursor = page.before
+            if cursor is None:
+                break
+        assert back == whole
+
+    def test_a_page_tells_whether_another_is_before_it(self, store: Store) -> None:
+        self._fill(store)
+        query = Query(env=ENV)
+        first = store.list(query, limit=3)
+        assert first.before is None
+        second = store.list(query, cursor=first.cursor, limit=3)
+        assert store.list(query, cursor=second.before, limit=9, backwards=True).items == first.items
+        assert store.list(query, cursor=second.before, limit=2, backwards=True).items == first.items[1:]
+
     def test_what_is_erased_between_two_pages_hides_nothing_else(self, store: Store) -> None:
         made = self._fill(store)
         first = store.list(Query(env=ENV), limit=3)

@@ -94,3 +94,46 @@ def test_without_script_connections_are_listed_found_refreshed_and_disconnected(
     page.get_by_role("button", name="Disconnect").click()
     page.get_by_text("Disconnected. Notes confirmed").wait_for()
     assert site.practice.provider.live_grants == 0
+
+
+def test_single_keys_lead_through_the_rows_and_can_be_switched_off(site: Any, person: Callable[..., Any]) -> None:
+    for owner in "abc":
+        site.practice.connect(owner=owner)
+    somebody = person()
+    somebody.sign_in()
+    page = somebody.open(LIST)
+    page.locator("[data-age]", has_text="live").wait_for()
+    press = page.keyboard.press
+
+    for key, owner in [("j", "a"), ("j", "b"), ("j", "c"), ("j", "c"), ("k", "b")]:
+        press(key)
+        assert page.locator("tr:focus-within .conn p").inner_text() == f"Notes · owner {owner}"
+    press("x")
+    assert page.locator("tr:focus-within input").is_checked()
+    press("/")
+    page.keyboard.type("jx?")
+    assert page.locator("#q").input_value() == "jx?"
+    page.locator(".conn a").first.focus()
+
+    press("?")
+    page.get_by_role("dialog", name="Keyboard").wait_for()
+    press("j")
+    assert page.get_by_role("dialog").is_visible()
+    assert somebody.barriers() == []
+    page.get_by_label("Single keys are on").uncheck()
+    press("Escape")
+    page.reload()
+    press("j")
+    press("?")
+    assert page.locator("tr:focus-within").count() == 0
+    assert not page.get_by_role("dialog").is_visible()
+    page.get_by_role("button", name="Keyboard").click()
+    page.get_by_label("Single keys are on").check()
+    page.get_by_role("button", name="Close").click()
+
+    page.locator(".conn a").nth(1).focus()
+    press("r")
+    page.get_by_text("Refreshed.").wait_for()
+    assert site.practice.provider.refreshes == 1
+    assert "owner b" in page.locator("main").inner_text()
+    somebody.demand_calm()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from valetkey.engine import bulk, rekeying
+from valetkey.engine import bulk, bulk_acts, rekeying
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.hosts import Reporter
 from valetkey.engine.key_change import KeyChange
@@ -140,6 +141,25 @@ def with_job(site: Any) -> str:
     return "/console/jobs/job_1"
 
 
+def with_links(site: Any) -> str:
+    core = with_trouble(site).valet._core
+    made = bulk.Job(id="", kind="links", what="9 connections", by="mira", state="finished", total=9, done=9)
+    core.store.put_document(Document(kind=bulk.KIND, env=core.env, id="job_1", body=bulk._body(made)))
+    core.store.put_document(Document(kind=bulk_acts.LINKS, env=core.env, id="job_1"))
+    return "/console/jobs/job_1"
+
+
+def ask_many(what: str) -> Callable[[Any], None]:
+    """Return what chooses something for all connections that are listed."""
+
+    def ask(page: Any) -> None:
+        page.get_by_label("More for many connections").click()
+        page.get_by_role("button", name=re.compile(f"^{what} all")).click()
+        page.get_by_role("heading", level=1, name=re.compile("6 connections")).wait_for()
+
+    return ask
+
+
 def with_invitation(site: Any) -> str:
     _, token = site.server.operators.invite("jo.okafor@example.com", "look", by="mira@example.com")
     return f"/login/invitation?token={token.reveal()}"
@@ -240,6 +260,9 @@ PAGES = [
     Shown("owner-forget", lambda site: with_trouble(site) and "/console/owner/forget?id=northwind"),
     Shown("events", lambda site: with_trouble(site) and "/console/events"),
     Shown("job", with_job),
+    Shown("job-links", with_links),
+    Shown("job-links-asked", lambda site: with_trouble(site) and "/console/connections", then=ask_many("Links for")),
+    Shown("job-disconnect", lambda site: with_trouble(site) and "/console/connections", then=ask_many("Disconnect")),
     Shown("login", with_operators("/login"), who=""),
     Shown("login-by-link", "/login", who=""),
     Shown("login-link", lambda site: f"/login/link?token={site.sessions.link().reveal()}", who=""),

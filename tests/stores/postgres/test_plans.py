@@ -9,7 +9,7 @@ import pytest
 
 from valetkey.model.connections import Query
 from valetkey.stores import _postgres_documents, postgres
-from valetkey.stores._postgres_lists import COUNTED, page_statement
+from valetkey.stores._postgres_lists import COUNTED, TROUBLES, page_statement
 from valetkey.stores.postgres import PostgresStore
 from valetkey.testing._contract_base import ENV, ids
 
@@ -79,13 +79,20 @@ def plan(big: PostgresStore) -> Callable[..., str]:
 def test_a_page_is_found_and_ordered_by_an_index(
     plan: Callable[..., str], query: Query, index: str, after: Any
 ) -> None:
-    steps = plan(*page_statement(query, after, 101))
-    assert f"Index Scan using {index}" in steps, steps
-    assert "Sort" not in steps
+    for backwards, way, sign in ((False, "", "> "), (True, " Backward", "< ")):
+        steps = plan(*page_statement(query, after, 101, backwards=backwards))
+        assert f"Index Scan{way} using {index}" in steps, steps
+        assert "Sort" not in steps
+        assert "Seq Scan" not in steps
+        if after is not None and query.owner is None and not query.own:  # the cursor is a bound in the index, no filter
+            condition = next(line for line in steps.splitlines() if "Index Cond" in line)
+            assert "ROW(" in condition or sign in condition
+
+
+def test_why_connections_are_not_well_is_read_along_an_index(plan: Callable[..., str]) -> None:
+    steps = plan(TROUBLES, (ENV, "needs_reauth", 1000))
+    assert "Index Scan using connection_state" in steps, steps
     assert "Seq Scan" not in steps
-    if after is not None and query.owner is None and not query.own:  # the cursor is a bound in the index, not a filter
-        condition = next(line for line in steps.splitlines() if "Index Cond" in line)
-        assert "ROW(" in condition or "> " in condition
 
 
 def test_a_search_that_finds_little_goes_by_trigrams_where_the_extension_is(plan: Callable[..., str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast, get_args
 from urllib.parse import quote, urlencode
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from valetkey.engine.overview import ACTION, FOUND_MOST, Wanted, WorstFirst, by_state, summed
 from valetkey.engine.status import status_of
 from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Query, Record, State
+from valetkey.model.connections import Query, Record, State, StoredState, Trouble
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
 from valetkey.server.notices import told
@@ -21,7 +21,7 @@ from valetkey.server.views.connections import Row, row, strip
 from valetkey.server.words import OWN, STATES
 
 PAGE: Final = 50
-LOOKED_AT: Final = 200
+LOOKED_AT: Final = 300
 """How many of those that are not well are looked at to find out why."""
 HERE: Final = "/console/connections"
 FILTERS: Final = ("q", "state", "credential", "owner")
@@ -88,10 +88,12 @@ def show(ask: Ask) -> Response:
     if not totals and not filters:
         return begin(ask)
     lists = WorstFirst(store=core.store, query=filters.query(core.env), wanted=filters.wanted, sick=sick, now=now)
-    after = ask.request.query_params.get("after", "")
+    after, before = (ask.request.query_params.get(name, "") for name in ("after", "before"))
     try:
-        found = lists.page(after or None, PAGE)
+        found = lists.page(before or after or None, PAGE, backwards=bool(before))
     except ConfigurationError:  # the cursor of an old address
+        return ask.go(f"{HERE}?{filters.address()}")
+    if before and found.before is None:  # it may hold few, for others came before them meanwhile: show the whole first
         return ask.go(f"{HERE}?{filters.address()}")
     states = by_state(totals)
     return ask.page(
@@ -109,7 +111,8 @@ def show(ask: Ask) -> Response:
         now=now,
         trouble=sum(states[state] for state in (*ACTION, "refresh_failing")),
         own=OWN,
-        after=after,
+        later=bool(after or before),
+        before=found.before,
         next=found.cursor,
         cut=FOUND_MOST if found.cut else 0,
     )
@@ -126,12 +129,13 @@ def _matching(filters: Filters, totals: Mapping[tuple[str, State], int]) -> int 
 
 def _causes(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str]) -> tuple[object, ...]:
     core = ask.server.core
-    records: list[Record] = []
-    for state in ("needs_reauth", "refresh_failing"):
-        if any(told == state for _, told in totals):
-            records += core.store.list(Query(env=core.env, state=state), limit=LOOKED_AT).items
+
+    def why(state: StoredState) -> Sequence[Trouble]:
+        there = any(told == state for _, told in totals)
+        return core.store.troubles(env=core.env, state=state, limit=LOOKED_AT) if there else ()
+
     declared = {credential.name: credential for credential in core.credentials()}
-    return causes(totals, records, sick, declared, core.clock.now())
+    return causes(totals, why("needs_reauth"), why("refresh_failing"), sick, declared, core.clock.now())
 
 
 ROUTES: Final = [get(HERE, show)]

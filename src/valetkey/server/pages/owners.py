@@ -41,7 +41,8 @@ def show(ask: Ask) -> Response:
     core, owner = ask.server.core, _owner(ask)
     now, sick = core.clock.now(), core.app_errors()
     lists = WorstFirst(store=core.store, query=Query(env=core.env, owner=owner), sick=sick, now=now)
-    found = lists.page(ask.request.query_params.get("after") or None, PAGE) if owner else None
+    after, before = (ask.request.query_params.get(name, "") for name in ("after", "before"))
+    found = lists.page(before or after or None, PAGE, backwards=bool(before)) if owner else None
     seen = look_back(core.store, core.env, Wanted(owner=owner), before=None, limit=LATELY) if owner else None
     if found is None or seen is None or not (found.items or seen.items):
         return ask.page("not-found.html", status=404)
@@ -50,6 +51,7 @@ def show(ask: Ask) -> Response:
         "owner.html",
         owner=owner,
         rows=rows,
+        before=found.before,
         next=found.cursor,
         action=sum(row.state in ACTION for row in rows),
         lately=timeline(seen.items, "the provider", now),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.model.connections import Record, State
+from valetkey.model.connections import State, Trouble
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.times import length
 from valetkey.server.views.naming import provider_name
@@ -45,7 +45,8 @@ class Cause:
 
 def causes(
     totals: Totals,
-    records: Iterable[Record],
+    people: Iterable[Trouble],
+    failing: Iterable[Trouble],
     sick: Mapping[str, str],
     declared: Mapping[str, OAuth2Credential],
     now: float,
@@ -54,18 +55,16 @@ def causes(
 
     Args:
         totals: How many connections each credential has in each state.
-        records: Some of those that are not well: they tell why.
+        people: Why some of those are so that a person must sign in again for, summed.
+        failing: Why some of those are so whose refresh fails, summed.
         sick: Credential -> why its app cannot be used.
         declared: The credentials, by name.
         now: Unix seconds.
     """
-    some = list(records)
     found = [
         *_apps(totals, sick, declared),
-        *_people(totals, [r for r in some if r.state == "needs_reauth"], declared),
-        *_failing(
-            totals, [r for r in some if r.state == "refresh_failing" and r.key.credential not in sick], declared, now
-        ),
+        *_people(totals, people, declared),
+        *_failing(totals, [one for one in failing if one.credential not in sick], declared, now),
     ]
     return tuple(found[:MOST])
 
@@ -85,12 +84,12 @@ def _apps(totals: Totals, sick: Mapping[str, str], declared: Mapping[str, OAuth2
             )
 
 
-def _people(totals: Totals, records: list[Record], declared: Mapping[str, OAuth2Credential]) -> Iterable[Cause]:
+def _people(totals: Totals, troubles: Iterable[Trouble], declared: Mapping[str, OAuth2Credential]) -> Iterable[Cause]:
     """Group those that a person must sign in again for by what happened; providers stand in the title."""
     where = {name: n for (name, state), n in totals.items() if state == "needs_reauth"}
     reasons: dict[str, Counter[str]] = {}
-    for record in records:
-        reasons.setdefault(record.reason or "unknown", Counter())[record.key.credential] += 1
+    for some in troubles:
+        reasons.setdefault(some.reason or "unknown", Counter())[some.credential] += some.n
     if not where:
         return
     if len(reasons) == 1:  # then the figures of the store are those of this reason
@@ -111,18 +110,19 @@ def _people(totals: Totals, records: list[Record], declared: Mapping[str, OAuth2
 
 
 def _failing(
-    totals: Totals, records: list[Record], declared: Mapping[str, OAuth2Credential], now: float
+    totals: Totals, troubles: list[Trouble], declared: Mapping[str, OAuth2Credential], now: float
 ) -> Iterable[Cause]:
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.key.credential, record.error), []).append(record)
+    groups: dict[tuple[str, str], list[Trouble]] = {}
+    for one in troubles:
+        groups.setdefault((one.credential, one.error), []).append(one)
+    met = {place: sum(one.n for one in members) for place, members in groups.items()}
     alone = Counter(name for name, _ in groups)
-    for (name, error), members in sorted(groups.items(), key=lambda item: -len(item[1])):
-        n = totals.get((name, "refresh_failing"), len(members)) if alone[name] == 1 else len(members)
-        ends = [record.expires_at for record in members if record.expires_at is not None]
+    for (name, error), members in sorted(groups.items(), key=lambda item: -met[item[0]]):
+        n = totals.get((name, "refresh_failing"), met[name, error]) if alone[name] == 1 else met[name, error]
+        ends = [one.ends_at for one in members if one.ends_at is not None]
         left = (min(ends) - now) if ends else 0.0
         lives = f"Their access tokens still work for {length(left)}. " if left > 0 else ""
-        tries = [record.next_try_at for record in members if record.next_try_at is not None]
+        tries = [one.next_try_at for one in members if one.next_try_at is not None]
         wait = (min(tries) - now) if tries else 0.0
         yield Cause(
             word=STATES["refresh_failing"],
