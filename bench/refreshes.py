@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
+from by_hand import HandMade, arefresh, form, refresh
 from ours import NAME, row, settings, take_over
-from peer import APP, PARALLEL
+from peer import PARALLEL
 from settings import Bench
 from timing import in_turns
 
@@ -55,11 +56,6 @@ def refreshes(bench: Bench) -> None:
     bench.report.table(("", "us CPU", "ratio"), rows)
 
 
-def _form(token: dict[str, Any]) -> dict[str, str]:
-    app = {"client_id": APP[0], "client_secret": APP[1]}
-    return {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], **app}
-
-
 def _threads(work: Callable[[Any], Any], items: Sequence[Any]) -> float:
     """Return the CPU per item, in microseconds."""
     began = process_time()
@@ -85,7 +81,7 @@ def _bare(base: str, tokens: Tokens) -> float:
     import httpx2
 
     with httpx2.Client(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
-        return _threads(lambda token: client.post(f"{base}/token", data=_form(token)).json()["access_token"], tokens)
+        return _threads(lambda token: client.post(f"{base}/token", data=form(token["refresh_token"])).json()["access_token"], tokens)
 
 
 def _abare(base: str, tokens: Tokens) -> float:
@@ -95,11 +91,39 @@ def _abare(base: str, tokens: Tokens) -> float:
         async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
 
             async def work(token: dict[str, Any]) -> None:
-                (await client.post(f"{base}/token", data=_form(token))).json()["access_token"]
+                (await client.post(f"{base}/token", data=form(token["refresh_token"]))).json()["access_token"]
 
             return await _tasks(work, tokens)
 
     return asyncio.run(everything())
+
+
+def _hand(base: str, tokens: Tokens) -> float:
+    import httpx2
+
+    with _folder() as folder, httpx2.Client(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
+        store = HandMade(folder, tokens)
+        with closing(store):
+
+            def post(body: dict[str, str]) -> bytes:
+                return client.post(f"{base}/token", data=body).content
+
+            return _threads(lambda n: refresh(store, post, n), range(len(tokens)))
+
+
+def _ahand(base: str, tokens: Tokens) -> float:
+    import httpx2
+
+    async def everything(store: HandMade) -> float:
+        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
+
+            async def post(body: dict[str, str]) -> bytes:
+                return (await client.post(f"{base}/token", data=body)).content
+
+            return await _tasks(lambda n: arefresh(store, post, n), range(len(tokens)))
+
+    with _folder() as folder, closing(HandMade(folder, tokens)) as store:
+        return asyncio.run(everything(store))
 
 
 @contextmanager
@@ -166,7 +190,7 @@ def _by_hand(bench: Bench, count: int) -> float:
         async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
 
             async def work(token: dict[str, Any]) -> None:
-                new = (await client.post(f"{base}/token", data=_form(token))).json()
+                new = (await client.post(f"{base}/token", data=form(token["refresh_token"]))).json()
                 _expect((await client.get(f"{base}/api", headers=_bearer(new))).status_code)
 
             return await _tasks(work, tokens)
