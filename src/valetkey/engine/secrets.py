@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -225,6 +226,7 @@ def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:
             yield base, owner or None, account
 
 
+@lru_cache(maxsize=256)
 def app_variables(credential_name: str) -> tuple[str, str]:
     """Return the variables that may hold client id and client secret of a credential's app.
 
@@ -274,7 +276,13 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
     text = ChainSecrets(*services).get(credential.secret_id) if credential.secret_id else None
     if text is None:
         return None
-    app: AppCredentials = decode_secret(AppCredentials, text, name=credential.secret_id)
+    return _app_of(text, credential.secret_id)
+
+
+@lru_cache(maxsize=64)
+def _app_of(text: str, secret_id: str) -> AppCredentials:
+    """Read app credentials.  The secret itself is fetched anew for each refresh, and mostly says what it said before."""
+    app: AppCredentials = decode_secret(AppCredentials, text, name=secret_id)
     return app if app.client_secret else AppCredentials(client_id=app.client_id)
 
 

@@ -69,29 +69,21 @@ class Grant:
         Raises:
             ValueError: The object holds no access token.
         """
-
-        def text(*names: str) -> str | None:
-            return next((str(token[n]) for n in names if token.get(n) not in (None, "")), None)
-
-        def secret(*names: str) -> Secret | None:
-            value = text(*names)
-            return None if value is None else Secret(value)
-
-        access = secret("access_token", "accessToken")
+        access = _secret(token, "access_token", "accessToken")
         if access is None:
             msg = "the token object holds no access_token"
             raise ValueError(msg)
         scope = token.get("scope") or ()
         return cls(
             access_token=access,
-            refresh_token=secret("refresh_token", "refreshToken"),
-            token_type=text("token_type", "tokenType") or "bearer",
+            refresh_token=_secret(token, "refresh_token", "refreshToken"),
+            token_type=_text(token, "token_type", "tokenType") or "bearer",
             expires_at=_seconds(token.get("expires_at", token.get("expiresAt"))),
             refresh_expires_at=_seconds(token.get("refresh_expires_at", token.get("refreshExpiresAt"))),
             scope=tuple(scope.split()) if isinstance(scope, str) else tuple(scope),
-            id_token=secret("id_token", "idToken"),
+            id_token=_secret(token, "id_token", "idToken"),
             obtained_at=_seconds(token.get("obtained_at", token.get("obtainedAt"))) or 0.0,
-            quarantined=secret("quarantined"),
+            quarantined=_secret(token, "quarantined"),
         )
 
     @classmethod
@@ -106,6 +98,19 @@ class Grant:
             msg = "the token object is not a JSON object"
             raise ValueError(msg)  # noqa: TRY004 - the caller gave text, not a type
         return cls.from_token_object(cast("dict[str, Any]", token))
+
+
+def _text(token: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
+        value = token.get(name)
+        if value is not None and value != "":
+            return str(value)
+    return None
+
+
+def _secret(token: Mapping[str, Any], *names: str) -> Secret | None:
+    value = _text(token, *names)
+    return None if value is None else Secret(value)
 
 
 def _seconds(value: object) -> float | None:

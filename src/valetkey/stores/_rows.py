@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed
+from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed, assembled
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (
@@ -129,14 +129,13 @@ def record_of(row: tuple[Any, ...], expired: Expired) -> Record:
     if not _NUMERIC.issuperset(map(type, _numbers_of(row))):
         _demand_numbers(row)
     granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
-    return Record(
-        **_clear_part(row, expired),
-        granted=_strings(granted, "granted"),
-        requested=_strings(requested, "requested"),
-        identity=_identity(identity),
-        params=_mapping(params, "params"),
-        tags=_mapping(tags, "tags"),
-    )
+    members = _clear_part(row, expired)
+    members["granted"] = _strings(granted, "granted")
+    members["requested"] = _strings(requested, "requested")
+    members["identity"] = _identity(identity)
+    members["params"] = _mapping(params, "params")
+    members["tags"] = _mapping(tags, "tags")
+    return assembled(members)
 
 
 def _demand_numbers(row: tuple[Any, ...]) -> None:

@@ -44,7 +44,8 @@ class Pool:
         self.patience = _QUEUE * file.busy_timeout
         self._file = file
         self._limit = limit
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
         self._idle: list[Handle] = []
         self._lent: dict[int, Handle | None] = {}  # by thread; None while it is being opened
         self._epoch = 0
@@ -62,7 +63,7 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections; those that are lent are closed when they come back."""
-        with self._state:
+        with self._lock:
             self._epoch += 1
             idle, self._idle = self._idle, []
         for handle in idle:
@@ -73,7 +74,7 @@ class Pool:
     def take(self) -> tuple[Handle, int]:
         """Take a connection, and the number under which it is given back; see `lend`."""
         me = threading.get_ident()
-        with self._state:
+        with self._lock:
             self._reclaim(me)
             if not self._free() and not self._state.wait_for(self._free, self.patience):
                 raise locked(self.path)
@@ -89,7 +90,7 @@ class Pool:
         """Let others have what an interrupt kept this thread from giving back."""
         me = threading.get_ident()
         if me in self._lent:
-            with self._state:
+            with self._lock:
                 self._reclaim(me)
                 self._vacate()
 
@@ -105,7 +106,7 @@ class Pool:
 
     def _another(self, me: int, outdated: Handle) -> Handle | None:
         """Return another idle connection, for another file lies at the path now: a restored backup, say."""
-        with self._state:
+        with self._lock:
             self._lent[me] = handle = self._idle.pop() if self._idle else None
         outdated.db.close()
         return handle
@@ -114,7 +115,7 @@ class Pool:
         try:
             db = self._file.open()
         except BaseException:
-            with self._state:
+            with self._lock:
                 self._vacate()
             raise
         self._lent[me] = handle = Handle(db, self._file.identity(), next(_serials))
@@ -123,7 +124,7 @@ class Pool:
     def give(self, handle: Handle, epoch: int, *, healthy: bool) -> None:
         """Give a connection back; one that is not `healthy` is closed."""
         keep = healthy and (not handle.db.in_transaction or self._at_rest(handle))
-        with self._state:
+        with self._lock:
             if keep and epoch == self._epoch and not self._resting:
                 self._idle.append(handle)
             else:
@@ -171,7 +172,8 @@ class Pool:
         inherited = [*self._lent.values(), *self._idle]
         _inherited.extend(handle for handle in inherited if handle is not None)
         self._stranded = self._stranded or bool(inherited)
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
         self._lent, self._idle, self._resting = {}, [], False
 
     def _unsafe(self) -> StoreUnavailable:
