@@ -13,8 +13,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ CREATE TABLE connection (
 CREATE INDEX due ON connection (expires_at);
 CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, connection INTEGER, kind TEXT, at REAL, detail TEXT);
 """
+_READ = "SELECT sealed, version FROM connection WHERE id = ?"
 _CLAIM = "UPDATE connection SET holder = ?, until = ? WHERE id = ? AND version = ? AND holder IS NULL"
 _KEEP = (
     "UPDATE connection SET sealed = ?, version = version + 1, holder = NULL, until = NULL, refresh_fp = ?,"
@@ -45,23 +47,32 @@ def form(refresh_token: str) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": refresh_token, **app}
 
 
+class _Waiting:
+    """Statements that are to be committed together, with others maybe; `task`: the future of a task that waits."""
+
+    __slots__ = ("done", "task", "writes")
+
+    def __init__(self, writes: Sequence[Write], task: asyncio.Future[None] | None = None) -> None:
+        self.writes = writes
+        self.task = task
+        self.done = False
+
+
 class HandMade:
-    """A SQLite file of grants."""
+    """A SQLite file of grants: what is written while another commit is synced shares the next one."""
 
     def __init__(self, folder: Path, tokens: Sequence[dict[str, Any]]) -> None:
         self._path = folder / "by-hand.db"
         self._cipher = AESGCM(AESGCM.generate_key(256))
         self._reader, self._writer = self._open(), self._open()
-        self._reading, self._queue = threading.Lock(), list[tuple[Sequence[Write], Future[None]]]()
-        self._some = threading.Condition()
-        self._over = False
+        self._reading, self._turn = threading.Lock(), threading.Lock()
+        self._queue: deque[_Waiting] = deque()
+        self._some, self._over = threading.Event(), False
         self._writer.executescript(_TABLES)
         rows = [(n, self._sealed(n, token), 1, "connected") for n, token in enumerate(tokens)]
         self._writer.execute("BEGIN")
         self._writer.executemany("INSERT INTO connection (id, sealed, version, state) VALUES (?, ?, ?, ?)", rows)
         self._writer.execute("COMMIT")
-        self._thread = threading.Thread(target=self._write_all)
-        self._thread.start()
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -69,75 +80,101 @@ class HandMade:
             db.execute(f"PRAGMA {pragma}")
         return db
 
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+    # -- what is read and written
+
     def read(self, n: int) -> tuple[str, int]:
         """Return the refresh token of a connection, and the version of its row."""
         with self._reading:
-            sealed, version = self._reader.execute("SELECT sealed, version FROM connection WHERE id = ?", (n,)).fetchall()[0]
+            ((sealed, version),) = self._reader.execute(_READ, (n,)).fetchall()
         opened = self._cipher.decrypt(sealed[:12], sealed[12:], b"%d" % n)
         return json.loads(opened)["refresh_token"], version
 
-    def claim(self, n: int, version: int) -> tuple[Future[None], str]:
-        """Write the claim; returns when it is synced, and its holder."""
-        holder = os.urandom(16).hex()
-        return self._put([(_CLAIM, (holder, time.monotonic() + 30, n, version))]), holder
+    def claim(self, n: int, version: int, holder: str) -> Sequence[Write]:
+        """Return what writes the claim."""
+        return [(_CLAIM, (holder, time.monotonic() + 30, n, version))]
 
-    def keep(self, n: int, version: int, holder: str, answer: bytes) -> Future[None]:
-        """Write the new grant and the event about it."""
+    def keep(self, n: int, version: int, holder: str, answer: bytes) -> Sequence[Write]:
+        """Return what writes the new grant and the event about it."""
         token = json.loads(answer)
         now = time.time()
-        fingerprint = token["refresh_token"][:16]
-        row = (self._sealed(n, token), fingerprint, now + token["expires_in"], n, version, holder)
-        return self._put([(_KEEP, row), (_TELL, (n, now, '{"rotated":true}'))])
-
-    def close(self) -> None:
-        with self._some:
-            self._over = True
-            self._some.notify()
-        self._thread.join()
-        self._reader.close()
-        self._writer.close()
+        row = (self._sealed(n, token), token["refresh_token"][:16], now + token["expires_in"], n, version, holder)
+        return [(_KEEP, row), (_TELL, (n, now, '{"rotated":true}'))]
 
     def _sealed(self, n: int, token: dict[str, Any]) -> bytes:
         nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, json.dumps(token).encode(), b"%d" % n)
 
-    def _put(self, writes: Sequence[Write]) -> Future[None]:
-        done: Future[None] = Future()
-        with self._some:
-            self._queue.append((writes, done))
-            if len(self._queue) == 1:
-                self._some.notify()
-        return done
+    # -- commits
 
-    def _write_all(self) -> None:
-        db = self._writer
-        while True:
-            with self._some:
-                self._some.wait_for(lambda: self._queue or self._over)
-                group, self._queue = self._queue, []
-            if not group:
-                return
-            db.execute("BEGIN IMMEDIATE")
-            for writes, _ in group:
-                for statement, values in writes:
-                    if db.execute(statement, values).rowcount != 1:
-                        raise RuntimeError(statement)
-            db.execute("COMMIT")
-            for _, done in group:
-                done.set_result(None)
+    def write(self, writes: Sequence[Write]) -> None:
+        """Write, and return when it is synced."""
+        mine = _Waiting(writes)
+        self._queue.append(mine)
+        with self._turn:
+            if not mine.done:
+                self._commit()
+
+    async def awrite(self, writes: Sequence[Write]) -> None:
+        """Do what `write` does, as a task; a thread of its own commits (`writing`)."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(writes, done))
+        self._some.set()
+        await done
+
+    @contextmanager
+    def writing(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
+        """Run the thread that commits for the tasks of a loop, which it wakes once for each commit."""
+
+        def run() -> None:
+            while not self._over:
+                self._some.wait()
+                self._some.clear()
+                loop.call_soon_threadsafe(_settle, self._commit())
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over = True
+            self._some.set()
+            thread.join()
+
+    def _commit(self) -> Sequence[_Waiting]:
+        db, group = self._writer, list[_Waiting]()
+        db.execute("BEGIN IMMEDIATE")
+        while self._queue:
+            group.append(self._queue.popleft())
+            for statement, values in group[-1].writes:
+                if db.execute(statement, values).rowcount != 1:
+                    raise RuntimeError(statement)
+        db.execute("COMMIT")
+        for one in group:
+            one.done = True
+        return group
+
+
+def _settle(group: Sequence[_Waiting]) -> None:
+    for one in group:
+        if one.task is not None:
+            one.task.set_result(None)
 
 
 def refresh(store: HandMade, post: Callable[[dict[str, str]], bytes], n: int) -> None:
     """Refresh one connection."""
     token, version = store.read(n)
-    done, holder = store.claim(n, version)
-    done.result()
-    store.keep(n, version, holder, post(form(token))).result()
+    holder = os.urandom(16).hex()
+    store.write(store.claim(n, version, holder))
+    store.write(store.keep(n, version, holder, post(form(token))))
 
 
-async def arefresh(store: HandMade, post: Callable[[dict[str, str]], Any], n: int) -> None:
+async def arefresh(store: HandMade, post: Callable[[dict[str, str]], Awaitable[bytes]], n: int) -> None:
     """Do what `refresh` does, as a task."""
     token, version = store.read(n)
-    done, holder = store.claim(n, version)
-    await asyncio.wrap_future(done)
-    await asyncio.wrap_future(store.keep(n, version, holder, await post(form(token))))
+    holder = os.urandom(16).hex()
+    await store.awrite(store.claim(n, version, holder))
+    await store.awrite(store.keep(n, version, holder, await post(form(token))))
