@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from valetkey.values import Secret
 
 _MILLISECONDS = 100_000_000_000
 """Unix times above this are in milliseconds: as seconds they would lie beyond the year 5138."""
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Grant:
 
     def to_json(self) -> bytes:
         """Return the token object as UTF-8 JSON."""
-        return json.dumps(self.to_token_object(), separators=(",", ":")).encode()
+        return _encode(self.to_token_object()).encode()
 
     @classmethod
     def from_token_object(cls, token: Mapping[str, Any]) -> Grant:

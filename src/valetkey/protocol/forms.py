@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from typing import Final
+from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential, TokenRequestFormat
 from valetkey.protocol.client_authentication import authenticate
 from valetkey.protocol.urls import require_https
 from valetkey.values import Request
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~\-]*")
+"""What no form has to quote."""
 
 
 def post(
@@ -40,7 +45,13 @@ def encoded(params: Mapping[str, str], how: TokenRequestFormat) -> tuple[str, by
     """Return the content type and the bytes of a body that holds `params`."""
     if how == "json":
         return "application/json", json.dumps(dict(params)).encode()
-    return "application/x-www-form-urlencoded", urlencode(params).encode()
+    pairs = [f"{_quoted(name)}={_quoted(value)}" for name, value in params.items()]
+    return "application/x-www-form-urlencoded", "&".join(pairs).encode()
+
+
+def _quoted(text: str) -> str:
+    """Return a text as it stands in a form; most names and tokens stand there as they are, and that is seen at once."""
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)
 
 
 def merged(params: Mapping[str, str], extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, cast
 
 from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed, assembled
@@ -40,6 +40,8 @@ PLAIN: Final[tuple[str, ...]] = (
     "due_at",
 )
 """The members of a record that are columns as they are."""
+
+_plain_of: Final = attrgetter(*PLAIN)
 
 _NUMBERS: Final = tuple(
     (at, name)
@@ -109,7 +111,7 @@ def record_values(record: Record) -> dict[str, Any]:
 
 def changed_values(row: Record, new: Record) -> dict[str, Any]:
     """Return those columns of `new` that differ from those of `row`, found without writing out what is the same."""
-    values = {name: value for name in PLAIN if (value := getattr(new, name)) != getattr(row, name)}
+    values = {name: now for name, was, now in zip(PLAIN, _plain_of(row), _plain_of(new), strict=True) if now != was}
     for member, columns in _PARTS.items():
         before, after = getattr(row, member), getattr(new, member)
         if after != before:
@@ -271,9 +273,12 @@ def event_of(row: tuple[Any, ...]) -> Event:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def to_json(value: object) -> str:
     """Return the JSON text of plain values."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _encode(value)
 
 
 def _load(text: Any, name: str) -> Any:
