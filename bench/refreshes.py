@@ -83,7 +83,11 @@ def _bare(base: str, tokens: Tokens) -> float:
     import httpx2
 
     with httpx2.Client(limits=httpx2.Limits(max_connections=PARALLEL)) as client:
-        return _threads(lambda token: client.post(f"{base}/token", data=form(token["refresh_token"])).json()["access_token"], tokens)
+
+        def work(token: dict[str, Any]) -> None:
+            client.post(f"{base}/token", data=form(token["refresh_token"])).json()["access_token"]
+
+        return _threads(work, tokens)
 
 
 def _abare(base: str, tokens: Tokens) -> float:

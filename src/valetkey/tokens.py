@@ -67,7 +67,7 @@ class Token:
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted
-        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,))) if instance else tuple(allowed_hosts(credential))
+        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
         self.base = instance or credential.api_base_url
         self.mark = mark
         self.heard = heard

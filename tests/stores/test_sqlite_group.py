@@ -26,11 +26,10 @@ def together(store: SQLiteStore, *writes: Write) -> list[Future[Any]]:
     """Have several threads write, all of which wait when the first of them gets its turn."""
     writer = store._writes
     futures: list[Future[Any]] = []
-    with ThreadPoolExecutor(len(writes)) as threads:
-        with writer._turn:
-            for count, write in enumerate(writes, 1):
-                futures.append(threads.submit(store._write, write))
-                wait_until(lambda count=count: len(writer._waiting) == count)
+    with ThreadPoolExecutor(len(writes)) as threads, writer._turn:
+        for count, write in enumerate(writes, 1):
+            futures.append(threads.submit(store._write, write))
+            wait_until(lambda count=count: len(writer._waiting) == count)
     return futures
 
 

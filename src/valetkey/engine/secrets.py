@@ -281,7 +281,7 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
 
 @lru_cache(maxsize=64)
 def _app_of(text: str, secret_id: str) -> AppCredentials:
-    """Read app credentials.  The secret itself is fetched anew for each refresh, and mostly says what it said before."""
+    """Read app credentials.  The text itself is fetched anew for each refresh, and mostly says what it said before."""
     app: AppCredentials = decode_secret(AppCredentials, text, name=secret_id)
     return app if app.client_secret else AppCredentials(client_id=app.client_id)
 

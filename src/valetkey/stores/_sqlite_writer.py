@@ -154,7 +154,8 @@ class Writer:
     # -- forking
 
     def _start_anew(self) -> None:
-        self._turn = threading.RLock()  # one that knows its thread: an interrupt may keep us from learning that we have it
+        # A lock that knows its thread: an interrupt may come between our getting it and our learning so.
+        self._turn = threading.RLock()
         self._waiting: deque[_Write] = deque()
 
     def before_fork(self) -> None:
