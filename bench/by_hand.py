@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -144,6 +145,11 @@ class HandMade:
             self._some.set()
             thread.join()
 
+    def write_together(self, several: Sequence[Sequence[Write]]) -> None:
+        """Write what several wait for, in one commit."""
+        self._queue.extend(map(_Waiting, several))
+        self._commit()
+
     def _commit(self) -> Sequence[_Waiting]:
         db, group = self._writer, list[_Waiting]()
         db.execute("BEGIN IMMEDIATE")
@@ -178,3 +184,44 @@ async def arefresh(store: HandMade, post: Callable[[dict[str, str]], Awaitable[b
     holder = os.urandom(16).hex()
     await store.awrite(store.claim(n, version, holder))
     await store.awrite(store.keep(n, version, holder, await post(form(token))))
+
+
+TOGETHER = 5
+"""About as many writes share a commit where 50 refresh at a time."""
+
+
+def parts(
+    store: HandMade, post: Callable[[dict[str, str]], bytes], tokens: Sequence[dict[str, Any]]
+) -> dict[str, float]:
+    """Return what each step costs one thread alone, in microseconds of CPU; `store` was made of these tokens."""
+    half = len(tokens) // 2
+    groups = [range(start, start + TOGETHER) for start in range(half, len(tokens) - TOGETHER, TOGETHER)]
+    answers: list[bytes] = []
+
+    def claim(n: int) -> Sequence[Write]:
+        return store.claim(n, 1, "holder")
+
+    def keep(n: int) -> Sequence[Write]:
+        return store.keep(n, 1, "holder", answers[n])
+
+    return {
+        "the post": _cost(lambda n: answers.append(post(form(tokens[n]["refresh_token"]))), range(len(tokens))),
+        "reading the row, opening the grant": _cost(store.read, range(half)),
+        "the claim, in a commit of its own": _cost(lambda n: store.write(claim(n)), range(half)),
+        "the grant and its event, in a commit of their own": _cost(lambda n: store.write(keep(n)), range(half)),
+        f"the claim, {TOGETHER} in a commit": _cost(lambda group: store.write_together([*map(claim, group)]), groups)
+        / TOGETHER,
+        f"the grant and its event, {TOGETHER} in a commit": _cost(
+            lambda group: store.write_together([*map(keep, group)]), groups
+        )
+        / TOGETHER,
+    }
+
+
+def _cost(step: Callable[[Any], object], items: Sequence[Any]) -> float:
+    costs = []
+    for item in items:
+        began = time.thread_time()
+        step(item)
+        costs.append((time.thread_time() - began) * 1e6)
+    return median(costs)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
-from by_hand import HandMade, arefresh, form, refresh
+from by_hand import HandMade, arefresh, form, parts, refresh
 from ours import NAME, row, settings, take_over
 from peer import PARALLEL
 from settings import Bench
@@ -51,6 +51,12 @@ def refreshes(bench: Bench) -> None:
             rows.append((f"{name}, {colour}", f"{median(figures):.0f}", to_bare, f"x {over:.2f}" * (figures is mine)))
         bench.report.at_most(f"{count} refreshes with SQLite writes, {colour}, over the floor", OVER_FLOOR, over, "x")
     bench.report.table(("", "us CPU", "to bare posts", "to the floor"), rows)
+    bench.report.title("What the floor is made of", "One thread alone, median; of the two ways to commit, one counts.")
+    made_of = _parts(bench, 200)
+    post = made_of["the post"]
+    bench.report.table(
+        ("", "us CPU", "to the post"), [(n, f"{t:.0f}", f"x {t / post:.2f}") for n, t in made_of.items()]
+    )
 
 
 def ratios(mine: Sequence[float], base: Sequence[float]) -> list[float]:
@@ -115,6 +121,14 @@ def _hand(base: str, tokens: Tokens) -> float:
                 return client.post(f"{base}/token", data=body).content
 
             return _threads(lambda n: refresh(store, post, n), range(len(tokens)))
+
+
+def _parts(bench: Bench, count: int) -> dict[str, float]:
+    import httpx2
+
+    base, tokens = _grants(bench, count)
+    with _folder() as folder, httpx2.Client() as client, closing(HandMade(folder, tokens)) as store:
+        return parts(store, lambda body: client.post(f"{base}/token", data=body).content, tokens)
 
 
 def _ahand(base: str, tokens: Tokens) -> float:
