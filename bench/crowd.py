@@ -134,8 +134,7 @@ def into_sqlite(store: SQLiteStore, records: Iterable[Record]) -> None:
     """Insert rows through a connection of the store; its triggers do the rest."""
     marks = ", ".join(f":{name}" for name in WRITTEN)
     insert = f"INSERT INTO connection ({', '.join(WRITTEN)}) VALUES ({marks})"  # noqa: S608 - names of ours
-    with store._writing() as db:
-        db.executemany(insert, map(record_values, records))
+    store._write(lambda db: db.executemany(insert, map(record_values, records)))
 
 
 def into_postgres(store: PostgresStore, records: Iterable[Record]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from valetkey.bridge import landing
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
 
@@ -40,6 +42,49 @@ def test_after_it_landed_the_next_one_flies_anew(flights: Flights) -> None:
     assert flights.run("key", lambda: 1)[0].result(10) == 1
     assert flights.run("key", lambda: 2)[0].result(10) == 2
     flights.close()
+
+
+def test_a_flight_that_is_to_begin_at_once_is_not_started_where_it_would_have_to_wait() -> None:
+    flights = Flights(max_threads=2)
+    gate = threading.Event()
+    first = flights.start("one", gate.wait, lane="slow")
+    assert first is not None
+    assert flights.start("one", gate.wait, lane="slow") is None  # it would have to be joined
+    second, _ = flights.run("two", gate.wait, lane="slow")
+    assert flights.start("three", gate.wait, lane="slow") is None  # no thread is free
+    other = flights.start("three", lambda: 3, lane="other")
+    assert other is not None
+    assert other.result(10) == 3
+    gate.set()
+    assert first.result(10)
+    assert second.result(10)
+    last = flights.start("one", lambda: 1, lane="slow")
+    assert last is not None
+    assert last.result(10) == 1
+    flights.close()
+
+
+def test_flights_that_land_together_wake_their_event_loop_once() -> None:
+    calls: list[object] = []
+
+    async def everything() -> list[object]:
+        loop = asyncio.get_running_loop()
+        call_soon = loop.call_soon_threadsafe
+        loop.call_soon_threadsafe = lambda *args: calls.append(args) or call_soon(*args)  # type: ignore[method-assign]
+        flying: list[Future[int]] = [Future() for _ in range(4)]
+        tasks = [asyncio.ensure_future(landing(future)) for future in flying]
+        await asyncio.sleep(0)  # they wait
+        tasks[1].cancel()
+        for number, future in enumerate(flying[:3]):
+            future.set_result(number)
+        await tasks[2]
+        flying[3].set_exception(KeyError("lost"))  # and wakes it again
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second, third, fourth = asyncio.run(everything())
+    assert (first, third, len(calls)) == (0, 2, 2)
+    assert isinstance(second, asyncio.CancelledError)
+    assert isinstance(fourth, KeyError)
 
 
 def test_what_a_flight_raises_reaches_who_waits(flights: Flights) -> None:

@@ -45,21 +45,43 @@ class Flights:
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Any]] = {}
         self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._aloft: dict[str, int] = {}
         self.pulse = _Pulse()
 
     def run(self, key: Hashable, function: Callable[[], T], *, lane: str = "") -> tuple[Future[T], bool]:
         """Return the future of the flight under way for `key`, or start one that calls `function`; True: started."""
+        future = self._future()
+        with self._lock:
+            there = self._under_way.get(key)
+            if there is not None:
+                return there, False
+            self._take_off(key, future, lane)
+        self._launch(_Flight(function, future, lambda: self._landed(key, lane)), lane)
+        return future, True
+
+    def start(self, key: Hashable, function: Callable[[], T], *, lane: str = "") -> Future[T] | None:
+        """Start a flight that begins at once; None where one is under way for `key`, or the lane's threads are taken.
+
+        It is for what may wait for nobody although it shares a lane with flights that do.
+        """
+        future = self._future()
+        with self._lock:
+            if key in self._under_way or self._aloft.get(lane, 0) >= self._max_threads:
+                return None
+            self._take_off(key, future, lane)
+        self._launch(_Flight(function, future, lambda: self._landed(key, lane)), lane)
+        return future
+
+    @staticmethod
+    def _future() -> Future[Any]:
         with late_imports:  # before our own lock, never within it
             from concurrent.futures import Future  # noqa: PLC0415 - not for what only imports this package
 
-        with self._lock:
-            future = self._under_way.get(key)
-            if future is not None:
-                return future, False
-            started: Future[T] = Future()
-            self._under_way[key] = started
-        self._launch(_Flight(function, started, lambda: self._landed(key)), lane)
-        return started, True
+        return Future()
+
+    def _take_off(self, key: Hashable, future: Future[Any], lane: str) -> None:
+        self._under_way[key] = future
+        self._aloft[lane] = self._aloft.get(lane, 0) + 1
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Start a flight that nobody else can join."""
@@ -84,9 +106,10 @@ class Flights:
                 self._lanes[lane] = pool
             return pool
 
-    def _landed(self, key: Hashable) -> None:
+    def _landed(self, key: Hashable, lane: str) -> None:
         with self._lock:
-            self._under_way.pop(key, None)
+            if self._under_way.pop(key, None) is not None:
+                self._aloft[lane] -= 1
 
     def under_way(self) -> tuple[Future[Any], ...]:
         """Return the futures of all flights under way."""

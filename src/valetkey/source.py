@@ -197,6 +197,12 @@ class TokenSource:
         key = (kind, self.key) if kind else self.key
         return self._core.flights.run(key, lambda: self._fly(want, actor), lane=self.key.credential)
 
+    def _begun(self, want: Want, actor: str) -> Future[Token] | None:
+        """Start a flight for a usable token if it can begin at once: it looks first, and so needs nobody to do so."""
+        if not self._may_do(want):
+            return None
+        return self._core.flights.start(self.key, lambda: self._fly(want, actor), lane=self.key.credential)
+
     def _glance(self) -> Token | None:
         """Read the record, in a flight that waits for no provider; None where its token will not do."""
         world = self._core.world
@@ -261,20 +267,22 @@ class TokenSource:
 
     def _landed(self, want: Want, actor: str = "") -> Token:
         """Wait for a flight that brings what is wanted, own or another's."""
-        if self._may_do(want) and (found := self._joined(self._glancing, want)) is not None:
+        begun = self._begun(want, actor)
+        if begun is None and self._may_do(want) and (found := self._joined(self._glancing, want)) is not None:
             return self._ahead(found, actor)
         for _ in range(ROUNDS):
-            future, own = self._run(want, actor)
+            (future, own), begun = (begun, True) if begun is not None else self._run(want, actor), None
             token = self._joined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token, actor)
         raise self._busy()
 
     async def _alanded(self, want: Want, actor: str = "") -> Token:
-        if self._may_do(want) and (found := await self._ajoined(self._glancing, want)) is not None:
+        begun = self._begun(want, actor)
+        if begun is None and self._may_do(want) and (found := await self._ajoined(self._glancing, want)) is not None:
             return self._ahead(found, actor)
         for _ in range(ROUNDS):
-            future, own = self._run(want, actor)
+            (future, own), begun = (begun, True) if begun is not None else self._run(want, actor), None
             token = await self._ajoined(lambda: future, want)  # noqa: B023 - called at once
             if token is not None and (own or not want.refused or token.fingerprint != want.refused):
                 return self._ahead(token, actor)

@@ -71,9 +71,9 @@ def test_a_file_that_others_can_read_is_pointed_out_once(
 
 
 def test_each_connection_syncs_every_commit_and_logs_ahead(store: SQLiteStore) -> None:
-    with store._writing() as db:
+    with store._writer.lend() as handle:
         settings = {
-            name: db.execute(f"PRAGMA {name}").fetchall()[0][0]
+            name: handle.db.execute(f"PRAGMA {name}").fetchall()[0][0]
             for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "fullfsync")
         }
     full, on = 2, 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -71,7 +72,7 @@ def test_a_store_that_nobody_closed_leaves_no_warning(tmp_path: Path) -> None:
 
 def test_a_thread_that_was_interrupted_gets_the_writer_back(store: SQLiteStore) -> None:
     record = connected(store)
-    handle, _ = store._writer._take()  # as if Ctrl-C had come before it was given back
+    handle, _ = store._writer.take()  # as if Ctrl-C had come before it was given back
     handle.db.execute("BEGIN IMMEDIATE")
     assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
 
@@ -85,13 +86,12 @@ def test_a_thread_that_was_interrupted_while_it_opened_a_handle_may_open_another
 def test_an_error_within_a_transaction_undoes_it(store: SQLiteStore) -> None:
     record = connected(store)
 
-    def interrupted() -> None:
-        with store._writing() as db:
-            db.execute("DELETE FROM connection")
-            raise KeyboardInterrupt
+    def interrupted(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM connection")
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        store._write(interrupted)
     assert seen(store, record) == record
     assert store.note(record.id, incarnation=1, changes={"last_used_at": 5.0})
 
@@ -188,9 +188,11 @@ def test_a_process_that_dies_in_the_middle_of_a_write_leaves_nothing_of_it_and_n
     record = connected(store)
 
     def work(child: Child) -> None:
-        with SQLiteStore(path)._writing() as db:
+        def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM connection")
             child.pause()
+
+        SQLiteStore(path)._write(write)
 
     child = Child(work)
     child.paused()

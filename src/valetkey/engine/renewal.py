@@ -44,7 +44,7 @@ MOST_CLAIMS: Final = 5
 def renew(world: World, credential: OAuth2Credential, record: Record, want: Want) -> Held:
     """Return a usable token where that of `record`, just read, is not: refresh it, or wait for whoever does."""
     attempt = _Attempt(world, credential, record.key, want)
-    held = attempt.step(record)
+    held = attempt.step(record, looked=True)
     while held is None:
         held = attempt.step(look(world, credential, record.key))
     return held
@@ -62,9 +62,9 @@ class _Attempt:
         self.doubts = 0
         self.claims = 0
 
-    def step(self, record: Record) -> Held | None:
-        """Return the token, or None when the record has to be looked at again."""
-        if usable(self.world, self.credential, record, self.want):
+    def step(self, record: Record, *, looked: bool = False) -> Held | None:
+        """Return the token, or None when the record has to be looked at again; `looked`: it is known to be unusable."""
+        if not looked and usable(self.world, self.credential, record, self.want):
             return opened(self.world, record)
         try:
             return self._renewed(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -226,6 +227,7 @@ def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:
             yield base, owner or None, account
 
 
+@lru_cache(maxsize=256)
 def app_variables(credential_name: str) -> tuple[str, str, str]:
     """Return the variables that may hold client id, client secret and private key of a credential's app.
 
@@ -277,7 +279,13 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
     text = ChainSecrets(*services).get(credential.secret_id) if credential.secret_id else None
     if text is None:
         return None
-    app: AppCredentials = decode_secret(AppCredentials, text, name=credential.secret_id)
+    return _app_of(text, credential.secret_id)
+
+
+@lru_cache(maxsize=64)
+def _app_of(text: str, secret_id: str) -> AppCredentials:
+    """Read app credentials.  The text itself is fetched anew for each refresh, and mostly says what it said before."""
+    app: AppCredentials = decode_secret(AppCredentials, text, name=secret_id)
     return replace(app, client_secret=app.client_secret or None, private_key=app.private_key or None)
 
 

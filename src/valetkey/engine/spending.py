@@ -17,7 +17,7 @@ from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
-from valetkey.engine.world import World, event_about, open_grant
+from valetkey.engine.world import NO_JOURNAL, World, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.model.connections import Document, Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -240,7 +240,7 @@ def _commit(
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
     told = event_about(world, "refreshed", new, rotated=rotated)
-    entry = _noted(world, record, grant) if rotated else None
+    entry = _noted(world, record, grant) if rotated and world.journal is not NO_JOURNAL else None
     try:
         stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
         held = _not_wanted(world, credential, new, grant) if stored is None else Held(stored, grant)

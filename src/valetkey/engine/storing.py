@@ -13,7 +13,7 @@ from valetkey.engine.windows import due_at
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, token_secret_id
+from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, altered, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.sealing import write_sealed
@@ -127,7 +127,7 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **changes: Any) -> Record:
     """Return `record` with everything that a new grant says in clear (times, scopes, fingerprints), and `changes`."""
     refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
-    told = replace(
+    told = altered(
         record,
         expires_at=grant.expires_at,
         refresh_expires_at=grant.refresh_expires_at,
@@ -138,7 +138,7 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **ch
         refresh_fp=grant.refresh_token.fingerprint() if grant.refresh_token else "",
         **changes,
     )
-    return replace(told, due_at=due_at(told, credential))
+    return altered(told, due_at=due_at(told, credential))
 
 
 def swap_sealed(
@@ -153,7 +153,7 @@ def swap_sealed(
     """
 
     def swap(sealed: Sealed) -> Record | None:
-        return world.store.swap(replace(new, sealed=sealed), expect=expect, event=event)
+        return world.store.swap(altered(new, sealed=sealed), expect=expect, event=event)
 
     label = grant_label(new.key, new.id, new.incarnation, new.version)
     return write_sealed(world.sealer, grant.to_json(), label, swap)

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from valetkey.model.ports import MasterKey
@@ -31,11 +32,13 @@ class Broken(Exception):
 
 def frame(*parts: str | int) -> bytes:
     """Return the parts as bytes, each behind its length, so that no two lists of parts give the same bytes."""
-    framed: list[bytes] = []
-    for part in parts:
-        data = str(part).encode()
-        framed += (len(data).to_bytes(4, "big"), data)
-    return b"".join(framed)
+    return b"".join(map(_framed, parts))
+
+
+@lru_cache(maxsize=4096)
+def _framed(part: str | int) -> bytes:
+    data = str(part).encode()
+    return len(data).to_bytes(4, "big") + data
 
 
 class Box:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -162,6 +163,35 @@ class Record:
     def connection(self) -> Connection:
         """Which connection this is the record of."""
         return Connection(self.id, self.key.credential, self.key.owner, self.key.account, self.key.env)
+
+
+_WRITE: Final[Mapping[str, Callable[[Record, Any], None]]] = {
+    part.name: getattr(Record, part.name).__set__ for part in fields(Record)
+}
+"""What sets a member of a record that nobody has seen yet."""
+_WRITE_ALL: Final = tuple(_WRITE.values())
+_read_all: Final = attrgetter(*_WRITE)
+
+
+def altered(record: Record, **changes: Any) -> Record:
+    """Return a copy of `record` with members changed: `dataclasses.replace` at less than half its cost.
+
+    Each refresh makes half a dozen of them.
+    """
+    new = object.__new__(Record)
+    for write, value in zip(_WRITE_ALL, _read_all(record), strict=True):
+        write(new, value)
+    for name, value in changes.items():
+        _WRITE[name](new, value)
+    return new
+
+
+def assembled(members: Mapping[str, Any]) -> Record:
+    """Return the record of these members, all of which must be there: ``Record(**members)`` at half its cost."""
+    new = object.__new__(Record)
+    for name, write in _WRITE.items():
+        write(new, members[name])
+    return new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

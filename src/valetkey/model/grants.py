@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from valetkey.values import Secret
 
 _MILLISECONDS = 100_000_000_000
 """Unix times above this are in milliseconds: as seconds they would lie beyond the year 5138."""
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class Grant:
 
     def to_json(self) -> bytes:
         """Return the token object as UTF-8 JSON."""
-        return json.dumps(self.to_token_object(), separators=(",", ":")).encode()
+        return _encode(self.to_token_object()).encode()
 
     @classmethod
     def from_token_object(cls, token: Mapping[str, Any]) -> Grant:
@@ -73,30 +76,22 @@ class Grant:
         Raises:
             ValueError: The object holds no access token.
         """
-
-        def text(*names: str) -> str | None:
-            return next((str(token[n]) for n in names if token.get(n) not in (None, "")), None)
-
-        def secret(*names: str) -> Secret | None:
-            value = text(*names)
-            return None if value is None else Secret(value)
-
-        access = secret("access_token", "accessToken")
+        access = _secret(token, "access_token", "accessToken")
         if access is None:
             msg = "the token object holds no access_token"
             raise ValueError(msg)
         scope = token.get("scope") or ()
         return cls(
             access_token=access,
-            refresh_token=secret("refresh_token", "refreshToken"),
-            token_type=text("token_type", "tokenType") or "bearer",
+            refresh_token=_secret(token, "refresh_token", "refreshToken"),
+            token_type=_text(token, "token_type", "tokenType") or "bearer",
             expires_at=_seconds(token.get("expires_at", token.get("expiresAt"))),
             refresh_expires_at=_seconds(token.get("refresh_expires_at", token.get("refreshExpiresAt"))),
             scope=tuple(scope.split()) if isinstance(scope, str) else tuple(scope),
-            id_token=secret("id_token", "idToken"),
+            id_token=_secret(token, "id_token", "idToken"),
             obtained_at=_seconds(token.get("obtained_at", token.get("obtainedAt"))) or 0.0,
-            quarantined=secret("quarantined"),
-            dpop_key=secret("dpop_key"),
+            quarantined=_secret(token, "quarantined"),
+            dpop_key=_secret(token, "dpop_key"),
         )
 
     @classmethod
@@ -111,6 +106,19 @@ class Grant:
             msg = "the token object is not a JSON object"
             raise ValueError(msg)  # noqa: TRY004 - the caller gave text, not a type
         return cls.from_token_object(cast("dict[str, Any]", token))
+
+
+def _text(token: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
+        value = token.get(name)
+        if value is not None and value != "":
+            return str(value)
+    return None
+
+
+def _secret(token: Mapping[str, Any], *names: str) -> Secret | None:
+    value = _text(token, *names)
+    return None if value is None else Secret(value)
 
 
 def _seconds(value: object) -> float | None:

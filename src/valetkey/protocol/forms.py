@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlencode
+from typing import Final
+from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenRequestFormat
 from valetkey.protocol.client_authentication import authenticate, can_sign
 from valetkey.protocol.urls import require_https
 from valetkey.values import Params, Request
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~\-]*")
+"""What no form has to quote."""
 
 
 def post(
@@ -48,7 +53,17 @@ def encoded(params: Params, how: TokenRequestFormat) -> tuple[str, bytes]:
     """Return the content type and the bytes of a body that holds `params`."""
     if how == "json":
         return "application/json", json.dumps(dict(params)).encode()
-    return "application/x-www-form-urlencoded", urlencode(params, doseq=True).encode()
+    pairs = [f"{_quoted(name)}={_quoted(value)}" for name, values in params.items() for value in _each(values)]
+    return "application/x-www-form-urlencoded", "&".join(pairs).encode()
+
+
+def _each(values: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else values
+
+
+def _quoted(text: str) -> str:
+    """Return a text as it stands in a form; most names and tokens stand there as they are, and that is seen at once."""
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)
 
 
 def merged(params: Params, extra: Mapping[str, str], *, what: str, name: str) -> dict[str, str | tuple[str, ...]]:

@@ -219,6 +219,8 @@ def _kind_by_status(status: int, error: str) -> Kind | None:
 def error_words(members: Members) -> list[str]:
     """Return the error codes as the provider spelled them: a text, a number, or members of an object (Facebook)."""
     error = members.get("error")
+    if error is None:
+        return []
     inner = as_object(error)
     places = [error] if inner is None else [inner.get(name) for name in ("error", "code", "status", "type")]
     words = [provider_text(str(place), 64) for place in places if isinstance(place, (str, int)) and place is not True]

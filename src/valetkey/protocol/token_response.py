@@ -127,7 +127,9 @@ class TokenSet:
         life = self.refresh_expires_in or credential.refresh_token_lifetime
         if life:
             return now + life
-        return before.refresh_expires_at if before and self.refresh_token in (None, before.refresh_token) else None
+        if before is None or before.refresh_expires_at is None:
+            return None
+        return before.refresh_expires_at if self.refresh_token in (None, before.refresh_token) else None
 
 
 def parse_token_response(

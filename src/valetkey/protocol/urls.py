@@ -157,6 +157,7 @@ def _url_allowed(url: str, hosts: tuple[str, ...]) -> bool:
     return parts is not None and allows(*parts, hosts)
 
 
+@lru_cache(maxsize=256)
 def _parts(url: str) -> tuple[str, str, int] | None:
     """Return scheme, normalised host and port; None for what is no plain http or https URL."""
     if "\\" in url or not url.isprintable() or " " in url:

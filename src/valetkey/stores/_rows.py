@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, cast
 
-from valetkey.model.connections import Claim, ConnectionKey, Document, Event, Identity, Record, Sealed, Trouble
+from valetkey.model.connections import (
+    Claim,
+    ConnectionKey,
+    Document,
+    Event,
+    Identity,
+    Record,
+    Sealed,
+    Trouble,
+    assembled,
+)
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (
@@ -40,6 +50,8 @@ PLAIN: Final[tuple[str, ...]] = (
     "due_at",
 )
 """The members of a record that are columns as they are."""
+
+_plain_of: Final = attrgetter(*PLAIN)
 
 _NUMBERS: Final = tuple(
     (at, name)
@@ -115,7 +127,7 @@ def trouble_of(row: tuple[Any, ...]) -> Trouble:
 
 def changed_values(row: Record, new: Record) -> dict[str, Any]:
     """Return those columns of `new` that differ from those of `row`, found without writing out what is the same."""
-    values = {name: value for name in PLAIN if (value := getattr(new, name)) != getattr(row, name)}
+    values = {name: now for name, was, now in zip(PLAIN, _plain_of(row), _plain_of(new), strict=True) if now != was}
     for member, columns in _PARTS.items():
         before, after = getattr(row, member), getattr(new, member)
         if after != before:
@@ -135,14 +147,13 @@ def record_of(row: tuple[Any, ...], expired: Expired) -> Record:
     if not _NUMERIC.issuperset(map(type, _numbers_of(row))):
         _demand_numbers(row)
     granted, requested, identity, params, tags = row[_TEXTS_AT:_REST_AT]
-    return Record(
-        **_clear_part(row, expired),
-        granted=_strings(granted, "granted"),
-        requested=_strings(requested, "requested"),
-        identity=_identity(identity),
-        params=_mapping(params, "params"),
-        tags=_mapping(tags, "tags"),
-    )
+    members = _clear_part(row, expired)
+    members["granted"] = _strings(granted, "granted")
+    members["requested"] = _strings(requested, "requested")
+    members["identity"] = _identity(identity)
+    members["params"] = _mapping(params, "params")
+    members["tags"] = _mapping(tags, "tags")
+    return assembled(members)
 
 
 def _demand_numbers(row: tuple[Any, ...]) -> None:
@@ -278,9 +289,12 @@ def event_of(row: tuple[Any, ...]) -> Event:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def to_json(value: object) -> str:
     """Return the JSON text of plain values."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _encode(value)
 
 
 def _load(text: Any, name: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Query, Record, Sealed
+from valetkey.model.connections import Claim, ConnectionKey, Document, Expect, Query, Record, Sealed, altered
 from valetkey.stores._attention import wants_attention
 
 NOTABLE: Final = frozenset({"tags", "last_used_at", "identity", "params", "cooldown_until", "learnt_lifetime"})
@@ -35,7 +35,7 @@ def claimed(
     if row is None or not _same_grant(row, record) or not _free(row.claim, over, dead):
         return None
     doubt = row.doubt + _in_doubt(row.claim, holder, spending)
-    return replace(row, claim=Claim(holder=holder, until=until, spending=spending), doubt=doubt)
+    return altered(row, claim=Claim(holder=holder, until=until, spending=spending), doubt=doubt)
 
 
 def _same_grant(row: Record, record: Record) -> bool:
@@ -54,7 +54,7 @@ def renewed(row: Record | None, record: Record, *, holder: str, until: float) ->
     """Return `row` with the claim of `holder` prolonged, or None where that holder does not hold it."""
     if row is None or row.incarnation != record.incarnation or row.claim is None or row.claim.holder != holder:
         return None
-    return replace(row, claim=replace(row.claim, until=until, expired=False))
+    return altered(row, claim=replace(row.claim, until=until, expired=False))
 
 
 def as_expected(row: Record | None, expect: Expect) -> bool:
@@ -82,7 +82,7 @@ def swapped(row: Record, new: Record) -> Record:
     facts = {name: getattr(row, name) for name in kept}
     if kept:
         facts["last_used_at"] = max(filter(None, (row.last_used_at, new.last_used_at)), default=None)
-    return replace(new, claim=None, **facts)
+    return altered(new, claim=None, **facts)
 
 
 def noted(row: Record, changes: Mapping[str, Any]) -> Record:
@@ -94,7 +94,7 @@ def noted(row: Record, changes: Mapping[str, Any]) -> Record:
     if wrong := sorted(set(changes) - NOTABLE):
         msg = f"note() changes {', '.join(sorted(NOTABLE))}; not {', '.join(wrong)}"
         raise ValueError(msg)
-    return replace(row, **changes)
+    return altered(row, **changes)
 
 
 def rekeyed(row: Record | None, record: Record, sealed: Sealed) -> Record | None:

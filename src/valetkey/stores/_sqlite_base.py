@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from valetkey.clock import SystemClock
@@ -18,7 +17,9 @@ from valetkey.stores import _rules
 from valetkey.stores._bell import Bell
 from valetkey.stores._sqlite_file import DatabaseFile
 from valetkey.stores._sqlite_pool import Pool
+from valetkey.stores._sqlite_writer import Writer
 
+T = TypeVar("T")
 _READERS: Final = 4
 """Reads take microseconds: more threads than this wait for each other a little, and hold no further handles."""
 
@@ -37,6 +38,7 @@ class SQLiteBase:
         self._writer = Pool(self._file, limit=1)
         self._watcher = Pool(self._file, limit=1)
         self._bell = Bell(self._clock)
+        self._writes = Writer(self._writer, self._bell.ring)
         self._known_id: tuple[object, str] = (None, "")
         weakref.finalize(self, _close, (self._readers, self._writer, self._watcher))
 
@@ -73,12 +75,9 @@ class SQLiteBase:
         with self._readers.lend() as handle:
             return handle.db.execute(statement, values).fetchall()
 
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        """Run the block in one durable transaction, nobody else writing meanwhile."""
-        with self._writer.write() as db:
-            yield db
-        self._bell.ring()
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run it in a durable transaction, nobody else writing meanwhile, and return what it returned; see `Writer`."""
+        return self._writes.write(work)
 
     def _demand_key(self, db: sqlite3.Connection, sealed: Sealed | None, kind: str = "") -> None:
         """Raise KeyRetired where `sealed` names a data key that is not there."""

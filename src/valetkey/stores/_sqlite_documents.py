@@ -52,7 +52,8 @@ class SQLiteDocuments(SQLiteBase):
 
     def put_document(self, document: Document, *, expect: int | None = None) -> Document | None:
         """Store it.  `expect`: the version that must be there now (0: none; None: any).  None: it was not."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> Document | None:
             current = self._current(db, document.kind, document.id, document.env)
             stored = _rules.put(current, document, expect=expect, now=self.now())
             if stored is None:
@@ -60,22 +61,30 @@ class SQLiteDocuments(SQLiteBase):
             self._demand_key(db, document.sealed, document.kind)
             db.execute("DELETE FROM document WHERE expires_at <= ?", (self.now() - KEPT_EXPIRED,))
             db.execute(_PUT, document_values(stored))
-        return stored
+            return stored
+
+        return self._write(work)
 
     def take_document(self, kind: str, document_id: str, *, env: str = "") -> Document | None:
         """Return and remove it in one atomic step: of two takers only one gets it."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> Document | None:
             current = self._current(db, kind, document_id, env)
             db.execute(_DELETE, (kind, env, document_id))
-        return _rules.alive(current, self.now())
+            return current
+
+        return _rules.alive(self._write(work), self.now())
 
     def delete_document(self, kind: str, document_id: str, *, env: str = "") -> bool:
         """Remove it; False when it was not there.  Works for a damaged one too."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> bool:
             there = f"SELECT 1 FROM document WHERE {_ONE} AND {_LIVE}"  # noqa: S608
             found = db.execute(there, (kind, env, document_id, self.now())).fetchall()
             db.execute(_DELETE, (kind, env, document_id))
-        return bool(found)
+            return bool(found)
+
+        return self._write(work)
 
     def list_documents(
         self, kind: str, *, env: str | None = "", after: str = "", limit: int = 1000
@@ -110,20 +119,21 @@ class SQLiteDocuments(SQLiteBase):
 
     def retire_key(self, key_id: str) -> bool:
         """Remove the ``data_key`` document with that id if nothing is sealed with it any more, atomically."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> bool:
             db.execute("DELETE FROM document WHERE key_id = ? AND expires_at <= ?", (key_id, self.now()))
             for table in ("connection", "document"):
                 if db.execute(f"SELECT 1 FROM {table} WHERE key_id = ? LIMIT 1", (key_id,)).fetchall():  # noqa: S608
                     return False
-            removed = db.execute(_DELETE, (_rules.DATA_KEY, "", key_id)).rowcount
-        return removed > 0
+            return db.execute(_DELETE, (_rules.DATA_KEY, "", key_id)).rowcount > 0
+
+        return self._write(work)
 
     # -- events
 
     def append_event(self, event: Event) -> int:
         """Append it; returns its number."""
-        with self._writing() as db:
-            return self._append(db, event)
+        return self._write(lambda db: self._append(db, event))
 
     @staticmethod
     def _append(db: sqlite3.Connection, event: Event) -> int:
@@ -153,9 +163,12 @@ class SQLiteDocuments(SQLiteBase):
     def forget_events(self, *, env: str, owner: str) -> int:
         """Take owner, account and details out of all events about an owner; returns of how many."""
         gone = (_rules.stored_owner(None), to_json(FORGOTTEN), env, _rules.stored_owner(owner))
-        with self._writing() as db:
+
+        def forget(db: sqlite3.Connection) -> int:
             _sqlite_search.forget_erased(db)
-            n = db.execute(_FORGET, gone).rowcount
+            return db.execute(_FORGET, gone).rowcount
+
+        n = self._write(forget)
         with self._writer.lend() as handle:  # the log holds pages as they were; where somebody reads it, it goes later
             handle.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return n

@@ -35,6 +35,7 @@ class DatabaseFile:
 
     def __init__(self, path: Path, *, clock: Clock, busy_timeout: float) -> None:
         self.path = path
+        self._text = os.fspath(path)
         self.busy_timeout = busy_timeout
         self._clock = clock
         self._warned = False
@@ -42,7 +43,7 @@ class DatabaseFile:
     def identity(self) -> tuple[int, int] | None:
         """Return what tells this file from another that was put in its place, None where there is none."""
         try:
-            found = self.path.stat()
+            found = os.stat(self._text)  # noqa: PTH116 - done before each use of a connection: a Path's own costs as much
         except OSError:
             return None
         return found.st_dev, found.st_ino

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
 from valetkey.errors import StoreUnavailable
@@ -41,10 +40,12 @@ class Pool:
     """
 
     def __init__(self, file: DatabaseFile, *, limit: int) -> None:
+        self.path = file.path
+        self.patience = _QUEUE * file.busy_timeout
         self._file = file
         self._limit = limit
-        self._patience = _QUEUE * file.busy_timeout
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
         self._idle: list[Handle] = []
         self._lent: dict[int, Handle | None] = {}  # by thread; None while it is being opened
         self._epoch = 0
@@ -52,36 +53,17 @@ class Pool:
         self._stranded = False
         _forks.register(self)
 
-    @contextmanager
-    def lend(self) -> Generator[Handle]:
-        """Lend a connection; errors of SQLite in the block come out as those of valetkey.
+    def lend(self) -> Loan:
+        """Lend a connection for a ``with`` block; errors of SQLite in it come out as those of valetkey.
 
         Raises:
             StoreUnavailable: None became free in time, or none can be opened.
         """
-        handle, epoch = self._take()
-        healthy = True
-        try:
-            yield handle
-        except sqlite3.Error as error:
-            healthy = primary_code(error) in BUSY
-            raise store_error(error, self._file.path) from error
-        except UnicodeEncodeError as error:  # half of a surrogate pair
-            raise bad_text() from error
-        finally:
-            self._give(handle, epoch, healthy=healthy)
-
-    @contextmanager
-    def write(self) -> Generator[sqlite3.Connection]:
-        """Run the block in one transaction that holds the file's write lock from its start; commit at its end."""
-        with self.lend() as handle:
-            handle.db.execute("BEGIN IMMEDIATE")
-            yield handle.db
-            handle.db.execute("COMMIT")
+        return Loan(self)
 
     def close(self) -> None:
         """Close the connections; those that are lent are closed when they come back."""
-        with self._state:
+        with self._lock:
             self._epoch += 1
             idle, self._idle = self._idle, []
         for handle in idle:
@@ -89,17 +71,28 @@ class Pool:
 
     # -- lending
 
-    def _take(self) -> tuple[Handle, int]:
+    def take(self) -> tuple[Handle, int]:
+        """Take a connection, and the number under which it is given back; see `lend`."""
         me = threading.get_ident()
-        with self._state:
+        with self._lock:
             self._reclaim(me)
-            if not self._state.wait_for(self._free, self._patience):
-                raise locked(self._file.path)
+            if not self._free() and not self._state.wait_for(self._free, self.patience):
+                raise locked(self.path)
             if self._stranded:
                 raise self._unsafe()
             epoch = self._epoch
-            self._lent[me] = handle = self._reusable()
+            self._lent[me] = handle = self._idle.pop() if self._idle else None
+        while handle is not None and handle.file != self._file.identity():
+            handle = self._another(me, handle)
         return handle or self._open(me), epoch
+
+    def reclaim(self) -> None:
+        """Let others have what an interrupt kept this thread from giving back."""
+        me = threading.get_ident()
+        if me in self._lent:
+            with self._lock:
+                self._reclaim(me)
+                self._vacate()
 
     def _reclaim(self, me: int) -> None:
         """Take back what this thread has already: no thread borrows twice, so an interrupt kept it from giving back."""
@@ -111,31 +104,27 @@ class Pool:
     def _free(self) -> bool:
         return not self._resting and len(self._lent) < self._limit
 
-    def _reusable(self) -> Handle | None:
-        """Return an idle connection, unless another file lies at the path now: a restored backup, say."""
-        if not self._idle:
-            return None
-        now = self._file.identity()
-        while self._idle:
-            handle = self._idle.pop()
-            if handle.file == now:
-                return handle
-            handle.db.close()
-        return None
+    def _another(self, me: int, outdated: Handle) -> Handle | None:
+        """Return another idle connection, for another file lies at the path now: a restored backup, say."""
+        with self._lock:
+            self._lent[me] = handle = self._idle.pop() if self._idle else None
+        outdated.db.close()
+        return handle
 
     def _open(self, me: int) -> Handle:
         try:
             db = self._file.open()
         except BaseException:
-            with self._state:
+            with self._lock:
                 self._vacate()
             raise
         self._lent[me] = handle = Handle(db, self._file.identity(), next(_serials))
         return handle
 
-    def _give(self, handle: Handle, epoch: int, *, healthy: bool) -> None:
-        keep = healthy and self._at_rest(handle)
-        with self._state:
+    def give(self, handle: Handle, epoch: int, *, healthy: bool) -> None:
+        """Give a connection back; one that is not `healthy` is closed."""
+        keep = healthy and (not handle.db.in_transaction or self._at_rest(handle))
+        with self._lock:
             if keep and epoch == self._epoch and not self._resting:
                 self._idle.append(handle)
             else:
@@ -154,8 +143,7 @@ class Pool:
     def _at_rest(handle: Handle) -> bool:
         """End what an error or an interrupt left open; False where even that fails."""
         try:
-            if handle.db.in_transaction:
-                handle.db.rollback()
+            handle.db.rollback()
         except sqlite3.Error:
             return False
         return True
@@ -184,7 +172,8 @@ class Pool:
         inherited = [*self._lent.values(), *self._idle]
         _inherited.extend(handle for handle in inherited if handle is not None)
         self._stranded = self._stranded or bool(inherited)
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
         self._lent, self._idle, self._resting = {}, [], False
 
     def _unsafe(self) -> StoreUnavailable:
@@ -193,3 +182,26 @@ class Pool:
             code="store_forked",
             hint="Fork before the store is in use, or start the process anew instead of forking it.",
         )
+
+
+class Loan:
+    """A connection that is lent for a ``with`` block; a class of its own, for a generator costs more than the loan."""
+
+    __slots__ = ("_lent", "_pool")
+    _lent: tuple[Handle, int]
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> Handle:
+        self._lent = self._pool.take()
+        return self._lent[0]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        handle, epoch = self._lent
+        broken = isinstance(error, sqlite3.Error) and primary_code(error) not in BUSY
+        self._pool.give(handle, epoch, healthy=not broken)
+        if isinstance(error, sqlite3.Error):
+            raise store_error(error, self._pool.path) from error
+        if isinstance(error, UnicodeEncodeError):  # half of a surrogate pair
+            raise bad_text() from error

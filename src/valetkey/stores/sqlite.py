@@ -105,7 +105,8 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
 
     def create(self, record: Record) -> Record:
         """Store a new record; where its key is taken already, return the one that is there, unchanged."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> Record:
             values = (record.key.env, *_rules.sort_key(record.key))
             rows = db.execute(_BY_KEY, values).fetchall()
             if rows:
@@ -115,28 +116,32 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
                 raise StoreError(msg, code="id_taken", hint="Give each connection a new random id.")
             self._demand_key(db, record.sealed)
             db.execute(_INSERT, record_values(record))
-        return replace(record, claim=None)
+            return replace(record, claim=None)
+
+        return self._write(work)
 
     def claim(
         self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
     ) -> Record | None:
         """Claim the right to spend the grant of `record`, in one transaction (R3); see `Store.claim`."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> Record | None:
             row = self._locked(db, record.id)
             until = self._clock.monotonic() + life
             new = _rules.claimed(row, record, holder=holder, until=until, spending=spending, over=over, dead=dead)
-            if new is not None:
-                self._put_claim(db, new)
-        return new
+            return self._put_claim(db, new)
+
+        return self._write(work)
 
     def renew(self, record: Record, *, holder: str, life: float) -> bool:
         """Prolong the claim of `holder` on the record's incarnation to `life` seconds from now.  False: not held."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> bool:
             row = self._locked(db, record.id)
-            new = _rules.renewed(row, record, holder=holder, until=self._clock.monotonic() + life)
-            if new is not None:
-                self._put_claim(db, new)
-        return new is not None
+            until = self._clock.monotonic() + life
+            return self._put_claim(db, _rules.renewed(row, record, holder=holder, until=until)) is not None
+
+        return self._write(work)
 
     def swap(self, new: Record, *, expect: Expect, event: Event | None = None) -> Record | None:
         """Replace the row of ``new.id`` by `new`, if it is still as expected; clears the claim, and appends `event`.
@@ -146,7 +151,8 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         Raises:
             KeyRetired: `new.sealed` names a data key that the store no longer has.
         """
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> Record | None:
             row = self._locked(db, new.id)
             if row is None or not _rules.as_expected(row, expect):
                 return None
@@ -155,7 +161,9 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
             self._update(db, row, stored, _NO_CLAIM)
             if event is not None:
                 self._append(db, event)
-        return stored
+            return stored
+
+        return self._write(work)
 
     def note(self, connection_id: str, *, incarnation: int, changes: Mapping[str, Any]) -> bool:
         """Change side facts of that incarnation, whoever holds the claim.  False: that incarnation is gone.
@@ -163,12 +171,15 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         Raises:
             ValueError: Something else than a side fact is to be changed.
         """
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> bool:
             row = self._locked(db, connection_id)
             if row is None or row.incarnation != incarnation:
                 return False
             self._update(db, row, _rules.noted(row, changes))
-        return True
+            return True
+
+        return self._write(work)
 
     def rekey(self, anew: Sequence[tuple[Record, Sealed]]) -> int:
         """Put other sealings of the same grants in place, all in one transaction; see `Store.rekey`."""
@@ -177,27 +188,31 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
             for record, sealed in anew
             if (old := record.sealed) is not None
         ]
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> int:
             for sealed in _rules.one_of_each_key(anew):
                 self._demand_key(db, sealed)
             return db.executemany(_REKEY, rows).rowcount if rows else 0
 
+        return self._write(work)
+
     def rename(self, record: Record, key: ConnectionKey, secret_id: str) -> bool:
         """Give the connection another key.  False: the other key is taken, or the row is gone."""
-        with self._writing() as db:
+
+        def work(db: sqlite3.Connection) -> bool:
             row = self._locked(db, record.id)
             taken = db.execute(_BY_KEY, (key.env, *_rules.sort_key(key))).fetchall()
             if row is None or (taken and row.key != key):
                 return False
             self._update(db, row, replace(row, key=key, secret_id=secret_id))
-        return True
+            return True
+
+        return self._write(work)
 
     def delete(self, record: Record) -> bool:
         """Erase the row with that id and incarnation.  Works for a damaged one too."""
-        with self._writing() as db:
-            statement = "DELETE FROM connection WHERE id = ? AND incarnation = ?"
-            erased = db.execute(statement, (record.id, record.incarnation)).rowcount
-        return erased > 0
+        statement = "DELETE FROM connection WHERE id = ? AND incarnation = ?"
+        return self._write(lambda db: db.execute(statement, (record.id, record.incarnation)).rowcount) > 0
 
     # -- rows
 
@@ -206,10 +221,13 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         rows = db.execute(_BY_ID, (connection_id,)).fetchall()
         return self._record(rows[0]) if rows else None
 
-    def _put_claim(self, db: sqlite3.Connection, new: Record) -> None:
+    def _put_claim(self, db: sqlite3.Connection, new: Record | None) -> Record | None:
+        """Write the claim that the rules allowed; None: they did not."""
+        if new is None or new.claim is None:
+            return None
         claim = new.claim
-        assert claim is not None  # noqa: S101 - for the type checker: the rules just made it
         db.execute(_CLAIMED, (claim.holder, claim.until, self._clock.boot_id(), claim.spending, new.doubt, new.id))
+        return new
 
     @staticmethod
     def _update(db: sqlite3.Connection, row: Record, new: Record, *more: str) -> None:
