@@ -9,8 +9,9 @@ import pytest
 
 from valetkey.engine.overview import by_state, summed
 from valetkey.engine.status import status_of
-from valetkey.model.connections import ConnectionKey, Event, Identity, Record, Sealed, Trouble
+from valetkey.model.connections import ConnectionKey, Event, Identity, Record, Sealed
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.troubles import Trouble
 from valetkey.server.views.banners import banner
 from valetkey.server.views.causes import causes
 from valetkey.server.views.connections import row, strip

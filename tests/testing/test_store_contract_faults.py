@@ -19,9 +19,9 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
-    Trouble,
 )
 from valetkey.model.ports import Clock, Store
+from valetkey.model.troubles import Trouble
 from valetkey.stores import _cursor, _rules
 from valetkey.stores.memory import MemoryStore
 from valetkey.testing.clock import FakeClock

@@ -21,8 +21,8 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
-    Trouble,
 )
+from valetkey.model.troubles import Trouble
 from valetkey.values import Request, Response, Secret
 
 FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}

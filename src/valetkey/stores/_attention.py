@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from valetkey.model.connections import Counts, Record, Trouble, attention_at
+from valetkey.model.connections import Counts, Record, attention_at
+from valetkey.model.troubles import Trouble
 
 
 def wants_attention(record: Record, by: float) -> bool:

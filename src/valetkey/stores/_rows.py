@@ -16,9 +16,9 @@ from valetkey.model.connections import (
     Identity,
     Record,
     Sealed,
-    Trouble,
     assembled,
 )
+from valetkey.model.troubles import Trouble
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (

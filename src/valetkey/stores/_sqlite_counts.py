@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
-from valetkey.model.connections import Counts, State, StoredState, Trouble
+from valetkey.model.connections import Counts, State, StoredState
+from valetkey.model.troubles import Trouble
 from valetkey.stores._rows import trouble_of
 from valetkey.stores._sqlite_base import SQLiteBase
 from valetkey.stores._where import ATTENTION

@@ -25,9 +25,9 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
-    Trouble,
 )
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
+from valetkey.model.troubles import Trouble
 from valetkey.stores import _cursor, _forks, _rules
 from valetkey.stores._attention import counted, reasoned
 from valetkey.stores._bell import Bell

@@ -19,9 +19,9 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
-    Trouble,
 )
 from valetkey.model.ports import Clock, SecretService, Store
+from valetkey.model.troubles import Trouble
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
 from valetkey.stores._turns import Turns

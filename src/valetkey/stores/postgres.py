@@ -21,8 +21,8 @@ from valetkey.model.connections import (
     Sealed,
     State,
     StoredState,
-    Trouble,
 )
+from valetkey.model.troubles import Trouble
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._postgres_base import Writing

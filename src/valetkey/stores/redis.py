@@ -33,8 +33,8 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
-    Trouble,
 )
+from valetkey.model.troubles import Trouble
 from valetkey.stores import _cursor, _rules
 from valetkey.stores._attention import reasoned
 from valetkey.stores._redis_connections import RedisConnections

@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, Trouble, attention_at
+from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
 from valetkey.model.ports import FORGOTTEN, Store
+from valetkey.model.troubles import Trouble
 from valetkey.testing._contract_base import ENV, ContractBase, at, blank, every_page, ids, with_grant
 
 _NOW = 1_000_000_000.0

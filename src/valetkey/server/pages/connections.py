@@ -11,8 +11,9 @@ from starlette.responses import Response
 from valetkey.engine.overview import ACTION, FOUND_MOST, Wanted, WorstFirst, by_state, summed
 from valetkey.engine.status import status_of
 from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Query, Record, State, StoredState, Trouble
+from valetkey.model.connections import Query, Record, State, StoredState
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.troubles import Trouble
 from valetkey.server.asking import Ask, get
 from valetkey.server.notices import told
 from valetkey.server.pages.start import show as begin

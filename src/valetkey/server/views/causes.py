@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.model.connections import State, Trouble
+from valetkey.model.connections import State
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.troubles import Trouble
 from valetkey.server.times import length
 from valetkey.server.views.naming import provider_name
 from valetkey.server.views.reasons import app_reason, failing_reason, person_reason
