@@ -15,6 +15,7 @@ from valetkey.engine.links import Link, find_link, is_bound_to, note_failed
 from valetkey.errors import ConfigurationError, StateMismatch
 from valetkey.model.names import check_account
 from valetkey.server.asking import Ask, get, post
+from valetkey.server.joining.arriving import give_back_later
 from valetkey.server.joining.leaving import binding, unbind
 from valetkey.server.pages.connect_page import ACTOR, browser_of, connected, plain, to_confirm, words
 from valetkey.server.people import fits
@@ -61,6 +62,7 @@ def _second(ask: Ask, found: Held, link: Link | None) -> Response:
         trouble = "other.taken" if error.code == "account_taken" else "other.no_label"
         return _page(ask, found, link, trouble=trouble, status=400)
     if link is not None and isinstance(done, Held):
+        give_back_later(ask.server.core)
         return to_confirm(ask, link, done)
     to = ask.go("/accounts") if link is None or isinstance(done, Held) else connected(ask, link, done)
     return unbind(ask, to, found.id)

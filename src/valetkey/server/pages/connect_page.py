@@ -36,7 +36,7 @@ from valetkey.model.credentials import EMPTY
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
-from valetkey.server.joining.arriving import Arrival, give_back_later
+from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, binding, unbind
 from valetkey.server.people import fits
@@ -206,7 +206,6 @@ def _redeemed(ask: Ask, came: Arrival, link: Link) -> Response:
 
 def to_confirm(ask: Ask, link: Link, waits: Held) -> Response:
     """Send the browser back to the application, which has the last word."""
-    give_back_later(ask.server.core)
     note_to_confirm(ask.server.core.acting(ACTOR), link.id, waits.id, waits.until)
     return ask.go(f"/connect/outcome/{link.id}")
 
