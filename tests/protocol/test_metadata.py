@@ -214,6 +214,7 @@ def test_a_server_on_this_machine_may_name_this_machine() -> None:
     assert isinstance(found, Metadata)
 
 
+@conformance("1 metadata: signed_metadata")
 def test_signed_metadata_is_not_looked_at() -> None:
     assert whole(signed_metadata="a.b.c").token_url == f"{ISSUER}/token"
 
@@ -227,12 +228,16 @@ def test_what_a_document_lost_is_named() -> None:
     assert shrunk(before, replace(before, token_url="https://auth.example.com/token2")) == ()
 
 
+@conformance("1 metadata: not all of scopes_supported")
 def test_declared_urls_win_and_the_rest_is_filled_in() -> None:
     mine = OAuth2Credential(name="crm", issuer=ISSUER, revocation_url="https://mine.example/revoke")
 
-    found = filled(mine, whole(token_endpoint_auth_methods_supported=["client_secret_post", "none"]))
+    found = filled(
+        mine, whole(token_endpoint_auth_methods_supported=["client_secret_post", "none"], scopes_supported=["all"])
+    )
 
     assert (found.revocation_url, found.token_url) == ("https://mine.example/revoke", f"{ISSUER}/token")
+    assert found.all_scopes == ()
     assert (found.client_auth, found.iss_advertised) == ("client_secret_post", True)
     assert filled(replace(mine, client_auth="none"), whole()).client_auth == "none"
     assert filled(replace(mine, grant="client_credentials"), whole()).userinfo_url == ""

@@ -95,8 +95,12 @@ def remembered(world: World, credential: OAuth2Credential) -> Metadata | None:
     return None if known is None else known.metadata
 
 
-def server_of(world: World, credential: OAuth2Credential, *, lenient: bool = False) -> Known:
+def server_of(
+    world: World, credential: OAuth2Credential, *, lenient: bool = False, within: float = ALL_SECONDS
+) -> Known:
     """Return what is known of the server of a credential with an issuer; fetch it where that is too old.
+
+    `within` are the seconds that a fetch may take.
 
     Raises:
         ProviderError: As `complete`.
@@ -112,7 +116,7 @@ def server_of(world: World, credential: OAuth2Credential, *, lenient: bool = Fal
         return shelf.is_fresh(world.clock.now())
 
     def fetch() -> None:
-        known = learn(world, credential)
+        known = learn(world, credential, within=within)
         shelf.put(known, at=known.fetched_at, fresh_for=known.fresh_for)
 
     try:
@@ -127,7 +131,7 @@ def server_of(world: World, credential: OAuth2Credential, *, lenient: bool = Fal
     return found
 
 
-def learn(world: World, credential: OAuth2Credential, *, accept: bool = False) -> Known:
+def learn(world: World, credential: OAuth2Credential, *, accept: bool = False, within: float = ALL_SECONDS) -> Known:
     """Fetch the metadata and keep it; `accept`: also where it says less than before.
 
     Raises:
@@ -135,7 +139,7 @@ def learn(world: World, credential: OAuth2Credential, *, accept: bool = False) -
     """
     openid = asks_openid(credential)
     found, life = fetch_metadata(
-        world.endpoint, world.clock, issuer=credential.issuer, openid=openid, name=credential.name
+        world.endpoint, world.clock, issuer=credential.issuer, openid=openid, name=credential.name, within=within
     )
     old = None if accept else _stored(world, credential)
     last_whole = old and (old.before or old.metadata)
@@ -147,7 +151,7 @@ def learn(world: World, credential: OAuth2Credential, *, accept: bool = False) -
 
 
 def fetch_metadata(
-    endpoint: TokenEndpoint, clock: Clock, *, issuer: str, openid: bool, name: str
+    endpoint: TokenEndpoint, clock: Clock, *, issuer: str, openid: bool, name: str, within: float = ALL_SECONDS
 ) -> tuple[Metadata, float]:
     """Fetch the metadata of an issuer from where it may be; returns it, and for how many seconds it is good.
 
@@ -156,7 +160,7 @@ def fetch_metadata(
         ProviderUnavailable: The server could not be asked.
         ProviderProtocolError: There is none, or none in order.
     """
-    give_up_at = clock.monotonic() + ALL_SECONDS
+    give_up_at = clock.monotonic() + within
     flaws: list[MetadataFlaw] = []
     for document in metadata_documents(issuer, openid=openid):
         request = metadata_request(document, name=name)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from valetkey.engine.discovery import KEPT, document_error, remembered, server_of, unreachable
+from valetkey.engine.discovery import ALL_SECONDS, KEPT, document_error, remembered, server_of, unreachable
 from valetkey.engine.servers import Shelf, fresh_for, once
 from valetkey.engine.storing import tell
 from valetkey.engine.world import World
@@ -79,7 +79,7 @@ def _keys(
     """Return the keys of the server of a credential; `anew`: fetch them again, unless that was done just now."""
     if _by_secret(credential):
         return ()
-    url = _keys_url(credential, _metadata(world, credential))
+    url = _keys_url(credential, _metadata(world, credential, within=within))
     shelf = _shelf(world, url)
     now = world.clock.now()
     if anew:
@@ -98,11 +98,11 @@ def _by_secret(credential: OAuth2Credential) -> bool:
     return bool(credential.id_token_algs) and not set(credential.id_token_algs) & set(ASYMMETRIC)
 
 
-def _metadata(world: World, credential: OAuth2Credential) -> Metadata | None:
+def _metadata(world: World, credential: OAuth2Credential, *, within: float = ALL_SECONDS) -> Metadata | None:
     """Return what the server says of itself, where that is needed to check its id tokens."""
     if credential.jwks_url and not credential.discovers:
         return None
-    return server_of(world, credential, lenient=True).metadata
+    return server_of(world, credential, lenient=True, within=within).metadata
 
 
 def _keys_url(credential: OAuth2Credential, metadata: Metadata | None) -> str:

@@ -92,7 +92,7 @@ class Metadata:
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _LIST_MEMBERS}
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> Metadata:

@@ -93,10 +93,13 @@ def test_a_parameter_cannot_send_the_secret_elsewhere(walk: Any) -> None:
     assert "may stand in" in answer.text
 
 
-def test_a_server_of_ones_own_is_declared_by_its_endpoints(walk: Any) -> None:
+@pytest.mark.parametrize(
+    "names", [("authorization_url", "token_url", "userinfo_url", "issuer"), ("issuer",)], ids=["endpoints", "issuer"]
+)
+def test_a_server_of_ones_own_is_declared_by_its_endpoints_or_its_issuer(walk: Any, names: tuple[str, ...]) -> None:
     fields = walk.provider.credential_fields()
     walk.visitor.get("/console/new/own")
-    given = {name: fields[name] for name in ("authorization_url", "token_url", "userinfo_url", "issuer")}
+    given = {name: fields[name] for name in names}
     walk.provider.register_client("mine", SECRET, redirect_uris=["http://127.0.0.1:8421/callback/intern"])
 
     answer = walk.visitor.post(
