@@ -163,7 +163,10 @@ class Desk:
         expires_in: float,
     ) -> str:
         """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
-        where = self.core.server_url or self.core.base_url
+        from valetkey.engine.public import addresses  # noqa: PLC0415
+
+        core = self.core
+        where = core.server_url or core.base_url or addresses(core.store, core.env).public
         if not where:
             raise ConfigurationError(
                 "a connect link leads to a page of the server, and nobody said where that is",
@@ -201,11 +204,11 @@ class Desk:
         )
 
     def return_urls(self) -> tuple[str, ...]:
-        """Return the addresses below which people may be sent back to: our own origin, and what `create_app` named."""
-        from valetkey.engine.returns import origin_of  # noqa: PLC0415
+        """Return where people may be sent back to: below our own origin, what `create_app` named, what operators set."""
+        from valetkey.engine.public import return_urls  # noqa: PLC0415
 
-        own = (f"{origin_of(url)}/" for url in (self.core.server_url, self.core.base_url) if url)
-        return tuple(dict.fromkeys((*own, *self.core.return_urls)))
+        core = self.core
+        return return_urls(core.store, core.env, own=(core.server_url, core.base_url), named=core.return_urls)
 
     def _public_callback(self, credential: OAuth2Credential) -> str:
         if not self.core.base_url:

@@ -25,7 +25,7 @@ OPERATOR = Operator(name="mira@example.com", grade="everything", standing="activ
         pytest.param(
             {"standing": "invited", "until": NOW + 3600 * 46, "seen_at": None, "grade": "look"},
             ("Invited", "link ends in 46 h", "look only", "\u2013"),
-            ["Withdraw"],
+            ["New link", "Withdraw"],
             id="invited",
         ),
         pytest.param(

@@ -36,7 +36,7 @@ _COMMAND: Final = "the command"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it listens.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8421, show_default=True, metavar="N", help="Its port.")
-@click.option("--base-url", metavar="URL", help="Its public address, with https.")
+@click.option("--base-url", metavar="URL", help="Its public address, with https; otherwise the one in the settings.")
 @click.option(
     "--trust-proxy",
     default="127.0.0.1",
@@ -57,12 +57,14 @@ def serve(
     if context.invoked_subcommand is not None:
         return OK
     from valetkey.desk import Desk  # noqa: PLC0415 - none of this is for --help
+    from valetkey.engine.public import addresses  # noqa: PLC0415
     from valetkey.server.app import application  # noqa: PLC0415
     from valetkey.server.serving import announced, listen  # noqa: PLC0415
     from valetkey.server.serving import serve as run  # noqa: PLC0415
 
     session.serves = True
     core = session.core
+    base_url = base_url or addresses(core.store, core.env).public or None
     app = application(core, Desk(core), base_url=base_url)
     _demand_safe(core, host, base_url)
     try:

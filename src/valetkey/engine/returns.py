@@ -26,8 +26,20 @@ def check_return_url(url: str, allowed: Iterable[str]) -> str:
         raise ConfigurationError(msg, code="return_url_invalid", hint='pass one such as "https://app.example.com/done"')
     if not any(_below(url, base) for base in allowed):
         msg = f"return_to={clean(url, 80)!r} is not among the addresses that people may be sent back to"
-        hint = f'create_app(valet, return_urls=["{origin_of(url)}/"])'
+        hint = f'create_app(valet, return_urls=["{origin_of(url)}/"]), or the console: Settings, Environments'
         raise ConfigurationError(msg, code="return_url_not_allowed", hint=hint)
+    return url
+
+
+def check_base(url: str) -> str:
+    """Return an address below which people may be sent back to, if it can be one.
+
+    Raises:
+        ConfigurationError: It is no https address, or has a query (``return_url_invalid``).
+    """
+    if not _is_address(url) or "?" in url or "#" in url:
+        msg = f"{clean(url, 80)!r} is no address below which people can be sent back to"
+        raise ConfigurationError(msg, code="return_url_invalid", hint='write one such as "https://app.example.com/"')
     return url
 
 

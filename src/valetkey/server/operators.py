@@ -121,13 +121,35 @@ class Operators:
         Raises:
             ConfigurationError: As for `add`.
         """
-        token = secrets.token_urlsafe(32)
         until = self._clock.now() + INVITATION_LIFE
         row = self._row(name, grade, "invited", by, until=until)
         made = self._put(row, "operator_invited", by)
-        body = {"key": _key(name), "epoch": made.epoch}
-        self._store.put_document(Document(kind=INVITATION, env=self._env, id=_id(token), body=body, expires_at=until))
-        return made, Secret(token)
+        return made, self._invitation(made)
+
+    def renew(self, name: str, *, by: str) -> tuple[Operator, Secret]:
+        """Make another invitation for somebody who has not chosen a password; the older one works no more.
+
+        Raises:
+            ConfigurationError: Nobody has that name (``operator_unknown``), or they chose one (``operator_joined``).
+        """
+        until = self._clock.now() + INVITATION_LIFE
+
+        def change(row: dict[str, Any], _: _Rows) -> None:
+            if row.get("hash"):
+                msg = f"{row['name']} has chosen a password already"
+                raise ConfigurationError(msg, code="operator_joined", hint="give another: valetkey serve operator password")
+            row.update(standing="invited", since=self._clock.now(), by=by, epoch=_epoch(), until=until)
+
+        made = self._alter(name, change, "operator_invited", by)
+        return made, self._invitation(made)
+
+    def _invitation(self, made: Operator) -> Secret:
+        """Return the token of an invitation; it ends with the epoch of the row that it was made for."""
+        token = secrets.token_urlsafe(32)
+        body = {"key": _key(made.name), "epoch": made.epoch}
+        ends = made.until
+        self._store.put_document(Document(kind=INVITATION, env=self._env, id=_id(token), body=body, expires_at=ends))
+        return Secret(token)
 
     def invited(self, token: str) -> Operator | None:
         """Return whom an invitation is for, without using it up."""
@@ -181,7 +203,7 @@ class Operators:
         def change(row: dict[str, Any], _: _Rows) -> None:
             if not row.get("hash"):
                 msg = f"{row['name']} never chose a password"
-                raise ConfigurationError(msg, code="operator_invited", hint="remove the name, and invite it anew")
+                raise ConfigurationError(msg, code="operator_invited", hint="renew the invitation in the console")
             row.update(standing="active", since=self._clock.now(), by=by)
 
         return self._alter(name, change, "operator_enabled", by)

@@ -5,6 +5,7 @@ A page that you add gets a line in `PAGES`.  ``make screenshots`` keeps the pict
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from valetkey.engine import bulk
+from valetkey.engine import bulk, rekeying
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.hosts import Reporter
+from valetkey.engine.key_change import KeyChange
+from valetkey.engine.public import set_addresses
+from valetkey.engine.world import NO_JOURNAL
 from valetkey.errors import StoreUnavailable, ValetkeyError
+from valetkey.keys import new_key
 from valetkey.model.connections import Document
+from valetkey.server.brand import Brand
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
 PICTURED = (1280, 390)
@@ -33,6 +41,7 @@ class Shown:
         status: The HTTP status.
         then: What is done on it with Playwright before it is looked at: a button pressed, a menu opened.
         later: How many seconds pass after the sign-in.
+        answers: The HTTP status of what `then` brings about, where it is an error.
     """
 
     id: str
@@ -41,6 +50,7 @@ class Shown:
     status: int = 200
     then: Callable[[Any], None] | None = None
     later: float = 0.0
+    answers: int = 0
 
 
 DAY = 86400.0
@@ -159,6 +169,37 @@ def make_api_key(page: Any) -> None:
     page.get_by_role("heading", name="The API key is ready").wait_for()
 
 
+def with_key_change(site: Any) -> str:
+    core = with_connections(site) and site.server.core
+    rekeying.rotate(core.store, core.vault, core.keys, paused=lambda: True)
+    core.keys.add(new_key())
+    for host, what in (("web-1", "server"), ("web-2", "worker")):
+        Reporter(core.store, core.keys, NO_JOURNAL, what=what, host=host).tell()
+    KeyChange(core.world, core.vault, core.keys, env=core.env).begin(by="mira@example.com")
+    return "/console/settings/keys"
+
+
+def with_brand(site: Any) -> str:
+    out = io.BytesIO()
+    Image.new("RGB", (192, 192), "#b9500f").save(out, "PNG")
+    brand = Brand(product="Acme CRM", privacy_url="https://acme.example/privacy", light="#b9500f", dark="#e8702a")
+    site.server.brands.save(brand, logo=out.getvalue(), by="mira@example.com")
+    return "/console/settings/brand"
+
+
+def choose_a_pale_accent(page: Any) -> None:
+    page.get_by_label("Light theme", exact=True).fill("#e8702a")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("heading", name="Nearest colour that passes").wait_for()
+
+
+def with_addresses(site: Any) -> str:
+    core, urls = site.server.core, ("https://app.acme.example/", "https://admin.acme.example/integrations/")
+    public = "https://connect.acme.example"
+    set_addresses(core.store, core.clock, core.env, public=public, return_urls=urls, by="mira@example.com")
+    return "/console/settings/environments"
+
+
 PAGES = [
     Shown("empty", "/console/connections"),
     Shown("connections", with_connections),
@@ -191,7 +232,11 @@ PAGES = [
     Shown("settings-operators-none", "/console/settings/operators"),
     Shown("settings-operators", with_operators("/console/settings/operators")),
     Shown("settings-operator-invited", "/console/settings/operators", then=invite),
-    Shown("settings-environments", "/console/settings/environments"),
+    Shown("settings-keys-changing", with_key_change),
+    Shown("settings-brand", with_brand),
+    Shown("settings-brand-refused", with_brand, then=choose_a_pale_accent, answers=400),
+    Shown("settings-brand-preview", lambda site: with_brand(site) + "/preview"),
+    Shown("settings-environments", with_addresses),
     Shown("store-down", without_store, status=503),
     Shown("unexpected", broken, status=500),
     Shown("not-found", "/console/nowhere", status=404),
@@ -208,6 +253,7 @@ def test_a_page_is_calm_and_free_of_barriers(site: Any, person: Callable[..., An
     site.practice.clock.advance(shown.later)
     page = somebody.open(path, status=shown.status)
     if shown.then is not None:
+        somebody.expected = shown.answers or shown.status
         shown.then(page)
 
     barriers: list[str] = []

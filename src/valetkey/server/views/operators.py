@@ -53,7 +53,7 @@ class Person:
 
 _ACTS: Final[dict[Standing, tuple[tuple[str, str], ...]]] = {
     "active": (("disable", "Disable"),),
-    "invited": (("remove", "Withdraw"),),
+    "invited": (("renew", "New link"), ("remove", "Withdraw")),
     "disabled": (("enable", "Enable"), ("remove", "Remove")),
 }
 
