@@ -204,7 +204,7 @@ class Desk:
         )
 
     def return_urls(self) -> tuple[str, ...]:
-        """Return where people may be sent back to: below our own origin, what `create_app` named, what operators set."""
+        """Return where people may be sent back to: our own origin, what `create_app` named, what operators set."""
         from valetkey.engine.public import return_urls  # noqa: PLC0415
 
         core = self.core

@@ -55,7 +55,9 @@ def test_links_may_lead_back_to_what_operators_allow_and_no_longer_to_what_they_
         pytest.param({"return_to": "javascript:alert(1)"}, "is no address below which", id="script"),
         pytest.param({"return_to": "https://app.example/?next="}, "is no address below which", id="query"),
         pytest.param({"return_to": "http://app.example/"}, "is no address below which", id="not encrypted"),
-        pytest.param({"return_to": "\n".join(f"https://a{n}.example/" for n in range(51))}, "and 50 are taken", id="51"),
+        pytest.param(
+            {"return_to": "\n".join(f"https://a{n}.example/" for n in range(51))}, "and 50 are taken", id="51"
+        ),
         pytest.param({"base_url": "http://connect.example"}, "is not encrypted", id="public, not encrypted"),
         pytest.param({"base_url": "connect.example"}, "not the address of a web application", id="public, no address"),
     ],

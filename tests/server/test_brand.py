@@ -174,9 +174,7 @@ def test_an_accent_that_cannot_be_read_is_not_saved_and_the_nearest_one_is_offer
         pytest.param({}, SVG, "it is an SVG", id="logo"),
     ],
 )
-def test_what_cannot_be_is_refused_on_the_page(
-    site: Any, fields: dict[str, str], logo: bytes | None, why: str
-) -> None:
+def test_what_cannot_be_is_refused_on_the_page(site: Any, fields: dict[str, str], logo: bytes | None, why: str) -> None:
     answer = send(site.operator(), logo, **fields)
     assert answer.status_code == 400
     assert why in answer.text

@@ -47,14 +47,12 @@ def test_a_change_is_begun_on_the_page_and_the_old_key_retired(site: Any) -> Non
     assert "Not needed any more" in text
     told = act(operator, "retire", key=old.id)
     assert "is retired" in operator.get(told.headers["location"]).text
-    assert [key.id for key in core.keys.keys()] == [key.id for key in core.keys.keys() if key != old]
+    assert old.id not in [key.id for key in tuple(core.keys.keys())]
     assert old.secret.reveal() not in text
     assert "Retired" in operator.get(PAGE).text
 
 
-def test_a_change_goes_on_without_the_page_is_paused_and_resumed(
-    site: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_goes_on_without_the_page_is_paused_and_resumed(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     core, operator = sealed(site), site.operator()
     monkeypatch.setattr(rekeying, "PAGE", 2)
     reached, go_on = threading.Event(), threading.Event()

@@ -70,7 +70,10 @@ CURRENT = use("dk2", current=True)
         pytest.param({"data_key": ""}, "Nothing sealed yet", "0", id="new"),
         pytest.param({"keys": (use("dk2", current=True),)}, "In use", "0", id="one key"),
         pytest.param(
-            {"keys": (use("dk1"), use("dk2", current=True)), "retiring": ("dk1",)}, "Changing over to m1", "3", id="rotation"
+            {"keys": (use("dk1"), use("dk2", current=True)), "retiring": ("dk1",)},
+            "Changing over to m1",
+            "3",
+            id="rotation",
         ),
         pytest.param(
             {

@@ -205,8 +205,8 @@ def rotate(session: Session, *, retire_master: bool) -> None:
     """Seal everything anew with a new data key and a new master key, while everybody goes on working.
 
     A rotation that was stopped goes on where it was; the console shows and pauses it.  It does not begin where a server
-    or worker on the store cannot read the new master key: "valetkey key status" tells which keys each reads.  The old master key stays where it is, for backups of the store
-    need it; --retire-master removes it.
+    or worker on the store cannot read the new master key: "valetkey key status" tells which keys each of them reads.
+    The old master key stays where it is, for backups of the store need it; --retire-master removes it.
     """
     core = session.core
     progress = _progress if is_terminal(sys.stderr) and not session.json else None

@@ -316,8 +316,8 @@ class Keeper:
     def fail(self, error: BaseException) -> None:
         """Note what stopped it."""
         known = error if isinstance(error, ValetkeyError) else ValetkeyError(type(error).__name__)
-        told = {"code": known.code, "problem": clean(known, 500), "hint": clean(known.hint, 500)}
-        self.change = replace(self.change, state="failed", **told)
+        problem, hint = clean(known, 500), clean(known.hint, 500)
+        self.change = replace(self.change, state="failed", code=known.code, problem=problem, hint=hint)
         with suppress(StoreError):  # it is seen to be interrupted by its silence
             self.save()
 

@@ -1,4 +1,4 @@
-"""Addresses that operators set for an environment: where the server is reached, and where people may be sent back to."""
+"""Addresses that operators set for an environment: where the server is reached, where people may be sent back to."""
 
 from __future__ import annotations
 

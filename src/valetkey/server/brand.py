@@ -162,7 +162,8 @@ def _body(brand: Brand) -> dict[str, Any]:
 
 
 def _brand(body: Mapping[str, Any]) -> Brand:
-    return Brand(**{name: str(body.get(name, "")) for name in _STORED})
+    found: dict[str, Any] = {name: str(body.get(name, "")) for name in _STORED}
+    return Brand(**found)
 
 
 def _checked(new: Brand) -> Brand:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from valetkey.errors import ConfigurationError
 
@@ -45,7 +45,7 @@ def redrawn(data: bytes) -> bytes:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _refused("it has far too many pixels") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         svg = b"<svg" in data[:4096].lower()
         raise _refused("it is an SVG, which can hold scripts" if svg else "it is no PNG, JPEG or WebP") from None
     except Exception as error:

@@ -137,7 +137,9 @@ class Operators:
         def change(row: dict[str, Any], _: _Rows) -> None:
             if row.get("hash"):
                 msg = f"{row['name']} has chosen a password already"
-                raise ConfigurationError(msg, code="operator_joined", hint="give another: valetkey serve operator password")
+                raise ConfigurationError(
+                    msg, code="operator_joined", hint="give another: valetkey serve operator password"
+                )
             row.update(standing="invited", since=self._clock.now(), by=by, epoch=_epoch(), until=until)
 
         made = self._alter(name, change, "operator_invited", by)

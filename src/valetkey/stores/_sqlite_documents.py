@@ -32,8 +32,8 @@ _APPEND: Final = "INSERT INTO event (" + EVENT.removeprefix("seq, ") + ") VALUES
 
 _FORGET: Final = "UPDATE event SET owner = ?, account = '', detail = ? WHERE env = ? AND owner = ?"
 _COUNT_SEALED: Final = (
-    "SELECT 'connection', count(*) FROM connection WHERE key_id = ? UNION ALL"
-    f" SELECT kind, count(*) FROM document WHERE key_id = ? AND {_LIVE} GROUP BY kind"  # noqa: S608 - names of ours
+    "SELECT 'connection', count(*) FROM connection WHERE key_id = ? UNION ALL"  # noqa: S608 - names of ours
+    f" SELECT kind, count(*) FROM document WHERE key_id = ? AND {_LIVE} GROUP BY kind"
 )
 
 KEPT_EXPIRED: Final = 86400.0

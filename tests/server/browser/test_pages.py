@@ -22,7 +22,6 @@ from valetkey.engine.key_change import KeyChange
 from valetkey.engine.public import set_addresses
 from valetkey.engine.world import NO_JOURNAL
 from valetkey.errors import StoreUnavailable, ValetkeyError
-from valetkey.keys import new_key
 from valetkey.model.connections import Document
 from valetkey.server.brand import Brand
 
@@ -172,7 +171,6 @@ def make_api_key(page: Any) -> None:
 def with_key_change(site: Any) -> str:
     core = with_connections(site) and site.server.core
     rekeying.rotate(core.store, core.vault, core.keys, paused=lambda: True)
-    core.keys.add(new_key())
     for host, what in (("web-1", "server"), ("web-2", "worker")):
         Reporter(core.store, core.keys, NO_JOURNAL, what=what, host=host).tell()
     KeyChange(core.world, core.vault, core.keys, env=core.env).begin(by="mira@example.com")

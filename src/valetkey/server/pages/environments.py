@@ -1,4 +1,4 @@
-"""The settings page of the environment: where its store is, where it is reached, and where people may be sent back to."""
+"""The settings page of the environment: where its store is, how it is reached, where people may be sent back to."""
 
 from __future__ import annotations
 

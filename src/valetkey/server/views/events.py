@@ -42,6 +42,11 @@ KINDS: Final = (
     "sign_in_refused",
     "operator_added",
     "operator_removed",
+    "brand_changed",
+    "addresses_changed",
+    "key_change_begun",
+    "key_changed",
+    "key_retired",
 )
 """The kinds that can be chosen as a filter."""
 _BAD: Final = {

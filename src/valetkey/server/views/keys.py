@@ -154,7 +154,9 @@ def master_rows(
     """Return the master keys: that in use, one that is to come, old ones, and those that were retired."""
     rows = [_master(found, master, needed, retired, now) for master in dict.fromkeys((*found.masters, *needed))]
     gone = [
-        MasterRow(name=name, word=Word("Retired", "off", "st-none"), place="not needed", needed="", retired=ago(at, now))
+        MasterRow(
+            name=name, word=Word("Retired", "off", "st-none"), place="not needed", needed="", retired=ago(at, now)
+        )
         for name, at in sorted(retired.items(), key=lambda one: -one[1])
         if name not in {row.name for row in rows}
     ]

@@ -175,4 +175,9 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "link_refused": _said("Connect link refused: somebody else was signed in", "shield", "c-bad"),
     "app_added": _said("App added", "grid"),
     "app_changed": _said("App credentials replaced", "grid"),
+    "brand_changed": _said("Brand changed", "gear"),
+    "addresses_changed": _said("Addresses changed", "gear"),
+    "key_change_begun": _said("Change of keys begun", "key"),
+    "key_changed": _said("Keys changed", "key"),
+    "key_retired": _said("Old key retired", "key"),
 }
