@@ -70,8 +70,10 @@ def _check(found: Image.Image, data: bytes) -> None:
 
 def _drawn(picture: Image.Image) -> bytes:
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    made = Image.new("RGBA", (max(picture.size),) * 2)  # a new one: no metadata comes along
-    made.paste(picture, tuple((max(picture.size) - side) // 2 for side in picture.size))  # type: ignore[arg-type]
+    width, height = picture.size
+    side = max(width, height)
+    made = Image.new("RGBA", (side, side))  # a new one: no metadata comes along
+    made.paste(picture, ((side - width) // 2, (side - height) // 2))
     out = io.BytesIO()
     made.save(out, "PNG", optimize=True)
     return out.getvalue()
