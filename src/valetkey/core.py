@@ -120,7 +120,7 @@ class Core:
     def _made(self) -> World:
         """Make the world.  No I/O while imports are held up: a fork waits for those, and they would wait for it."""
         with late_imports:
-            from valetkey.host import Bringer, open_holders, open_journal  # noqa: PLC0415
+            from valetkey.host import Bringer, open_holders, open_journal, open_presence  # noqa: PLC0415
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
             from valetkey.stores import open_store  # noqa: PLC0415
@@ -134,8 +134,9 @@ class Core:
             self._bringer = Bringer(self._replay)
             journal = open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start)
         self.declarations.record(store)
-        if not self.one_shot:  # one that lives for a moment need not hear what comes after
+        if not self.one_shot:  # one that lives for a moment need not hear what comes after, nor say how it is
             store.watch(self._heard)
+            self.vault.looked = open_presence(store, self.keys, journal, clock=self.clock, run=self.flights.call)
         return World(
             store=store,
             sealer=self.vault if sealed else ServiceSealer(self.vault),
@@ -363,10 +364,9 @@ class Core:
         self.flights.close()
         if self._world is not None:
             self._bringer.close()
-        self.http.close()
-        if self._world is not None:
             self._world.store.close()
             self.holders.close()
+        self.http.close()
 
     def after_fork(self) -> None:
         """Start anew in a forked child: nothing inherited is used or closed (store handles see to themselves)."""

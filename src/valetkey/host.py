@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from valetkey.engine.hosts import EVERY, PROGRAM, Reporter
 from valetkey.engine.world import NO_JOURNAL
-from valetkey.errors import ConfigurationError, StoreUnavailable
+from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
 from valetkey.holders import FileHolders
 from valetkey.logs import get_logger
 from valetkey.model.journals import Journal
@@ -53,6 +54,34 @@ def open_journal(
         return MasterSealer(store_id, keys, lambda: establish(ledger, keys))
 
     return FileJournal(folder / "journal", store.store_id, sealer, clock=clock, left=left)
+
+
+def open_presence(
+    store: Store, keys: KeyProvider, journal: Journal, *, clock: Clock, run: Callable[[Callable[[], None]], object]
+) -> Callable[[], None]:
+    """Return what has a program say how it is, at most every few seconds; `run` does so beside what is going on.
+
+    Where the store is on this host alone, nobody else need know.
+    """
+    if store.local:
+        return lambda: None
+    reporter = Reporter(store, keys, journal, what=PROGRAM)
+    told_at = float("-inf")
+
+    def tell() -> None:
+        try:
+            reporter.tell()
+        except ValetkeyError as error:  # the next one says it
+            _log.debug("the store was not told how this process is: %s", error)
+
+    def beat() -> None:
+        nonlocal told_at
+        now = clock.monotonic()
+        if now - told_at >= EVERY:
+            told_at = now
+            run(tell)
+
+    return beat
 
 
 class Bringer:

@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from valetkey.engine import rekeying
-from valetkey.engine.hosts import LIFE, Reporter, host_reports, journals
+from valetkey.engine.hosts import LIFE, PROGRAM, PROGRAM_LIFE, Reporter, host_reports, journals, reporting
 from valetkey.engine.key_change import STALE, KeyChange, Needed
 from valetkey.engine.key_status import key_status
-from valetkey.engine.world import NO_JOURNAL, NoJournal
+from valetkey.engine.world import NO_JOURNAL, NoJournal, grant_label
 from valetkey.errors import ConfigurationError
+from valetkey.host import open_presence
 from valetkey.keys import new_key
 from valetkey.keys.memory import GivenKeys
+from valetkey.model.connections import Query
 from valetkey.model.data_keys import read_note
 from valetkey.model.journals import JournalState
 from valetkey.model.ports import MasterKey
+from valetkey.model.sealing import LOOK_AGAIN
 
 
 @dataclass
@@ -29,6 +32,18 @@ class Waiting(NoJournal):
 
     def state(self) -> JournalState:
         return JournalState(waiting=sum(self.with_key.values()), sealed_with=self.with_key, place="/there")
+
+
+class Elsewhere:
+    """A store as if it were not on this host."""
+
+    local = False
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 @pytest.fixture
@@ -172,3 +187,23 @@ def test_a_key_in_a_place_that_cannot_be_written_is_left_to_people(core: Any, ch
     fixed = KeyChange(core.world, core.vault, GivenKeys(*core.keys.keys()), env=core.env)
     assert not fixed.retire(old.id, by="mira")
     assert set(change.retired()) == {old.id}
+
+
+def test_a_program_on_a_shared_store_says_how_it_is_while_it_is_at_work(practice: Any, core: Any) -> None:
+    store = Elsewhere(core.store)
+    beat = open_presence(store, core.keys, NO_JOURNAL, clock=practice.clock, run=lambda tell: tell())
+    core.vault.looked = beat
+    (record,) = core.store.list(Query(env=core.env, owner="u-0")).items
+    for _ in range(2):
+        practice.clock.advance(LOOK_AGAIN + 1)
+        core.vault.open(record.sealed, grant_label(record.key, record.id, record.incarnation, record.version))
+    (report,) = host_reports(core.store)
+    assert (report.what, report.masters) == (PROGRAM, tuple(ids(core)))
+    assert report.seen_at < core.store.now(), "it does not say so each time"
+
+    with reporting(core.world, core.keys, what="server"):
+        assert [one.what for one in host_reports(core.store)] == ["server"], "one process is one line"
+    practice.clock.advance(PROGRAM_LIFE)
+    assert host_reports(core.store) == ()
+    open_presence(core.store, core.keys, NO_JOURNAL, clock=practice.clock, run=lambda tell: tell())()
+    assert host_reports(core.store) == (), "a store on this host alone needs no word"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,10 @@ EVERY: Final = 20.0
 """Seconds between two words of a process."""
 LIFE: Final = 70.0
 """Seconds for which the word of a process is taken."""
+PROGRAM: Final = "program"
+"""What a process is called that is no server or worker of ours, and says how it is only while it is at work."""
+PROGRAM_LIFE: Final = 600.0
+"""Seconds for which the word of such a process is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +69,13 @@ class Reporter:
     """
 
     def __init__(self, store: Store, keys: KeyProvider, journal: Journal, *, what: str, host: str = "") -> None:
+        self._life = PROGRAM_LIFE if what == PROGRAM else LIFE
         self._store = store
         self._keys = keys
         self._journal = journal
         self._what = what
-        self._host = host or socket.gethostname()
-        self._id = secrets.token_hex(8)
+        self._host = host or this_host()
+        self._token = secrets.token_hex(8)
 
     def look(self) -> HostReport:
         """Return how this process is now."""
@@ -96,13 +100,25 @@ class Reporter:
             StoreError: The store does not answer.
         """
         report = self.look()
-        ends = report.seen_at + LIFE
+        ends = report.seen_at + self._life
         self._store.put_document(Document(kind=KIND, id=self._id, body=_body(report), expires_at=ends))
+
+    @property
+    def _id(self) -> str:
+        """What names it in the store: a forked child is another one."""
+        return f"{self._token}.{os.getpid()}"
 
     def leave(self) -> None:
         """Take it back: the process ends."""
         with suppress(StoreError):  # it runs out by itself
             self._store.delete_document(KIND, self._id)
+
+
+def this_host() -> str:
+    """Return the name of this host."""
+    import socket  # noqa: PLC0415 - slow to load, and asked for seldom
+
+    return socket.gethostname()
 
 
 @contextmanager
@@ -119,8 +135,10 @@ def reporting(world: World, keys: KeyProvider, *, what: str) -> Generator[None]:
 
 
 def host_reports(store: Store) -> tuple[HostReport, ...]:
-    """Return what the processes say that live now, by host."""
-    found = [_report(document.body) for document in store.list_documents(KIND)]
+    """Return what the processes say that live now, by host; each once, as a server rather than as a program."""
+    every = [_report(document.body) for document in store.list_documents(KIND)]
+    named = {(report.host, report.pid) for report in every if report.what != PROGRAM}
+    found = [report for report in every if report.what != PROGRAM or (report.host, report.pid) not in named]
     return tuple(sorted(found, key=lambda report: (report.host, report.what, report.pid)))
 
 
@@ -143,7 +161,7 @@ def demand_alone(reports: Iterable[HostReport], place: str) -> None:
     Raises:
         ConfigurationError: Others look for keys elsewhere; the hosts are named (``key_host_blind``).
     """
-    here = socket.gethostname()
+    here = this_host()
     others = _names(report for report in reports if (report.host, report.place) != (here, place))
     if others:
         msg = f"a key that is made here could not be read on {others}"

@@ -44,6 +44,8 @@ class Vault:
         self._looked_at = 0.0
         self._lock = threading.Lock()
         self._process = os.getpid()
+        self.looked: Callable[[], object] = lambda: None
+        """Called each time when it was seen whether the keys were rotated: by a process that is at work."""
 
     def seal(self, plain: bytes, label: Label) -> Sealed:
         """Seal with the current data key.
@@ -123,6 +125,7 @@ class Vault:
         if ring is None or now - self._looked_at < LOOK_AGAIN:
             return
         self._looked_at = now
+        self.looked()
         with contextlib.suppress(ValetkeyError):  # the keys at hand go on working
             note = read_note(self._store)
             if note != ring.note:
