@@ -121,6 +121,7 @@ def link(site: Any) -> str:
 def test_what_is_stored_is_shown_to_account_holders(site: Any) -> None:
     operator = site.operator()
     given = {"product": "Acme CRM", "workspace_name": "Contoso Ltd", "privacy_url": "https://acme.example/privacy"}
+    given["help"] = "help@acme.example"
     saved = send(operator, picture(), **given, accented="yes", light="#b9500f", dark="#e8702a")
     assert saved.status_code == 303
     assert "Saved." in operator.get(saved.headers["location"]).text
@@ -129,6 +130,8 @@ def test_what_is_stored_is_shown_to_account_holders(site: Any) -> None:
     page = visitor.get(link(site)).text
     for said in (*given.values(), "/brand.css?v=", "/brand/"):
         assert said in page
+    assert 'href="mailto:help@acme.example"' in page
+    assert "help@acme.example" in visitor.get("/connect/nothing").text
     css = visitor.get("/brand.css" + page.partition("/brand.css")[2].partition('"')[0])
     assert css.text == ":root { --brand-light: #b9500f; --brand-dark: #e8702a; }\n"
     assert css.headers["content-type"].startswith("text/css")
@@ -169,6 +172,7 @@ def test_an_accent_that_cannot_be_read_is_not_saved_and_the_nearest_one_is_offer
     [
         pytest.param({"privacy_url": "javascript:alert(1)"}, None, "is not the address of a web page", id="address"),
         pytest.param({"privacy_url": "http://["}, None, "is not the address of a web page", id="broken address"),
+        pytest.param({"help": "a@b.example?bcc=c@d.example"}, None, "is not the address of a web page", id="help"),
         pytest.param({"product": "x" * 81}, None, "longer than 80", id="name"),
         pytest.param({"accented": "yes", "light": "red;}", "dark": "#ffffff"}, None, "is no colour", id="colour"),
         pytest.param({}, SVG, "it is an SVG", id="logo"),

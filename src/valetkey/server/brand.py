@@ -7,6 +7,7 @@ before.  A logo is a document of its own, by its hash, so that a page reads only
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -27,6 +28,7 @@ LONGEST: Final = 80
 """Characters of a name, at most."""
 _LONGEST_URL: Final = 500
 _HASH: Final = 16
+_MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Brand:
         light: The colour of the main button in the light theme, as ``#b9500f``; empty: as everywhere.
         dark: The same in the dark theme.
         logo: The hash of its logo; empty: two letters stand for it.
+        help: Where people get help: a mail address, or a web page.
     """
 
     product: str = ""
@@ -50,11 +53,17 @@ class Brand:
     light: str = ""
     dark: str = ""
     logo: str = ""
+    help: str = ""
 
     @property
     def mark(self) -> Mark:
         """Its mark: two letters on a colour."""
         return mark(self.product or "your app")
+
+    @property
+    def help_url(self) -> str:
+        """Where a link to help leads; empty where nobody said."""
+        return f"mailto:{self.help}" if _MAIL.fullmatch(self.help) else self.help
 
     @property
     def css(self) -> str:
@@ -154,7 +163,7 @@ def hashed(data: bytes) -> str:
     return sha256(data).hexdigest()[:_HASH]
 
 
-_STORED: Final = ("product", "workspace_name", "privacy_url", "light", "dark", "logo")
+_STORED: Final = ("product", "workspace_name", "privacy_url", "light", "dark", "logo", "help")
 
 
 def _body(brand: Brand) -> dict[str, Any]:
@@ -176,6 +185,7 @@ def _checked(new: Brand) -> Brand:
         product=_name(new.product, "product"),
         workspace_name=_name(new.workspace_name, "workspace"),
         privacy_url=_address(new.privacy_url),
+        help=new.help.strip() if _MAIL.fullmatch(new.help.strip()) else _address(new.help),
         light=light,
         dark=dark,
     )

@@ -68,6 +68,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "person.text": "You are signed in to {product} as another person than the one whom the link is for. Nothing was"
     " connected.",
     "person.nobody": "Sign in to {product} first, as the one who got the link, and open it again.",
+    "help": "Help from {product}:",
     "again": "Try again",
     "back": "Back to {product}",
     "product.unknown": "this application",

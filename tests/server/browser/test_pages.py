@@ -180,7 +180,13 @@ def with_key_change(site: Any) -> str:
 def with_brand(site: Any) -> str:
     out = io.BytesIO()
     Image.new("RGB", (192, 192), "#b9500f").save(out, "PNG")
-    brand = Brand(product="Acme CRM", privacy_url="https://acme.example/privacy", light="#b9500f", dark="#e8702a")
+    brand = Brand(
+        product="Acme CRM",
+        privacy_url="https://acme.example/privacy",
+        help="help@acme.example",
+        light="#b9500f",
+        dark="#e8702a",
+    )
     site.server.brands.save(brand, logo=out.getvalue(), by="mira@example.com")
     return "/console/settings/brand"
 

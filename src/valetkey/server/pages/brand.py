@@ -47,6 +47,7 @@ def _entered(ask: Ask, before: Brand) -> Brand:
         product=before.product if given.product else ask.field("product"),
         workspace_name=before.workspace_name if given.workspace else ask.field("workspace_name"),
         privacy_url=before.privacy_url if given.privacy_url else ask.field("privacy_url"),
+        help=ask.field("help"),
         logo="" if ask.field("no_logo") else before.logo,
     )
     if not ask.field("accented"):
