@@ -187,14 +187,17 @@ def test_what_cannot_be_is_refused_on_the_page(site: Any, fields: dict[str, str]
 
 def test_what_code_says_is_read_only(served: Callable[..., Any]) -> None:
     site = served(product="From code", privacy_url="https://code.example/", workspace=lambda owner: f"Team {owner}")
+    older = site.server.brands.save(Brand(product="Older", privacy_url="https://older.example/"), by="mira")
     operator = site.operator()
     page = operator.get(PAGE).text
     assert page.count("read-only here") == 3
     assert 'name="product"' not in page
     send(operator, product="Sneaky", workspace_name="Sneaky", privacy_url="https://sneaky.example/")
-    assert site.server.brands.stored() == Brand()
+    assert site.server.brands.stored() == older
     shown = site.visitor().get(link(site)).text
     assert "From code" in shown
+    assert "Older" not in shown
+    assert "//older.example" not in shown
     assert "Team contoso" in shown
 
 
