@@ -121,7 +121,7 @@ def test_when_the_thread_that_leads_is_interrupted_the_others_are_not_done_and_g
     led = [isinstance(future.exception(), KeyboardInterrupt) for future in futures]  # whoever was first at the lock
     assert led.count(True) == 1
     assert [future.result() for future, leader in zip(futures, led, strict=True) if not leader] == [1, 1]
-    assert set(runs) == {False}
+    assert runs[0] is False, "nothing was committed before the interrupt"
     assert len(runs) == (1 if led[1] else 2), "the others' writes were undone, and made anew"
     assert marks(store) == [f"mark-{number}" for number, leader in enumerate(led, 1) if not leader]
     store.close()
