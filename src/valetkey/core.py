@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from valetkey.apps import app_of, client_document
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -149,6 +150,7 @@ class Core:
             changed=self._changed,
             fate=self.holders.fate,
             journal=journal,
+            client_document=lambda credential: client_document(self, credential),
         )
 
     def _replay_at_start(self) -> None:
@@ -202,9 +204,7 @@ class Core:
         """Read the app credentials of a credential, anew each time."""
         if self._app_credentials is not None:
             return self._app_credentials
-        from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
-
-        return resolve_app(credential, services=(self.secret_service,), environ=os.environ, env=self.env)
+        return app_of(self, credential)
 
     # -- tokens
 
