@@ -194,7 +194,7 @@ def _useless(credential: OAuth2Credential, flaws: Sequence[MetadataFlaw]) -> Pro
 
 
 def _name(credential: OAuth2Credential) -> str:
-    return hashlib.sha256(" ".join((credential.api_base_url, *credential.resources)).encode()).hexdigest()
+    return hashlib.sha256(credential.api_base_url.encode()).hexdigest()
 
 
 def resource_of(world: World, credential: OAuth2Credential) -> Resource:

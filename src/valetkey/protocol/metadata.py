@@ -271,8 +271,8 @@ def member_of(field: str) -> str:
 def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
     """Return the credential with the server's URLs where it declares none, and with what else the server says."""
     urls = {name: getattr(credential, name) or getattr(metadata, name) for name in URL_MEMBERS}
-    if credential.grant == "client_credentials":
-        urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about
+    if credential.grant == "client_credentials" or credential.security_profile == "mcp":
+        urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about, or with another token only
     return replace(
         credential,
         **urls,
