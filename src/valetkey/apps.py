@@ -28,7 +28,7 @@ def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
     except ConfigurationError as error:
         if error.code != "app_missing" or not may_register(core, credential):
             raise
-        from valetkey.engine.registering import registered_app  # noqa: PLC0415 - mostly somebody added it
+        from valetkey.engine.registrations import registered_app  # noqa: PLC0415 - mostly somebody added it
 
         found = registered_app(core.world, core.env, credential)
         if found is None:
@@ -38,10 +38,10 @@ def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
 
 def may_register(core: Core, credential: OAuth2Credential) -> bool:
     """Whether a credential may do without an app that somebody adds."""
-    return credential.registers or bool(client_document(core, credential))
+    return credential.registers or bool(client_document_url(core, credential))
 
 
-def client_document(core: Core, credential: OAuth2Credential) -> str:
+def client_document_url(core: Core, credential: OAuth2Credential) -> str:
     """Return the URL of the document that describes the app: the declared one, or ours where we are public.
 
     It is of use where the answer comes to our own callback: that is what our document says.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from valetkey.apps import app_of, client_document
+from valetkey.apps import app_of, client_document_url
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -150,7 +150,7 @@ class Core:
             changed=self._changed,
             fate=self.holders.fate,
             journal=journal,
-            client_document=lambda credential: client_document(self, credential),
+            client_document=lambda credential: client_document_url(self, credential),
         )
 
     def _replay_at_start(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mcp_client.playing import Stage
 
 HERE = Path(__file__).parent
@@ -88,5 +89,5 @@ def test_the_runner_finds_nothing_to_complain_of(runner: list[str], tmp_path: Pa
         ]
         said = [process.communicate(timeout=120)[0] for process in at_once]
     found = judged(tmp_path / "said")
-    assert found == dict.fromkeys(SCENARIOS, {}), "\n".join(said)
+    assert found == {name: {} for name in SCENARIOS}, "\n".join(said)
     assert [process.returncode for process in at_once] == [0, 0, 0, 0], "\n".join(said)

@@ -10,7 +10,7 @@ import pytest
 
 from valetkey import ConfigurationError, ProviderError
 from valetkey.engine import registering
-from valetkey.engine.registering import Registered
+from valetkey.engine.registrations import KIND, Registered, keep, registered
 
 conformance = pytest.mark.conformance
 one_facade = pytest.mark.parametrize("colour", ["sync"], indirect=True)
@@ -39,7 +39,7 @@ def credential(program: Any) -> Any:
 
 def kept(program: Any) -> Registered:
     core = program.raw._core
-    found = registering.registered(core.store, core.sealer, core.env, credential(program))
+    found = registered(core.store, core.sealer, core.env, credential(program))
     assert found is not None
     return found
 
@@ -86,13 +86,13 @@ def test_an_app_registers_itself_when_it_is_first_needed_and_manages_what_it_reg
 def test_a_registration_that_is_gone_at_the_server_says_so_and_secrets_stand_nowhere_in_clear(new: Any) -> None:
     new.connect("new")
     core, before = new.raw._core, kept(new)
-    document = core.store.get_document(registering.KIND, "new", env=core.env)
+    document = core.store.get_document(KIND, "new", env=core.env)
     shown = json.dumps(dict(document.body)) + repr(before)
     for secret in (before.registration.client_secret, before.registration.token):
         assert secret is not None
         assert secret.reveal() not in shown
     manage(new, registering.delete)
-    registering._keep(core.world, core.env, credential(new), before)  # another host still has it
+    keep(core.world, core.env, credential(new), before)  # another host still has it
     with pytest.raises(ProviderError) as caught:
         manage(new, registering.read)
     assert caught.value.code == "registration_gone"
@@ -116,7 +116,7 @@ def test_a_secret_that_has_ended_is_replaced_when_somebody_connects(new: Any) ->
     new.connect("new")
     core, mine = new.raw._core, kept(new)
     ending = replace(mine, registration=replace(mine.registration, secret_ends_at=new.clock.now() + 60))
-    registering._keep(core.world, core.env, credential(new), ending)
+    keep(core.world, core.env, credential(new), ending)
     new.clock.advance(61)
     with pytest.raises(ConfigurationError) as caught:
         core.app(credential(new))
@@ -131,14 +131,14 @@ def test_an_app_that_somebody_added_goes_first(new: Any) -> None:
     new.secrets.set("new-app-credentials", json.dumps(new.server.app("basic")))
     new.connect("new", redirect_uri="http://127.0.0.1:8421/callback/basic")
     core = new.raw._core
-    assert registering.registered(core.store, core.sealer, core.env, credential(new)) is None
+    assert registered(core.store, core.sealer, core.env, credential(new)) is None
 
 
 @one_facade
 def test_a_registration_of_another_issuer_is_never_used(new: Any) -> None:
     new.connect("new")
     core, mine = new.raw._core, kept(new)
-    registering._keep(core.world, core.env, credential(new), replace(mine, issuer="https://elsewhere.example.com"))
+    keep(core.world, core.env, credential(new), replace(mine, issuer="https://elsewhere.example.com"))
     with pytest.raises(ConfigurationError) as caught:
         core.app(credential(new))
     assert caught.value.code == "app_missing"

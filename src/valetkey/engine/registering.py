@@ -1,31 +1,25 @@
-"""How an app gets to its server: added by a person, described by a document, or registered by itself (RFC 7591).
-
-What a registration brought is kept sealed in the store, one for each credential and environment, and belongs to the
-issuer that gave it: where the credential has another one, it counts as absent.
-"""
+"""How an app gets to its server: added by a person, described by a document, or registered by itself (RFC 7591)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any, Final
 
-from valetkey.engine.discovery import complete, peek, remembered
+from valetkey.engine.discovery import complete, remembered
 from valetkey.engine.leases import Lease
+from valetkey.engine.registrations import KIND, Registered, keep, registered
 from valetkey.engine.world import World
 from valetkey.errors import (
     ConfigurationError,
-    DecryptionFailed,
     ProviderError,
     ProviderProtocolError,
     ProviderUnavailable,
 )
-from valetkey.model.connections import ConnectionKey, Document, Event
+from valetkey.model.connections import ConnectionKey, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.ports import InDoubt, NotSent, Sealer, Store
-from valetkey.model.sealing import document_label, write_sealed
+from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.registration import (
     Registration,
     RegistrationRefused,
@@ -37,48 +31,13 @@ from valetkey.protocol.registration import (
     parse_registration,
     registration_request,
 )
-from valetkey.values import Request, Response, Secret
+from valetkey.values import Request, Response
 
-KIND: Final = "registration"
 _SECONDS: Final = 20.0
 """How long one answer is waited for."""
 _WAIT: Final = 30.0
 _LOOK: Final = 0.2
 _MOST_URIS: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """An app that nobody added by hand.
-
-    Attributes:
-        way: ``dynamic``: it registered itself; ``document``: its client id is the URL of a document.
-        issuer: The server that it belongs to.
-        registration: What the server has.
-        private_key: The key that it registered, as a JWK.
-        at: When, in Unix seconds.
-    """
-
-    way: Literal["dynamic", "document"]
-    issuer: str
-    registration: Registration
-    private_key: Secret | None = None
-    at: float = 0.0
-
-    def app(self) -> AppCredentials:
-        """Return it as app credentials."""
-        known = self.registration
-        return AppCredentials(
-            client_id=known.client_id,
-            client_secret=None if known.client_auth == "none" else known.client_secret,
-            private_key=self.private_key,
-            client_auth=known.client_auth,
-        )
-
-    def ended(self, now: float) -> bool:
-        """Whether its secret has ended."""
-        ends = self.registration.secret_ends_at
-        return ends is not None and self.registration.client_secret is not None and now >= ends
 
 
 def ready_client(
@@ -136,7 +95,7 @@ def _described(
         return mine.app()
     known = Registration(client_id=url, client_auth="none")
     made = Registered(way="document", issuer=credential.issuer, registration=known, at=world.clock.now())
-    _keep(world, env, credential, made)
+    keep(world, env, credential, made)
     return made.app()
 
 
@@ -266,7 +225,7 @@ def _answered(world: World, env: str, credential: OAuth2Credential, mine: Regist
     if isinstance(found, RegistrationRefused):
         raise _refused(credential, found)
     new = replace(mine, registration=found)
-    _keep(world, env, credential, new)
+    keep(world, env, credential, new)
     return new
 
 
@@ -290,7 +249,7 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     made = Registered(
         way="dynamic", issuer=credential.issuer, registration=found, private_key=key, at=world.clock.now()
     )
-    _keep(world, env, credential, made)
+    keep(world, env, credential, made)
     _tell(world, env, credential, "app_registered", found)
     return made
 
@@ -349,88 +308,4 @@ def _tell(world: World, env: str, credential: OAuth2Credential, kind: str, known
     detail = {"client_id": known.client_id}
     world.store.append_event(
         Event(kind=kind, at=world.clock.now(), env=env, credential=credential.name, actor=world.actor, detail=detail)
-    )
-
-
-# -- in the store ------------------------------------------------------------------------------------------------------
-
-
-def registered(store: Store, sealer: Sealer, env: str, credential: OAuth2Credential) -> Registered | None:
-    """Return the app that nobody added by hand; None where there is none, or it belongs to another issuer.
-
-    Raises:
-        DecryptionFailed: It cannot be opened.
-    """
-    document = store.get_document(KIND, credential.name, env=env)
-    if document is None or document.sealed is None:
-        return None
-    if credential.issuer and document.body.get("issuer") != credential.issuer:
-        return None
-    try:
-        return _read(json.loads(sealer.open(document.sealed, document_label(document))))
-    except (ValueError, KeyError, TypeError):
-        msg = f"what is stored of the registration of {credential.name!r} is not readable"
-        hint = f"register it anew: valetkey app register {credential.name}"
-        raise DecryptionFailed(msg, code="sealed_broken", hint=hint) from None
-
-
-def registered_app(world: World, env: str, credential: OAuth2Credential) -> AppCredentials | None:
-    """Return the app that nobody added by hand, as app credentials; None where there is none for its server.
-
-    Raises:
-        ConfigurationError: Its secret has ended (``app_ended``).
-    """
-    mine = registered(world.store, world.sealer, env, peek(world, credential))
-    if mine is None:
-        return None
-    if mine.ended(world.clock.now()):
-        msg = f"the client secret that {credential.name!r} was given when it registered itself has ended"
-        hint = f"valetkey app registration update {credential.name}; or connect again, which does the same"
-        raise ConfigurationError(msg, code="app_ended", hint=hint)
-    return mine.app()
-
-
-def _keep(world: World, env: str, credential: OAuth2Credential, made: Registered) -> None:
-    known = made.registration
-    document = Document(
-        kind=KIND,
-        env=env,
-        id=credential.name,
-        body={"issuer": made.issuer, "client_id": known.client_id, "way": made.way},
-    )
-    write_sealed(
-        world.sealer,
-        json.dumps(_body(made)).encode(),
-        document_label(document),
-        lambda sealed: world.store.put_document(replace(document, sealed=sealed)),
-    )
-
-
-def _body(made: Registered) -> dict[str, Any]:
-    known = made.registration
-    plain = {name: _plain(value) for name, value in asdict(replace(known, metadata={})).items()}
-    return {
-        "way": made.way,
-        "issuer": made.issuer,
-        "at": made.at,
-        "private_key": _plain(made.private_key),
-        "registration": {**plain, "metadata": dict(known.metadata)},
-    }
-
-
-def _plain(value: object) -> object:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _read(body: dict[str, Any]) -> Registered:
-    known = dict(body["registration"])
-    for name in ("client_secret", "token"):
-        known[name] = Secret(known[name]) if known[name] else None
-    key = body["private_key"]
-    return Registered(
-        way=body["way"],
-        issuer=body["issuer"],
-        at=body["at"],
-        registration=Registration(**known),
-        private_key=Secret(key) if key else None,
     )
