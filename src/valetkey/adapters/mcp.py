@@ -134,6 +134,8 @@ class McpAuth(Flow, httpx2.Auth):
             return step.function()
         answer = cast("SignIn", self._sign_in)(step.url)
         if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
+                answer.close()
             msg = "sign_in is async, and the HTTP client is not"
             raise ConfigurationError(msg, code="client_unsuitable", hint="use httpx2.AsyncClient, or a plain function")
         return answer
