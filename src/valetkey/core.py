@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from valetkey.apps import app_of, client_document_url
+from valetkey.apps import app_of, client_document_url, may_register
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -289,7 +289,7 @@ class Core:
         except (ConfigurationError, StoreError) as error:
             if not _of_the_app(error):
                 raise
-            return error.code
+            return "" if error.code == "app_missing" and may_register(self, credential) else error.code
         from valetkey.engine.apps import app_state  # noqa: PLC0415
 
         state = app_state(self.world, self.env, credential)

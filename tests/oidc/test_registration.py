@@ -144,3 +144,10 @@ def test_a_registration_of_another_issuer_is_never_used(new: Any) -> None:
     assert caught.value.code == "app_missing"
     new.connect("new")
     assert kept(new).registration.client_id != mine.registration.client_id
+
+
+@one_facade
+def test_an_app_that_has_not_registered_yet_is_no_trouble(new: Any) -> None:
+    assert new.client("new").status().state == "pending"
+    core = new.raw._core
+    assert core.app_errors().get("new") is None

@@ -286,8 +286,9 @@ class McpAuth(Flow, httpx2.Auth):
     def _of_others(self, token: Token | None, scopes: tuple[str, ...]) -> _Steps:
         """Return the token that somebody else's sign-in brought meanwhile."""
         newer, _ = yield from self._tried(self._source.get)
-        same = newer is None or (token is not None and newer.fingerprint == token.fingerprint)
-        return None if same or not set(scopes).issubset(newer.granted) else newer
+        if newer is None or (token is not None and newer.fingerprint == token.fingerprint):
+            return None
+        return newer if set(scopes).issubset(newer.granted) else None
 
     def _through_the_door(self, scopes: tuple[str, ...]) -> _Steps:
         key, desk = self._source.key, self._desk

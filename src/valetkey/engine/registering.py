@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -263,7 +263,7 @@ def _sent(world: World, credential: OAuth2Credential, request: Request) -> Respo
 
 
 @contextmanager
-def managing(world: World, env: str, credential: OAuth2Credential) -> Iterator[None]:
+def managing(world: World, env: str, credential: OAuth2Credential) -> Generator[None]:
     """Be the only one of all processes who registers or manages this app.
 
     Raises:

@@ -11,7 +11,7 @@ from valetkey.model.places import Place
 
 def follow(values: dict[str, Any]) -> None:
     """Fill in what follows from the profile: the token of an MCP server goes to that server alone."""
-    server = values.get("api_base_url", "")
+    server: str = values.get("api_base_url", "")
     if values.get("security_profile") == "mcp" and not values.get("api_hosts") and server:
         values["api_hosts"] = (urlsplit(server).netloc.rpartition("@")[2].lower(),)
 

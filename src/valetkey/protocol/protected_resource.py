@@ -38,7 +38,7 @@ class ProtectedResource:
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**asdict(self), "authorization_servers": list(self.authorization_servers), "scopes": list(self.scopes)}
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> ProtectedResource:

@@ -30,6 +30,7 @@ _SERVER_ERROR: Final = 500
 _CLIENT_ID: Final = re.compile(r"[\x20-\x7e]{1,2048}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 _SECRET: Final = re.compile(r"[\x20-\x7e]{1,16384}")
+_SIMPLE: Final[tuple[ClientAuth, ...]] = ("none", "client_secret_post", "client_secret_basic", "private_key_jwt")
 _NOT_SENT_BACK: Final = (
     "registration_access_token",
     "registration_client_uri",
@@ -130,8 +131,7 @@ def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> 
     declared = credential.client_auth
     if declared in offered or not offered:
         return declared
-    simple: tuple[ClientAuth, ...] = ("none", "client_secret_post", "client_secret_basic", "private_key_jwt")
-    return next((method for method in simple if method in offered), declared)
+    return next((method for method in _SIMPLE if method in offered), declared)
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
