@@ -1,5 +1,5 @@
 # All work with this tree goes through these targets.  Each sets up what it needs: Python 3.11 or newer, make and npm
-# must be on the machine, all else is installed into the tree (.venv, tests/oidc/node_modules), in pinned versions.
+# must be on the machine, all else is installed into the tree (.venv, tests/*/node_modules), in pinned versions.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -126,4 +126,4 @@ docs: setup ## build the documentation into site/
 .PHONY: clean
 clean: ## remove all that was made
 	rm -rf .venv .venv-* .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	    .import_linter_cache dist site tests/oidc/node_modules
+	    .import_linter_cache dist site tests/oidc/node_modules tests/mcp_client/node_modules

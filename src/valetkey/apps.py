@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from valetkey.app_source import may_register
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -162,7 +163,7 @@ def trouble_of(core: Core, credential: OAuth2Credential) -> str:
     except (ConfigurationError, StoreError) as error:
         if not _of_the_app(error):
             raise
-        return error.code
+        return "" if error.code == "app_missing" and may_register(core, credential) else error.code
     held = held_against(app, app_state(core.world, core.env, credential))
     return "" if held is None else str(held.body.get("error") or "client_rejected")
 

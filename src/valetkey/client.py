@@ -108,6 +108,11 @@ def parts_of(client: OAuth2Client | AsyncOAuth2Client) -> tuple[TokenSource, tup
     return client._source, client._scopes  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - its own module
 
 
+def core_of(client: OAuth2Client | AsyncOAuth2Client) -> Core:
+    """Return the inside of a client's valet: what an adapter needs that has people sign in."""
+    return client._core  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - its own module
+
+
 class OAuth2Client(_Client):
     """Calls an API as one connection: the token is found, refreshed in time, and put on.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from valetkey.app_source import app_of, client_document_url
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -157,6 +158,7 @@ class Core:
             fate=self.holders.fate,
             journal=journal,
             keep_app=self.keep_app,
+            client_document=lambda credential: client_document_url(self, credential),
         )
 
     def _replay_at_start(self) -> None:
@@ -210,9 +212,7 @@ class Core:
         """Read the app credentials of a credential, anew each time."""
         if self.given_app is not None:
             return self.given_app
-        from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
-
-        return resolve_app(credential, services=(self.secret_service,), environ=os.environ, env=self.env)
+        return app_of(self, credential)
 
     def keep_app(self, credential: OAuth2Credential, app: AppCredentials) -> None:
         """Store the app credentials of a credential; see `apps.keep`."""

@@ -20,6 +20,42 @@ MISTAKES = [
     pytest.param({"scope": ["a"]}, "field_unknown", 'did you mean "scopes"', "rename", id="unknown, near"),
     pytest.param({"zzzzzzzz": 1}, "field_unknown", 'no field "zzzzzzzz"', "remove zzzzzzzz", id="unknown, far"),
     pytest.param({"client_secret": "s3cr3t"}, "field_unknown", "kept as a secret", "valetkey app add", id="secret"),
+    # profiles and registrations
+    pytest.param({"security_profile": "mcp"}, "profile_unmet", "URL is missing", 'api_base_url="https', id="mcp: URL"),
+    pytest.param(
+        {"security_profile": "mcp", "api_base_url": "https://mcp.example.com/mcp", "pkce": False},
+        "profile_unmet",
+        "wants PKCE",
+        "pkce=True",
+        id="mcp: PKCE",
+    ),
+    pytest.param(
+        {
+            "security_profile": "mcp",
+            "api_base_url": "https://a.example",
+            "resources": ["https://a.example", "https://b"],
+        },
+        "profile_unmet",
+        "for one resource",
+        "leave resources away",
+        id="mcp: resources",
+    ),
+    pytest.param({"registration": "dynamic"}, "registration_unfit", "not known where", "registration_url=", id="where"),
+    pytest.param(
+        {"client_metadata": {"redirect_uris": "x"}}, "parameter_reserved", "redirect_uris", "remove", id="metadata"
+    ),
+    *(
+        pytest.param(
+            {"client_id_metadata_url": url}, "client_document_url", flaw, "https://host/path", id=f"document {url}"
+        )
+        for url, flaw in {
+            "http://127.0.0.1/client.json": "is not https",
+            "https://app.example.com": "has no path",
+            "https://app.example.com/": "has no path",
+            "https://app.example.com/a/../b.json": "holds a dot",
+            "https://app.example.com/client.json?a=b": "has a query",
+        }.items()
+    ),
     # URLs
     pytest.param({"token_url": None}, "url_missing", "token_url is missing", 'token_url="https://', id="no token URL"),
     pytest.param({"token_url": ""}, "url_missing", "token_url is missing", 'preset="', id="empty token URL"),

@@ -11,8 +11,10 @@
 //                            access_ttl: seconds that new access tokens live
 //                            par: 1 demands that authorization requests are pushed
 //                            nonce: 1 demands nonces of the server in DPoP proofs, here and at the API
+//                            write: 1 has the API demand the scope api.write
 //   POST /_expire            the API takes none of the access tokens that were issued so far
 //   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
+// Apps may register themselves; what they manage their registration with changes with every use.
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
@@ -20,7 +22,7 @@ import Provider, { errors } from 'oidc-provider';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const SECRET = 'not-a-secret-only-for-tests-0123456789';
-const USUAL = { busy: 0, access_ttl: 300, nonce: 0, par: 0 };
+const USUAL = { busy: 0, access_ttl: 300, nonce: 0, par: 0, write: 0 };
 const switches = { ...USUAL };
 const stats = {};
 const issued = new Set();
@@ -79,6 +81,7 @@ function createProvider(issuer) {
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
       requestObjects: { enabled: true, requireSignedRequestObject: false }, jwtResponseModes: on, introspection: on,
+      registration: on, registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
@@ -141,7 +144,10 @@ async function consent(provider, { params, grantId, session, prompt }, refused) 
   const asked = prompt.details.missingOIDCScope ?? [];
   grant.addOIDCScope(asked.filter((scope) => !refused.includes(scope)).join(' '));
   grant.rejectOIDCScope(asked.filter((scope) => refused.includes(scope)).join(' '));
-  for (const [uri, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) grant.addResourceScope(uri, scopes.join(' '));
+  for (const [uri, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
+    grant.addResourceScope(uri, scopes.filter((scope) => !refused.includes(scope)).join(' '));
+    grant.rejectResourceScope(uri, scopes.filter((scope) => refused.includes(scope)).join(' '));
+  }
   if (prompt.details.missingOIDCClaims) grant.addOIDCClaims(prompt.details.missingOIDCClaims);
   return grant.save();
 }
@@ -156,12 +162,16 @@ async function formOf(req) {
 
 const json = (res, value) => { res.setHeader('content-type', 'application/json'); res.end(JSON.stringify(value)); };
 
+const METADATA = '/.well-known/oauth-protected-resource/resource';
+
 async function resource(provider, req, res) {
   count('calls');
   const [scheme, token] = (req.headers.authorization ?? '').split(' ');
   const found = token && ((await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)));
+  const where = `resource_metadata="${provider.issuer}${METADATA}"`;
   const refuse = (error, more = {}) => {
-    res.writeHead(401, { 'www-authenticate': `${found?.jkt ? 'dPOP' : 'Bearer'}${error && ` error="${error}"`}`, ...more });
+    const said = [error && `error="${error}"`, where].filter(Boolean).join(', ');
+    res.writeHead(401, { 'www-authenticate': `${found?.jkt ? 'dPOP' : 'Bearer'} ${said}`, ...more });
     res.end();
   };
   if (!found || found.isExpired || expired.has(found.jti)) return refuse(token ? 'invalid_token' : '');
@@ -169,6 +179,10 @@ async function resource(provider, req, res) {
   if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
   if (found.jkt && switches.nonce && !spends(req)) return refuse('use_dpop_nonce', { 'dpop-nonce': freshNonce() });
   if (found.jkt && switches.nonce) res.setHeader('dpop-nonce', freshNonce());
+  if (switches.write && !found.scope?.includes('api.write')) {
+    res.writeHead(403, { 'www-authenticate': `Bearer error="insufficient_scope", scope="api.write", ${where}` });
+    return res.end();
+  }
   return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, aud: found.aud ?? null });
 }
 
@@ -225,6 +239,7 @@ async function serve(provider, others, req, res) {
     if (pathname === '/_reset') return reset(res);
     if (pathname === '/_switch') return flip(res, searchParams);
     if (pathname === '/_expire') return expire(res);
+    if (pathname === METADATA) return json(res, { resource: `${provider.issuer}/resource`, authorization_servers: [provider.issuer], scopes_supported: ['api.read'] });
     if (pathname === '/resource') return await resource(provider, req, res);
     if (pathname === '/token' && switches.busy > 0) return busy(res);
     if (pathname.startsWith('/interaction/')) return await interaction(provider, req, res);

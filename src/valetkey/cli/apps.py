@@ -11,6 +11,7 @@ from valetkey.cli.adding import add
 from valetkey.cli.commands import credential_argument, group, pass_session
 from valetkey.cli.output import Column, Table, count, emit, facts
 from valetkey.cli.prompts import confirm
+from valetkey.cli.registering import register, registration
 from valetkey.cli.replacing import ends, health_facts, health_members, replace
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say
@@ -35,6 +36,8 @@ def app() -> None:
 app.add_command(add)
 app.add_command(replace)
 app.add_command(ends)
+app.add_command(register)
+app.add_command(registration)
 
 
 @app.command(
@@ -166,7 +169,7 @@ def _members(session: Session, credential: OAuth2Credential) -> dict[str, Any]:
         "secret_id": credential.secret_id,
         "client_id": app.client_id if app is not None else None,
         "secret": session.core.vault.fingerprint(secret.reveal()) if secret else None,
-        "from": _place_of(credential, app),
+        "from": _place_of(session, credential, app),
         "error": error or None,
         "redirect_uri": redirect_uri_of(credential),
         "authorization_url": credential.authorization_url or None,
@@ -186,12 +189,16 @@ def _app_of(session: Session, credential: OAuth2Credential) -> tuple[AppCredenti
         return None, "no app yet" if error.code == "app_missing" else str(error)
 
 
-def _place_of(credential: OAuth2Credential, app: AppCredentials | None) -> str:
+def _place_of(session: Session, credential: OAuth2Credential, app: AppCredentials | None) -> str:
+    from valetkey.app_source import may_register  # noqa: PLC0415
     from valetkey.engine.secrets import app_variables  # noqa: PLC0415
 
     if app is None:
         return ""
     variables = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    if not variables and may_register(session.core, credential):
+        kept = session.core.secret_service.get(credential.secret_id)
+        return f'the secret "{credential.secret_id}"' if kept else "its registration at the server"
     return " and ".join(f"the variable {name}" for name in variables) or f'the secret "{credential.secret_id}"'
 
 

@@ -22,6 +22,8 @@ from valetkey.engine.front import way_back, way_out
 from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.proving import new_dpop_key, thumbprint
+from valetkey.engine.registering import ready_client
+from valetkey.engine.resources import asking
 from valetkey.engine.storing import disconnected_meanwhile, reserve, token_origin
 from valetkey.engine.trouble import app_command, connect_command
 from valetkey.engine.turns import Buying
@@ -107,9 +109,9 @@ def start_authorization(
     if credential.grant != "authorization_code":
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
         raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
-    app = world.app(credential)
-    credential = complete(world, credential, need=("token_url", "authorization_url"))
-    asked = _asked(credential, scopes, only=only)
+    need = ("token_url", "authorization_url")
+    credential, app = ready_client(world, key.env, credential, redirect_uri=redirect_uri, need=need)
+    credential, asked = asking(world, credential, key, _asked(credential, scopes, only=only))
     verifier = new_verifier(secrets.token_bytes(32)) if credential.pkce else None
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
     key_pair = new_dpop_key(credential)
@@ -232,8 +234,7 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: The provider was not reached.
     """
-    app = world.app(credential)
-    credential = complete(world, credential)
+    credential, app = ready_client(world, key.env, credential)
     asked, key_pair = wanted_scopes(credential, scopes), new_dpop_key(credential)
 
     def build(one: AppCredentials) -> Request:

@@ -14,6 +14,8 @@ from valetkey.engine.exchange import name_of, refusal_error
 from valetkey.engine.id_tokens import ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.proving import new_dpop_key
+from valetkey.engine.registering import ready_client
+from valetkey.engine.resources import asking
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable
@@ -72,14 +74,16 @@ def start_device(
         ClientRejected: The provider does not accept the app.
         ConnectError: It refused.
     """
-    credential = complete(world, credential)
+    credential = complete(world, credential, anew=True)
     if not credential.device_authorization_url:
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
         hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="device_flow_missing", hint=hint)
-    app = in_use(world, key.env, credential, world.app(credential))
+    credential, app = ready_client(world, key.env, credential)
+    credential, asked = asking(world, credential, key, wanted_scopes(credential, scopes))
+    app = in_use(world, key.env, credential, app)
     incarnation = incarnation_of(world, key)
-    request = device_authorization_request(credential, app, scopes=wanted_scopes(credential, scopes))
+    request = device_authorization_request(credential, app, scopes=asked)
     began = world.clock.monotonic()
     response = _send(world, credential, request)
     answer = parse_device_authorization(response, credential=credential, now=world.clock.now())

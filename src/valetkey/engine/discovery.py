@@ -57,12 +57,18 @@ class Known:
 
 
 def complete(
-    world: World, credential: OAuth2Credential, *, lenient: bool = False, need: tuple[str, ...] = ("token_url",)
+    world: World,
+    credential: OAuth2Credential,
+    *,
+    lenient: bool = False,
+    need: tuple[str, ...] = ("token_url",),
+    anew: bool = False,
 ) -> OAuth2Credential:
     """Return the credential with the URLs that its issuer's metadata names where it declares none.
 
     `lenient`: for a connection that lives; what the server no longer says, or says wrongly now, is taken from what it
-    said before.  `need` are the fields without which nothing can be done.
+    said before.  `need` are the fields without which nothing can be done.  `anew`: a person signs in, so that an MCP
+    server is asked again where that is done.
 
     Raises:
         ProviderUnavailable: The metadata could not be fetched, and none is known.
@@ -71,6 +77,8 @@ def complete(
     """
     if not credential.discovers:
         return credential
+    if credential.security_profile != "none":
+        credential = _of_profile(world, credential, lenient=lenient, anew=anew)
     known = server_of(world, credential, lenient=lenient)
     whole = filled(credential, known.metadata)
     if known.before is not None:
@@ -81,10 +89,24 @@ def complete(
     return whole
 
 
+def _of_profile(world: World, credential: OAuth2Credential, *, lenient: bool, anew: bool) -> OAuth2Credential:
+    """Return the credential with what its resource says, once its server is one that the profile allows."""
+    from valetkey.engine.resources import behind, ensure_pkce  # noqa: PLC0415 - only for MCP servers
+
+    whole = behind(world, credential, lenient=lenient, anew=anew)
+    if anew:
+        ensure_pkce(whole, server_of(world, whole).metadata)
+    return whole
+
+
 def peek(world: World, credential: OAuth2Credential) -> OAuth2Credential:
     """Return the credential with what is known already of its server; nothing is fetched."""
     if not credential.discovers:
         return credential
+    if credential.security_profile != "none":
+        from valetkey.engine.resources import peeked  # noqa: PLC0415 - only for MCP servers
+
+        credential = peeked(world, credential)
     known = world.servers.shelf(_name(credential)).value or _stored(world, credential)
     return credential if known is None else filled(filled(credential, known.metadata), known.before or known.metadata)
 

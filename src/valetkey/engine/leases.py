@@ -16,14 +16,16 @@ RENEW_SECONDS: Final = 10.0
 
 
 class Lease:
-    """The right to have the browser open for one connection.  Use it in a ``with`` block; `take` may be called again.
+    """The right to do one thing for one connection: to have the browser open for it, say.
+
+    Use it in a ``with`` block; `take` may be called again.
 
     It ends by itself 30 s after its holder last said that it lives, which it does every 10 s.
     """
 
-    def __init__(self, world: World, key: ConnectionKey) -> None:
+    def __init__(self, world: World, key: ConnectionKey, *, purpose: str = "connect") -> None:
         self._world = world
-        self._id = token_secret_id(f"connect/{key.credential}", key.owner, key.account)
+        self._id = token_secret_id(f"{purpose}/{key.credential}", key.owner, key.account)
         self._env = key.env
         self._held: Document | None = None
         self._pulse: AbstractContextManager[object] | None = None

@@ -173,7 +173,7 @@ class _Attempt:
 
         A server that cannot be asked is noted as one that cannot be reached (R8).
         """
-        if not record.id or not self.credential.issuer:
+        if not record.id or not (self.credential.issuer or self.credential.discovers):
             return True
         try:
             self.credential = complete(self.world, self.credential, lenient=True)

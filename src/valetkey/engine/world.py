@@ -56,6 +56,11 @@ def _read_only(credential: OAuth2Credential, _app: AppCredentials) -> None:
     raise read_only(credential.secret_id, "what holds the app credentials", "store them where they are kept")
 
 
+def _declared_document(credential: OAuth2Credential) -> str:
+    """Return the declared one: nobody serves any."""
+    return credential.client_id_metadata_url
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside that the engine touches.
@@ -76,6 +81,7 @@ class World:
         lookout: What this process has seen of left claims and of a store that was away.
         servers: What this process has read of authorization servers.
         keep_app: Stores the app credentials of a credential where `app` reads them.
+        client_document: The URL of the document that describes the app of a credential; empty: there is none.
     """
 
     store: Store
@@ -93,6 +99,7 @@ class World:
     lookout: Lookout = field(default_factory=Lookout)
     servers: Servers = field(default_factory=Servers)
     keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
+    client_document: Callable[[OAuth2Credential], str] = field(default=_declared_document)
 
     def in_child(self, pulse: Pulse) -> World:
         """Return the world of a forked child, which has other threads and holds none of the parent's locks."""

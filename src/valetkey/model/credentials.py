@@ -15,6 +15,8 @@ ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret
 AssertionAudience = Literal["issuer", "token_url"]
 ResponseMode = Literal["default", "query", "form_post", "jwt"]
 SenderConstraint = Literal["none", "dpop"]
+SecurityProfile = Literal["none", "mcp"]
+RegistrationWay = Literal["auto", "manual", "dynamic"]
 GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
@@ -45,11 +47,14 @@ class AppCredentials:
         client_id: Its client id.
         client_secret: Its client secret.
         private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
+        client_auth: How it proves itself, where that was agreed on when it registered itself (RFC 7591 section 2,
+            ``token_endpoint_auth_method``); empty: as its credential says.
     """
 
     client_id: str
     client_secret: Secret | None = None
     private_key: Secret | None = None
+    client_auth: str = ""
 
     def fingerprint(self) -> str:
         """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
@@ -68,6 +73,8 @@ class OAuth2Credential:
         name: Its key, as in ``valet.client("github")``.
         display_name: Its name for people.
         description: What the program uses it for.
+        security_profile: ``mcp``: as the authorization specification of the Model Context Protocol says.  Then
+            `api_base_url` is the MCP server's URL, which says itself where people sign in for it.
         secret_id: Under which id the secret service keeps the app credentials.
         token_secret_id: Under which id it keeps the token object of the program's own default account.
         grant: How grants are got: ``authorization_code`` (also by device) or ``client_credentials``.
@@ -97,6 +104,12 @@ class OAuth2Credential:
             tokens.  Where the URLs for signing in and for tokens are not declared, it stands for all that are
             not: they are read from its metadata.
         iss_advertised: Whether the server says that it always sends ``iss``: then its absence is refused.
+        registration: How the app gets to the server: ``manual``: a person adds it; ``dynamic``: it registers itself
+            when it is first needed and nobody has added it (RFC 7591); ``auto``: dynamic under the profile ``mcp``.
+        registration_url: Where apps register themselves; empty: where the issuer's metadata says.
+        client_metadata: What a registration says beside what follows from the rest: ``client_name``, ``client_uri``...
+        client_id_metadata_url: The https URL of a document that describes the app; where the server takes such
+            documents the URL is the client id, and nothing is registered.
         jwks_url: Where the keys are that sign id tokens (RFC 7517); empty: where the issuer's metadata says.
         id_token_algs: The signature algorithms (RFC 7518) that id tokens may have; none: the asymmetric ones that the
             metadata names.  ``HS256`` and its kin, whose key is the client secret, only where they are named here.
@@ -156,6 +169,7 @@ class OAuth2Credential:
     name: str
     display_name: str = ""
     description: str = ""
+    security_profile: SecurityProfile = "none"
     secret_id: str = ""
     token_secret_id: str = ""
     grant: GrantType = "authorization_code"
@@ -176,6 +190,10 @@ class OAuth2Credential:
     userinfo_body: str = ""
     issuer: str = ""
     iss_advertised: bool = False
+    registration: RegistrationWay = "auto"
+    registration_url: str = ""
+    client_metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    client_id_metadata_url: str = ""
     jwks_url: str = ""
     id_token_algs: tuple[str, ...] = ()
     id_token_audiences: tuple[str, ...] = ()
@@ -229,7 +247,12 @@ class OAuth2Credential:
     def discovers(self) -> bool:
         """Whether its issuer stands for its URLs: they are read from the issuer's metadata when first needed."""
         signs_in = self.authorization_url or self.device_authorization_url or self.grant == "client_credentials"
-        return bool(self.issuer) and not (self.token_url and signs_in)
+        return bool(self.issuer or self.security_profile == "mcp") and not (self.token_url and signs_in)
+
+    @property
+    def registers(self) -> bool:
+        """Whether its app may register itself (RFC 7591)."""
+        return self.registration == "dynamic" or (self.registration == "auto" and self.security_profile == "mcp")
 
     @property
     def resends(self) -> bool:

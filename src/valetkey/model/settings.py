@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
-from valetkey.model import checks, credentials, templates
+from valetkey.model import checks, credentials, profiles, templates
 from valetkey.model.checks_signed import check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.places import Place, did_you_mean
+from valetkey.model.profiles import follow
 from valetkey.model.templates import UrlParam
 
 _FIELDS: Final[Mapping[str, Field[Any]]] = {f.name: f for f in fields(OAuth2Credential)}
@@ -24,6 +25,8 @@ URLS: Final = (
     "userinfo_url",
     "jwks_url",
     "pushed_authorization_url",
+    "registration_url",
+    "client_id_metadata_url",
     "issuer",
     "api_base_url",
 )
@@ -47,8 +50,23 @@ RESERVED: Final[Mapping[str, frozenset[str]]] = {
     },
     "token_params": _OWN | {"code", "code_verifier", "grant_type", "redirect_uri"},
     "refresh_params": _OWN | {"grant_type", "refresh_token"},
+    "client_metadata": _OWN
+    | {
+        "application_type",
+        "client_id_issued_at",
+        "client_secret_expires_at",
+        "dpop_bound_access_tokens",
+        "grant_types",
+        "jwks",
+        "redirect_uris",
+        "registration_access_token",
+        "registration_client_uri",
+        "response_types",
+        "scope",
+        "token_endpoint_auth_method",
+    },
 }
-"""What the protocol sets itself: RFC 6749 sections 4.1.1, 4.1.3 and 6, RFC 7636 section 4.3, RFC 9101."""
+"""What the protocol sets itself: RFC 6749 sections 4.1.1, 4.1.3 and 6, RFC 7636 section 4.3, RFC 9101, RFC 7591."""
 
 
 def unknown_field(place: Place, name: str) -> Exception:
@@ -101,6 +119,7 @@ def build(
         if value is not None:
             values[field] = _merged(field, values, typed(place, field, value))
     _fill_urls(place, values, rules)
+    follow(values)
     values.setdefault("secret_id", f"{name}-app-credentials")
     values.setdefault("token_secret_id", f"{name}-oauth-token")
     values["display_name"] = values.get("display_name") or name
@@ -165,6 +184,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     _check_urls(credential, place)
     _check_secrets(credential, place)
     _check_flow(credential, place)
+    profiles.check(credential, place)
     _check_scopes(credential, place)
     _check_tables(credential, place)
     _check_numbers(credential, place)

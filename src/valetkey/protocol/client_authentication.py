@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast, get_args
 from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SIGNED: Final = frozenset({"client_secret_jwt", "private_key_jwt"})
 """The methods that sign something new for every attempt."""
+_METHODS: Final = get_args(ClientAuth)
 
 
 def authenticate(
@@ -41,7 +42,7 @@ def authenticate(
         ConfigurationError: ``client_id_missing``, ``client_secret_missing``, ``private_key_missing`` (with a method
             that needs one), ``private_key_unreadable``, ``private_key_unfit``.
     """
-    method = method or credential.client_auth
+    method = method or method_of(credential, app)
     known_as = client_id(credential, app)
     if method == "none":
         return {**params, "client_id": known_as}, dict(headers)
@@ -53,13 +54,18 @@ def authenticate(
     return dict(params), {**headers, "Authorization": _basic(known_as, secret, raw=credential.basic_raw)}
 
 
+def method_of(credential: OAuth2Credential, app: AppCredentials) -> ClientAuth:
+    """Return how an app proves itself: as it was registered, else as its credential says."""
+    return cast("ClientAuth", app.client_auth) if app.client_auth in _METHODS else credential.client_auth
+
+
 def can_sign(credential: OAuth2Credential, app: AppCredentials, method: ClientAuth | None = None) -> bool:
     """Whether the app's proof is signed for every attempt; looks whether it can be.
 
     Raises:
         ConfigurationError: As `authenticate`.
     """
-    method = method or credential.client_auth
+    method = method or method_of(credential, app)
     if method not in SIGNED:
         return False
     client_id(credential, app)

@@ -37,6 +37,7 @@ URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "userinfo_url": "userinfo_endpoint",
         "jwks_url": "jwks_uri",
         "pushed_authorization_url": "pushed_authorization_request_endpoint",
+        "registration_url": "registration_endpoint",
     }
 )
 """Field of a credential -> member of the document (RFC 8414 section 2, RFC 8628 section 4, Discovery section 3)."""
@@ -53,8 +54,11 @@ _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "iss_advertised": "authorization_response_iss_parameter_supported",
         "require_par": "require_pushed_authorization_requests",
+        "client_documents": "client_id_metadata_document_supported",
     }
 )
+_NO_LOSS: Final = frozenset({"registration_url", "client_documents"})
+"""What a server may stop to offer: an app that is there needs neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class Metadata:
         scopes: Scopes that it knows; it need not name all.
         iss_advertised: Whether every authorization answer carries ``iss`` (RFC 9207 section 3).
         require_par: Whether authorization requests must be pushed (RFC 9126 section 5).
+        client_documents: Whether a client id may be the URL of a document (Client ID Metadata Documents section 5).
     """
 
     issuer: str
@@ -82,6 +87,7 @@ class Metadata:
     userinfo_url: str = ""
     jwks_url: str = ""
     pushed_authorization_url: str = ""
+    registration_url: str = ""
     client_auths: tuple[str, ...] = ("client_secret_basic",)
     grants: tuple[str, ...] = ("authorization_code", "implicit")
     challenge_methods: tuple[str, ...] = ()
@@ -89,6 +95,7 @@ class Metadata:
     scopes: tuple[str, ...] = ()
     iss_advertised: bool = False
     require_par: bool = False
+    client_documents: bool = False
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -173,7 +180,7 @@ def parse_metadata(response: Response, *, issuer: str, document: str) -> Metadat
         return MetadataFlaw(document=document, member="issuer", what=f"{theirs}, byte for byte")
     try:
         return Metadata(issuer=issuer, document=document, **_values(members, issuer))
-    except _BadMember as bad:
+    except BadMember as bad:
         return MetadataFlaw(document=document, member=bad.member, what=bad.what)
 
 
@@ -195,7 +202,9 @@ def document_members(response: Response, document: str) -> Members | MetadataFla
     return flawed(f"is {flaw(response.body)}", absent=True) if members is None else members
 
 
-class _BadMember(Exception):
+class BadMember(Exception):
+    """A member of a document is not what it has to be."""
+
     def __init__(self, member: str, what: str) -> None:
         super().__init__(member)
         self.member = member
@@ -204,8 +213,8 @@ class _BadMember(Exception):
 
 def _values(members: Members, issuer: str) -> dict[str, Any]:
     read: list[tuple[Mapping[str, str], Callable[[Members, str, str], object]]] = [
-        (URL_MEMBERS, _url),
-        (_LIST_MEMBERS, _words),
+        (URL_MEMBERS, url_member),
+        (_LIST_MEMBERS, word_members),
         (_TRUTHS, _truth),
     ]
     return {
@@ -216,19 +225,21 @@ def _values(members: Members, issuer: str) -> dict[str, Any]:
     }
 
 
-def _url(members: Members, member: str, issuer: str) -> str:
+def url_member(members: Members, member: str, issuer: str) -> str:
+    """Return a member that is a URL which a document of `issuer` may lead to; else raise `BadMember`."""
     url = members[member]
     if not isinstance(url, str) or len(url) > _MAX_URL:
-        raise _BadMember(member, "is no URL")
+        raise BadMember(member, "is no URL")
     if problem := outside_flaw(url, named_by=issuer):
-        raise _BadMember(member, problem)
+        raise BadMember(member, problem)
     return url
 
 
-def _words(members: Members, member: str, _: str) -> tuple[str, ...]:
+def word_members(members: Members, member: str, _: str) -> tuple[str, ...]:
+    """Return a member that is a list of words; else raise `BadMember`."""
     value = members[member]
     if not isinstance(value, list):
-        raise _BadMember(member, "is no list")
+        raise BadMember(member, "is no list")
     words = as_list(cast("object", value))[:_MAX_WORDS]
     return tuple(word for word in words if isinstance(word, str) and len(word) <= _MAX_WORD and word.isprintable())
 
@@ -236,7 +247,7 @@ def _words(members: Members, member: str, _: str) -> tuple[str, ...]:
 def _truth(members: Members, member: str, _: str) -> bool:
     value = members[member]
     if not isinstance(value, bool):
-        raise _BadMember(member, "is neither true nor false")
+        raise BadMember(member, "is neither true nor false")
     return value
 
 
@@ -245,7 +256,8 @@ def _truth(members: Members, member: str, _: str) -> bool:
 
 def shrunk(before: Metadata, now: Metadata) -> tuple[str, ...]:
     """Return the fields that `before` had and `now` has not: endpoints, keys, and what protects a sign-in."""
-    gone = [field for field in (*URL_MEMBERS, *_TRUTHS) if getattr(before, field) and not getattr(now, field)]
+    watched = [field for field in (*URL_MEMBERS, *_TRUTHS) if field not in _NO_LOSS]
+    gone = [field for field in watched if getattr(before, field) and not getattr(now, field)]
     if "S256" in before.challenge_methods and "S256" not in now.challenge_methods:
         gone.append("challenge_methods")
     return tuple(gone)
@@ -259,8 +271,8 @@ def member_of(field: str) -> str:
 def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
     """Return the credential with the server's URLs where it declares none, and with what else the server says."""
     urls = {name: getattr(credential, name) or getattr(metadata, name) for name in URL_MEMBERS}
-    if credential.grant == "client_credentials":
-        urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about
+    if credential.grant == "client_credentials" or credential.security_profile == "mcp":
+        urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about, or with another token only
     return replace(
         credential,
         **urls,

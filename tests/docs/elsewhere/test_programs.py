@@ -144,7 +144,7 @@ def test_a_secret_service_of_the_programs_own_holds_app_and_token(run: Run, tmp_
 
 
 def test_every_program_stands_on_a_page_as_it_runs(page: Any, root: Path) -> None:
-    pages = [page(str(path.relative_to(root))) for path in [root / "README.md", *(root / "docs").glob("*.md")]]
+    pages = [page(str(path.relative_to(root))) for path in [root / "README.md", *(root / "docs").rglob("*.md")]]
     shown: dict[str, list[str]] = {}
     for block in [block for each in pages for block in each.blocks("python")]:
         if block.mark.startswith("docs_src/"):

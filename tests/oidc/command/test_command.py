@@ -187,3 +187,26 @@ def test_a_server_that_is_busy(command: Any, server: Any, person: Any) -> None:
 
     command.run("refresh", "public")
     assert command.json("status", "public")["connections"][0]["state"] == "connected"
+
+
+def test_an_app_registers_itself_and_is_managed_and_nothing_secret_is_shown(command: Any, server: Any) -> None:
+    fields = {"issuer": server.issuer, "registration": "dynamic", "api_base_url": server.issuer}
+    command.declare("new", {**fields, "scopes": ["openid"]})
+    made = command.json("app", "register", "new")["registration"]
+    assert (made["issuer"], made["manageable"]) == (server.issuer, True)
+    assert made["metadata"]["redirect_uris"] == ["http://127.0.0.1:8421/callback/new"]
+    assert not {"client_secret", "registration_access_token"} & {*made, *made["metadata"]}
+    assert f"client id         {made['client_id']}" in command.run(
+        "app", "registration", "update", "new", "--set", "client_name=Notes"
+    )
+    app = command.json("app", "show", "new")["app"]
+    assert (app["client_id"], app["from"]) == (made["client_id"], "its registration at the server")
+    assert command.json("app", "registration", "delete", "new", "--yes") == {
+        "format_version": 1,
+        "deleted": "new",
+        "at_server": True,
+    }
+    assert (
+        "valetkey app register new"
+        in command.finish(command.start("app", "registration", "show", "new"), status=USAGE)[1]
+    )

@@ -1,0 +1,52 @@
+"""Where the app of a credential comes from: what a person added, what registered itself, what a document describes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+
+if TYPE_CHECKING:
+    from valetkey.core import Core
+
+DOCUMENTS: Final = "/oauth/clients"
+"""Where the server publishes what its apps are: ``/oauth/clients/<credential>.json``."""
+
+
+def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
+    """Read the app of a credential: from the environment, its secret, else what registered itself.
+
+    Raises:
+        ConfigurationError: There is none (``app_missing``), or its secret has ended (``app_ended``).
+    """
+    from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
+
+    try:
+        return resolve_app(credential, services=(core.secret_service,), environ=os.environ, env=core.env)
+    except ConfigurationError as error:
+        if error.code != "app_missing" or not may_register(core, credential):
+            raise
+        from valetkey.engine.registrations import registered_app  # noqa: PLC0415 - mostly somebody added it
+
+        found = registered_app(core.world, core.env, credential)
+        if found is None:
+            raise
+        return found
+
+
+def may_register(core: Core, credential: OAuth2Credential) -> bool:
+    """Whether a credential may do without an app that somebody adds."""
+    return credential.registers or bool(client_document_url(core, credential))
+
+
+def client_document_url(core: Core, credential: OAuth2Credential) -> str:
+    """Return the URL of the document that describes the app: the declared one, or ours where we are public.
+
+    It is of use where the answer comes to our own callback: that is what our document says.
+    """
+    if credential.client_id_metadata_url or not credential.registers:
+        return credential.client_id_metadata_url
+    home = (core.server_url or "").rstrip("/")
+    return f"{home}{DOCUMENTS}/{credential.name}.json" if home.startswith("https://") else ""
