@@ -113,6 +113,15 @@ def test_what_was_sent_is_not_told_back(api: Any) -> None:
     assert "canary-token" not in answer.text
 
 
+def test_a_row_that_cannot_be_written_down_is_told_as_one_that_is_invalid(api: Any) -> None:
+    rows = b'{"rows": [{"credential": "notes", "owner": "a\\ud800", "access_token": "canary-token"}]}'
+    answer = api.program().post("/connections/import", content=rows, headers=JSON)
+
+    assert answer.status_code == 200
+    assert [(row["outcome"], row["owner"]) for row in answer.json()["rows"]] == [("invalid", "a?")]
+    assert "canary-token" not in answer.text
+
+
 @pytest.mark.parametrize("host", ["attacker.example", "127.0.0.1.attacker.example"])
 def test_another_host_name_is_refused(api: Any, host: str) -> None:
     answer = api.program().get("/connections", headers={"Host": host})
