@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from valetkey.engine.preflight import Probe
+from valetkey.server.pages import joining
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
 
@@ -212,6 +215,19 @@ def test_each_failure_has_a_page_of_its_own(walk: Any, fault: Any, title: str, c
         assert query(callback).get(name, "-never-") not in page.text
     assert not [token for token in walk.provider.tokens_ever_issued() if token in page.text]
     assert {status.state for status in walk.site.practice.valet.connections()} <= {"pending"}
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [(0.6, "It agrees with that of Notes."), (312.4, "It is 312 s ahead of"), (-4.0, "It is 4 s behind")],
+)
+def test_a_code_that_was_refused_says_how_far_the_clocks_are_apart(
+    walk: Any, off: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "probe", lambda *_: Probe(answers=True, clock_off=off))
+    walk.provider.fail_next(status=400, error="invalid_grant")
+
+    assert said in unescape(walk.connect().text)
 
 
 def test_a_failure_offers_to_begin_the_same_again(walk: Any) -> None:
