@@ -132,7 +132,10 @@ def test_whoever_signs_in_again_is_asked_where_it_is_another_account(site: Any, 
     mira.page.get_by_label("Switch to carol").check()
     mira.press("Continue")
     mira.sees("carol@example.com")
-    found = {(s.connection_id == status.connection_id, s.identity.login) for s in practice.valet.connections(credential="notes")}
+    found = {
+        (s.connection_id == status.connection_id, s.identity.login)
+        for s in practice.valet.connections(credential="notes")
+    }
     assert found == {(True, "carol"), (False, "bob")}
 
     for one, words in [(status, "Disconnected. Notes confirmed"), (other, "Files Cloud has no way to withdraw")]:

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,13 +19,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography import x509
 
+from shared.authority import Authority
 from shared.console_over import PracticeOver
 from shared.oidc_server import Server, running
 from shared.valkey import Server as Valkey
 
 LIST = "/console/connections"
 PATIENCE = 60
+PUBLIC = "connect.acme.example"
+"""The browser finds this name on this machine."""
 ONE_HOP = ("connection", "keep-alive", "transfer-encoding", "date", "server", "content-length")
 scenario = pytest.mark.scenario
 
@@ -61,37 +64,40 @@ class Forward(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def proxy() -> Iterator[tuple[str, type[Forward]]]:
-    """Run a proxy; gives its public address, and what is to be told where it leads."""
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[tuple[str, type[Forward]]]:
+    """Run a proxy that speaks TLS; gives its public address, and what is to be told where it leads."""
     forward: type[Forward] = type("Forward", (Forward,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), forward) as server:
+        context = Authority(tmp_path).context(x509.DNSName(PUBLIC))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/keys", forward
+        yield f"https://{PUBLIC}:{server.server_port}/keys", forward
         server.shutdown()
         thread.join()
 
 
 @scenario(2)
 def test_behind_a_proxy_the_redirect_uri_that_is_shown_is_the_one_that_is_sent(
-    practice: Any, site_class: Any, people: Callable[..., Any]
+    practice: Any, proxy: tuple[str, type[Forward]], served: Any, people: Callable[..., Any]
 ) -> None:
-    with proxy() as (public, forward), site_class(practice, base_url=public) as site:
-        forward.target = site.base.removeprefix("http://")
-        somebody = people(SimpleNamespace(base=public, sessions=site.sessions))
-        sent: list[str] = []
-        somebody.context.on("request", lambda request: sent.append(request.url))
-        page = somebody.page
-        page.goto(f"{public}/login/link?token={site.sessions.link().reveal()}")
-        somebody.press("Open the Console")
-        page.goto(f"{public}/console/new/notes/scopes")
-        page.get_by_label("My program itself").check()
-        somebody.press("Continue")
-        shown = somebody.sees("Sign in at Notes").locator("#u2").text_content()
-        practice.provider.allow_redirect(shown)
-        somebody.out_and_back()
-        somebody.page.wait_for_url(f"{public}/console/connections/con_*")
+    public, forward = proxy
+    site = served(base_url=public)
+    forward.target = site.base.removeprefix("http://")
+    somebody = people(SimpleNamespace(base=public, sessions=site.sessions), ignore_https_errors=True)
+    sent: list[str] = []
+    somebody.context.on("request", lambda request: sent.append(request.url))
+    page = somebody.page
+    page.goto(f"{public}/login/link?token={site.sessions.link().reveal()}")
+    somebody.press("Open the Console")
+    page.goto(f"{public}/console/new/notes/scopes")
+    page.get_by_label("My program itself").check()
+    somebody.press("Continue")
+    shown = somebody.sees("Sign in at Notes").locator("#u2").text_content()
+    practice.provider.allow_redirect(shown)
+    somebody.out_and_back()
+    somebody.page.wait_for_url(f"{public}/console/connections/con_*")
 
     assert shown == f"{public}/callback/notes"
     assert any(shown == redirect_uri_of(url) for url in sent)
@@ -154,7 +160,7 @@ def oidc_provider(left_out: Any, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.mark.oidc
 @scenario(2, 4, 16)
 def test_accounts_of_a_real_provider_are_connected_by_the_wizard_and_by_a_link(
-    practice: Any, site_class: Any, oidc_provider: Server, people: Callable[..., Any]
+    practice: Any, served: Any, oidc_provider: Server, people: Callable[..., Any]
 ) -> None:
     practice.clock.set(time.time())  # the provider's clock is this machine's
     declared = practice.wiring.oauth2_credential(
@@ -162,41 +168,41 @@ def test_accounts_of_a_real_provider_are_connected_by_the_wizard_and_by_a_link(
     )
     practice.secrets.set(declared.secret_id, json.dumps(oidc_provider.app("basic")))
     practice.valet._core.base_url = None
-    with site_class(practice, product="Acme CRM") as site:
-        somebody = people(site)
-        somebody.sign_in()
-        somebody.open("/console/new/basic/scopes")
-        somebody.page.get_by_label("My program itself").check()
-        somebody.press("Continue")
-        somebody.out_and_back("Acme ID")
-        somebody.press("Approve")
-        somebody.press("Approve")
-        somebody.page.wait_for_url("**/console/connections/con_*")
-        somebody.sees("alice@example.test")
-        somebody.press("Refresh now")
-        somebody.told("Refreshed.")
+    site = served(product="Acme CRM")
+    somebody = people(site)
+    somebody.sign_in()
+    somebody.open("/console/new/basic/scopes")
+    somebody.page.get_by_label("My program itself").check()
+    somebody.press("Continue")
+    somebody.out_and_back("Acme ID")
+    somebody.press("Approve")
+    somebody.press("Approve")
+    somebody.page.wait_for_url("**/console/connections/con_*")
+    somebody.sees("alice@example.test")
+    somebody.press("Refresh now")
+    somebody.told("Refreshed.")
 
-        somebody.open("/console/links/new?credential=basic")
-        somebody.page.get_by_label("Owner ID").fill("hooli")
-        somebody.press("Create link")
-        link = somebody.page.locator("#lnk").inner_text()
-        holder = people(site)
-        holder.open(link)
-        holder.press("Continue to Acme ID")
-        holder.page.get_by_label("Login").fill("bob")
-        holder.press("Approve")
-        holder.press("Approve")
-        holder.sees("Acme ID is connected")
+    somebody.open("/console/links/new?credential=basic")
+    somebody.page.get_by_label("Owner ID").fill("hooli")
+    somebody.press("Create link")
+    link = somebody.page.locator("#lnk").inner_text()
+    holder = people(site)
+    holder.open(link)
+    holder.press("Continue to Acme ID")
+    holder.page.get_by_label("Login").fill("bob")
+    holder.press("Approve")
+    holder.press("Approve")
+    holder.sees("Acme ID is connected")
 
-        found = {(s.connection.owner, s.identity.email) for s in practice.valet.connections(credential="basic")}
-        assert found == {(None, "alice@example.test"), ("hooli", "bob@example.test")}
-        assert practice.client("basic", owner="hooli").get("/resource").status_code == 200
-        somebody.open(f"{LIST}/{practice.client('basic', owner='hooli').status().connection_id}")
-        somebody.follow("Disconnect")
-        somebody.press("Disconnect")
-        somebody.told("Disconnected.")
-        somebody.demand_calm()
-        holder.demand_calm()
+    found = {(s.connection.owner, s.identity.email) for s in practice.valet.connections(credential="basic")}
+    assert found == {(None, "alice@example.test"), ("hooli", "bob@example.test")}
+    assert practice.client("basic", owner="hooli").get("/resource").status_code == 200
+    somebody.open(f"{LIST}/{practice.client('basic', owner='hooli').status().connection_id}")
+    somebody.follow("Disconnect")
+    somebody.press("Disconnect")
+    somebody.told("Disconnected.")
+    somebody.demand_calm()
+    holder.demand_calm()
 
 
 # -- the store goes away -----------------------------------------------------------------------------------------------
@@ -210,25 +216,31 @@ def valkey() -> Iterator[Valkey]:
         server.kill()
 
 
+@pytest.fixture
+def over_valkey(valkey: Valkey, site_class: Any, tmp_path: Path) -> Iterator[Any]:
+    with PracticeOver(tmp_path, valkey.url()) as practice, site_class(practice) as site:
+        yield site
+
+
 @scenario(24)
 def test_pages_come_back_by_themselves_once_the_store_is_started_again(
-    valkey: Valkey, site_class: Any, people: Callable[..., Any], tmp_path: Path
+    valkey: Valkey, over_valkey: Any, people: Callable[..., Any]
 ) -> None:
-    with PracticeOver(tmp_path, valkey.url()) as practice, site_class(practice) as site:
-        status = practice.connect(owner="contoso")
-        somebody = people(site)
-        somebody.sign_in()
-        page = somebody.open(LIST)
-        page.locator("[data-age]", has_text="live").wait_for()
-        other = somebody.context.new_page()
-        valkey.kill()
+    practice = over_valkey.practice
+    status = practice.connect(owner="contoso")
+    somebody = people(over_valkey)
+    somebody.sign_in()
+    page = somebody.open(LIST)
+    page.locator("[data-age]", has_text="live").wait_for()
+    other = somebody.context.new_page()
+    valkey.kill()
 
-        assert other.goto(f"{LIST}/{status.connection_id}").status == 503
-        other.get_by_text("No connection is marked as broken because of this").wait_for()
-        page.locator("[data-age]", has_text="not live at present").wait_for()
-        valkey.start()
-        other.get_by_role("heading", level=1, name="ada@example.com").wait_for()
-        page.locator("[data-age]", has_text="· live").wait_for()
-        states = page.locator("[data-part=state]").all_inner_texts()
-        assert (states, practice.client(owner="contoso").status().state) == (["Connected"], "connected")
-        assert [event.kind for event in practice.valet.events()] == ["connected"]
+    assert other.goto(f"{LIST}/{status.connection_id}").status == 503
+    other.get_by_text("No connection is marked as broken because of this").wait_for()
+    page.locator("[data-age]", has_text="not live at present").wait_for()
+    valkey.start()
+    other.get_by_role("heading", level=1, name="ada@example.com").wait_for()
+    page.locator("[data-age]", has_text="· live").wait_for()
+    states = page.locator("[data-part=state]").all_inner_texts()
+    assert (states, practice.client(owner="contoso").status().state) == (["Connected"], "connected")
+    assert [event.kind for event in practice.valet.events() if event.connection_id] == ["connected"]
