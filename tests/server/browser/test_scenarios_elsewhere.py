@@ -83,7 +83,7 @@ def test_behind_a_proxy_the_redirect_uri_that_is_shown_is_the_one_that_is_sent(
     practice: Any, proxy: tuple[str, type[Forward]], served: Any, people: Callable[..., Any]
 ) -> None:
     public, forward = proxy
-    site = served(base_url=public)
+    site = served(base_url=public, root_path="/keys")
     forward.target = site.base.removeprefix("http://")
     somebody = people(SimpleNamespace(base=public, sessions=site.sessions), ignore_https_errors=True)
     sent: list[str] = []
