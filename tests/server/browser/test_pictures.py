@@ -15,10 +15,8 @@ from valetkey.errors import ValetkeyError
 
 pytestmark = pytest.mark.skipif("PICTURES" not in os.environ, reason="make pictures takes them")
 WIDTH = 1280
-HEIGHTS = {"connect-page": 740, "connections": 800, "detail-trouble": 605, "wizard": 760}
+HEIGHTS = {"connect-page": 740, "connections": 746, "detail-trouble": 605, "wizard": 760}
 """What is shown of each; the code on the page of a connection tells where the store of this run is."""
-COLOURS = 128
-"""The pages have few: so many are enough, and make small files."""
 HOUR = 3600.0
 
 
@@ -97,7 +95,7 @@ def keep(person: Any, name: str, path: str) -> None:
     page.set_viewport_size({"width": WIDTH, "height": HEIGHTS[name]})
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        with Image.open(io.BytesIO(page.screenshot(animations="disabled"))) as shot:
-            small = shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        small.save(Path(os.environ["PICTURES"]) / f"{name}-{theme}.png", optimize=True)
+        shot = io.BytesIO(page.screenshot(animations="disabled"))
+        with Image.open(shot) as picture:
+            picture.convert("RGB").save(Path(os.environ["PICTURES"]) / f"{name}-{theme}.png", optimize=True)
     page.emulate_media(color_scheme="light")
