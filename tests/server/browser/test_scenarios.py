@@ -138,7 +138,7 @@ def test_whoever_signs_in_again_is_asked_where_it_is_another_account(site: Any, 
     }
     assert found == {(True, "carol"), (False, "bob")}
 
-    for one, words in [(status, "Disconnected. Notes confirmed"), (other, "Files Cloud has no way to withdraw")]:
+    for one, words in [(status, "Disconnected. Notes confirmed"), (other, "Files Cloud has no revocation endpoint")]:
         mira.open(page_of(one))
         mira.follow("Disconnect")
         mira.press("Disconnect")
