@@ -121,7 +121,8 @@ async function interaction(provider, req, res) {
   const details = await provider.interactionDetails(req, res);
   if (req.method === 'GET') {
     res.setHeader('content-type', 'text/html');
-    return res.end(`<form method="post"><p>Please: ${details.prompt.name}</p></form>`);
+    return res.end(`<form method="post"><p>Please: ${details.prompt.name}</p><input name="login" value="alice" aria-label="Login">
+      <button name="action" value="approve">Approve</button><button name="action" value="deny">Deny</button></form>`);
   }
   const form = await formOf(req);
   const result = await answer(provider, details, form);

@@ -39,6 +39,7 @@ def test_an_operator_connects_an_account_of_an_owner(walk: Any) -> None:
     assert event.actor == "login link"
 
 
+@pytest.mark.scenario(2)
 def test_the_address_that_is_shown_is_the_one_that_is_sent(walk: Any) -> None:
     sent = query(walk.begin())["redirect_uri"]
 
@@ -70,6 +71,7 @@ def test_a_callback_of_a_credential_that_is_not_there_is_not_found(walk: Any) ->
 # -- what does not end well --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(15)
 def test_an_answer_is_taken_once(walk: Any) -> None:
     callback = walk.provider.approve(walk.begin())
     assert walk.come_back(callback).status_code == 303
@@ -81,6 +83,7 @@ def test_an_answer_is_taken_once(walk: Any) -> None:
     assert failures(walk.site) == ["state_mismatch"]
 
 
+@pytest.mark.scenario(15)
 def test_a_forged_state_is_refused(walk: Any) -> None:
     walk.begin()
 
@@ -132,6 +135,7 @@ def denies(error: str, description: str = "") -> Callable[[Any], None]:
     return lambda provider: provider.deny_next(error, description)
 
 
+@pytest.mark.scenario(3)
 @pytest.mark.parametrize(
     ("fault", "title", "code", "words"),
     [
