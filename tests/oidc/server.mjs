@@ -170,7 +170,7 @@ async function resource(provider, req, res) {
   if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
   if (found.jkt && switches.nonce && !spends(req)) return refuse('use_dpop_nonce', { 'dpop-nonce': freshNonce() });
   if (found.jkt && switches.nonce) res.setHeader('dpop-nonce', freshNonce());
-  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, aud: found.aud ?? null });
+  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, ...(found.aud && { aud: found.aud }) });
 }
 
 // Each nonce of the API is good for one request, and each answer gives the next.
