@@ -68,6 +68,16 @@ screenshots: setup ## take pictures of the console's pages, in both themes, into
 	SCREENSHOTS=$(CURDIR)/.cache/screenshots $(BIN)/python -m pytest -q -n $(WORKERS) tests/server/browser/test_pages.py
 	@echo "$$(ls .cache/screenshots | wc -l) pictures in .cache/screenshots"
 
+.PHONY: compare-screenshots
+compare-screenshots: setup ## compare .cache/screenshots with those of another build: DIR=folder
+	@test -d "$(DIR)" || { echo "usage: make compare-screenshots DIR=folder of an earlier build's pictures"; exit 2; }
+	@$(BIN)/python scripts/compare_pictures.py "$(DIR)" .cache/screenshots
+
+.PHONY: pictures
+pictures: setup ## take the README's pictures of the console anew, into docs/pictures
+	@scripts/setup-oidc
+	PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest -q -n 0 tests/server/browser/test_pictures.py
+
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 .PHONY: check

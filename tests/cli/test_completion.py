@@ -48,7 +48,7 @@ def test_the_script_is_good_for_its_shell(shell: str, bare: Any, tmp_path: Path,
         pytest.param(["token", ""], ["notes", "other"], id="all credentials"),
         pytest.param(["status", "--che"], ["--check"], id="options"),
         pytest.param(["providers", "show", "git"], ["github", "gitlab"], id="providers"),
-        pytest.param(["app", "re"], ["remove"], id="commands of a group"),
+        pytest.param(["app", "rem"], ["remove"], id="commands of a group"),
     ],
 )
 def test_names_are_completed(words: list[str], offered: list[str], kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,8 @@ async function interaction(provider, req, res) {
   const details = await provider.interactionDetails(req, res);
   if (req.method === 'GET') {
     res.setHeader('content-type', 'text/html');
-    return res.end(`<form method="post"><p>Please: ${details.prompt.name}</p></form>`);
+    return res.end(`<form method="post"><p>Please: ${details.prompt.name}</p><input name="login" value="alice" aria-label="Login">
+      <button name="action" value="approve">Approve</button><button name="action" value="deny">Deny</button></form>`);
   }
   const form = await formOf(req);
   const result = await answer(provider, details, form);
@@ -183,7 +184,7 @@ async function resource(provider, req, res) {
     res.writeHead(403, { 'www-authenticate': `Bearer error="insufficient_scope", scope="api.write", ${where}` });
     return res.end();
   }
-  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, aud: found.aud ?? null });
+  return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, ...(found.aud && { aud: found.aud }) });
 }
 
 // Each nonce of the API is good for one request, and each answer gives the next.

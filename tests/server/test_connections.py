@@ -131,6 +131,7 @@ def test_a_refused_app_is_the_apps_trouble_and_touches_no_connection(site: Any) 
     assert rows(operator.get(HERE).text) == [("ada", "Connected"), ("bob", "Connected")]
 
 
+@pytest.mark.scenario(7)
 def test_a_lapsed_access_token_that_can_be_renewed_is_no_alarm(site: Any) -> None:
     site.practice.connect(owner="ada")
     site.practice.clock.advance(90_000)

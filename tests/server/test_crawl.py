@@ -50,6 +50,7 @@ def secrets_of(site: Any) -> list[str]:
     return found
 
 
+@pytest.mark.scenario(17)
 @pytest.mark.parametrize("grade", ["look", "connections", "everything"])
 def test_no_page_is_dead_or_holds_a_secret(site: Any, grade: str) -> None:
     site.practice.connect("notes")

@@ -118,6 +118,7 @@ def test_a_disconnect_names_its_consequences_and_tells_truthfully_what_was_revok
     assert "By login link." in text
 
 
+@pytest.mark.scenario(4)
 def test_a_disconnect_without_revocation_endpoint_says_what_lives_on(site: Any) -> None:
     site.practice.declare("files", display_name="Files", revocation_url="")
     status = site.practice.connect("files", owner="ada")
@@ -163,6 +164,7 @@ def test_no_token_is_on_any_of_its_pages(site: Any) -> None:
         assert not any(token in page for page in pages)
 
 
+@pytest.mark.scenario(13)
 def test_hostile_words_of_a_provider_stay_words(site: Any) -> None:
     status = site.practice.connect(owner="ada")
     site.practice.provider.fail_next(
@@ -178,6 +180,7 @@ def test_hostile_words_of_a_provider_stay_words(site: Any) -> None:
     assert "\u202e" not in text
 
 
+@pytest.mark.scenario(1)
 @pytest.mark.parametrize("which", ["code1", "code2"])
 def test_the_snippet_runs_as_it_stands(site: Any, which: str, tmp_path: Path) -> None:
     status = site.practice.connect(owner="north/wind", account="it's")

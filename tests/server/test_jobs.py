@@ -70,6 +70,7 @@ def test_failures_are_grouped_by_cause(site: Any) -> None:
     text = finished(operator, begin(operator, of="all"))
 
     assert "2 done, 3 failed, 1 had nothing to refresh" in text
+    assert text.count("Refreshed 2 of 6 connections") == 2, "in the title of the page and of the tab"
     assert "Access withdrawn at Notes" in text
     assert "3 of" in text
 

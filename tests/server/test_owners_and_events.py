@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from valetkey.engine import history
+from valetkey.engine.api_keys import ApiKeys
 from valetkey.server.pages import events as page_of
+from valetkey.server.views.events import KINDS
+from valetkey.server.views.timeline import _KINDS as WORDS
 
 LIST = "/console/connections"
 OWNER = "/console/owner"
 EVENTS = "/console/events"
+PASSWORD = "four words of my own"
 
 
 def titles(text: str) -> list[str]:
@@ -118,6 +122,42 @@ def test_the_log_tells_who_did_what(site: Any) -> None:
     mine = ["Refreshed", "Refresh asked for", "Signed in"]
     assert titles(operator.get(f"{EVENTS}?actor=login link").text) == mine
     assert len(titles(operator.get(f"{EVENTS}?connection={status.connection_id}").text)) == 3
+
+
+def test_the_log_names_the_operators_keys_and_tags_that_something_was_done_to(site: Any) -> None:
+    core, operators = site.practice.valet._core, site.server.operators
+    keys = ApiKeys(core.store, core.clock, core.env)
+    made, _ = keys.add("crm <b>", ["read", "refresh"], by="mira@example.com")
+    keys.revoke(made.id, by="mira@example.com")
+    operators.add("mira@example.com", PASSWORD, "everything", by="the command")
+    operators.add("sam@example.com", PASSWORD, "look", by="mira@example.com")
+    operators.disable("sam@example.com", by="mira@example.com")
+    stranger = site.visitor()
+    stranger.get("/login")
+    assert stranger.post("/login", name="sam@example.com", password="not the one of sam").status_code == 403
+
+    page = site.operator().get(EVENTS).text
+    text = unescape(page)
+    said = dict(zip(titles(text), re.findall(r'<span class="why">([^<]+)</span>', page), strict=False))
+    assert said["Operator disabled"] == "sam@example.com"
+    assert said["Sign-in refused"] == "Wrong name or password. From 127.0.0.1."
+    assert unescape(said["API key made"]) == f"crm <b> ({made.prefix}…): read, refresh"
+    assert "Somebody unknown" in text
+    assert "Api key" not in text
+    told = kinds_to_choose(page)
+    for kind in ("api_key_revoked", "operator_disabled", "sign_in_refused"):
+        assert kind in told
+        assert len(titles(site.operator().get(f"{EVENTS}?kind={kind}").text)) == 1
+
+
+def kinds_to_choose(page: str) -> list[str]:
+    """Return the kinds that can be chosen."""
+    return re.findall(r'<option value="(\w+)"', page)
+
+
+def test_whatever_can_be_chosen_in_the_log_is_told_in_words() -> None:
+    assert [kind for kind in KINDS if kind not in WORDS] == []
+    assert [kind for kind in WORDS if kind not in KINDS] == []
 
 
 def test_the_log_is_read_page_by_page(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

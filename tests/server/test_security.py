@@ -40,6 +40,7 @@ def test_a_session_that_was_planted_is_not_the_one_that_signs_in(site: Any) -> N
     assert victim.get(CONSOLE).status_code == 200
 
 
+@pytest.mark.scenario(15)
 @pytest.mark.parametrize("path", ["/login", "/login/link", "/login/invitation"])
 def test_a_sign_in_that_another_browser_began_is_refused(site: Any, path: str) -> None:
     site.server.operators.add("mira", PASSWORD, "everything", by="test")

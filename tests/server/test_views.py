@@ -146,6 +146,15 @@ def test_a_lapsed_token_that_can_be_renewed_is_no_alarm() -> None:
     assert (found.word.title, found.expires.said) == ("Connected", "renewed at next use, ended 18 min ago")
 
 
+@pytest.mark.parametrize(("lasts", "said"), [(False, "no end known"), (True, "does not expire")])
+def test_a_token_of_unknown_life_lasts_only_where_the_provider_says_so(lasts: bool, said: str) -> None:
+    record = replace(RECORD, expires_at=None)
+    credential = replace(GOOGLE, never_expires=lasts)
+    status = status_of(record.key, record, credential, now=T, app_error="")
+
+    assert row(status, record, credential, T).expires.said == said
+
+
 def test_the_strip_puts_what_is_held_against_apps_in_the_place_of_other_states() -> None:
     totals = summed(
         {("google", "connected"): 5, ("google", "needs_reauth"): 1, ("slack", "connected"): 2, ("slack", "pending"): 3},

@@ -21,11 +21,16 @@ class Site:
         base: Its origin.
     """
 
-    def __init__(self, practice: Any, *, within: Callable[[Any], Any] = lambda app: app, **options: Any) -> None:
-        """Serve `within` of the application: another one that it is mounted in, say."""
+    def __init__(
+        self, practice: Any, *, within: Callable[[Any], Any] = lambda app: app, root_path: str = "", **options: Any
+    ) -> None:
+        """Serve `within` of the application: another one that it is mounted in, say.
+
+        Where a proxy takes the path of the public address off, `root_path` is that path.
+        """
         self.practice = practice
         self.app = create_app(practice.valet, **options)
-        config = uvicorn.Config(within(self.app), port=0, log_level="error", lifespan="off")
+        config = uvicorn.Config(within(self.app), port=0, log_level="error", lifespan="off", root_path=root_path)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="site")
         self._clients: list[httpx2.Client] = []

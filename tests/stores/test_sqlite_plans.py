@@ -27,6 +27,7 @@ def plan(store: SQLiteStore) -> Callable[..., list[str]]:
     return explain
 
 
+@pytest.mark.scenario(10)
 @pytest.mark.parametrize("after", [None, AFTER], ids=["first page", "later page"])
 @pytest.mark.parametrize(
     ("query", "index", "columns"),

@@ -12,7 +12,7 @@ from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import ConnectionKey, Identity, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.names import check_account, check_owner
+from valetkey.model.names import check_account, check_owner, has_control
 from valetkey.protocol.bodies import seconds, unix_time
 
 _ACCESS: Final = re.compile(r"[\x21-\x7e]+")
@@ -24,6 +24,7 @@ _TIMES: Final = {
 }
 _TIME_NAMES: Final = frozenset(name for names in _TIMES.values() for name in names)
 _DEAD: Final = frozenset({"needs_reauth", "disconnected", "pending"})
+_TOKENS: Final = ("access_token", "accessToken", "refresh_token", "refreshToken", "id_token", "idToken")
 
 
 class BadRow(Exception):
@@ -129,6 +130,10 @@ def _grant(token: Mapping[str, Any], credential: OAuth2Credential) -> Grant:
         name: value for name, value in token.items() if name not in {n for names in _TIMES.values() for n in names}
     }
     plain["scope"] = _scopes(token.get("scope", token.get("scopes")), credential)
+    for name in _TOKENS:
+        if not isinstance(token.get(name), str | None):
+            msg = f"its {name} is no text"
+            raise BadRow(msg)
     times = {name: _time(token, spellings) for name, spellings in _TIMES.items()}
     if times["expires_at"] is None and times["obtained_at"] is not None:
         life = seconds(token.get("expires_in", token.get("expiresIn")))
@@ -159,14 +164,16 @@ def _time(token: Mapping[str, Any], spellings: tuple[str, ...]) -> float | None:
 
 
 def _scopes(value: object, credential: OAuth2Credential) -> tuple[str, ...]:
-    if isinstance(value, str):
+    if isinstance(value, str) and not has_control(value):
         separator = credential.scope_separator
         return tuple(value.replace(separator, " ").split() if separator else value.split())
     if isinstance(value, (list, tuple)):
-        return tuple(str(scope) for scope in cast("Sequence[object]", value))
+        scopes = cast("Sequence[object]", value)
+        if all(isinstance(scope, str) and not has_control(scope) for scope in scopes):
+            return tuple(str(scope) for scope in scopes)
     if value is None:
         return ()
-    msg = "its scopes are neither a text nor a list"
+    msg = "its scopes are neither a text nor a list of texts"
     raise BadRow(msg)
 
 
@@ -179,7 +186,11 @@ def _identity(value: object) -> Identity | None:
 
 
 def _text(row: Mapping[str, Any], *names: str) -> str:
-    return next((str(row[name]) for name in names if row.get(name)), "")
+    text = next((str(row[name]) for name in names if row.get(name)), "")
+    if has_control(text):
+        msg = f"its {names[0]} holds control characters"
+        raise BadRow(msg)
+    return text
 
 
 def _texts(row: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -187,4 +198,8 @@ def _texts(row: Mapping[str, Any], name: str) -> dict[str, str]:
     if value is None:
         msg = f"its {name} are no object"
         raise BadRow(msg)
+    for key, item in value.items():
+        if not isinstance(item, str | int | float) or has_control(f"{key}{item}"):
+            msg = f"its {name} hold something that is no plain text"
+            raise BadRow(msg)
     return {str(key): str(item) for key, item in value.items()}

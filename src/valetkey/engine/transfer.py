@@ -144,9 +144,9 @@ class _Import:
         owner = names.get("owner")
         return ImportedRow(
             number=number,
-            credential=str(names.get("credential") or ""),
-            owner=None if owner is None else str(owner),
-            account=str(names.get("account") or ""),
+            credential=_writable(names.get("credential") or ""),
+            owner=None if owner is None else _writable(owner),
+            account=_writable(names.get("account") or ""),
             outcome=outcome,
             reason=reason,
         )
@@ -216,6 +216,11 @@ class _Import:
             return self._world.app(credential).client_id
         except ConfigurationError:
             return ""
+
+
+def _writable(name: object) -> str:
+    """Return a name as the row has it; half a surrogate pair, which no file and no answer can hold, becomes "?"."""
+    return str(name).encode("utf-8", "replace").decode()
 
 
 def _newer(read: GrantRow, there: Record) -> bool:

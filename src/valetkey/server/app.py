@@ -16,11 +16,11 @@ from starlette.routing import Route
 from valetkey.async_valet import AsyncValet
 from valetkey.core import Core
 from valetkey.desk import Desk
-from valetkey.errors import StoreError
+from valetkey.errors import StoreError, clean
 from valetkey.server import pages
 from valetkey.server.api.app import api_mount
 from valetkey.server.asking import Server
-from valetkey.server.brand import Brand
+from valetkey.server.brand import LONGEST, Brand
 from valetkey.server.calls import CallCounts
 from valetkey.server.guard import Guard
 from valetkey.server.metrics import Metrics
@@ -59,7 +59,7 @@ def create_app(
     """
     core, desk = valet._core, valet._desk  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - one inside, many faces
     core.return_urls = tuple(return_urls)
-    brand = Brand(product=product, workspace=workspace, privacy_url=privacy_url)
+    brand = Brand(product=clean(product, LONGEST), workspace=workspace, privacy_url=privacy_url)
     return application(
         core, desk, base_url=base_url, allowed_hosts=allowed_hosts, brand=brand, current_owner=current_owner
     )

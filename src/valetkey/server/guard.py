@@ -10,6 +10,7 @@ import secrets
 from typing import Final
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
@@ -114,8 +115,11 @@ class _HalfSent(Exception):
     """An answer cannot begin: another one has."""
 
 
-class _TooLong(Exception):
-    """More of a body came than is taken."""
+class _TooLong(HTTPException):
+    """More of a body came than is taken: one that FastAPI lets through while it reads a body."""
+
+    def __init__(self) -> None:
+        super().__init__(TOO_LONG.status)
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from valetkey.errors import clean
+
 STATIC: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
@@ -30,6 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["version_of"] = version_of
+    made.filters["shown"] = clean  # others' text without what turns the text around it
     return made
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -9,6 +11,7 @@ import pytest
 
 from valetkey.errors import StoreUnavailable
 from valetkey.server.api.gate import LONGEST_BODY
+from valetkey.server.settings import BODY_LIMIT
 
 JSON = {"Content-Type": "application/json"}
 
@@ -113,6 +116,15 @@ def test_what_was_sent_is_not_told_back(api: Any) -> None:
     assert "canary-token" not in answer.text
 
 
+def test_a_row_that_cannot_be_written_down_is_told_as_one_that_is_invalid(api: Any) -> None:
+    rows = b'{"rows": [{"credential": "notes", "owner": "a\\ud800", "access_token": "canary-token"}]}'
+    answer = api.program().post("/connections/import", content=rows, headers=JSON)
+
+    assert answer.status_code == 200
+    assert [(row["outcome"], row["owner"]) for row in answer.json()["rows"]] == [("invalid", "a?")]
+    assert "canary-token" not in answer.text
+
+
 @pytest.mark.parametrize("host", ["attacker.example", "127.0.0.1.attacker.example"])
 def test_another_host_name_is_refused(api: Any, host: str) -> None:
     answer = api.program().get("/connections", headers={"Host": host})
@@ -129,6 +141,22 @@ def test_a_body_is_bounded_whether_it_says_its_length_or_not(api: Any) -> None:
         answer = program.post("/connections/import", content=content, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_long")
     assert program.ids() == []
+
+
+def test_a_body_that_the_guard_of_all_sees_first_is_too_long_too(api: Any) -> None:
+    headers = {**api.program().http.headers, **JSON}
+
+    async def at_once() -> AsyncIterator[bytes]:
+        yield b"x" * (BODY_LIMIT + 1)
+
+    async def send() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=api.site.app)
+        async with httpx2.AsyncClient(transport=transport, base_url=api.site.base) as client:
+            return await client.post("/v1/connections/import", content=at_once(), headers=headers)
+
+    answer = asyncio.run(send())
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_long")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def _echo(api: Any) -> str:
     return f'{{"error": "invalid_request", "error_description": {said}}}'
 
 
+@pytest.mark.scenario(17)
 def test_no_answer_and_no_log_holds_a_secret(api: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for name in OTHERS:

@@ -159,6 +159,7 @@ def test_the_last_use_of_a_key_is_noted(api: Any) -> None:
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(14)
 def test_what_is_beyond_the_limits_looks_as_if_it_were_not_there(api: Any) -> None:
     api.practice.declare("mail")
     mine = api.practice.connect("notes", owner="ada").connection_id

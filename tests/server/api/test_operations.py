@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from valetkey.errors import StoreUnavailable
+from valetkey.server.api import finding
 from valetkey.server.api.models import MOST_TAGS
 
 HOUR = 3600.0
@@ -281,6 +282,28 @@ def test_filters_find_what_they_say(api: Any, notes: str) -> None:
     assert program.ids(search="BOB@") == [own]
     assert program.ids(credential="nobody") == []
     assert sorted(program.ids()) == sorted([notes, own, less])
+
+
+def test_connections_are_found_by_the_state_that_they_are_told_to_be_in(
+    api: Any, notes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = api.core.store.find(notes)
+    ends = api.core.clock.now() + 3600
+    for number in range(3):
+        short = f"con_short{number}0000000000000"
+        key = replace(record.key, owner=f"short{number}")
+        api.core.store.create(replace(record, id=short, key=key, refreshable=False, expires_at=ends))
+    lost = replace(record, id="con_lost0000000000000000", key=replace(record.key, credential="lost"))
+    api.core.store.create(lost)
+    program = api.program()
+    monkeypatch.setattr(finding, "LOOKED_AT", 1)  # each page looks at little, and none is missing in the end
+
+    assert len(program.ids(state="expires_soon", limit=2)) == 3
+    assert program.ids(state="connected", limit=2) == [notes]
+    assert program.ids(state="app_error", limit=2) == [lost.id]
+    assert api.program(owners=["short1"]).ids(state="expires_soon") == ["con_short10000000000000"]
+    refused = program.get("/connections", params={"state": "fine"})
+    assert [one["where"] for one in refused.json()["errors"]] == ["query.state"]
 
 
 def test_a_connection_that_nobody_declares_any_more_hides_no_other(api: Any, notes: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP connect.acme.example 127.0.0.1",
 ]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+TABS = 60
+PATIENCE = 15_000
 WATCH = """
 window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => {
@@ -41,6 +45,7 @@ class Person:
     def __init__(self, site: Any, browser: Any, **options: Any) -> None:
         self.site = site
         self.context = browser.new_context(base_url=site.base, viewport={"width": 1280, "height": 900}, **options)
+        self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script(WATCH)
         self.page = self.context.new_page()
         self.complaints: list[str] = []
@@ -60,6 +65,44 @@ class Person:
         assert answer.status == status, path
         self.expected = status
         return self.page
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def follow(self, name: str) -> None:
+        """Follow a link."""
+        self.page.get_by_role("link", name=name, exact=True).click()
+
+    def sees(self, title: str) -> Any:
+        """Wait for the page of this title; returns the tab."""
+        self.page.get_by_role("heading", level=1, name=title).wait_for()
+        return self.page
+
+    def told(self, text: str) -> None:
+        """Wait until the page says something."""
+        self.page.get_by_text(text).first.wait_for()
+
+    def out_and_back(self, provider: str = "Notes") -> None:
+        """From the page that waits, sign in at the provider in the new tab that it opens, and stay in that one."""
+        with self.context.expect_page() as opened:
+            self.page.get_by_role("link", name=f"Open {provider}").click()
+        self.page.close()
+        self.page = opened.value
+
+    def tab_to(self, wanted: Any) -> None:
+        """Go on with the Tab key until something has the focus, as somebody without a mouse does."""
+        wanted.wait_for()
+        for _ in range(TABS):
+            self.page.keyboard.press("Tab")
+            if wanted.evaluate("node => node === document.activeElement"):
+                return
+        pytest.fail(f"{TABS} tabs do not lead to {wanted}")
+
+    def key(self, role: str, name: str) -> None:
+        """Press a button or follow a link by keyboard."""
+        self.tab_to(self.page.get_by_role(role, name=name))
+        self.page.keyboard.press("Enter")
 
     def demand_calm(self) -> None:
         """Fail where the browser complained, refused something, or has to scroll sideways."""
@@ -98,14 +141,20 @@ def chromium(left_out: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def person(site: Any, chromium: Any) -> Iterator[Callable[..., Person]]:
-    """Make people at browsers of their own."""
+def people(chromium: Any) -> Iterator[Callable[..., Person]]:
+    """Make people at browsers of their own, in front of any site."""
     made: list[Person] = []
 
-    def make(**options: Any) -> Person:
+    def make(site: Any, **options: Any) -> Person:
         made.append(Person(site, chromium, **options))
         return made[-1]
 
     yield make
     for one in made:
         one.context.close()
+
+
+@pytest.fixture
+def person(site: Any, people: Callable[..., Person]) -> Callable[..., Person]:
+    """Make people at browsers of their own, in front of the site of the test."""
+    return partial(people, site)

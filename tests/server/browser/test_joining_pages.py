@@ -278,6 +278,7 @@ PAGES: dict[str, Walk] = {
 }
 
 
+@pytest.mark.scenario(12, 13)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_calm_and_free_of_barriers(site: Any, person: Callable[..., Any], name: str) -> None:
     somebody = person()

@@ -12,6 +12,7 @@ from valetkey.errors import ReauthorizationRequired
 LIST = "/console/connections"
 
 
+@pytest.mark.scenario(5)
 def test_a_grant_that_is_withdrawn_shows_in_row_and_figures_without_a_reload(
     site: Any, person: Callable[..., Any]
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_grant_that_is_withdrawn_shows_in_row_and_figures_without_a_reload(
     somebody.demand_calm()
 
 
+@pytest.mark.scenario(9)
 def test_a_job_goes_on_while_its_page_is_closed_and_is_stopped_from_another(
     site: Any, person: Callable[..., Any]
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_slash_leads_to_the_search_and_escape_closes_a_menu(site: Any, person:
     somebody.demand_calm()
 
 
+@pytest.mark.scenario(11)
 def test_without_script_connections_are_listed_found_refreshed_and_disconnected(
     site: Any, person: Callable[..., Any]
 ) -> None:

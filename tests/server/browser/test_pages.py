@@ -290,6 +290,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.scenario(12, 13)
 @pytest.mark.parametrize("shown", [pytest.param(shown, id=shown.id) for shown in PAGES])
 def test_a_page_is_calm_and_free_of_barriers(site: Any, person: Callable[..., Any], shown: Shown) -> None:
     somebody = person()

@@ -20,6 +20,7 @@ def mira(site: Any) -> Any:
     return site.server.operators.add("mira@example.com", PASSWORD, "everything", by="test")
 
 
+@pytest.mark.scenario(11)
 @pytest.mark.usefixtures("mira")
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
 def test_a_password_signs_in_and_out(person: Callable[..., Any], script: bool) -> None:
@@ -39,10 +40,11 @@ def test_a_password_signs_in_and_out(person: Callable[..., Any], script: bool) -
     assert "/login" in page.url
 
 
+@pytest.mark.scenario(23)
 def test_a_login_link_opens_the_console_once(site: Any, person: Callable[..., Any]) -> None:
     link = f"/login/link?token={site.sessions.link().reveal()}"
     first, second = person(), person()
-    for somebody in (first, second):
+    for somebody in (second, first, second):
         somebody.open(link)
     first.page.get_by_role("button", name="Open the Console").click()
     first.page.get_by_role("navigation", name="Main").wait_for()
@@ -136,6 +138,7 @@ def attacker() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.scenario(15)
 def test_a_page_in_a_frame_of_another_site_stays_empty(site: Any, person: Callable[..., Any], attacker: str) -> None:
     somebody = person()
     with somebody.page.expect_console_message(lambda said: "frame-ancestors" in said.text):

@@ -56,6 +56,7 @@ def test_an_owner_connects_refreshes_and_disconnects(person: Any) -> None:
     assert ada.provider.live_grants == 0
 
 
+@pytest.mark.scenario(14)
 def test_nobody_sees_what_is_anothers(person: Any) -> None:
     """The same bytes for what is another owner's and for what is not there."""
     ada, bob = person("ada-inc"), person("bob-inc")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from valetkey.engine.preflight import Probe
+from valetkey.server.pages import joining
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
 
@@ -36,6 +39,7 @@ def test_an_operator_connects_an_account_of_an_owner(walk: Any) -> None:
     assert event.actor == "login link"
 
 
+@pytest.mark.scenario(2)
 def test_the_address_that_is_shown_is_the_one_that_is_sent(walk: Any) -> None:
     sent = query(walk.begin())["redirect_uri"]
 
@@ -67,6 +71,7 @@ def test_a_callback_of_a_credential_that_is_not_there_is_not_found(walk: Any) ->
 # -- what does not end well --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(15)
 def test_an_answer_is_taken_once(walk: Any) -> None:
     callback = walk.provider.approve(walk.begin())
     assert walk.come_back(callback).status_code == 303
@@ -78,6 +83,7 @@ def test_an_answer_is_taken_once(walk: Any) -> None:
     assert failures(walk.site) == ["state_mismatch"]
 
 
+@pytest.mark.scenario(15)
 def test_a_forged_state_is_refused(walk: Any) -> None:
     walk.begin()
 
@@ -129,6 +135,7 @@ def denies(error: str, description: str = "") -> Callable[[Any], None]:
     return lambda provider: provider.deny_next(error, description)
 
 
+@pytest.mark.scenario(3)
 @pytest.mark.parametrize(
     ("fault", "title", "code", "words"),
     [
@@ -212,6 +219,19 @@ def test_each_failure_has_a_page_of_its_own(walk: Any, fault: Any, title: str, c
         assert query(callback).get(name, "-never-") not in page.text
     assert not [token for token in walk.provider.tokens_ever_issued() if token in page.text]
     assert {status.state for status in walk.site.practice.valet.connections()} <= {"pending"}
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [(0.6, "It agrees with that of Notes."), (312.4, "It is 312 s ahead of"), (-4.0, "It is 4 s behind")],
+)
+def test_a_code_that_was_refused_says_how_far_the_clocks_are_apart(
+    walk: Any, off: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "probe", lambda *_: Probe(answers=True, clock_off=off))
+    walk.provider.fail_next(status=400, error="invalid_grant")
+
+    assert said in unescape(walk.connect().text)
 
 
 def test_a_failure_offers_to_begin_the_same_again(walk: Any) -> None:

@@ -112,6 +112,7 @@ def test_a_provider_may_call_this_machine_by_another_name(practice: Any, spellin
     assert second.headers["location"].startswith("/console/connections/con_")
 
 
+@pytest.mark.scenario(2)
 def test_a_mounted_application_connects_below_its_path(practice: Any) -> None:
     inner = create_app(practice.valet, base_url="https://app.example.com/keys")
     outer = Starlette(routes=[Mount("/keys", inner)])

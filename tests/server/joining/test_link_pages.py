@@ -31,6 +31,20 @@ def address(page: Any) -> str:
     return unescape(found[1])
 
 
+def test_an_owner_that_turns_the_text_around_is_shown_without_it_everywhere(walk: Any) -> None:
+    owner = "hooli\u202e<b>"
+    page, _ = create(walk, owner=owner, account="work\u202e")
+    walk.site.practice.connect("notes", owner=owner)
+    visitor = walk.visitor
+    shown = [page, visitor.get("/console/links"), visitor.get("/console/owner", params={"id": owner})]
+
+    for one in shown:
+        assert "hooli &lt;b&gt;" in one.text
+        assert "\u202e" not in one.text
+    assert "hooli &lt;b&gt;" in visitor.get("/console/owner/forget", params={"id": owner}).text
+    assert visitor.post("/console/owner/forget", id=owner, confirm="hooli <b>").status_code == 303
+
+
 def test_a_link_is_shown_in_one_answer_only(walk: Any) -> None:
     page, form = create(walk)
 

@@ -55,7 +55,7 @@ class Holder:
 @pytest.fixture
 def acme(site_of: Any) -> Iterator[Any]:
     names = {"contoso": "Contoso Ltd"}
-    with site_of(product="Acme CRM", workspace=names.get, return_urls=["https://app.acme.example/"]) as site:
+    with site_of(product="Acme \u202eCRM", workspace=names.get, return_urls=["https://app.acme.example/"]) as site:
         yield site
 
 

@@ -151,7 +151,8 @@ async def _invalid(_: Request, error: Exception) -> Response:
     found = cast("RequestValidationError", error).errors()
     if any(one["type"] == "json_invalid" for one in found):
         return answer(_not_json())
-    told = [FieldProblem(where=_place(one["loc"]), detail=clean(one["msg"])) for one in found[:20]]
+    choices = [one for one in found if one["type"] != "none_required"]  # what may be left out need not be told so
+    told = [FieldProblem(where=_place(one["loc"]), detail=clean(one["msg"])) for one in (choices or found)[:20]]
     refusal = Refusal(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         f"{told[0].where}: {told[0].detail}",
@@ -163,7 +164,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 def _place(steps: tuple[int | str, ...]) -> str:
-    return clean(".".join(str(step) for step in steps), 200)
+    """Return where a value stands; what pydantic calls the choices of a type is no place."""
+    named = (str(step) for step in steps)
+    return clean(".".join(step for step in named if "[" not in step and step != "none"), 200)
 
 
 _HANDLERS: Final = {

@@ -15,7 +15,7 @@ from valetkey.engine.world import emit
 from valetkey.model import connections as model
 from valetkey.server.api import models, shapes
 from valetkey.server.api.caller import Caller, Connector, Manager, Reader, Refresher, TokenReader, beyond_limits
-from valetkey.server.api.finding import find_connections
+from valetkey.server.api.finding import as_stored, find_connections
 from valetkey.server.api.problems import Refusal, problems
 
 router: Final = APIRouter(prefix="/connections", tags=["Connections"])
@@ -28,6 +28,8 @@ ConnectionId = Annotated[
 def list_connections(caller: Reader, wanted: Annotated[models.ConnectionFilter, Query()]) -> models.ConnectionPage:
     """Return a page of the connections that the key may see, in an order that does not change.
 
+    Where few match, a page may hold fewer than `limit` and others still come: go on until `cursor` is null.
+
     Scope: `read`.  A key without identities cannot search, for a search looks at them too.
     """
     if wanted.search and not caller.key.identities:
@@ -37,12 +39,16 @@ def list_connections(caller: Reader, wanted: Annotated[models.ConnectionFilter, 
         credential=wanted.credential,
         owner=wanted.owner,
         own=wanted.own,
-        state=wanted.state,
         missing_scope=wanted.missing_scope,
         search=wanted.search,
     )
-    found, cursor = find_connections(caller.server.core.store, caller.key, query, wanted.cursor, wanted.limit)
-    status = caller.statuses()
+    status, core = caller.statuses(), caller.server.core
+    query = as_stored(query, wanted.state, core.clock.now())
+
+    def takes(record: model.Record) -> bool:
+        return wanted.state is None or status(record).state == wanted.state
+
+    found, cursor = find_connections(core.store, caller.key, query, wanted.cursor, wanted.limit, takes)
     items = [shapes.of_status(status(record), record, identities=caller.key.identities) for record in found]
     return models.ConnectionPage(items=items, cursor=cursor)
 

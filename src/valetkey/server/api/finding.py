@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Final
 
 from valetkey.engine.api_keys import ApiKey
 from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Event, Query, Record
+from valetkey.model.connections import Event, Query, Record, State
 from valetkey.model.ports import Store
 
 LOOKED_AT: Final = 5000
-"""Events that one call looks at, at most: a key with limits may see few of them."""
+"""Events or connections that one call looks at, at most: few of them may be wanted, or for a key with limits to see."""
 _PAGE: Final = 500
 
 
+def as_stored(query: Query, state: State | None, now: float) -> Query:
+    """Return what to ask the store for: it knows neither the clock nor what is held against apps."""
+    if state is None or state == "app_error":
+        return query
+    if state == "expires_soon":
+        return replace(query, state="connected", attention_by=now)
+    return replace(query, state=state)
+
+
 def find_connections(
-    store: Store, key: ApiKey, query: Query, cursor: str | None, limit: int
+    store: Store, key: ApiKey, query: Query, cursor: str | None, limit: int, takes: Callable[[Record], bool]
 ) -> tuple[list[Record], str | None]:
     """Return a page of the records within a key's limits, and the cursor of the next page.
+
+    With `takes`, those of them that it takes; where few are, a page may hold fewer, and others come after it.
 
     Raises:
         ConfigurationError: The cursor is none of this list (``cursor_invalid``).
@@ -28,11 +39,14 @@ def find_connections(
     queries = list(_queries(key, query))
     number, inner = _read(cursor, len(queries))
     found: list[Record] = []
+    looked_at = 0
     while number < len(queries):
+        # never more than are wanted, so that the cursor stands right behind the last one
         page = store.list(queries[number], cursor=inner, limit=limit - len(found))
-        found += page.items
+        found += filter(takes, page.items)
+        looked_at += max(len(page.items), 1)
         number, inner = (number, page.cursor) if page.cursor is not None else (number + 1, None)
-        if len(found) == limit:
+        if len(found) == limit or looked_at >= LOOKED_AT:
             return found, f"{number}.{inner or ''}" if number < len(queries) else None
     return found, None
 

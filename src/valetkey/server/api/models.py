@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
-from valetkey.model.connections import State, StoredState
+from valetkey.model.connections import State
 from valetkey.model.names import LONGEST
 
 STRICT: Final = ConfigDict(extra="forbid")
@@ -93,8 +93,8 @@ class ConnectionFilter(BaseModel):
     owner: Annotated[Text | Absent, Field(description="Of this owner.")] = None
     own: Annotated[bool, Field(description="Only those without owner: the program's own.")] = False
     state: Annotated[
-        StoredState | Absent,
-        Field(description="As stored: `expires_soon` is found under `connected`, `app_error` under what it was."),
+        State | Absent,
+        Field(description="In this state, as `state` of a connection tells it."),
     ] = None
     missing_scope: Annotated[Text | Absent, Field(description="Those that lack this scope.")] = None
     search: Annotated[

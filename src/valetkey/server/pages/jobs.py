@@ -20,7 +20,7 @@ from valetkey.server.pages.connections import HERE as LIST
 from valetkey.server.pages.connections import Filters
 from valetkey.server.pages.detail import actor
 from valetkey.server.pages.links import LIVES
-from valetkey.server.views.jobs import SAID, causes, links_file, progress, to_object
+from valetkey.server.views.jobs import SAID, causes, links_file, progress, title, to_object
 
 HERE: Final = "/console/jobs"
 MOST: Final = 1000
@@ -194,7 +194,8 @@ def show(ask: Ask) -> Response:
     return ask.page(
         "job.html",
         job=job,
-        said=SAID[job.kind],
+        title=title(job),
+        name=SAID[job.kind].name,
         causes=causes(job, declared),
         progress=progress(job, core.clock.now()),
         links=job.state != "running" and has_links(core.world, core.env, job.id),

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from valetkey.engine.flows import is_under_way
+from valetkey.engine.preflight import probe
 from valetkey.errors import ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
@@ -167,6 +168,7 @@ def told(
         cookies_of=cookies_of(ask),
         cookie=cookie,
         scopes=credential.all_scopes,
+        clock_off=probe(core.world, credential).clock_off if error.code == "code_refused" else None,
         app_users=used_by(ask).get(credential.name, 0) if error.code == "client_rejected" else 0,
     )
     shown = failure(error, scene, request_id=named, time=exactly(core.clock.now()))

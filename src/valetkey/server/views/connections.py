@@ -92,7 +92,7 @@ def row(status: Status, record: Record, credential: OAuth2Credential | None, now
         state=status.state,
         word=STATES[status.state],
         why=why(status, record, name.provider, now),
-        expires=expiry(status, now, living=living),
+        expires=expiry(status, now, living=living, lasts=credential is not None and credential.never_expires),
         life=_life(status, record, now),
         scopes=_scopes(status, living=living),
         short=bool(status.missing),
@@ -103,8 +103,8 @@ def row(status: Status, record: Record, credential: OAuth2Credential | None, now
     )
 
 
-def expiry(status: Status, now: float, *, living: bool) -> Moment:
-    """Return when the access token ends."""
+def expiry(status: Status, now: float, *, living: bool, lasts: bool) -> Moment:
+    """Return when the access token ends.  One of unknown life is said to last for ever only where the provider's do."""
     if not living:
         return Moment(NOTHING)
     if status.state == "needs_reauth" and (status.expires_at is None or status.expires_at > now):
@@ -116,7 +116,7 @@ def expiry(status: Status, now: float, *, living: bool) -> Moment:
         and status.refreshable
     ):
         return until(status.expires_at, now, never="", over="renewed at next use, ended")
-    return until(status.expires_at, now, never="does not expire")
+    return until(status.expires_at, now, never="does not expire" if lasts else "no end known")
 
 
 def _life(status: Status, record: Record, now: float) -> Life | None:

@@ -83,6 +83,7 @@ class Scene:
         cookie: Whether the cookie that binds the answer came: "present", "absent".
         app_users: How many connections use the app.
         scopes: What was asked for.
+        clock_off: Seconds by which our clock is ahead of the provider's; None where nobody looked, or it does not say.
     """
 
     provider: Provider
@@ -92,6 +93,7 @@ class Scene:
     cookie: str = ""
     app_users: int = 0
     scopes: tuple[str, ...] = ()
+    clock_off: float | None = None
 
 
 def failure(error: ValetkeyError, scene: Scene, *, request_id: str, time: str) -> Failure:
@@ -283,11 +285,22 @@ def _code(_: ValetkeyError, scene: Scene) -> Failure:
             Step(title="Start again"),
             Step(
                 title="If it repeats, check the server\u2019s clock",
-                text="A code lives for a minute or a few. A clock that is off makes it look older.",
+                text=f"A code lives for a minute or a few. A clock that is off makes it look older.{_clock(scene)}",
             ),
         ),
         icon="clock",
     )
+
+
+def _clock(scene: Scene) -> str:
+    """Return how far the clocks are apart, to the second: that is all that a provider says of its own."""
+    if scene.clock_off is None:
+        return ""
+    seconds = round(abs(scene.clock_off))
+    if seconds <= 1:
+        return f" It agrees with that of {scene.provider.name}."
+    way = "ahead of" if scene.clock_off > 0 else "behind"
+    return f" It is {seconds:,} s {way} that of {scene.provider.name}."
 
 
 def _away(error: ValetkeyError, scene: Scene) -> Failure:

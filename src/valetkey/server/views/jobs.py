@@ -99,6 +99,16 @@ def progress(job: Job, now: float) -> str:
     return ", ".join(parts)
 
 
+def title(job: Job) -> str:
+    """Return what a job is called as it stands: what failed, or was left alone, was not done."""
+    said = SAID[job.kind]
+    if job.state == "running":
+        return f"{said.doing} {job.what}"
+    if job.state != "finished":
+        return f"{said.stopped} {job.what}"
+    return f"{said.did} {job.what}" if job.done == job.total else f"{said.did} {job.done:,} of {job.what}"
+
+
 def to_object(job: Job, now: float) -> dict[str, Any]:
     """Return what a page that is open needs to go along."""
     return {"total": job.total, "over": job.over, "text": progress(job, now), "state": job.state}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from valetkey.engine.links import Link, State
+from valetkey.errors import clean
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.times import Moment, ago, until
 from valetkey.server.views.providers import Provider, provider
@@ -78,10 +79,10 @@ def link_row(link: Link, credential: OAuth2Credential, now: float) -> LinkRow:
     shown = provider(credential)
     word = WORDS[link.state]
     at = f"At {shown.name}"
-    account = f" · account {link.key.account}" if link.key.account else ""
+    account = f" · account {clean(link.key.account)}" if link.key.account else ""
     return LinkRow(
         id=link.id,
-        whose=OWN if link.key.owner is None else link.key.owner,
+        whose=OWN if link.key.owner is None else clean(link.key.owner),
         place=f"{shown.name}{account}",
         provider=shown,
         word=Word(at, word.icon, word.tone) if link.state == "at_provider" else word,

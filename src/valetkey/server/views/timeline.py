@@ -81,6 +81,8 @@ def told_of(event: Event, provider: str) -> Told:
 def by(event: Event) -> str:
     """Return who did it."""
     actor = clean(event.actor, 200)
+    if event.kind == "sign_in_refused":
+        return "By somebody unknown."
     faces = {"library": "the program", "command": "a command", "worker": "the worker", "": "the engine"}
     return f"By {faces.get(actor, actor)}."
 
@@ -163,6 +165,41 @@ def _dropped(event: Event, detail: Mapping[str, Any], provider: str) -> Told:
     return Told(icon="off", colour="", title="Sign-in dropped", text=text)
 
 
+def _signed_in(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    return Told(icon="user", colour="", title="Signed in", text=f"{by(event)}{_from(detail)}")
+
+
+def _not_signed_in(_: Event, detail: Mapping[str, Any], __: str) -> Told:
+    text = f"Wrong name or password.{_from(detail)}"
+    return Told(icon="shield", colour="c-bad", title="Sign-in refused", text=text)
+
+
+def _from(detail: Mapping[str, Any]) -> str:
+    address = clean(detail.get("address") or "", 60)
+    return f" From {address}." if address else ""
+
+
+def _operator(title: str, icon: str = "user") -> Callable[[Event, Mapping[str, Any], str], Told]:
+    def build(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+        return Told(icon=icon, colour="", title=title, text=f"{by(event)} {clean(detail.get('operator', ''), 200)}")
+
+    return build
+
+
+def _api_key(title: str) -> Callable[[Event, Mapping[str, Any], str], Told]:
+    def build(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+        scopes = ", ".join(clean(one, 40) for one in detail.get("scopes") or ())
+        named = f"{clean(detail.get('name', ''), 200)} ({clean(detail.get('key', ''), 40)}…)"
+        return Told(icon="key", colour="", title=title, text=f"{by(event)} {named}{': ' + scopes if scopes else ''}")
+
+    return build
+
+
+def _tagged(event: Event, detail: Mapping[str, Any], _: str) -> Told:
+    names = ", ".join(clean(one, 64) for one in detail.get("names") or ())
+    return Told(icon="gear", colour="", title="Tags changed", text=f"{by(event)} {names}".strip())
+
+
 def _said(title: str, icon: str = "info", colour: str = "") -> Callable[[Event, Mapping[str, Any], str], Told]:
     return lambda event, _, __: Told(icon=icon, colour=colour, title=title, text=by(event))
 
@@ -202,6 +239,17 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "app_secret_erased": _said("Old client secret erased", "grid"),
     "app_secret_end": _said("End of the client secret noted", "clock"),
     "app_secret_ends_soon": _said("Client secret ends soon", "clock", "c-warn"),
+    "signed_in": _signed_in,
+    "sign_in_refused": _not_signed_in,
+    "operator_added": _operator("Operator added"),
+    "operator_invited": _operator("Operator invited"),
+    "operator_disabled": _operator("Operator disabled", "off"),
+    "operator_enabled": _operator("Operator enabled"),
+    "operator_password_changed": _operator("Password of an operator changed"),
+    "operator_removed": _operator("Operator removed", "off"),
+    "api_key_made": _api_key("API key made"),
+    "api_key_revoked": _api_key("API key revoked"),
+    "tags_changed": _tagged,
     "brand_changed": _said("Brand changed", "gear"),
     "addresses_changed": _said("Addresses changed", "gear"),
     "key_change_begun": _said("Change of keys begun", "key"),
