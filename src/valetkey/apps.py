@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
 
     declared = core.declarations.secret(credential.secret_id)
     schema = (declared.schema if declared is not None else None) or AppCredentials
-    secrets = {"client_secret": app.client_secret, "private_key": app.private_key}
+    secrets = {name: getattr(app, name) for name in SECRETS}
     members = {"client_id": app.client_id, **{name: one.reveal() for name, one in secrets.items() if one}}
     core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
 

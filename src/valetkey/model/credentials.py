@@ -11,10 +11,19 @@ from valetkey.values import Secret
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
-ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]
+ClientAuth = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "none",
+]
 AssertionAudience = Literal["issuer", "token_url"]
 ResponseMode = Literal["default", "query", "form_post", "jwt"]
-SenderConstraint = Literal["none", "dpop"]
+SenderConstraint = Literal["none", "dpop", "mtls"]
+SecurityProfile = Literal["none", "fapi2"]
 GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
@@ -34,6 +43,9 @@ Source = Literal["code", "file", "command", "console"]
 ASYMMETRIC = (*(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)), "EdDSA", "Ed25519")
 """The signature algorithms of id tokens whose key is public (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
+SECRETS = ("client_secret", "private_key", "certificate", "certificate_key")
+"""The fields of `AppCredentials` by which an app proves itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
@@ -45,17 +57,23 @@ class AppCredentials:
         client_id: Its client id.
         client_secret: Its client secret.
         private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
+        certificate: Its certificate, as PEM, those above it behind it, for TLS (RFC 8705).
+        certificate_key: The private key of the certificate, as PEM; it may stand in `certificate` too.
     """
 
     client_id: str
     client_secret: Secret | None = None
     private_key: Secret | None = None
+    certificate: Secret | None = None
+    certificate_key: Secret | None = None
 
     def fingerprint(self) -> str:
         """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
         secret = self.client_secret.reveal() if self.client_secret else ""
         key = f":{len(secret)}:{self.private_key.reveal()}" if self.private_key else ""
-        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}").fingerprint()
+        pair = (self.certificate, self.certificate_key) if self.certificate else ()
+        tls = "".join(f":{len(part.reveal())}:{part.reveal()}" for part in pair if part)
+        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}{tls}").fingerprint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +134,15 @@ class OAuth2Credential:
         additional_params: Further parameters of the authorization URL.
         token_params: Further parameters of the code exchange.
         refresh_params: Further parameters of the refresh.
-        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2).
+        security_profile: ``fapi2``: everything weaker than the FAPI 2.0 Security Profile is refused.
+        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC
+            8705 section 2).
         assertion_audience: For whom a client assertion is: the ``issuer`` (RFC 7523bis section 4), or the ``token_url``
             for servers that know the older text alone, and for those whose issuer is not declared.
         assertion_typ: The ``typ`` of a client assertion; ``JWT`` for servers that take no other.
         signing_alg: What the app's key signs with (RFC 7518); empty: what its JWK says, else what suits the key.
-        sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken.
+        sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken;
+            ``mtls``: they are bound to the app's certificate (RFC 8705 section 3), which calls of the API carry too.
         dpop_alg: What such a key signs with (RFC 7518).
         basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
@@ -192,6 +213,7 @@ class OAuth2Credential:
     additional_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     token_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     refresh_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    security_profile: SecurityProfile = "none"
     client_auth: ClientAuth = "client_secret_basic"
     assertion_audience: AssertionAudience = "issuer"
     assertion_typ: str = "client-authentication+jwt"

@@ -1,6 +1,7 @@
 """How the app proves itself at the token endpoint: one method a request, never in the URL.
 
-RFC 6749 section 2.3 (a secret), RFC 7523 section 2.2 and OpenID Connect Core section 9 (an assertion).
+RFC 6749 section 2.3 (a secret), RFC 7523 section 2.2 and OpenID Connect Core section 9 (an assertion), RFC 8705
+section 2 (a certificate).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
+from valetkey.protocol.certificates import BY_CERTIFICATE
 from valetkey.values import Params, Secret
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def authenticate(
     ``client_secret_basic`` puts id and secret into the Authorization header only; ``client_secret_post`` puts both
     into the body; ``client_secret_jwt`` and ``private_key_jwt`` put a new assertion, made at `now` (Unix seconds), into
     the body; ``none`` puts the id into the body, which RFC 6749 sections 3.2.1 and 4.1.3 demand of a request without
-    authentication.
+    authentication, and so do the methods by certificate (RFC 8705 section 2): that one is the connection's.
 
     Raises:
         ConfigurationError: ``client_id_missing``, ``client_secret_missing``, ``private_key_missing`` (with a method
@@ -43,7 +45,7 @@ def authenticate(
     """
     method = method or credential.client_auth
     known_as = client_id(credential, app)
-    if method == "none":
+    if method == "none" or method in BY_CERTIFICATE:
         return {**params, "client_id": known_as}, dict(headers)
     if method in SIGNED:
         return {**params, **_assertion(credential, app, method, known_as, now)}, dict(headers)
