@@ -26,7 +26,12 @@ def bank(program: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def declare(client: str, **fields: Any) -> str:
         given = dict.fromkeys(("authorization_url", "token_url", "device_authorization_url"), "")
-        given |= {"revocation_url": "", "userinfo_url": "", "api_base_url": base, "api_hosts": [base.removeprefix("https://")]}
+        given |= {
+            "revocation_url": "",
+            "userinfo_url": "",
+            "api_base_url": base,
+            "api_hosts": [base.removeprefix("https://")],
+        }
         back = {} if client == "mtls-ca" else {"redirect_uri": f"http://127.0.0.1:8421/callback/{client}"}
         program.declare("bank", client=client, **{**given, **back, **fields})
         return str(base)
@@ -156,7 +161,8 @@ def test_a_client_that_was_given_cannot_carry_it(program: Any, bank: Any, tmp_pa
         httpx2.Client() as given,
         Valet(
             tmp_path / "other.db", key=tmp_path / "key", wiring=program.wiring, secrets=program.secrets, http=given
-        ) as valet,pytest.raises(ConfigurationError) as caught
+        ) as valet,
+        pytest.raises(ConfigurationError) as caught,
     ):
         valet.client("bank").get("/resource")
     assert caught.value.code == "http_certificate"

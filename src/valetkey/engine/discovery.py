@@ -17,7 +17,9 @@ from valetkey.errors import ProviderError, ProviderProtocolError, ProviderUnavai
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.fapi2 import is_fapi2
 from valetkey.model.ports import Clock, InDoubt, NotSent, TokenEndpoint
+from valetkey.protocol.fapi2 import ensure_fapi2
 from valetkey.protocol.metadata import (
     Metadata,
     MetadataFlaw,
@@ -67,12 +69,15 @@ def complete(
     Raises:
         ProviderUnavailable: The metadata could not be fetched, and none is known.
         ProviderProtocolError: It is missing or not in order (``metadata_missing``, ``metadata_invalid``,
-            ``issuer_differs``), or names less than before (``metadata_shrunk``).
+            ``issuer_differs``), names less than before (``metadata_shrunk``), or less than the credential's security
+            profile asks for (``profile_unmet``).
     """
     if not credential.discovers:
         return credential
     known = server_of(world, credential, lenient=lenient)
     whole = filled(credential, known.metadata)
+    if is_fapi2(credential) and not lenient:
+        ensure_fapi2(credential, known.metadata)
     if known.before is not None:
         whole = _checked(credential, known, whole, lenient=lenient)
     for field in need:

@@ -13,6 +13,7 @@ from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
+from valetkey.model.fapi2 import allowed_algs
 from valetkey.protocol.certificates import BY_CERTIFICATE
 from valetkey.values import Params, Secret
 
@@ -110,11 +111,21 @@ def _signer(credential: OAuth2Credential, app: AppCredentials, method: ClientAut
     """Return what signs the app's assertions: its key, or its secret."""
     if method == "client_secret_jwt":
         return client_secret(credential, app)
-    if not app.private_key:
-        raise _missing(credential, "private key", "private_key_missing")
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+    return app_key(credential, app)
 
-    return read_key(app.private_key, alg=credential.signing_alg, what="private_key", name=credential.name)
+
+def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
+    """Return the private key of an app.
+
+    Raises:
+        ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
+    """
+    if not app.private_key:
+        raise _missing(credential, "private key", "private_key_missing", do="make-key")
+    from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
+
+    alg, allowed = credential.signing_alg, allowed_algs(credential)
+    return read_key(app.private_key, alg=alg, allowed=allowed, what="private_key", name=credential.name)
 
 
 def _basic(client_id: str, secret: str, *, raw: bool) -> str:
@@ -123,7 +134,7 @@ def _basic(client_id: str, secret: str, *, raw: bool) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
-def _missing(credential: OAuth2Credential, thing: str, code: str) -> ConfigurationError:
+def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add") -> ConfigurationError:
     title = credential.display_name or credential.name
     msg = f"the app of {title} has no {thing}, and this request needs one"
-    return ConfigurationError(msg, code=code, hint=f"valetkey app add {credential.name}")
+    return ConfigurationError(msg, code=code, hint=f"valetkey app {do} {credential.name}")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from valetkey.errors import clean
 from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
+from valetkey.model.fapi2 import is_fapi2
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members
 from valetkey.protocol.certificates import uses_certificate
 from valetkey.protocol.outside import outside_flaw
@@ -294,8 +295,8 @@ def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential
     return replace(
         credential,
         **urls,
-        iss_advertised=credential.iss_advertised or metadata.iss_advertised,
-        require_par=credential.require_par or metadata.require_par,
+        iss_advertised=credential.iss_advertised or metadata.iss_advertised or is_fapi2(credential),
+        require_par=credential.require_par or metadata.require_par or is_fapi2(credential),
         client_auth=_client_auth(credential.client_auth, metadata.client_auths),
     )
 
