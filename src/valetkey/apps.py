@@ -118,7 +118,8 @@ def replace_secret(
     """Give an app a new client secret; `actor` does it, where it is not this face as such."""
     from valetkey.engine import app_replacing  # noqa: PLC0415
 
-    declared, new = core.credential(credential), _checked(secret)
+    declared = core.credential(credential)
+    new = _checked_key(declared, secret) if declared.client_auth == "private_key_jwt" else _checked(secret)
     _refuse_outside(core, declared)
     world = core.acting(actor)
     return app_replacing.replace_secret(world, core.env, declared, new, overlap=overlap, ends_at=ends_at)
@@ -176,7 +177,8 @@ def outside(credential: OAuth2Credential) -> tuple[str, ...]:
 
 def _refuse_outside(core: Core, credential: OAuth2Credential) -> None:
     """Refuse where a new secret could not come into the place of the one in use."""
-    variables = [name for name in outside(credential) if name.endswith("_SECRET")]
+    what = "PRIVATE_KEY" if credential.client_auth == "private_key_jwt" else "CLIENT_SECRET"
+    variables = [name for name in outside(credential) if name.endswith(what)]
     if core.given_app is None and not variables:
         service, secret_id = core.given_secrets, credential.secret_id
         if service is not None and (text := service.get(secret_id)) is not None:
@@ -196,6 +198,14 @@ def _checked(secret: Secret | str) -> Secret:
         msg = "the client secret is not one: it is empty, or holds spaces at its ends or what cannot be seen"
         raise ConfigurationError(msg, code="secret_invalid", hint="copy it again")
     return Secret(text)
+
+
+def _checked_key(credential: OAuth2Credential, key: Secret | str) -> Secret:
+    from valetkey.engine.app_keys import described  # noqa: PLC0415 - only for those who have a key
+
+    found = key if isinstance(key, Secret) else Secret(key)
+    described(credential, found, "next")
+    return found
 
 
 def _of_the_app(error: ConfigurationError | StoreError) -> bool:

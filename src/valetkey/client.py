@@ -131,6 +131,9 @@ class OAuth2Client(_Client):
     def get_access_token(self) -> Secret:
         """Return a valid access token, refreshed if need be.
 
+        One that is bound to a key or a certificate (`OAuth2Credential.sender_constraint`) is of no use by itself: call
+        the API with `request`.
+
         Raises:
             NotConnected: Nobody has connected the account.
             ReauthorizationRequired: A person must sign in again.
@@ -213,10 +216,10 @@ class OAuth2Client(_Client):
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
-        token = self._source.token
-        plain = token is not None and token.certificate is None
-        http, auth = (self._core.http, self._auth or self.auth) if plain else self._way()
-        address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
+        http, auth, token = self._core.http, self._auth or self.auth, self._source.token
+        address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
+        if token is None or token.certificate is not None:
+            http, auth = self._way()
         if options:
             return http.client.request(method, address, auth=auth, **options)
         return http.client.request(method, address, auth=auth)  # ** costs 1 % of a request also with nothing in it

@@ -41,10 +41,13 @@ const withCode = (name, application_type = 'native') => ({
   grant_types: ['authorization_code', 'refresh_token'],
 });
 const withoutBrowser = (...grant_types) => ({ redirect_uris: [], response_types: [], grant_types });
-// The key of the clients that prove themselves by one: the tests get its private half from /_clients.
-const clientKey = { ...crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'client', alg: 'ES256' };
+// The keys of the clients that prove themselves by one: the tests get the private halves from /_clients.
+const newKey = (kid) => ({ ...crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid, alg: 'ES256' });
+const clientKey = newKey('client');
 const { d: _, ...clientPublic } = clientKey;
-const byKey = { jwks: { keys: [clientPublic] }, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+const nextKey = newKey('next');
+const { d: __, ...nextPublic } = nextKey;
+const byKey = { jwks: { keys: [clientPublic, nextPublic] }, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
 const pem = (name) => fs.readFileSync(path.join(process.env.TLS_FOLDER, name));
 const tls = process.env.TLS_FOLDER && { server: pem('server.pem'), client: new crypto.X509Certificate(pem('client.pem')) };
 const bound = { tls_client_certificate_bound_access_tokens: true };
@@ -263,7 +266,7 @@ async function serve(provider, others, req, res) {
   const { pathname, searchParams } = new URL(req.url, provider.issuer);
   res.on('finish', () => pathname.startsWith('/_') || console.log(`${req.method} ${pathname} ${res.statusCode}`));
   try {
-    if (pathname === '/_clients') return json(res, clients.map((one) => ({ ...one, ...(one.jwks && { private_key: JSON.stringify(clientKey) }) })));
+    if (pathname === '/_clients') return json(res, clients.map((one) => ({ ...one, ...(one.jwks && { private_key: JSON.stringify(clientKey), next_key: JSON.stringify(nextKey) }) })));
     if (pathname === '/_stats') return json(res, stats);
     if (pathname === '/_reset') return reset(res);
     if (pathname === '/_switch') return flip(res, searchParams);
