@@ -15,7 +15,18 @@ from valetkey.model.wiring_files import load_wiring_file
 
 DOCS = Path(__file__).parents[2] / "docs"
 MODEL = BUILT_IN.parent / "model"
-OURS = ("checks", "names", "preset_data", "presets", "registry", "settings", "templates", "wiring", "wiring_files")
+OURS = (
+    "checks",
+    "fapi2",
+    "names",
+    "preset_data",
+    "presets",
+    "registry",
+    "settings",
+    "templates",
+    "wiring",
+    "wiring_files",
+)
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -124,7 +124,7 @@ def add(
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
     no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
-    app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
+    app = _app(labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
     app = with_keys(session, credential, app, key=key, certificate=certificate)
     _store(session, credential, app)
     if session.json:
@@ -240,7 +240,6 @@ def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
 
 
 def _app(
-    credential: OAuth2Credential,
     labels: Mapping[str, str],
     *,
     client_id: str | None,
