@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.model import checks
-from valetkey.model.credentials import ASYMMETRIC, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.places import Place
 
 ALGORITHMS: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
@@ -28,15 +27,11 @@ def allowed_algs(credential: OAuth2Credential) -> tuple[str, ...]:
 
 
 def check_profile(credential: OAuth2Credential, place: Place) -> None:
-    """Check what a declaration says about keys, and hold it to the profile where it names it.
+    """Hold a declaration to the profile where it names it.
 
     Raises:
-        ConfigurationError: ``choice_invalid``: an algorithm is none to sign with; ``profile_unmet``, with all that is
-            missing.
+        ConfigurationError: ``profile_unmet``, with all that is missing.
     """
-    for field in ("signing_alg", "dpop_alg"):
-        if alg := getattr(credential, field):
-            checks.choice(place, field, alg, ASYMMETRIC)
     if not is_fapi2(credential):
         return
     lacks = _lacks(credential, place)
