@@ -89,4 +89,6 @@ def _beside(world: World, env: str, credential: OAuth2Credential, app: AppCreden
     facts, kept, now = facts_for(app, state), secrets_of(world, state), world.clock.now()
     if facts.candidate is not None and facts.candidate.fp in kept:
         yield "new", kept[facts.candidate.fp]
-    yield from (("old", kept[one.fp]) for one in facts.fallbacks if now < one.until and one.fp in kept)
+    for one in facts.fallbacks:
+        if now < one.until and one.fp in kept:
+            yield "old", kept[one.fp]
