@@ -52,7 +52,7 @@ def read_pem(path: str | None) -> str:
     examples=(
         "valetkey app make-key bank",
         "valetkey app make-key bank --alg PS256 --pem > public.pem",
-        "valetkey app make-key bank --private-key-file key.pem    # one that you have already",
+        "valetkey app make-key bank --private-key-file key.pem    # your own",
     ),
 )
 @credential_argument
