@@ -10,19 +10,21 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpcore2
 import httpx2
 import pytest
 
+from shared.certificates import self_signed
 from valetkey import deadlines
 from valetkey.clock import SystemClock
 from valetkey.errors import ConfigurationError
 from valetkey.http import BODY_LIMIT, Http, HttpEndpoint
 from valetkey.model.ports import InDoubt, NotSent, TooLate
 from valetkey.testing import FakeClock
-from valetkey.values import Request
+from valetkey.values import Request, Secret
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -384,3 +386,28 @@ def test_a_transport_of_another_kind_that_fails_with_a_word_of_its_own_leaves_it
     client.close()
     with pytest.raises(NotSent):
         endpoint.send(request, deadline=clock.monotonic() + 30)
+
+
+# -- certificates
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_certificate_has_one_client_with_a_context_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_memory: bool
+) -> None:
+    """OpenSSL reads it from memory where the system can, else from a file that is gone afterwards."""
+    if not in_memory:
+        monkeypatch.delattr("os.memfd_create", raising=False)
+    folder = tmp_path / "for files"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    http, certificates = Http(), [Secret("".join(self_signed(name))) for name in ("a", "b")]
+    clients = [http.carrying(one).client for one in (None, *certificates, *certificates)]
+    try:
+        assert clients[0] is http.client
+        assert len({id(client) for client in clients}) == 3
+        assert clients[1:3] == clients[3:5]
+        assert list(folder.iterdir()) == []
+    finally:
+        http.close()
+    assert all(client.is_closed for client in clients)

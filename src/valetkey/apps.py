@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from valetkey.app_source import may_register
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def replace_secret(
     """Give an app a new client secret; `actor` does it, where it is not this face as such."""
     from valetkey.engine import app_replacing  # noqa: PLC0415
 
-    declared, new = core.credential(credential), _checked(secret)
+    declared = core.credential(credential)
+    new = _checked_key(declared, secret) if declared.client_auth == "private_key_jwt" else _checked(secret)
     _refuse_outside(core, declared)
     world = core.acting(actor)
     return app_replacing.replace_secret(world, core.env, declared, new, overlap=overlap, ends_at=ends_at)
@@ -149,7 +150,7 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
 
     declared = core.declarations.secret(credential.secret_id)
     schema = (declared.schema if declared is not None else None) or AppCredentials
-    secrets = {"client_secret": app.client_secret, "private_key": app.private_key}
+    secrets = {name: getattr(app, name) for name in SECRETS}
     members = {"client_id": app.client_id, **{name: one.reveal() for name, one in secrets.items() if one}}
     core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
 
@@ -177,7 +178,8 @@ def outside(credential: OAuth2Credential) -> tuple[str, ...]:
 
 def _refuse_outside(core: Core, credential: OAuth2Credential) -> None:
     """Refuse where a new secret could not come into the place of the one in use."""
-    variables = [name for name in outside(credential) if name.endswith("_SECRET")]
+    what = "PRIVATE_KEY" if credential.client_auth == "private_key_jwt" else "CLIENT_SECRET"
+    variables = [name for name in outside(credential) if name.endswith(what)]
     if core.given_app is None and not variables:
         service, secret_id = core.given_secrets, credential.secret_id
         if service is not None and (text := service.get(secret_id)) is not None:
@@ -197,6 +199,14 @@ def _checked(secret: Secret | str) -> Secret:
         msg = "the client secret is not one: it is empty, or holds spaces at its ends or what cannot be seen"
         raise ConfigurationError(msg, code="secret_invalid", hint="copy it again")
     return Secret(text)
+
+
+def _checked_key(credential: OAuth2Credential, key: Secret | str) -> Secret:
+    from valetkey.engine.app_keys import described  # noqa: PLC0415 - only for those who have a key
+
+    found = key if isinstance(key, Secret) else Secret(key)
+    described(credential, found, "next")
+    return found
 
 
 def _of_the_app(error: ConfigurationError | StoreError) -> bool:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from valetkey.auth import ConnectionAuth
     from valetkey.engine.disconnect import Disconnected
+    from valetkey.http import Http
     from valetkey.source import TokenSource
+    from valetkey.tokens import Token
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ABSOLUTE: Final = ("https://", "http://")
@@ -85,6 +87,15 @@ class _Client:
             self._auth = ConnectionAuth(self._source, self._scopes)
         return self._auth
 
+    def _way_of(self, token: Token) -> tuple[Http, ConnectionAuth]:
+        """Return the HTTP clients for a token, which may be bound to a certificate, and what puts it on."""
+        if token.certificate is None:
+            return self._core.http, self.auth
+        from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
+
+        auth = ConnectionAuth(self._source, self._scopes, carries=token.certificate)
+        return self._core.http.carrying(token.certificate), auth
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._source.key)!r})"
 
@@ -125,6 +136,9 @@ class OAuth2Client(_Client):
     def get_access_token(self) -> Secret:
         """Return a valid access token, refreshed if need be.
 
+        One that is bound to a key or a certificate (`OAuth2Credential.sender_constraint`) is of no use by itself: call
+        the API with `request`.
+
         Raises:
             NotConnected: Nobody has connected the account.
             ReauthorizationRequired: A person must sign in again.
@@ -155,7 +169,8 @@ class OAuth2Client(_Client):
     def stream(self, method: str, url: str = "", **options: Any) -> Generator[httpx2.Response]:
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
         address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
-        with self._core.http.client.stream(method, address, auth=self.auth, **options) as response:
+        http, auth = self._way()
+        with http.client.stream(method, address, auth=auth, **options) as response:
             yield response
 
     def get(self, url: str, **options: Any) -> httpx2.Response:
@@ -206,11 +221,16 @@ class OAuth2Client(_Client):
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
-        http, auth = self._core.http, self._auth or self.auth
+        http, auth, token = self._core.http, self._auth or self.auth, self._source.token
         address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
+        if token is None or token.certificate is not None:
+            http, auth = self._way()
         if options:
             return http.client.request(method, address, auth=auth, **options)
         return http.client.request(method, address, auth=auth)  # ** costs 1 % of a request also with nothing in it
+
+    def _way(self) -> tuple[Http, ConnectionAuth]:
+        return self._way_of(self._source.get())
 
     def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, self._source.get())
@@ -243,7 +263,8 @@ class AsyncOAuth2Client(_Client):
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str = "", **options: Any) -> AsyncGenerator[httpx2.Response]:
         address = url if _is_plain(method, url, options, self._core.http.follows) else await self._address(url, options)
-        async with self._core.http.client_here().stream(method, address, auth=self.auth, **options) as response:
+        http, auth = await self._way()
+        async with http.client_here().stream(method, address, auth=auth, **options) as response:
             yield response
 
     @like(OAuth2Client.get)
@@ -288,8 +309,9 @@ class AsyncOAuth2Client(_Client):
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
-        http, auth = self._core.http, self._auth or self.auth
-        if not _is_plain(method, url, options, http.follows):
+        http, auth, token = self._core.http, self._auth or self.auth, self._source.token
+        plain = _is_plain(method, url, options, http.follows)
+        if not plain or token is None or token.certificate is not None:
             return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
         if options:
             return http.client_here().request(method, url, auth=auth, **options)
@@ -297,7 +319,11 @@ class AsyncOAuth2Client(_Client):
 
     async def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
         address = await self._address(url, options)
-        return await self._core.http.client_here().request(method, address, auth=self.auth, **options)
+        http, auth = await self._way()
+        return await http.client_here().request(method, address, auth=auth, **options)
+
+    async def _way(self) -> tuple[Http, ConnectionAuth]:
+        return self._way_of(await self._source.aget())
 
     async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
 from valetkey.model.ports import Clock, InDoubt, NotSent, TooLate
-from valetkey.values import Request, Response
+from valetkey.tls import load_certificate
+from valetkey.values import Request, Response, Secret
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +34,7 @@ USER_AGENT = "valetkey"
 ENDPOINT = "valetkey.endpoint"
 """The request extension of what goes to an authorization server."""
 _OURS = "_valetkey_wrapped"
+_MOST_CERTIFICATES = 64
 HOP = "valetkey.hop"
 """The request extension with the function that looks at each hop of a request that follows redirects."""
 
@@ -45,9 +47,14 @@ class Http:
 
     After a fork the child makes new clients; the inherited ones are kept, never closed: their sockets are the parent's.
     A client that was given cannot be made anew, so in the child it is refused.
+
+    `certificate` is what its connections carry, with its key, as PEM.
     """
 
-    def __init__(self, given: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
+    def __init__(
+        self, given: httpx2.Client | httpx2.AsyncClient | None = None, *, certificate: Secret | None = None
+    ) -> None:
+        self._certificate = certificate
         self._given_async = given if given is not None and hasattr(given, "aclose") else None
         self._given: Any = None if self._given_async is not None else given
         self._running_loop: Callable[[], asyncio.AbstractEventLoop] = self._first_loop
@@ -78,6 +85,29 @@ class Http:
             weakref.WeakKeyDictionary()
         )
         self._latest: tuple[Callable[[], object], httpx2.AsyncClient | None] = (_nothing, None)
+        self._certified: dict[Secret, Http] = {}
+
+    def carrying(self, certificate: Secret | None) -> Http:
+        """Return what makes the clients whose connections carry `certificate` (RFC 8705); None: itself.
+
+        One for each certificate, with a TLS context of its own; all who carry it share it.
+
+        Raises:
+            ConfigurationError: A client was given, and nobody but its maker can have it carry one
+                (``http_certificate``).
+        """
+        if certificate is None:
+            return self
+        if self._given is not None or self._given_async is not None:
+            msg = "the HTTP client that this valet was given cannot carry the certificate that the provider asks for"
+            hint = "make the valet without http=; SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY are heeded"
+            raise ConfigurationError(msg, code="http_certificate", hint=hint)
+        found = self._certified.get(certificate)
+        if found is None:
+            while len(self._certified) >= _MOST_CERTIFICATES:  # rotated ones; who still uses one holds it
+                self._certified.pop(next(iter(self._certified)), None)
+            found = self._certified.setdefault(certificate, Http(certificate=certificate))
+        return found
 
     @property
     def client(self) -> httpx2.Client:
@@ -144,7 +174,10 @@ class Http:
         import httpx2  # noqa: PLC0415
 
         if self._context is None:
-            self._context = httpx2.create_ssl_context()
+            context = httpx2.create_ssl_context()
+            if self._certificate is not None:
+                load_certificate(context, self._certificate)
+            self._context = context
         return {
             "verify": self._context,
             "timeout": httpx2.Timeout(API_TIMEOUT, connect=CONNECT_TIMEOUT),
@@ -158,8 +191,11 @@ class Http:
         """Close the blocking client if it is ours; a later call makes a new one."""
         with self._lock:
             client, self._client = self._client, None if self._forked else self._given
+            certified = list(self._certified.values())
         if client is not None and client is not self._given:
             client.close()
+        for one in certified:
+            one.close()
 
     async def aclose(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the async client of that loop if it is ours."""
@@ -167,6 +203,8 @@ class Http:
         client = self._by_loop.pop(loop, None)
         if client is not None:
             await client.aclose()
+        for one in list(self._certified.values()):
+            await one.aclose(loop)
 
 
 def _prepare(given: Any, hop: Callable[[Any], object]) -> None:
@@ -252,7 +290,7 @@ class HttpEndpoint:
 
             from valetkey.deadlines import within  # noqa: PLC0415
 
-        client = self._http.client
+        client = self._http.carrying(request.certificate).client
         left = deadline - self._clock.monotonic()
         if left <= 0:
             msg = "no time was left to send it"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, MutableMapping, Sequence
 from typing import Any, ClassVar, Final
 
-from valetkey.errors import StepUpRequired
+from valetkey.errors import ConfigurationError, StepUpRequired
 from valetkey.source import TokenSource
 from valetkey.tokens import Place, Token
+from valetkey.values import Secret
 
 REFUSING: Final = frozenset({401, 403})
 """The statuses that may speak of the token."""
@@ -27,11 +28,13 @@ class Road:
     stronger sign-in raises `StepUpRequired`.
     """
 
-    __slots__ = ("_scopes", "_source")
+    __slots__ = ("_carries", "_scopes", "_source")
 
-    def __init__(self, source: TokenSource, scopes: tuple[str, ...] = ()) -> None:
+    def __init__(self, source: TokenSource, scopes: tuple[str, ...] = (), *, carries: Secret | None = None) -> None:
         self._source = source
         self._scopes = scopes
+        self._carries = carries
+        """The certificate that the HTTP client's connections carry; those of others carry none that we know of."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._source.key)!r})"
@@ -50,7 +53,11 @@ class Road:
         Raises:
             HostNotAllowed: The token may not go there.
             ScopesMissing: The account holder did not grant what this client demands.
+            ConfigurationError: The token is bound to a certificate, and the client that sends it has another
+                (``client_certificate``).
         """
+        if token.certificate is not self._carries and token.certificate != self._carries:
+            raise _other_certificate(self._source)
         if self._scopes:
             token.demand(self._scopes)
         if place not in token.places:
@@ -98,6 +105,12 @@ class Road:
                 hint="let the person sign in again with these acr_values",
             )
         return verdict.explicit if verdict.kind == "renew" else None
+
+
+def _other_certificate(source: TokenSource) -> ConfigurationError:
+    msg = f"the token of {source.key} is bound to the app's certificate, which this HTTP client does not carry"
+    hint = f"call the API with valet.client({source.key.credential!r}).request(...), which chooses the certificate"
+    return ConfigurationError(msg, code="client_certificate", hint=hint)
 
 
 class Flow(Road):

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from valetkey.engine.windows import windows
-from valetkey.errors import ScopesMissing
+from valetkey.errors import ConfigurationError, ScopesMissing
 from valetkey.protocol.bearer import authorization
 from valetkey.protocol.urls import allowed_hosts, hosts_of
 
 if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
+    from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.grants import Grant
     from valetkey.proofs import Proofs
     from valetkey.values import Secret
@@ -38,6 +39,7 @@ class Token:
         base: What relative URLs are joined to; empty where nobody knows.
         extra: Headers that this provider wants on every API call, unless the caller sets them.
         places: Scheme, host and port of requests that were found allowed.
+        certificate: The certificate that it is bound to (RFC 8705), with its key, else None.
         proofs: What signs its requests where it is bound to a key, else None.
         mark: The store's change mark before it was read.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
@@ -45,6 +47,7 @@ class Token:
 
     __slots__ = (
         "base",
+        "certificate",
         "due",
         "end",
         "extra",
@@ -71,6 +74,7 @@ class Token:
         self.secret = grant.access_token
         self.header = authorization(grant)
         self.proofs = None if grant.dpop_key is None else _proofs(grant, grant.dpop_key, core)
+        self.certificate = _certificate(core, credential) if credential.sender_constraint == "mtls" else None
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted
@@ -97,8 +101,29 @@ class Token:
                 hint="connect again and ask for them: valet.connect(..., scopes=[...])",
             )
 
+    def ensure_bearer(self) -> None:
+        """Check that who has the token can use it as it is, without the key or certificate that stays here.
+
+        Raises:
+            ConfigurationError: It is bound to one (``token_bound``).
+        """
+        if self.proofs is None and self.certificate is None:
+            return
+        what = "a key (DPoP)" if self.certificate is None else "the app's certificate (mTLS)"
+        raise ConfigurationError(
+            f"this access token is bound to {what} that stays here: by itself it is of no use to anybody",
+            code="token_bound",
+            hint="call the API through valetkey: valetkey request, or valet.client(...)",
+        )
+
     def __repr__(self) -> str:
         return "Token(****)"
+
+
+def _certificate(core: Core, credential: OAuth2Credential) -> Secret:
+    from valetkey.protocol.certificates import read_certificate  # noqa: PLC0415 - only for tokens bound to one
+
+    return read_certificate(credential, core.app(credential)).pem
 
 
 def _proofs(grant: Grant, key: Secret, core: Core) -> Proofs:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from shared.certificates import self_signed
+
 PRINT = "import os; print(*(f'{n}={os.environ[n]}' for n in sorted(os.environ) if n.endswith('_TOKEN')))"
 
 
@@ -341,3 +343,23 @@ def test_a_program_that_never_started_is_125(args: list[str], code: str, connect
 
     assert (ran.code, ran.out) == (125, "")
     assert f"[{code}]" in ran.err
+
+
+# -- tokens that are bound
+
+
+def test_a_token_that_is_bound_is_not_handed_out(kit: Any) -> None:
+    certificate, key = self_signed("app")
+    kit.declare("bound", sender_constraint="mtls")
+    with kit.session() as session:
+        service = session.core.secret_service
+        app = json.loads(service.get("bound-app-credentials"))
+        service.set("bound-app-credentials", json.dumps({**app, "certificate": certificate + key}))
+    kit.connect("bound")
+
+    for args in (["token", "bound"], ["token", "bound", "--json"], ["header", "bound"], ["exec", "bound", "--", "env"]):
+        ran = kit.run(*args)
+        assert ran.code in {2, 125}, ran
+        assert "is bound to the app's certificate (mTLS)" in ran.err + ran.out
+        assert not ran.out or "access_token" not in ran.out
+    assert kit.run("token", "bound", "--json").json["error"]["code"] == "token_bound"

@@ -11,8 +11,19 @@ from typing import Any, get_args
 
 import pytest
 
-from valetkey import AsyncValet, NotConnected, OAuth2Client, ReauthorizationRequired, Valet, working
+from valetkey import (
+    AsyncValet,
+    NotConnected,
+    OAuth2Client,
+    ReauthorizationRequired,
+    Secret,
+    StepUpRequired,
+    Valet,
+    Wiring,
+    working,
+)
 from valetkey.engine import apps, flows, gates, takeover, windows, worker
+from valetkey.engine.connect import AuthorizationStart
 from valetkey.engine.workplan import Plan
 from valetkey.model.connections import State
 from valetkey.secret_services.memory import MemorySecrets
@@ -60,6 +71,54 @@ def test_the_console_mounts_as_the_page_shows(page: Any, until: Any) -> None:
 
 def test_the_page_about_openid_connect_runs(page: Any) -> None:
     assert names_of(page("docs/profiles/openid-connect.md"))["connected"].state == "connected"
+
+
+PROFILES = ("private-key-jwt", "dpop", "mtls", "pushed-and-signed-requests", "step-up", "fapi2")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_page_of_a_profile_runs_and_its_difference_leads_from_one_that_works_to_another(
+    page: Any, name: str
+) -> None:
+    found = page(f"docs/profiles/{name}.md")
+    assert names_of(found)
+    (difference,) = found.blocks("diff")
+    sides = [_side(difference.text, sign) for sign in "-+"]
+
+    assert sides[0] != sides[1]
+    for side in sides:
+        names: dict[str, Any] = {"wire_oauth2_credential": Wiring().oauth2_credential}
+        exec(compile(side, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
+
+
+def _side(difference: str, sign: str) -> str:
+    """Return what a difference leads from (``-``) or to (``+``)."""
+    lines = difference.splitlines()
+    assert all(line[:1] in {" ", "-", "+"} for line in lines)
+    return "\n".join(line[1:] for line in lines if line[0] in {" ", sign})
+
+
+def test_a_stronger_sign_in_is_asked_for_as_the_page_shows(page: Any) -> None:
+    pay = names_of(page("docs/profiles/step-up.md"))["pay"]
+    asked: list[Any] = []
+
+    class Bank:
+        """A valet whose API wants more, and then has it."""
+
+        def client(self, _: str) -> Any:
+            return self
+
+        def post(self, *_: Any, **__: Any) -> None:
+            if not asked:
+                raise StepUpRequired("more", acr_values=("urn:example:strong",), max_age=60)
+
+        def authorize(self, _: str, *, request: Any) -> Any:
+            asked.append(request)
+            return AuthorizationStart(url="https://auth.bank.example", binding=Secret("b"), expires_at=0.0, flow_id="")
+
+    assert pay(Bank(), 10) == "https://auth.bank.example"
+    assert asked[0].params()["acr_values"] == "urn:example:strong"
+    assert pay(Bank(), 10) is None
 
 
 # -- web.md --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 //
 //   node server.mjs      prints "ready http://127.0.0.1:PORT", and ends when its stdin does
 //
+// With TLS_FOLDER in its environment, where server.pem and client.pem are, it listens with TLS on a second port too, asks
+// for certificates there, and names that port in mtls_endpoint_aliases (RFC 8705 section 5).
+//
 // People sign in and consent by form: POST action=approve|deny, login=NAME, refuse="SCOPE ..." to /interaction/...
 // For tests alone:
 //   GET  /_clients           the registered clients, as JSON
@@ -16,7 +19,10 @@
 //   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
 // Apps may register themselves; what they manage their registration with changes with every use.
 import crypto from 'node:crypto';
+import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
 import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
 import Provider, { errors } from 'oidc-provider';
 
@@ -37,11 +43,26 @@ const withCode = (name, application_type = 'native') => ({
   grant_types: ['authorization_code', 'refresh_token'],
 });
 const withoutBrowser = (...grant_types) => ({ redirect_uris: [], response_types: [], grant_types });
-// The key of the clients that prove themselves by one: the tests get its private half from /_clients.
-const clientKey = { ...crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'client', alg: 'ES256' };
+// The keys of the clients that prove themselves by one: the tests get the private halves from /_clients.
+const newKey = (kid) => ({ ...crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid, alg: 'ES256' });
+const clientKey = newKey('client');
 const { d: _, ...clientPublic } = clientKey;
-const byKey = { jwks: { keys: [clientPublic] }, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+const nextKey = newKey('next');
+const { d: __, ...nextPublic } = nextKey;
+const byKey = { jwks: { keys: [clientPublic, nextPublic] }, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+const pem = (name) => fs.readFileSync(path.join(process.env.TLS_FOLDER, name));
+const tls = process.env.TLS_FOLDER && { server: pem('server.pem'), client: new crypto.X509Certificate(pem('client.pem')) };
+const bound = { tls_client_certificate_bound_access_tokens: true };
+const byCertificate = tls ? [
+  {
+    client_id: 'mtls-self', token_endpoint_auth_method: 'self_signed_tls_client_auth', ...bound, ...withCode('mtls-self'),
+    jwks: { keys: [{ ...tls.client.publicKey.export({ format: 'jwk' }), x5c: [tls.client.raw.toString('base64')], use: 'sig' }] },
+  },
+  { client_id: 'mtls-ca', token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=client', ...bound, ...withoutBrowser('client_credentials') },
+  { client_id: 'mtls-fapi2', ...byKey, ...bound, require_pushed_authorization_requests: true, id_token_signed_response_alg: 'ES256', ...withCode('mtls-fapi2') },
+] : [];
 const clients = [
+  ...byCertificate,
   { client_id: 'basic', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_basic', ...withCode('basic') },
   { client_id: 'post', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_post', ...withCode('post', 'web') },
   { client_id: 'public', token_endpoint_auth_method: 'none', ...withCode('public') },
@@ -61,10 +82,25 @@ const clients = [
   { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
 ];
 
-function createProvider(issuer) {
+const peerCertificate = (ctx) => ctx.socket.getPeerX509Certificate?.();
+const mutual = {
+  enabled: true, certificateBoundAccessTokens: true, selfSignedTlsClientAuth: true, tlsClientAuth: true,
+  getCertificate: peerCertificate,
+  certificateAuthorized: (ctx) => ctx.socket.authorized,
+  certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_subject_dn' && peerCertificate(ctx).subject === expected,
+};
+const aliases = (base) => ({
+  mtls_endpoint_aliases: {
+    token_endpoint: `${base}/token`, revocation_endpoint: `${base}/token/revocation`, userinfo_endpoint: `${base}/me`,
+    pushed_authorization_request_endpoint: `${base}/request`,
+  },
+});
+
+function createProvider(issuer, tlsBase) {
   const on = { enabled: true };
   const provider = new Provider(issuer, {
     clients,
+    discovery: tlsBase ? aliases(tlsBase) : {},
     jwks: { keys: [{ ...rsaKey(), alg: 'RS256', use: 'sig', kid: 'rs' }, { ...ecKey(), alg: 'ES256', use: 'sig', kid: 'es' }] },
     cookies: { keys: ['a-cookie-key-for-tests'] },
     scopes: ['openid', 'offline_access', 'profile', 'email', 'api.read', 'api.write'],
@@ -78,6 +114,7 @@ function createProvider(issuer) {
       AuthorizationCode: 60, DeviceCode: 120, IdToken: 7200, Grant: 86400, Interaction: 600, Session: 86400,
     },
     features: {
+      ...(tls && { mTLS: mutual }),
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
       requestObjects: { enabled: true, requireSignedRequestObject: false }, jwtResponseModes: on, introspection: on,
@@ -94,7 +131,10 @@ function createProvider(issuer) {
       dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => Boolean(switches.nonce) },
     },
     enabledJWA: { dPoPSigningAlgValues: ['ES256', 'Ed25519', 'EdDSA', 'PS256'] },
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    clientAuthMethods: [
+      'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
+      ...(tls ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
+    ],
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   });
   provider.use(sayInterval);
@@ -176,6 +216,7 @@ async function resource(provider, req, res) {
     res.end();
   };
   if (!found || found.isExpired || expired.has(found.jti)) return refuse(token ? 'invalid_token' : '');
+  if (found['x5t#S256'] && found['x5t#S256'] !== thumbprintOf(req)) return refuse('invalid_token');
   if (scheme !== (found.jkt ? 'DPoP' : 'Bearer')) return refuse('invalid_token');
   if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
   if (found.jkt && switches.nonce && !spends(req)) return refuse('use_dpop_nonce', { 'dpop-nonce': freshNonce() });
@@ -185,6 +226,11 @@ async function resource(provider, req, res) {
     return res.end();
   }
   return json(res, { sub: found.accountId ?? null, client_id: found.clientId, scope: found.scope ?? null, ...(found.aud && { aud: found.aud }) });
+}
+
+function thumbprintOf(req) {
+  const raw = req.socket.getPeerX509Certificate?.()?.raw;
+  return raw && crypto.createHash('sha256').update(raw).digest('base64url');
 }
 
 // Each nonce of the API is good for one request, and each answer gives the next.
@@ -235,7 +281,7 @@ async function serve(provider, others, req, res) {
   const { pathname, searchParams } = new URL(req.url, provider.issuer);
   res.on('finish', () => pathname.startsWith('/_') || console.log(`${req.method} ${pathname} ${res.statusCode}`));
   try {
-    if (pathname === '/_clients') return json(res, clients.map((one) => ({ ...one, ...(one.jwks && { private_key: JSON.stringify(clientKey) }) })));
+    if (pathname === '/_clients') return json(res, clients.map((one) => ({ ...one, ...(one.jwks && { private_key: JSON.stringify(clientKey), next_key: JSON.stringify(nextKey) }) })));
     if (pathname === '/_stats') return json(res, stats);
     if (pathname === '/_reset') return reset(res);
     if (pathname === '/_switch') return flip(res, searchParams);
@@ -252,12 +298,13 @@ async function serve(provider, others, req, res) {
   }
 }
 
+const here = (server) => new Promise((done) => server.listen(0, '127.0.0.1', () => done(server.address().port)));
 const server = http.createServer();
-server.listen(0, '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  const provider = createProvider(issuer);
-  const others = provider.callback();
-  server.on('request', (req, res) => serve(provider, others, req, res));
-  console.log(`ready ${issuer}`);
-});
+const issuer = `http://127.0.0.1:${await here(server)}`;
+const secure = tls && https.createServer({ cert: tls.server, key: tls.server, ca: [pem('client.pem')], requestCert: true, rejectUnauthorized: false });
+const tlsBase = secure && `https://127.0.0.1:${await here(secure)}`;
+const provider = createProvider(issuer, tlsBase);
+const others = provider.callback();
+for (const one of [server, secure].filter(Boolean)) one.on('request', (req, res) => serve(provider, others, req, res));
+console.log(`ready ${issuer}`);
 process.stdin.on('end', () => process.exit()).resume();

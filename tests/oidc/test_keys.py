@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey import ConfigurationError
+from valetkey.protocol.signing import generate_key
 from valetkey.values import Secret
 
 SIGNED = ["secretjwt", "pkjwt", "dpop", "pkjwt-dpop"]
@@ -114,3 +115,28 @@ def test_a_key_changes_the_fingerprint_of_the_app() -> None:
 
     one, other = (AppCredentials(client_id="a", private_key=Secret(key)) for key in "xy")
     assert len({one.fingerprint(), other.fingerprint(), AppCredentials(client_id="a").fingerprint()}) == 3
+
+
+@pytest.mark.conformance("1 client authentication: new assertion for every attempt")
+def test_a_key_is_replaced_without_downtime(program: Any) -> None:
+    """One that the provider does not know is dropped, and nothing has changed; one that it knows follows."""
+    program.connect("pkjwt")
+    apps = program.raw.apps if program.colour.name == "sync" else None
+    replace = apps.replace_secret if apps else lambda *args: program.colour.run(program.raw.apps.replace_secret(*args))
+    kid = _kid_in_use(program)
+
+    for key, expected in ((generate_key("ES256").reveal(), kid), (program.server.clients["pkjwt"]["next_key"], "next")):
+        assert replace("pkjwt", key).state == "waiting"
+        assert _kid_in_use(program) == kid, "until it has worked once, the one in use stays"
+        program.clock.advance(AGES)
+        assert program.call("pkjwt").status_code == 200
+        assert _kid_in_use(program) == expected
+
+    program.clock.advance(AGES)
+    assert program.call("pkjwt").status_code == 200
+    assert program.server.count("reuse") == 0
+
+
+def _kid_in_use(program: Any) -> str:
+    kept = json.loads(program.secrets.get("pkjwt-app-credentials"))["private_key"]
+    return str(json.loads(kept)["kid"])

@@ -256,3 +256,24 @@ _JSON = st.recursive(
 )
 def test_no_document_makes_it_crash(body: bytes) -> None:
     assert isinstance(parsed(body), Metadata | MetadataFlaw)
+
+
+@conformance("1 client authentication: mTLS", "2 O:mtls-endpoint-aliases")
+def test_aliases_are_for_requests_that_carry_a_certificate() -> None:
+    found = whole(
+        mtls_endpoint_aliases={"token_endpoint": "https://mtls.example.com/token", "more": 1},
+        tls_client_certificate_bound_access_tokens=True,
+    )
+    assert Metadata.from_body(json.loads(json.dumps(found.to_body()))) == found, "and so it is kept"
+    plain = OAuth2Credential(name="bank", issuer=ISSUER, client_auth="private_key_jwt")
+    assert filled(plain, found).token_url == f"{ISSUER}/token"
+    for credential in (replace(plain, client_auth="tls_client_auth"), replace(plain, sender_constraint="mtls")):
+        whole_one = filled(credential, found)
+        assert whole_one.token_url == "https://mtls.example.com/token"
+        assert whole_one.revocation_url == f"{ISSUER}/revoke", "what has no alias is where it is"
+        assert whole_one.client_auth == credential.client_auth, "a proof is not traded for a secret"
+    assert filled(replace(plain, sender_constraint="mtls", token_url="https://own.example/t"), found).token_url == (
+        "https://own.example/t"
+    )
+    for bad in ([], "x", {"token_endpoint": 1}, {"token_endpoint": "http://127.0.0.1/token"}):
+        assert isinstance(parsed({**WHOLE, "mtls_endpoint_aliases": bad}), MetadataFlaw)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.revocation import Revoked, StillLives, parse_revocation, revocation_request
+from valetkey.protocol.signing import generate_key
 from valetkey.values import Request, Response, Secret
 
 NOW = 1_800_000_000.0
@@ -34,6 +35,23 @@ def revoke(credential: OAuth2Credential, app: AppCredentials = APP, **changes: A
 def parse(status: int, body: object = b"", headers: Mapping[str, str] | None = None, **changes: Any) -> Any:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return parse_revocation(Response(status=status, headers=headers or {}, body=data), now=NOW, **changes)
+
+
+# -- bound tokens ---
+
+
+@pytest.mark.conformance("1 DPoP: scheme and proof")
+def test_an_access_token_that_is_bound_goes_with_its_scheme_and_proof() -> None:
+    key = generate_key("ES256")
+    proved = revoke(replace(SITE, revocation_auth="access_token"), access_token=AT, dpop_key=key)
+    assert (proved.headers["Authorization"], proved.dpop_key) == ("DPoP at", key)
+
+    for plain in (
+        revoke(replace(SITE, revocation_auth="access_token"), access_token=AT),
+        revoke(replace(SITE, revocation_auth="client_secret_bearer"), access_token=AT, dpop_key=key),
+    ):
+        assert plain.headers["Authorization"].startswith("Bearer ")
+        assert plain.dpop_key is None, "what carries no bound token needs no proof"
 
 
 # -- the request ----------------------------------------------------------------------------------------------------

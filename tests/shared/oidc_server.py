@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -16,6 +17,8 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+
+from shared.certificates import self_signed
 
 HERE = Path(__file__).parents[1] / "oidc"
 SCOPES = ("openid", "offline_access", "profile", "email", "api.read")
@@ -40,10 +43,12 @@ class Server:
 
     Attributes:
         issuer: Its address, and its issuer identifier.
+        tls: The folder with ``server.pem``, which its second port shows, and ``client.pem``, which is its clients'.
     """
 
-    def __init__(self, issuer: str, log: Path) -> None:
+    def __init__(self, issuer: str, log: Path, tls: Path) -> None:
         self.issuer = issuer
+        self.tls = tls
         self._log = log
         self._read = 0
 
@@ -95,7 +100,7 @@ class Server:
             "userinfo_url": "" if service else meta["userinfo_endpoint"],
             "api_base_url": self.issuer,
             "client_auth": client.get("token_endpoint_auth_method", "client_secret_basic"),
-            "sender_constraint": "dpop" if client.get("dpop_bound_access_tokens") else "none",
+            "sender_constraint": _constraint(client),
             "grant": "client_credentials" if service else "authorization_code",
             "scopes": ["api.read"] if service else list(SCOPES),
             # RFC-like servers give offline access only to somebody who was asked (OpenID Connect Core section 11)
@@ -104,8 +109,11 @@ class Server:
 
     def app(self, name: str) -> dict[str, str]:
         """Return the app credentials of the client `name`, as a secret holds them."""
-        client = self.clients[name]
-        return {member: client[member] for member in ("client_id", "client_secret", "private_key") if member in client}
+        client = {**self.clients[name], "certificate": (self.tls / "client.pem").read_text()}
+        if not name.startswith("mtls"):
+            del client["certificate"]
+        members = ("client_id", "client_secret", "private_key", "certificate")
+        return {member: client[member] for member in members if member in client}
 
     def spend(self, name: str, refresh_token: str) -> tuple[int, str]:
         """Send a refresh token by hand, as another program does; returns the status and the error."""
@@ -137,6 +145,12 @@ class Server:
         return json.loads(_answer(self.issuer + path)[1])
 
 
+def _constraint(client: dict[str, Any]) -> str:
+    if client.get("tls_client_certificate_bound_access_tokens"):
+        return "mtls"
+    return "dpop" if client.get("dpop_bound_access_tokens") else "none"
+
+
 def _await_ready(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address that the server says it is ready at."""
     give_up_at = time.monotonic() + READY_SECONDS
@@ -157,12 +171,19 @@ def running(left_out: Any, folder: Path) -> Iterator[Server]:
     if not (HERE / "node_modules" / "oidc-provider" / "package.json").is_file():
         left_out(REAL, "tests/oidc/node_modules is not here; run make test, which installs it (it needs npm)")
     log = folder / "server.log"
+    for name in ("server", "client"):
+        (folder / f"{name}.pem").write_text("".join(self_signed(name)))
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [node, str(HERE / "server.mjs")], stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, cwd=HERE
+            [node, str(HERE / "server.mjs")],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=HERE,
+            env={**os.environ, "TLS_FOLDER": str(folder)},
         )
     try:
-        yield Server(_await_ready(process, log), log)
+        yield Server(_await_ready(process, log), log, folder)
     finally:
         process.terminate()
         process.communicate(timeout=30)

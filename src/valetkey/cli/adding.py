@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace as dataclass_replace
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
+from valetkey.cli.app_keys import read_pem
 from valetkey.cli.commands import command, credential_argument, pass_session
 from valetkey.cli.completion import complete_presets
 from valetkey.cli.exits import Stop
@@ -16,14 +18,16 @@ from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.credentials import AppCredentials
+from valetkey.model.credentials import AppCredentials, ClientAuth
 from valetkey.model.registry import declare
 from valetkey.model.settings import to_declaration
+from valetkey.values import Secret
 
 if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.presets import Preset
 
+_BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
 _BY_HAND: Final = ("--issuer, or --authorization-url and --token-url,", "for a provider without a preset")
 
 
@@ -54,7 +58,7 @@ _FIELDS: Final = (
     click.option("--api-host", "api_hosts", metavar="HOST", multiple=True, help="A host that may see the token."),
     click.option(
         "--client-auth",
-        type=click.Choice(("client_secret_basic", "client_secret_post", "none")),
+        type=click.Choice(get_args(ClientAuth)),
         help="How the app proves itself.",
     ),
     click.option(
@@ -87,10 +91,21 @@ def _with_fields(function: Any) -> Any:
 @click.option("--client-id", metavar="ID", help="The client id; asked for otherwise.")
 @click.option("--secret-stdin", is_flag=True, help="Read the client secret from stdin.")
 @click.option("--public", is_flag=True, help="There is no client secret.")
+@click.option("--private-key-file", metavar="FILE", help='The private key, PEM or JWK; "-" is stdin.')
+@click.option("--certificate-file", metavar="FILE", help="The certificate for TLS, PEM; its key there, or as above.")
 @_with_fields
 @pass_session
 def add(
-    session: Session, /, *, name: str, client_id: str | None, secret_stdin: bool, public: bool, **fields: Any
+    session: Session,
+    /,
+    *,
+    name: str,
+    client_id: str | None,
+    secret_stdin: bool,
+    public: bool,
+    private_key_file: str | None,
+    certificate_file: str | None,
+    **fields: Any,
 ) -> None:
     """Add the app that you registered at a provider, under the credential NAME.
 
@@ -100,11 +115,17 @@ def add(
     if secret_stdin and public:
         msg = "--secret-stdin and --public: there is a client secret, or there is none."
         raise click.UsageError(msg)
+    if private_key_file == "-" and (secret_stdin or certificate_file == "-"):
+        msg = "stdin is for one of them: give the others as files."
+        raise click.UsageError(msg)
     given = {field: value for field, value in fields.items() if value not in (None, (), {})}
     credential, preset = _declared(session, name, given)
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
-    app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=public)
+    key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
+    no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
+    app = _app(labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
+    app = with_keys(session, credential, app, key=key, certificate=certificate)
     _store(session, credential, app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
@@ -219,7 +240,6 @@ def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
 
 
 def _app(
-    credential: OAuth2Credential,
     labels: Mapping[str, str],
     *,
     client_id: str | None,
@@ -227,11 +247,9 @@ def _app(
     public: bool,
 ) -> AppCredentials:
     """Return client id and secret, asking for what was not given."""
-    from valetkey.values import Secret  # noqa: PLC0415
-
     label = labels.get("client_id", "Client ID")
     found = client_id.strip() if client_id else ask(label, otherwise="--client-id")
-    if public or credential.client_auth == "none":
+    if public:
         return AppCredentials(client_id=found)
     secret = _secret(labels.get("client_secret", "Client secret"), secret_stdin=secret_stdin)
     return AppCredentials(client_id=found, client_secret=Secret(secret) if secret else None)
@@ -245,6 +263,40 @@ def _secret(label: str, *, secret_stdin: bool) -> str:
         hint = "pipe it in and add --secret-stdin; or add --public if there is none"
         raise Stop(msg, code="terminal_missing", hint=hint)
     return ask_hidden(f"{label} (hidden; empty for a public client)")
+
+
+def with_keys(
+    session: Session,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    *,
+    key: Secret | None,
+    certificate: Secret | None,
+) -> AppCredentials:
+    """Return the app with its key and certificate: those given, else those that were made or kept for it before.
+
+    Raises:
+        ConfigurationError: One cannot be read, or does not fit.
+    """
+    from valetkey.app_keys import app_or_none, waiting_key  # noqa: PLC0415
+    from valetkey.engine.app_keys import described, next_key_id  # noqa: PLC0415
+    from valetkey.protocol.certificates import read_certificate, uses_certificate  # noqa: PLC0415
+
+    before = app_or_none(session.core, credential)
+    if uses_certificate(credential):
+        kept = before if before is not None and certificate is None else None
+        pair = (certificate, key) if certificate else (kept and kept.certificate, kept and kept.certificate_key)
+        app = dataclass_replace(app, certificate=pair[0] or None, certificate_key=pair[1] or None)
+        if certificate:
+            read_certificate(credential, app)
+    if credential.client_auth != "private_key_jwt" and not credential.request_object:
+        return app
+    found = (None if certificate else key) or (before.private_key if before else None)
+    if found is None and (found := waiting_key(session.core, credential)) is not None:
+        session.core.secret_service.delete(next_key_id(credential))
+    if found is not None:
+        described(credential, found, "in_use")
+    return dataclass_replace(app, private_key=found)
 
 
 def _store(session: Session, credential: OAuth2Credential, app: AppCredentials) -> None:

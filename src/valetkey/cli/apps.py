@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from valetkey.cli.adding import add
+from valetkey.cli.app_keys import key_members, key_words, keys_shown, make_key, use_key
 from valetkey.cli.commands import credential_argument, group, pass_session
-from valetkey.cli.output import Column, Table, count, emit, facts
+from valetkey.cli.output import Column, Table, count, emit, facts, span
 from valetkey.cli.prompts import confirm
 from valetkey.cli.registering import register, registration
 from valetkey.cli.replacing import ends, health_facts, health_members, replace
@@ -38,6 +39,8 @@ app.add_command(replace)
 app.add_command(ends)
 app.add_command(register)
 app.add_command(registration)
+app.add_command(make_key)
+app.add_command(use_key)
 
 
 @app.command(
@@ -82,14 +85,16 @@ def list_(session: Session) -> None:
 def show(session: Session, *, name: str) -> None:
     """Show a credential: its endpoints, its app and how that is, and the redirect URI to register.
 
-    The client secret is never shown: only a fingerprint, by which to see whether two are the same.
+    The client secret is never shown: only a fingerprint, by which to see whether two are the same.  A key is
+    shown by its id and algorithm.
     """
     from valetkey.apps import health_of  # noqa: PLC0415
 
     credential = session.credential(name)
-    members = _members(session, credential)
+    members, keys = _members(session, credential), keys_shown(session, credential)
     if session.json:
-        emit({"app": {**members, **health_members(health_of(session.core, credential))}})
+        shown_keys = [key_members(key) for key in keys]
+        emit({"app": {**members, **health_members(health_of(session.core, credential)), "keys": shown_keys}})
         return
     out(f"{credential.name}: {clean(credential.display_name)}")
     if credential.description:
@@ -99,7 +104,9 @@ def show(session: Session, *, name: str) -> None:
             "declared in": _FROM[credential.source],
             "preset": credential.preset,
             "client id": members["client_id"] or "none: run valetkey app add " + credential.name,
-            "client secret": members["secret"] or ("none: a public client" if members["client_id"] else ""),
+            "client secret": members["secret"] or _without_secret(credential, members["client_id"]),
+            "key": key_words(keys),
+            "certificate": _certificate_words(session, credential),
             "from": members["from"],
             **health_facts(health_of(session.core, credential), session.core.clock.now()),
             "redirect URI": members["redirect_uri"],
@@ -114,6 +121,27 @@ def show(session: Session, *, name: str) -> None:
             "connections": str(members["connections"]),
         }
     )
+
+
+def _without_secret(credential: OAuth2Credential, client_id: str | None) -> str:
+    if not client_id:
+        return ""
+    return "none: a public client" if credential.client_auth == "none" else f"none: {credential.client_auth}"
+
+
+def _certificate_words(session: Session, credential: OAuth2Credential) -> str:
+    from valetkey.protocol.certificates import read_certificate, uses_certificate  # noqa: PLC0415
+
+    app, _ = _app_of(session, credential)
+    if app is None or not uses_certificate(credential):
+        return ""
+    try:
+        found = read_certificate(credential, app)
+    except ConfigurationError as error:
+        return str(error)
+    left = found.not_after - session.core.clock.now()
+    ends = f"ends in {span(left)}" if left > 0 else "it has ended"
+    return f"{clean(found.subject, 100)}, x5t#S256 {found.thumbprint}, {ends}"
 
 
 @app.command("remove", json=True, examples=("valetkey app remove github",))
@@ -133,9 +161,11 @@ def remove(session: Session, *, name: str, yes: bool) -> None:
         used = f"{count(number, 'connection')} {'uses' if number == 1 else 'use'} it"
         question = f"{used} and could not be refreshed any more. {question}"
     confirm(question, yes=yes)
+    from valetkey.engine.app_keys import next_key_id  # noqa: PLC0415
     from valetkey.engine.app_replacing import forget_secrets  # noqa: PLC0415
 
     session.core.secret_service.delete(credential.secret_id)
+    session.core.secret_service.delete(next_key_id(credential))
     forget_secrets(session.core.world, session.core.env, credential)
     kept = any(
         wiring.get(name) is not None for wiring in (session.core.declarations.wiring, session.core.declarations.file)

@@ -91,8 +91,10 @@ def exec_(
         msg = f"--as is given {len(variables)} times for {len(names)} names"
         raise click.UsageError(msg)
     targets = variables or [f"{variable_name(name)}_TOKEN" for name in names]
-    tokens = [session.source(name, owner, account).get().secret for name in names]
-    environment = {**os.environ, **{v: token.reveal() for v, token in zip(targets, tokens, strict=True)}}
+    tokens = [session.source(name, owner, account).get() for name in names]
+    for token in tokens:
+        token.ensure_bearer()
+    environment = {**os.environ, **{v: token.secret.reveal() for v, token in zip(targets, tokens, strict=True)}}
     session.close()  # what is under way here ends before the program takes over
     _become(words, environment)
 

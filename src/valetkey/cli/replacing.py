@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+def seconds(_: click.Context, __: click.Parameter, value: str) -> float:
     """Read a length of time: ``7d``, ``24h``, ``90m``, ``0``."""
     found = re.fullmatch(r"(\d{1,7})([smhd]?)", value.strip())
     if found is None or (not found[2] and found[1].strip("0")):
@@ -55,7 +55,7 @@ def _day(_: click.Context, __: click.Parameter, value: str | None) -> float | No
 @credential_argument
 @click.option("--secret-stdin", is_flag=True, help="Read the new client secret from stdin.")
 @click.option(
-    "--overlap", metavar="TIME", callback=_seconds, default="7d", show_default=True, help="Keep the old one so long."
+    "--overlap", metavar="TIME", callback=seconds, default="7d", show_default=True, help="Keep the old one so long."
 )
 @click.option("--ends", metavar="DATE", callback=_day, help="The day on which the provider ends the new one.")
 @click.option("--withdraw", is_flag=True, help="Take back a new secret that is not in use yet.")

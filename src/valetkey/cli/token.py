@@ -26,10 +26,11 @@ def token(session: Session, *, name: str, owner: str | None, account: str) -> No
     """Print a valid access token of NAME, refreshed if need be.
 
     On a pipe nothing follows the token, not even a line break.  Whoever has it can use the account until it ends:
-    prefer request, header or exec.
+    prefer request, header or exec.  A token that is bound to a key or certificate is not handed out.
     """
     source = session.source(name, owner, account)
     held = source.get()
+    held.ensure_bearer()
     if session.json:
         emit(
             {
@@ -58,4 +59,6 @@ def header(session: Session, *, name: str, owner: str | None, account: str) -> N
 
     So the token stands neither in the process list nor in the history of your shell.
     """
-    out(f"Authorization: {session.source(name, owner, account).get().header}")
+    held = session.source(name, owner, account).get()
+    held.ensure_bearer()
+    out(f"Authorization: {held.header}")

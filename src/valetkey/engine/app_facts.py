@@ -14,11 +14,13 @@ from typing import Any, Final, TypeVar
 from valetkey.engine.world import World
 from valetkey.errors import StoreError
 from valetkey.model.connections import Document
-from valetkey.model.credentials import EMPTY, AppCredentials
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.values import Secret
 
 KIND: Final = "app"
+BY_KEY: Final = "private_key_jwt"
+"""How an app proves itself whose key is what is replaced here; with all others it is the client secret."""
 MEMBER: Final = "secrets"
 """Where in the document's body the facts stand; all other members are the breaker's."""
 _TRIES: Final = 8
@@ -216,3 +218,15 @@ def _written(world: World, document: Document, facts: Facts, adding: Mapping[str
         document_label(new),
         lambda sealed: put(replace(new, sealed=sealed), expect=document.version) is not None,
     )
+
+
+def with_proof(credential: OAuth2Credential, app: AppCredentials, proof: Secret) -> AppCredentials:
+    """Return the app with another secret, or another key where it proves itself by that."""
+    if credential.client_auth == BY_KEY:
+        return replace(app, private_key=proof)
+    return replace(app, client_secret=proof)
+
+
+def proof_of(credential: OAuth2Credential, app: AppCredentials) -> Secret | None:
+    """Return what an app proves itself by, and what is replaced with overlap: its secret, or its key."""
+    return app.private_key if credential.client_auth == BY_KEY else app.client_secret

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from valetkey.engine.app_facts import Facts, facts_for, secrets_of
+from valetkey.engine.app_facts import Facts, facts_for, proof_of, secrets_of
 from valetkey.engine.app_replacing import DAY, WARN_DAYS
 from valetkey.engine.apps import app_state, held_against
 from valetkey.engine.status import status_of
@@ -167,7 +167,7 @@ def _of(world: World, env: str, credential: OAuth2Credential, app: AppCredential
     facts = facts_for(app, state)
     held = held_against(app, state)
     body: Mapping[str, Any] = held.body if held is not None else EMPTY
-    secret = _in_use(world, app, facts)
+    secret = _in_use(world, credential, app, facts)
     silent = _silent(world, env, credential)
     now = world.clock.now()
     error, description = str(body.get("error") or ""), str(body.get("description") or "")
@@ -196,12 +196,13 @@ def _soon(secret: SecretInUse, now: float) -> bool:
     return secret.ends_at is not None and secret.ends_at - now <= max(WARN_DAYS) * DAY
 
 
-def _in_use(world: World, app: AppCredentials, facts: Facts) -> SecretInUse | None:
-    if app.client_secret is None:
+def _in_use(world: World, credential: OAuth2Credential, app: AppCredentials, facts: Facts) -> SecretInUse | None:
+    proof = proof_of(credential, app)
+    if proof is None:
         return None
     known, lean = facts.in_use, facts.lean
     return SecretInUse(
-        fingerprint=_shown(world, app.client_secret),
+        fingerprint=_shown(world, proof),
         stored_at=known.at if known else None,
         stored_by=known.by if known else "",
         ends_at=known.ends_at if known else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from valetkey.engine.app_facts import Candidate, Facts, InUse, Refused, change, facts_for, facts_of
+from valetkey.engine.app_facts import BY_KEY, Candidate, Facts, InUse, Refused, change, facts_for, facts_of, with_proof
 from valetkey.engine.app_secrets import erase_ended, promote, tell_app
 from valetkey.engine.apps import app_state
 from valetkey.engine.world import World
@@ -74,10 +74,11 @@ def replace_secret(
     check_overlap(overlap)
     check_end(world, ends_at)
     app = world.app(credential)
-    new = replace(app, client_secret=secret)
+    new = with_proof(credential, app, secret)
     if new.fingerprint() == app.fingerprint():
+        what = "key" if credential.client_auth == BY_KEY else "secret"
         raise ConfigurationError(
-            f"that is the secret which the app of {credential.name!r} uses already",
+            f"that is the {what} which the app of {credential.name!r} uses already",
             code="app_secret_same",
             hint="create a second secret at the provider beside the one in use, and give that one",
         )

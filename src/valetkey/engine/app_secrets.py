@@ -12,7 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
-from valetkey.engine.app_facts import Facts, Fallback, InUse, Lean, Refused, change, facts_for, secrets_of
+from valetkey.engine.app_facts import (
+    Facts,
+    Fallback,
+    InUse,
+    Lean,
+    Refused,
+    change,
+    facts_for,
+    proof_of,
+    secrets_of,
+    with_proof,
+)
 from valetkey.engine.apps import app_state
 from valetkey.engine.world import World
 from valetkey.errors import DecryptionFailed, StoreError, ValetkeyError
@@ -71,12 +82,12 @@ def ways(
     falls = [one for one in facts.fallbacks if now < one.until and one.fp in secrets]
     if len(falls) < len(facts.fallbacks):
         erase_ended(world, env, credential, app)
-    order += [Way("fallback", replace(app, client_secret=secrets[one.fp])) for one in falls]
+    order += [Way("fallback", with_proof(credential, app, secrets[one.fp])) for one in falls]
     if _leans(world, env, credential, app, facts, falls, spends=spends):
         order = [*order[1:], order[0]]
     if candidate is not None and candidate.fp in secrets:
         first = candidate.accepted or (spends and _has_it_alone(world, env, credential, app))
-        way = Way("candidate", replace(app, client_secret=secrets[candidate.fp]))
+        way = Way("candidate", with_proof(credential, app, secrets[candidate.fp]))
         order.insert(0 if first else 1, way)
     return tuple({way.app.fingerprint(): way for way in reversed(order)}.values())[::-1]
 
@@ -279,13 +290,14 @@ def promote(world: World, env: str, credential: OAuth2Credential, app: AppCreden
             facts, candidate=replace(candidate, accepted=True), fallbacks=tuple(falls[:MOST_FALLBACKS]), lean=None
         )
 
-    old_secret = {} if app.client_secret is None else {app.fingerprint(): app.client_secret}
+    old = proof_of(credential, app)
+    old_secret = {} if old is None else {app.fingerprint(): old}
     change(world, env, credential.name, accept, adding=old_secret)
     document = app_state(world, env, credential)
     candidate = facts_for(app, document).candidate
     if candidate is None:
         return  # another request has done it
-    new = replace(app, client_secret=secrets_of(world, document)[candidate.fp])
+    new = with_proof(credential, app, secrets_of(world, document)[candidate.fp])
     world.keep_app(credential, new)
     finish(world, env, credential, new)
 

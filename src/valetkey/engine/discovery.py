@@ -17,7 +17,9 @@ from valetkey.errors import ProviderError, ProviderProtocolError, ProviderUnavai
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.fapi2 import is_fapi2
 from valetkey.model.ports import Clock, InDoubt, NotSent, TokenEndpoint
+from valetkey.protocol.fapi2 import ensure_fapi2
 from valetkey.protocol.metadata import (
     Metadata,
     MetadataFlaw,
@@ -73,14 +75,17 @@ def complete(
     Raises:
         ProviderUnavailable: The metadata could not be fetched, and none is known.
         ProviderProtocolError: It is missing or not in order (``metadata_missing``, ``metadata_invalid``,
-            ``issuer_differs``), or names less than before (``metadata_shrunk``).
+            ``issuer_differs``), names less than before (``metadata_shrunk``), or less than the credential's security
+            profile asks for (``profile_unmet``).
     """
     if not credential.discovers:
         return credential
-    if credential.security_profile != "none":
+    if credential.security_profile == "mcp":
         credential = _of_profile(world, credential, lenient=lenient, anew=anew)
     known = server_of(world, credential, lenient=lenient)
     whole = filled(credential, known.metadata)
+    if is_fapi2(credential) and not lenient:
+        ensure_fapi2(credential, known.metadata)
     if known.before is not None:
         whole = _checked(credential, known, whole, lenient=lenient)
     for field in need:
@@ -103,7 +108,7 @@ def peek(world: World, credential: OAuth2Credential) -> OAuth2Credential:
     """Return the credential with what is known already of its server; nothing is fetched."""
     if not credential.discovers:
         return credential
-    if credential.security_profile != "none":
+    if credential.security_profile == "mcp":
         from valetkey.engine.resources import peeked  # noqa: PLC0415 - only for MCP servers
 
         credential = peeked(world, credential)

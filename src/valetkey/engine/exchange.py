@@ -25,6 +25,7 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.bodies import Members
+from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.denials import refused_consent
 from valetkey.protocol.id_token import identity_of
 from valetkey.protocol.refusals import Kind
@@ -107,7 +108,7 @@ def read_identity(
     """
     signed_in = identity_of(claims) if claims is not None else None
     try:
-        request = userinfo_request(credential, grant)
+        request = userinfo_request(credential, grant, certificate=certificate_of(credential, app))
         if request is None:
             return signed_in
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)

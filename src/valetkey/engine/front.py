@@ -13,12 +13,14 @@ from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConnectError, IssuerMismatch, ProviderUnavailable
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.fapi2 import is_fapi2
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.authorization import CallbackParams, callback_of, front_url
 from valetkey.protocol.denials import refused_consent
 from valetkey.protocol.pushed import Pushed, by_reference, parse_pushed, pushed_request, request_object
 from valetkey.protocol.signatures import TokenFlaw
 from valetkey.protocol.token_response import Refusal
+from valetkey.protocol.urls import require_https
 from valetkey.values import Params, Secret
 
 PUSH_SECONDS: Final = 15.0
@@ -41,6 +43,8 @@ def way_out(
         ConnectError: It does not accept the request.
         ProviderUnavailable: It did not answer, or asked for patience.
     """
+    if is_fapi2(credential):
+        require_https(str(params["redirect_uri"]), what="redirect_uri", name=credential.name)
     if credential.request_object:
         params = request_object(credential, world.app(credential), params, now=world.clock.now())
     if credential.pushed_authorization_url:

@@ -18,6 +18,7 @@ from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConnectError, ProviderError, ProviderProtocolError, StoreError
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import ASYMMETRIC, EMPTY, AppCredentials, OAuth2Credential
+from valetkey.model.fapi2 import allowed_algs
 from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.bodies import Members, seconds
@@ -119,7 +120,8 @@ def _algs(credential: OAuth2Credential, metadata: Metadata | None) -> tuple[str,
     if credential.id_token_algs:
         return credential.id_token_algs
     named = metadata.id_token_algs if metadata else ()
-    return tuple(alg for alg in ASYMMETRIC if alg in named) if named else ASYMMETRIC
+    may = allowed_algs(credential) or ASYMMETRIC
+    return tuple(alg for alg in may if alg in named) if named else may
 
 
 def _shelf(world: World, url: str) -> Shelf:

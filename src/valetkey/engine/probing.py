@@ -10,6 +10,7 @@ from valetkey.engine.lifecycle import obtain
 from valetkey.engine.world import World, emit
 from valetkey.model.connections import ConnectionKey, Identity
 from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.certificates import certificate_of, uses_certificate
 from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
 
 _SUCCESS = range(200, 300)
@@ -44,7 +45,8 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     name = credential.display_name or credential.name
     held = obtain(world, key)
     credential = complete(world, credential, lenient=True)
-    request = userinfo_request(credential, held.grant)
+    certificate = certificate_of(credential, world.app(credential)) if uses_certificate(credential) else None
+    request = userinfo_request(credential, held.grant, certificate=certificate)
     if request is None:
         said = f"{name} has no address that tells whose a token is, so there is no harmless call to make."
         return Probe(ok=False, said=said, possible=False)

@@ -228,7 +228,13 @@ def _tell_provider(
         if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):
             continue
         request = revocation_request(
-            credential, app, token=token, hint=kind, access_token=grant.access_token, params=params
+            credential,
+            app,
+            token=token,
+            hint=kind,
+            access_token=grant.access_token,
+            dpop_key=grant.dpop_key,
+            params=params,
         )
         answers[kind] = _ask(world, credential, request, turn)
     return answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from valetkey.engine.schemas import decode_secret, encode_secret
@@ -13,7 +13,7 @@ from valetkey.engine.trouble import app_command
 from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed, token_secret_id
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
@@ -286,7 +286,8 @@ def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -
 def _app_of(text: str, secret_id: str) -> AppCredentials:
     """Read app credentials.  The text itself is fetched anew for each refresh, and mostly says what it said before."""
     app: AppCredentials = decode_secret(AppCredentials, text, name=secret_id)
-    return replace(app, client_secret=app.client_secret or None, private_key=app.private_key or None)
+    filled: dict[str, Any] = {name: getattr(app, name) or None for name in SECRETS}
+    return replace(app, **filled)
 
 
 def _app_missing(credential: OAuth2Credential, variable: str, env: str) -> ConfigurationError:

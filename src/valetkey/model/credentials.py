@@ -11,11 +11,19 @@ from valetkey.values import Secret
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
-ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]
+ClientAuth = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "none",
+]
 AssertionAudience = Literal["issuer", "token_url"]
 ResponseMode = Literal["default", "query", "form_post", "jwt"]
-SenderConstraint = Literal["none", "dpop"]
-SecurityProfile = Literal["none", "mcp"]
+SenderConstraint = Literal["none", "dpop", "mtls"]
+SecurityProfile = Literal["none", "mcp", "fapi2"]
 RegistrationWay = Literal["auto", "manual", "dynamic"]
 GrantType = Literal["authorization_code", "client_credentials"]
 Reach = Literal["token", "grant", "user"]
@@ -36,6 +44,9 @@ Source = Literal["code", "file", "command", "console"]
 ASYMMETRIC = (*(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)), "EdDSA", "Ed25519")
 """The signature algorithms of id tokens whose key is public (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
+SECRETS = ("client_secret", "private_key", "certificate", "certificate_key")
+"""The fields of `AppCredentials` by which an app proves itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
@@ -49,18 +60,24 @@ class AppCredentials:
         private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
         client_auth: How it proves itself, where that was agreed on when it registered itself (RFC 7591 section 2,
             ``token_endpoint_auth_method``); empty: as its credential says.
+        certificate: Its certificate, as PEM, those above it behind it, for TLS (RFC 8705).
+        certificate_key: The private key of the certificate, as PEM; it may stand in `certificate` too.
     """
 
     client_id: str
     client_secret: Secret | None = None
     private_key: Secret | None = None
     client_auth: str = ""
+    certificate: Secret | None = None
+    certificate_key: Secret | None = None
 
     def fingerprint(self) -> str:
         """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
         secret = self.client_secret.reveal() if self.client_secret else ""
         key = f":{len(secret)}:{self.private_key.reveal()}" if self.private_key else ""
-        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}").fingerprint()
+        pair = (self.certificate, self.certificate_key) if self.certificate else ()
+        tls = "".join(f":{len(part.reveal())}:{part.reveal()}" for part in pair if part)
+        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}{tls}").fingerprint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +91,8 @@ class OAuth2Credential:
         display_name: Its name for people.
         description: What the program uses it for.
         security_profile: ``mcp``: as the authorization specification of the Model Context Protocol says.  Then
-            `api_base_url` is the MCP server's URL, which says itself where people sign in for it.
+            `api_base_url` is the MCP server's URL, which says itself where people sign in for it.  ``fapi2``: everything
+            weaker than the FAPI 2.0 Security Profile is refused.
         secret_id: Under which id the secret service keeps the app credentials.
         token_secret_id: Under which id it keeps the token object of the program's own default account.
         grant: How grants are got: ``authorization_code`` (also by device) or ``client_credentials``.
@@ -129,12 +147,14 @@ class OAuth2Credential:
         additional_params: Further parameters of the authorization URL.
         token_params: Further parameters of the code exchange.
         refresh_params: Further parameters of the refresh.
-        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2).
+        client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC
+            8705 section 2).
         assertion_audience: For whom a client assertion is: the ``issuer`` (RFC 7523bis section 4), or the ``token_url``
             for servers that know the older text alone, and for those whose issuer is not declared.
         assertion_typ: The ``typ`` of a client assertion; ``JWT`` for servers that take no other.
         signing_alg: What the app's key signs with (RFC 7518); empty: what its JWK says, else what suits the key.
-        sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken.
+        sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken;
+            ``mtls``: they are bound to the app's certificate (RFC 8705 section 3), which calls of the API carry too.
         dpop_alg: What such a key signs with (RFC 7518).
         basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.

@@ -1,6 +1,7 @@
 """How the app proves itself at the token endpoint: one method a request, never in the URL.
 
-RFC 6749 section 2.3 (a secret), RFC 7523 section 2.2 and OpenID Connect Core section 9 (an assertion).
+RFC 6749 section 2.3 (a secret), RFC 7523 section 2.2 and OpenID Connect Core section 9 (an assertion), RFC 8705
+section 2 (a certificate).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
+from valetkey.model.fapi2 import allowed_algs
+from valetkey.protocol.certificates import BY_CERTIFICATE
 from valetkey.values import Params, Secret
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def authenticate(
     ``client_secret_basic`` puts id and secret into the Authorization header only; ``client_secret_post`` puts both
     into the body; ``client_secret_jwt`` and ``private_key_jwt`` put a new assertion, made at `now` (Unix seconds), into
     the body; ``none`` puts the id into the body, which RFC 6749 sections 3.2.1 and 4.1.3 demand of a request without
-    authentication.
+    authentication, and so do the methods by certificate (RFC 8705 section 2): that one is the connection's.
 
     Raises:
         ConfigurationError: ``client_id_missing``, ``client_secret_missing``, ``private_key_missing`` (with a method
@@ -44,7 +47,7 @@ def authenticate(
     """
     method = method or method_of(credential, app)
     known_as = client_id(credential, app)
-    if method == "none":
+    if method == "none" or method in BY_CERTIFICATE:
         return {**params, "client_id": known_as}, dict(headers)
     if method in SIGNED:
         return {**params, **_assertion(credential, app, method, known_as, now)}, dict(headers)
@@ -114,11 +117,21 @@ def _signer(credential: OAuth2Credential, app: AppCredentials, method: ClientAut
     """Return what signs the app's assertions: its key, or its secret."""
     if method == "client_secret_jwt":
         return client_secret(credential, app)
-    if not app.private_key:
-        raise _missing(credential, "private key", "private_key_missing")
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+    return app_key(credential, app)
 
-    return read_key(app.private_key, alg=credential.signing_alg, what="private_key", name=credential.name)
+
+def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
+    """Return the private key of an app.
+
+    Raises:
+        ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
+    """
+    if not app.private_key:
+        raise _missing(credential, "private key", "private_key_missing", do="make-key")
+    from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
+
+    alg, allowed = credential.signing_alg, allowed_algs(credential)
+    return read_key(app.private_key, alg=alg, allowed=allowed, what="private_key", name=credential.name)
 
 
 def _basic(client_id: str, secret: str, *, raw: bool) -> str:
@@ -127,7 +140,7 @@ def _basic(client_id: str, secret: str, *, raw: bool) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
-def _missing(credential: OAuth2Credential, thing: str, code: str) -> ConfigurationError:
+def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add") -> ConfigurationError:
     title = credential.display_name or credential.name
     msg = f"the app of {title} has no {thing}, and this request needs one"
-    return ConfigurationError(msg, code=code, hint=f"valetkey app add {credential.name}")
+    return ConfigurationError(msg, code=code, hint=f"valetkey app {do} {credential.name}")

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenRequestFormat
+from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.client_authentication import authenticate, can_sign
 from valetkey.protocol.urls import require_https
 from valetkey.values import Params, Request
@@ -39,12 +40,14 @@ def post(
     """
     require_https(url, what=what, name=credential.name)
     filled = {name: value for name, value in params.items() if value}
+    certificate = certificate_of(credential, app)
 
     def made(now: float, *, method: ClientAuth | None = None) -> Request:
         accept = {"Accept": credential.accept}
         authenticated, headers = authenticate(credential, app, filled, accept, method=method, now=now)
         content_type, body = encoded(authenticated, credential.token_request_format)
-        return Request(method="POST", url=url, headers={**headers, "Content-Type": content_type}, body=body)
+        headers["Content-Type"] = content_type
+        return Request(method="POST", url=url, headers=headers, body=body, certificate=certificate)
 
     return replace(made(0.0, method="none"), anew=made) if can_sign(credential, app) else made(0.0)
 

@@ -7,14 +7,16 @@ that we go by has the type that the RFC says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from valetkey.errors import clean
-from valetkey.model.credentials import ClientAuth, OAuth2Credential
+from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
+from valetkey.model.fapi2 import is_fapi2
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members
+from valetkey.protocol.certificates import uses_certificate
 from valetkey.protocol.outside import outside_flaw
 from valetkey.protocol.urls import require_https
 from valetkey.values import Request, Response
@@ -48,6 +50,7 @@ _LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "challenge_methods": "code_challenge_methods_supported",
         "id_token_algs": "id_token_signing_alg_values_supported",
         "scopes": "scopes_supported",
+        "dpop_algs": "dpop_signing_alg_values_supported",
     }
 )
 _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
@@ -55,10 +58,14 @@ _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
         "iss_advertised": "authorization_response_iss_parameter_supported",
         "require_par": "require_pushed_authorization_requests",
         "client_documents": "client_id_metadata_document_supported",
+        "binds_to_certificates": "tls_client_certificate_bound_access_tokens",
     }
 )
 _NO_LOSS: Final = frozenset({"registration_url", "client_documents"})
 """What a server may stop to offer: an app that is there needs neither."""
+_NEWER: Final = frozenset({"dpop_algs"})
+"""Lists that documents in stores lack where an earlier version of ours has read them."""
+_ALIASES: Final = "mtls_endpoint_aliases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,9 @@ class Metadata:
         iss_advertised: Whether every authorization answer carries ``iss`` (RFC 9207 section 3).
         require_par: Whether authorization requests must be pushed (RFC 9126 section 5).
         client_documents: Whether a client id may be the URL of a document (Client ID Metadata Documents section 5).
+        aliases: URLs by the names of these fields, for requests that carry a certificate (RFC 8705 section 5).
+        binds_to_certificates: Whether tokens are bound to certificates (RFC 8705 section 3.3).
+        dpop_algs: What DPoP proofs may be signed with (RFC 9449 section 5.1); absent: none named.
     """
 
     issuer: str
@@ -96,10 +106,14 @@ class Metadata:
     iss_advertised: bool = False
     require_par: bool = False
     client_documents: bool = False
+    aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    binds_to_certificates: bool = False
+    dpop_algs: tuple[str, ...] = ()
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return asdict(self) | {name: list(getattr(self, name)) for name in _LIST_MEMBERS}
+        flat = {one.name: getattr(self, one.name) for one in fields(self)}
+        return flat | {name: list(flat[name]) for name in _LIST_MEMBERS} | {"aliases": dict(self.aliases)}
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> Metadata:
@@ -111,7 +125,7 @@ class Metadata:
         known = {field.name for field in fields(cls)}
         values: dict[str, Any] = {name: value for name, value in body.items() if name in known}
         for name in _LIST_MEMBERS:
-            values[name] = tuple(values[name])
+            values[name] = tuple(values.get(name, ()) if name in _NEWER else values[name])
         return cls(**values)
 
 
@@ -179,7 +193,7 @@ def parse_metadata(response: Response, *, issuer: str, document: str) -> Metadat
         theirs = f"is {clean(said, 200)!r}, and not {issuer!r}" if isinstance(said, str) else "is missing"
         return MetadataFlaw(document=document, member="issuer", what=f"{theirs}, byte for byte")
     try:
-        return Metadata(issuer=issuer, document=document, **_values(members, issuer))
+        return Metadata(issuer=issuer, document=document, aliases=_aliases(members, issuer), **_values(members, issuer))
     except BadMember as bad:
         return MetadataFlaw(document=document, member=bad.member, what=bad.what)
 
@@ -223,6 +237,18 @@ def _values(members: Members, issuer: str) -> dict[str, Any]:
         for field, member in table.items()
         if members.get(member) is not None
     }
+
+
+def _aliases(members: Members, issuer: str) -> Mapping[str, str]:
+    """Return where requests with a certificate go instead, by field."""
+    named = members.get(_ALIASES)
+    if named is None:
+        return EMPTY
+    if not isinstance(named, dict):
+        raise BadMember(_ALIASES, "is no object")
+    inside = cast("Members", named)
+    found = ((name, member) for name, member in URL_MEMBERS.items() if inside.get(member) is not None)
+    return {name: url_member(inside, member, issuer) for name, member in found}
 
 
 def url_member(members: Members, member: str, issuer: str) -> str:
@@ -270,21 +296,27 @@ def member_of(field: str) -> str:
 
 def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
     """Return the credential with the server's URLs where it declares none, and with what else the server says."""
-    urls = {name: getattr(credential, name) or getattr(metadata, name) for name in URL_MEMBERS}
+    aliases = metadata.aliases if uses_certificate(credential) else EMPTY
+    urls: dict[str, Any] = {
+        name: getattr(credential, name) or aliases.get(name, "") or getattr(metadata, name) for name in URL_MEMBERS
+    }
     if credential.grant == "client_credentials" or credential.security_profile == "mcp":
         urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about, or with another token only
     return replace(
         credential,
         **urls,
-        iss_advertised=credential.iss_advertised or metadata.iss_advertised,
-        require_par=credential.require_par or metadata.require_par,
+        iss_advertised=credential.iss_advertised or metadata.iss_advertised or is_fapi2(credential),
+        require_par=credential.require_par or metadata.require_par or is_fapi2(credential),
         client_auth=_client_auth(credential.client_auth, metadata.client_auths),
     )
 
 
+_BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post"})
+
+
 def _client_auth(wanted: ClientAuth, offered: tuple[str, ...]) -> ClientAuth:
     """Return how the app proves itself: as declared, unless the server takes a secret in another way only."""
-    if wanted == "none" or wanted in offered:
+    if wanted not in _BY_SECRET or wanted in offered:
         return wanted
     if "client_secret_post" in offered:
         return "client_secret_post"

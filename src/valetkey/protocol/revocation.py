@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential, RevocationAuth
 from valetkey.protocol.bodies import read_members, retry_after
+from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.client_authentication import authenticate, can_sign, client_id, client_secret
 from valetkey.protocol.forms import encoded
 from valetkey.protocol.refusals import error_words, refused
@@ -53,6 +54,7 @@ def revocation_request(
     token: Secret,
     hint: Hint,
     access_token: Secret | None = None,
+    dpop_key: Secret | None = None,
     params: Mapping[str, str] = EMPTY,
 ) -> Request:
     """Return the request that revokes `token` (section 2.1), in the dialect that the credential declares.
@@ -65,6 +67,7 @@ def revocation_request(
         token: What to revoke.
         hint: What it is.
         access_token: The access token of the grant, for providers that want it as proof; by default `token`.
+        dpop_key: The key that it is bound to; then it goes with the scheme ``DPoP`` and a proof (RFC 9449 section 7).
         params: The connection's params, for templates.
 
     Raises:
@@ -77,9 +80,15 @@ def revocation_request(
     templates = credential.revocation_params or _STANDARD
     wanted = {name: _filled(template, known, credential) for name, template in templates.items()}
 
+    certificate = certificate_of(credential, app)
+    key = dpop_key if credential.revocation_auth == "access_token" else None
+
     def made(now: float, *, auth: RevocationAuth | None = None) -> Request:
-        proof, headers = _proof(credential, app, access_token or token, auth or credential.revocation_auth, now)
-        return _written(credential, url, {**wanted, **proof}, headers)
+        scheme = "DPoP" if key else "Bearer"
+        carried = Secret(f"{scheme} {(access_token or token).reveal()}")
+        proof, headers = _proof(credential, app, carried, auth or credential.revocation_auth, now)
+        request = _written(credential, url, {**wanted, **proof}, headers)
+        return replace(request, dpop_key=key, certificate=certificate)
 
     if credential.revocation_auth == "client" and can_sign(credential, app):
         return replace(made(0.0, auth="none"), anew=made)
@@ -120,14 +129,14 @@ def _written(credential: OAuth2Credential, url: str, members: Params, proof: Map
 
 
 def _proof(
-    credential: OAuth2Credential, app: AppCredentials, access_token: Secret, auth: RevocationAuth, now: float
+    credential: OAuth2Credential, app: AppCredentials, carried: Secret, auth: RevocationAuth, now: float
 ) -> tuple[Params, dict[str, str]]:
     """Return the parameters and the headers that authenticate a revocation."""
     match auth:
         case "none":
             return {}, {}
         case "access_token":
-            return {}, {"Authorization": f"Bearer {access_token.reveal()}"}
+            return {}, {"Authorization": carried.reveal()}
         case "client_secret_bearer":
             return {}, {"Authorization": f"Bearer {client_secret(credential, app).reveal()}"}
         case "client":

@@ -68,21 +68,22 @@ class SigningKey:
         return jws.serialize_compact({"alg": self.alg, **header}, payload, self._key, registry=_registry(self.alg))
 
 
-def read_key(text: Secret, *, alg: str = "", what: str, name: str) -> SigningKey:
+def read_key(text: Secret, *, alg: str = "", allowed: tuple[str, ...] = (), what: str, name: str) -> SigningKey:
     """Return the private key in `text`, a JWK or PEM.
 
     Args:
         text: The key.
         alg: The algorithm to sign with; empty: what the JWK says, else what suits the key (``RS256`` for RSA).
+        allowed: The algorithms that the credential's security profile takes; empty: all.
         what: Which setting it is, for errors.
         name: The credential that it belongs to, for errors.
 
     Raises:
         ConfigurationError: ``private_key_unreadable``: it is no private key, encrypted, or too weak;
-            ``private_key_unfit``: it cannot sign with `alg`.
+            ``private_key_unfit``: it cannot sign with `alg`, or may not.
     """
     try:
-        return _read(text, alg)
+        return _read(text, alg, allowed)
     except _Unfit as error:
         msg, hint = f"{name}: {what} {error}", f"choose one of these, or make a key for it: {_MAKE}"
         raise ConfigurationError(msg, code="private_key_unfit", hint=hint) from None
@@ -117,9 +118,11 @@ class _Unfit(Exception):
 
 
 @functools.lru_cache(maxsize=256)
-def _read(text: Secret, alg: str) -> SigningKey:
+def _read(text: Secret, alg: str, allowed: tuple[str, ...] = ()) -> SigningKey:
     key, members = _imported(text)
-    able = _able(members)
+    able = tuple(one for one in _able(members) if one in allowed or not allowed)
+    if not able:
+        raise _Unfit(f"is a key that signs with {', '.join(_able(members))}, and what may is {', '.join(allowed)}")
     wanted = alg or members.get("alg", "") or able[0]
     if wanted not in able:
         raise _Unfit(f"cannot sign with {wanted}; it can with {', '.join(able)}")

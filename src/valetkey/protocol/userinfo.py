@@ -13,15 +13,19 @@ from valetkey.protocol.bearer import authorization
 from valetkey.protocol.bodies import dotted, read_members
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.urls import require_https
-from valetkey.values import Request, Response
+from valetkey.values import Request, Response, Secret
 
 _OPENID: Final[Mapping[str, str]] = {"subject": "sub", "email": "email", "name": "name", "login": "preferred_username"}
 _MAX_TEXT: Final = 200
 _SUCCESS: Final = range(200, 300)
 
 
-def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request | None:
+def userinfo_request(
+    credential: OAuth2Credential, grant: Grant, *, certificate: Secret | None = None
+) -> Request | None:
     """Return the request for the identity behind `grant`, or None where the credential has no userinfo URL.
+
+    `certificate` is what the token is bound to (RFC 8705 section 3), None where that is none.
 
     Raises:
         ConfigurationError: See `urls.require_https`.
@@ -38,6 +42,7 @@ def userinfo_request(credential: OAuth2Credential, grant: Grant) -> Request | No
         headers={**headers, "Authorization": authorization(grant)},
         body=credential.userinfo_body.encode(),
         dpop_key=grant.dpop_key,
+        certificate=certificate,
     )
 
 

@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from valetkey.app_keys import key_set
 from valetkey.async_valet import AsyncValet
 from valetkey.core import Core
 from valetkey.desk import Desk
@@ -87,6 +88,7 @@ def application(
         Route("/readyz", _ready),
         Route("/metrics", Metrics(server).endpoint),
         Route("/static/{name}", _static),
+        Route("/.well-known/valetkey/{credential}/jwks.json", _key_set),
         *pages.ROUTES,
         api_mount(server),
     ]
@@ -108,6 +110,17 @@ async def _ready(request: Request) -> Response:
     except StoreError:
         return PlainTextResponse("the store does not answer\n", status_code=503, headers={"retry-after": "5"})
     return PlainTextResponse("ok\n")
+
+
+async def _key_set(request: Request) -> Response:
+    """Publish the public halves of an app's keys, for its provider: nobody signs in to read them."""
+    core: Core = request.app.state.server.core
+    keys = await run_in_threadpool(lambda: key_set(core, request.path_params["credential"]))
+    if not keys:
+        raise HTTPException(404)
+    return JSONResponse(
+        {"keys": keys}, headers={"cache-control": "public, max-age=300"}, media_type="application/jwk-set+json"
+    )
 
 
 async def _static(request: Request) -> Response:

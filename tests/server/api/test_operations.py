@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from shared.certificates import self_signed
 from valetkey.errors import StoreUnavailable
 from valetkey.server.api import finding
 from valetkey.server.api.models import MOST_TAGS
@@ -449,3 +450,17 @@ def test_streams_beyond_the_room_are_refused_and_rooms_are_given_back(
     deadline = time.monotonic() + 20
     while program.get("/events/stream", params={"after": "x"}).status_code == 503:  # until the server saw it go
         assert time.monotonic() < deadline
+
+
+@pytest.mark.conformance("1 DPoP: scheme and proof")
+def test_a_token_that_is_bound_is_not_handed_out(api: Any) -> None:
+    practice, (certificate, key) = api.practice, self_signed("app")
+    declared = practice.declare("bound", sender_constraint="mtls")
+    app = json.loads(practice.secrets.get(declared.secret_id))
+    practice.secrets.set(declared.secret_id, json.dumps({**app, "certificate": certificate, "certificate_key": key}))
+    connected = practice.connect("bound")
+
+    answer = api.program().token(connected.connection_id)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "token_bound")
+    assert "access_token" not in answer.text

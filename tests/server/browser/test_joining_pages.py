@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from valetkey.app_keys import make_key
 from valetkey.errors import ReauthorizationRequired
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
@@ -238,6 +240,17 @@ def missing_scope(person: Any, site: Any) -> None:
     person.open(f"/console/connections/{status.connection_id}/connected")
 
 
+def app_with_keys(person: Any, site: Any) -> None:
+    """One key in use, and one that waits."""
+    practice = site.practice
+    declared = practice.declare("bank", client_auth="private_key_jwt", display_name="Bank")
+    practice.secrets.set(declared.secret_id, json.dumps({"client_id": "bank"}))
+    for _ in range(2):
+        make_key(practice.valet._core, declared)
+    person.sign_in()
+    person.open("/console/apps/bank")
+
+
 PAGES: dict[str, Walk] = {
     "start": operator("/console/start"),
     "wizard-provider": operator("/console/new"),
@@ -251,6 +264,7 @@ PAGES: dict[str, Walk] = {
     "apps-ending": app_that_ends,
     "app-replacing": app_with_a_new_secret,
     "app-leaning": app_that_leans,
+    "app-keys": app_with_keys,
     "compare": operator("/console/compare/notes?theirs=http://127.0.0.1/callback/notes/"),
     "error-denied": failing(lambda provider: provider.deny_next()),
     "error-redirect-uri": failing(lambda provider: provider.deny_next("redirect_uri_mismatch")),

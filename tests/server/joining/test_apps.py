@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired
+from valetkey.protocol.signing import generate_key
 from valetkey.server.views.comparing import difference, nearest_scope
 from valetkey.server.views.scopes import weight
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET
@@ -190,3 +193,45 @@ def test_the_nearest_scope_is_suggested() -> None:
 )
 def test_a_scope_weighs_what_its_name_says(scope: str, expected: str) -> None:
     assert weight(scope) == expected
+
+
+# -- apps that prove themselves by a key
+
+
+@pytest.fixture
+def bank(walk: Any) -> Any:
+    """An app that proves itself by a key, and has none yet."""
+    practice = walk.site.practice
+    declared = practice.declare("bank", client_auth="private_key_jwt")
+    practice.secrets.set(declared.secret_id, json.dumps({"client_id": "valetkey-at-bank"}))
+    return walk
+
+
+def test_a_key_is_made_shown_to_copy_and_followed_by_one_that_is_typed(bank: Any) -> None:
+    visitor, page = bank.visitor, "/console/apps/bank"
+    assert "There is no key yet." in visitor.get(page).text
+    visitor.post(f"{page}/key", private_key="")
+    first = visitor.get(page).text
+    (kid,) = re.findall(r"Key ID <code>([^<]+)</code>", first)
+    assert "/.well-known/valetkey/bank/jwks.json</code>" in first
+    assert ("&#34;kty&#34;: &#34;EC&#34;" in first or '"kty": "EC"' in first, '"d": ' in first) == (True, False)
+
+    own = generate_key("PS256").reveal()
+    visitor.post(f"{page}/key", private_key=own)
+    waiting = visitor.get(page).text
+    assert re.findall(r"Key ID <code>([^<]+)</code>", waiting) == [kid, json.loads(own)["kid"]]
+    assert json.loads(own)["d"] not in waiting
+
+    visitor.post(f"{page}/key/use")
+    assert "New, being tried" in visitor.get(page).text
+    visitor.post(f"{page}/withdraw")
+    assert re.findall(r"Key ID <code>([^<]+)</code>", visitor.get(page).text) == [kid]
+
+
+def test_what_is_no_key_is_refused_and_not_shown_again(bank: Any) -> None:
+    bank.visitor.get("/console/apps/bank")
+    for typed in ("hunter2", "x" * 9000):
+        answer = bank.visitor.post("/console/apps/bank/key", private_key=typed)
+        assert answer.status_code == 400
+        assert typed not in answer.text
+    assert "no key of &#39;bank&#39; waits" in bank.visitor.post("/console/apps/bank/key/use").text

@@ -128,12 +128,14 @@ async def get_token(
     """Return an access token that works: the stored one while it is valid, else a fresh one.
 
     Scope: `read_secret`.  This is the only answer of the API that holds a secret.  However many ask at the same time,
-    an expired token is refreshed once.
+    an expired token is refreshed once.  A token that is bound to a key (DPoP) or a certificate (mTLS) is not handed
+    out: code `token_bound`.
     """
     record = await run_in_threadpool(caller.record, connection_id)
     caller.server.calls.note(record.id, caller.key.id)
     token = await caller.server.core.source(record.key).aget(caller.actor)
     token.demand(wanted.scopes if wanted else ())
+    token.ensure_bearer()
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"  # RFC 6749 section 5.1
     return models.Token(

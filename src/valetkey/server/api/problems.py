@@ -41,7 +41,10 @@ _STATUS: Final[tuple[tuple[type[ValetkeyError], HTTPStatus], ...]] = (
     (ConfigurationError, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 """The first that fits.  409: the same call is of no use before somebody has acted."""
-_OF_THE_APP: Final = ("app_", "client_", "credential_", "preset_", "secret_")
+_OF_THE_APP: Final = (
+    *("app_", "certificate_", "client_", "credential_", "preset_", "private_key_", "profile_", "secret_"),
+    "token_bound",
+)
 """How codes of configuration errors begin that are the fault of one credential's set-up: an operator must act."""
 _OF_THE_SERVER: Final = ("key_", "keyring_")
 """How those begin that are the fault of the server's own."""

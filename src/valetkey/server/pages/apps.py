@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as dataclass_replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +19,7 @@ from valetkey.server.addresses import leads_here, redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_with, told
 from valetkey.server.views.app_causes import rows
+from valetkey.server.views.app_keys import shown_keys
 from valetkey.server.views.apps import HEALTH, AppView, app_view
 from valetkey.server.views.providers import preset_of
 from valetkey.values import Secret
@@ -38,6 +40,8 @@ _DONE: Final = {
         "It is tried with the next refresh that is due; until it has worked once, the one in use stays.",
     ),
 }
+BY_KEYS: Final = frozenset({"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"})
+"""How apps prove themselves whose key or certificate is kept where another client id is typed."""
 _HINTS: Final = {"client_id": 512, "client_secret": 4096}
 """How long what is typed may be, in characters."""
 
@@ -145,6 +149,7 @@ def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: i
         overlaps=OVERLAPS,
         trouble=trouble,
         told=told(ask),
+        **shown_keys(ask, credential),
     )
 
 
@@ -178,7 +183,9 @@ def typed_app(ask: Ask, credential: OAuth2Credential) -> AppCredentials:
     if not client_id:
         msg = "the client ID is missing"
         raise ConfigurationError(msg, code="client_id_missing", hint="copy it from the app at the provider")
-    return AppCredentials(client_id=client_id, client_secret=Secret(secret) if secret else None)
+    if known is None or credential.client_auth not in BY_KEYS:
+        return AppCredentials(client_id=client_id, client_secret=Secret(secret) if secret else None)
+    return dataclass_replace(known, client_id=client_id, client_secret=Secret(secret) if secret else None)
 
 
 def _typed(ask: Ask, name: str) -> str:
