@@ -16,6 +16,7 @@ from valetkey.values import Secret
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from valetkey.assertions import Supplier
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
@@ -50,6 +51,10 @@ class AsyncValet(BaseValet):
         port: int | None = None,
     ) -> Status:
         return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+
+    @like(Valet.supply_assertions)
+    def supply_assertions(self, credential: str, supply: Supplier) -> None:
+        self._core.suppliers[credential] = supply
 
     @like(Valet.connect_link)
     async def connect_link(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from valetkey.assertions import Supplier, assertion_for
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -69,6 +70,7 @@ class Core:
         self.given_secrets = secrets
         self.declarations = Declarations(self.env, wiring, lambda: self.store)
         self.given_app = app_credentials
+        self.suppliers: dict[str, Supplier] = {}
         self.news = News(on_reauthorize, lambda: self.store)
         self._actor = actor
         self._lock = threading.RLock()
@@ -157,6 +159,7 @@ class Core:
             fate=self.holders.fate,
             journal=journal,
             keep_app=self.keep_app,
+            assertion=lambda credential, key: assertion_for(self, credential, key),
         )
 
     def _replay_at_start(self) -> None:

@@ -106,7 +106,7 @@ class Desk(Linking):
         from valetkey.interaction import TerminalInteraction  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
-        if declared.grant == "client_credentials":
+        if declared.by_itself:
             return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
         talk = interaction or TerminalInteraction()
         wanted = listed(scopes)

@@ -15,6 +15,7 @@ from valetkey.values import Secret
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from valetkey.assertions import Supplier
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
@@ -70,6 +71,15 @@ class Valet(BaseValet):
             ProviderError: The provider does not answer, or does not accept the app.
         """
         return self._desk.connect(credential, owner, account, scopes, how, port)
+
+    def supply_assertions(self, credential: str, supply: Supplier) -> None:
+        """Say what makes the assertions of a credential that has an ``assertion_secret_id``.
+
+        `supply` is called with owner and account of a connection when it needs a token, in a thread of the valet; it
+        returns a SAML assertion (RFC 7522) or a JWT (RFC 7523), which is passed on.  Without it they are read from the
+        secret with that id.
+        """
+        self._core.suppliers[credential] = supply
 
     def connect_link(
         self,

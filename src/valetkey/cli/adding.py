@@ -116,7 +116,7 @@ def add(
 def _next_step(credential: OAuth2Credential) -> str:
     from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
 
-    if credential.grant == "client_credentials":
+    if credential.by_itself:
         return f"valetkey token {credential.name}"
     uri = redirect_uri_of(credential)
     if not uri:
@@ -212,9 +212,9 @@ def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
         say(f"Register an OAuth app{where} with this redirect URI: {uri}")
     elif where:
         say(f"Register an OAuth app{where}.")
-    if preset is not None and preset.redirect_note and credential.grant != "client_credentials":
+    if preset is not None and preset.redirect_note and credential.signs_in:
         say(f"  {preset.redirect_note}")
-    if not uri and credential.grant != "client_credentials":
+    if not uri and credential.signs_in:
         warn(f"{clean(credential.display_name)} takes no redirect URI on this machine")
 
 

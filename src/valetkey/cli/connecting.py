@@ -73,7 +73,7 @@ def connect(
     credential = session.credential(name)
     if not device and credential.grant == "authorization_code":
         _require_redirect_uri(credential, paste=paste)
-    if device or paste or credential.grant == "client_credentials":
+    if device or paste or not credential.signs_in:
         status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
     else:
         with stdout_is_ours():

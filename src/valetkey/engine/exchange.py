@@ -9,7 +9,7 @@ from typing import Final
 
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.id_tokens import claims_of_userinfo
-from valetkey.engine.trouble import app_command, connect_command
+from valetkey.engine.trouble import app_command, connect_command, refused_assertion
 from valetkey.engine.world import World
 from valetkey.errors import (
     ClientRejected,
@@ -85,6 +85,8 @@ def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSe
 
 def refusal_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:
     """Return the error for a refusal of what was to buy a grant for `key`."""
+    if refusal.kind == "grant" and credential.asserts:
+        return refused_assertion(credential, refusal)
     build = _ERRORS.get(refusal.kind)
     if build is not None:
         return build(credential, refusal)

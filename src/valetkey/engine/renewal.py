@@ -155,7 +155,7 @@ class _Attempt:
     def _refreshable(self, record: Record) -> bool:
         if dead(record, self.world.clock.now()):
             raise needs_person(record, self.credential)
-        return record.refreshable or self.credential.grant == "client_credentials"
+        return record.refreshable or self.credential.by_itself
 
     def _unrefreshable(self, record: Record) -> Held | None:
         """Let a token without a refresh token serve to its very end; then a person is needed."""
@@ -297,7 +297,7 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
     if abs(now - (record.obtained_at or 0.0)) < YOUNG:
         world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
         return None
-    if not record.refreshable and credential.grant != "client_credentials":
+    if not record.refreshable and not credential.by_itself:
         _unhealable(world, credential, record, explicit=explicit)
         return None
     _learn_lifetime(world, record, now)

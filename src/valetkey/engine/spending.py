@@ -11,6 +11,7 @@ from valetkey.engine.app_secrets import Way, all_refused, next_way, settle, take
 from valetkey.engine.apps import app_accepted, standing
 from valetkey.engine.id_tokens import note_renewed, renewed
 from valetkey.engine.lifecycle import Held
+from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
@@ -24,7 +25,7 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
 from valetkey.model.ports import InDoubt, NotSent, TooLate
-from valetkey.protocol.token_request import client_credentials_request, refresh_request
+from valetkey.protocol.token_request import refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
 
@@ -77,7 +78,7 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
         order = ways(world, env, credential, work.app, work.state, spends=True)
-        first = _request(credential, order[0].app, claimed.record, grant)
+        first = _request(world, credential, order[0].app, claimed.record, grant)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
@@ -136,7 +137,7 @@ def _tried(
         again = replace(claimed, since=world.clock.monotonic())
         if not world.store.renew(claimed.record, holder=claimed.holder, life=claimed.life):
             return None
-        way, request = following, _request(credential, following.app, claimed.record, grant)
+        way, request = following, _request(world, credential, following.app, claimed.record, grant)
         answer = _send_in_time(world, credential, again, request, retry=work.retry)
     if answer is None:
         return None
@@ -168,9 +169,12 @@ def _send_in_time(
     return _send(world, credential, claimed, replace(request, send_by=send_by), retry=retry)
 
 
-def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None) -> Request:
-    if credential.grant == "client_credentials":
-        request = client_credentials_request(credential, app, scope=record.requested or credential.all_scopes)
+def _request(
+    world: World, credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None
+) -> Request:
+    if credential.by_itself:
+        asked = record.requested or credential.all_scopes
+        request = own_request(world, credential, app, record.key, scope=asked)
         return replace(request, dpop_key=grant.dpop_key if grant is not None else new_dpop_key(credential))
     if grant is None or grant.refresh_token is None:
         msg = f"{record.key} holds no refresh token although its record says so"

@@ -126,7 +126,7 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **changes: Any) -> Record:
     """Return `record` with everything that a new grant says in clear (times, scopes, fingerprints), and `changes`."""
-    refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
+    refreshable = grant.refresh_token is not None or credential.by_itself
     told = altered(
         record,
         expires_at=grant.expires_at,

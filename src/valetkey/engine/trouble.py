@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ReauthorizationRequired
+from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ProviderError, ReauthorizationRequired
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
+from valetkey.protocol.refusals import Refusal
 
 WHY: Final[dict[str, str]] = {
     "revoked": "access was withdrawn at {name}",
@@ -91,6 +92,23 @@ def needs_person(record: Record, credential: OAuth2Credential) -> Reauthorizatio
         connection=record.connection,
         reason=record.reason or "unknown",
         hint=f"run: {connect_command(record.key)}",
+    )
+
+
+def refused_assertion(
+    credential: OAuth2Credential, refusal: Refusal, *, retry_after: float | None = None
+) -> ProviderError:
+    """Say that an assertion was refused (RFC 7521 section 4.1.1): nobody can sign in to repair that."""
+    said = ": ".join(part for part in (refusal.error, refusal.description) if part)
+    whose = "the key, whom it speaks for" if credential.grant == "jwt_bearer" else "who it speaks for"
+    return ProviderError(
+        f"{credential.display_name or credential.name} did not accept the assertion ({said})",
+        error=refusal.error,
+        description=refusal.description,
+        status=refusal.status,
+        retry_after=retry_after,
+        code="assertion_refused",
+        hint=f"check {whose}, its audience, and this machine's clock; then: valetkey refresh {credential.name}",
     )
 
 

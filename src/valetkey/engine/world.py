@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from valetkey.engine.lookout import Lookout
 from valetkey.engine.servers import Servers
-from valetkey.errors import DecryptionFailed
+from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import Journal, JournalEntry, JournalState
 from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
 from valetkey.model.secret_names import read_only
+from valetkey.values import Secret
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -56,6 +57,14 @@ def _read_only(credential: OAuth2Credential, _app: AppCredentials) -> None:
     raise read_only(credential.secret_id, "what holds the app credentials", "store them where they are kept")
 
 
+def _no_assertion(credential: OAuth2Credential, _key: ConnectionKey) -> Secret:
+    """Refuse: nobody said where assertions come from."""
+    msg = f"nobody gives the assertion that tokens of {credential.name!r} are asked for with"
+    raise ConfigurationError(
+        msg, code="assertion_missing", hint=f"valetkey secret set {credential.assertion_secret_id}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside that the engine touches.
@@ -76,6 +85,7 @@ class World:
         lookout: What this process has seen of left claims and of a store that was away.
         servers: What this process has read of authorization servers.
         keep_app: Stores the app credentials of a credential where `app` reads them.
+        assertion: Reads the assertion that somebody else makes for a connection of a credential, anew each time.
     """
 
     store: Store
@@ -93,6 +103,7 @@ class World:
     lookout: Lookout = field(default_factory=Lookout)
     servers: Servers = field(default_factory=Servers)
     keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
+    assertion: Callable[[OAuth2Credential, ConnectionKey], Secret] = field(default=_no_assertion)
 
     def in_child(self, pulse: Pulse) -> World:
         """Return the world of a forked child, which has other threads and holds none of the parent's locks."""

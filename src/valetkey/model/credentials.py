@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,7 +16,7 @@ ClientAuth = Literal["client_secret_basic", "client_secret_post", "client_secret
 AssertionAudience = Literal["issuer", "token_url"]
 ResponseMode = Literal["default", "query", "form_post", "jwt"]
 SenderConstraint = Literal["none", "dpop"]
-GrantType = Literal["authorization_code", "client_credentials"]
+GrantType = Literal["authorization_code", "client_credentials", "jwt_bearer", "saml2_bearer", "token_exchange"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
 Loopback = Literal["any_port", "fixed_port", "https_only"]
@@ -44,18 +45,55 @@ class AppCredentials:
     Attributes:
         client_id: Its client id.
         client_secret: Its client secret.
-        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
+        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt`` and the grant
+            ``jwt_bearer``.
+        key_id: The id by which the provider knows that key (``kid``); empty: what the JWK says, else its thumbprint.
     """
 
     client_id: str
     client_secret: Secret | None = None
     private_key: Secret | None = None
+    key_id: str = ""
+
+    @classmethod
+    def from_service_account(cls, text: str) -> AppCredentials:
+        """Return the app of a service account's key file, as Google Cloud gives it out.
+
+        Its ``client_email`` is who signs, and so the client id here; the ``private_key`` signs, under the name of its
+        ``private_key_id``.  Its URLs are not used: where tokens come from says the declaration.
+
+        Raises:
+            ValueError: It is no such file.
+        """
+        try:
+            members = json.loads(text)
+        except ValueError:
+            members = None
+        if not (isinstance(members, dict) and is_service_account(members)):
+            msg = "it is no key file of a service account: JSON with type, client_email and private_key"
+            raise ValueError(msg)
+        found = service_account_members(members)
+        return cls(
+            client_id=found["client_id"], private_key=Secret(found["private_key"]), key_id=found.get("key_id", "")
+        )
 
     def fingerprint(self) -> str:
         """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
         secret = self.client_secret.reveal() if self.client_secret else ""
         key = f":{len(secret)}:{self.private_key.reveal()}" if self.private_key else ""
         return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}").fingerprint()
+
+
+def is_service_account(members: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is a service account's key file."""
+    texts = (members.get("client_email"), members.get("private_key"))
+    return members.get("type") == "service_account" and all(isinstance(text, str) and text for text in texts)
+
+
+def service_account_members(members: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a key file says, by the names of `AppCredentials`.  Its own ``client_id`` is a number of no use."""
+    kept = {"client_id": "client_email", "private_key": "private_key", "key_id": "private_key_id"}
+    return {name: str(members[theirs]) for name, theirs in kept.items() if members.get(theirs)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +108,16 @@ class OAuth2Credential:
         description: What the program uses it for.
         secret_id: Under which id the secret service keeps the app credentials.
         token_secret_id: Under which id it keeps the token object of the program's own default account.
-        grant: How grants are got: ``authorization_code`` (also by device) or ``client_credentials``.
+        grant: How grants are got: ``authorization_code`` (also by device), ``client_credentials``, ``jwt_bearer``
+            (RFC 7523: by an assertion that the app signs, as service accounts do), ``saml2_bearer`` (RFC 7522), or
+            ``token_exchange`` (RFC 8693: for another connection's token).
+        assertion_subject: For whom a signed assertion asks (``sub``): a text, or ``{owner}`` or ``{account}`` for that
+            of the connection; empty: for whom signs it.
+        assertion_claims: Further claims of such an assertion; ``{scope}`` stands for the scopes that are asked for.
+            Where a claim takes them, they are not sent beside it.
+        grant_audience: For whom such an assertion is (``aud``): the ``token_url``, the ``issuer``, or this very text.
+        assertion_secret_id: Under which id the secret service keeps the assertion of ``saml2_bearer``, or of
+            ``jwt_bearer`` where somebody else signs it; it is read anew each time.
         authorization_url: The authorization endpoint (RFC 6749 section 3.1).
         token_url: The token endpoint (RFC 6749 section 3.2).
         device_authorization_url: The device authorization endpoint (RFC 8628 section 3.1).
@@ -159,6 +206,10 @@ class OAuth2Credential:
     secret_id: str = ""
     token_secret_id: str = ""
     grant: GrantType = "authorization_code"
+    assertion_subject: str = ""
+    assertion_claims: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    grant_audience: str = "token_url"
+    assertion_secret_id: str = ""
     authorization_url: str = ""
     token_url: str = ""
     device_authorization_url: str = ""
@@ -228,8 +279,23 @@ class OAuth2Credential:
     @property
     def discovers(self) -> bool:
         """Whether its issuer stands for its URLs: they are read from the issuer's metadata when first needed."""
-        signs_in = self.authorization_url or self.device_authorization_url or self.grant == "client_credentials"
-        return bool(self.issuer) and not (self.token_url and signs_in)
+        begins = self.authorization_url or self.device_authorization_url or not self.signs_in
+        return bool(self.issuer) and not (self.token_url and begins)
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether a person signs in for its grants."""
+        return self.grant == "authorization_code"
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether its tokens are got, and got again, by the app alone: nobody signs in, and nothing is refreshed."""
+        return self.grant in {"client_credentials", "jwt_bearer", "saml2_bearer"}
+
+    @property
+    def asserts(self) -> bool:
+        """Whether its tokens are asked for by an assertion (RFC 7521): then ``invalid_grant`` speaks of that."""
+        return self.grant in {"jwt_bearer", "saml2_bearer"}
 
     @property
     def resends(self) -> bool:

@@ -108,11 +108,21 @@ def _signer(credential: OAuth2Credential, app: AppCredentials, method: ClientAut
     """Return what signs the app's assertions: its key, or its secret."""
     if method == "client_secret_jwt":
         return client_secret(credential, app)
+    return app_key(credential, app)
+
+
+def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
+    """Return the app's private key.
+
+    Raises:
+        ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
+    """
     if not app.private_key:
         raise _missing(credential, "private key", "private_key_missing")
     from valetkey.protocol.signing import read_key  # noqa: PLC0415
 
-    return read_key(app.private_key, alg=credential.signing_alg, what="private_key", name=credential.name)
+    what, alg = "private_key", credential.signing_alg
+    return read_key(app.private_key, alg=alg, what=what, name=credential.name, kid=app.key_id)
 
 
 def _basic(client_id: str, secret: str, *, raw: bool) -> str:

@@ -259,7 +259,7 @@ def member_of(field: str) -> str:
 def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential:
     """Return the credential with the server's URLs where it declares none, and with what else the server says."""
     urls = {name: getattr(credential, name) or getattr(metadata, name) for name in URL_MEMBERS}
-    if credential.grant == "client_credentials":
+    if not credential.signs_in:
         urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about
     return replace(
         credential,

@@ -11,6 +11,7 @@ from typing import Final
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.bodies import read_members, seconds
+from valetkey.protocol.client_authentication import app_key
 from valetkey.protocol.forms import post
 from valetkey.protocol.refusals import Refusal, read_refusal, refused
 from valetkey.protocol.urls import origin
@@ -69,9 +70,7 @@ def request_object(credential: OAuth2Credential, app: AppCredentials, params: Pa
     if not app.private_key:
         msg = f"{credential.name}: request_object signs every sign-in, and the app has no private key"
         raise ConfigurationError(msg, code="private_key_missing", hint=f"valetkey app make-key {credential.name}")
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
-
-    key = read_key(app.private_key, alg=credential.signing_alg, what="private_key", name=credential.name)
+    key = app_key(credential, app)
     claims: dict[str, object] = {
         **{name: _member(name, value) for name, value in params.items() if value},
         "iss": app.client_id,

@@ -68,7 +68,7 @@ class SigningKey:
         return jws.serialize_compact({"alg": self.alg, **header}, payload, self._key, registry=_registry(self.alg))
 
 
-def read_key(text: Secret, *, alg: str = "", what: str, name: str) -> SigningKey:
+def read_key(text: Secret, *, alg: str = "", what: str, name: str, kid: str = "") -> SigningKey:
     """Return the private key in `text`, a JWK or PEM.
 
     Args:
@@ -76,13 +76,14 @@ def read_key(text: Secret, *, alg: str = "", what: str, name: str) -> SigningKey
         alg: The algorithm to sign with; empty: what the JWK says, else what suits the key (``RS256`` for RSA).
         what: Which setting it is, for errors.
         name: The credential that it belongs to, for errors.
+        kid: Its id, where others gave it one; empty: what the JWK says, else its thumbprint.
 
     Raises:
         ConfigurationError: ``private_key_unreadable``: it is no private key, encrypted, or too weak;
             ``private_key_unfit``: it cannot sign with `alg`.
     """
     try:
-        return _read(text, alg)
+        return _read(text, alg, kid)
     except _Unfit as error:
         msg, hint = f"{name}: {what} {error}", f"choose one of these, or make a key for it: {_MAKE}"
         raise ConfigurationError(msg, code="private_key_unfit", hint=hint) from None
@@ -117,13 +118,13 @@ class _Unfit(Exception):
 
 
 @functools.lru_cache(maxsize=256)
-def _read(text: Secret, alg: str) -> SigningKey:
+def _read(text: Secret, alg: str, kid: str) -> SigningKey:
     key, members = _imported(text)
     able = _able(members)
     wanted = alg or members.get("alg", "") or able[0]
     if wanted not in able:
         raise _Unfit(f"cannot sign with {wanted}; it can with {', '.join(able)}")
-    return SigningKey(key, alg=wanted, kid=members.get("kid", ""))
+    return SigningKey(key, alg=wanted, kid=kid or members.get("kid", ""))
 
 
 def _imported(text: Secret) -> tuple[Any, dict[str, str]]:

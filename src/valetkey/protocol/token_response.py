@@ -90,7 +90,7 @@ class TokenSet:
                 after a new consent.
             learnt_lifetime: Seconds that earlier tokens were seen to live (R13).
         """
-        before = previous if credential.grant == "authorization_code" else None
+        before = previous if credential.signs_in else None
         return Grant(
             access_token=self.access_token,
             refresh_token=self._refresh_token(credential, before),
@@ -105,7 +105,7 @@ class TokenSet:
         )
 
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
-        if credential.grant == "client_credentials":
+        if not credential.signs_in:
             return None  # RFC 6749 section 4.4.3: one asks again; a stray refresh token is no way to renew
         return self.refresh_token or (before.refresh_token if before else None)
 
