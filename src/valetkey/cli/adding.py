@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -16,7 +18,7 @@ from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.credentials import AppCredentials
+from valetkey.model.credentials import AppCredentials, GrantType
 from valetkey.model.registry import declare
 from valetkey.model.settings import to_declaration
 
@@ -57,9 +59,10 @@ _FIELDS: Final = (
         type=click.Choice(("client_secret_basic", "client_secret_post", "none")),
         help="How the app proves itself.",
     ),
-    click.option(
-        "--grant", type=click.Choice(("authorization_code", "client_credentials")), help="How tokens are got."
-    ),
+    click.option("--grant", type=click.Choice(get_args(GrantType)), help="How tokens are got."),
+    click.option("--assertion-subject", metavar="TEXT", help="For whom a jwt_bearer asks: TEXT, {owner} or {account}."),
+    click.option("--assertion-secret-id", metavar="ID", help="The secret with an assertion that others made."),
+    click.option("--introspection-url", metavar="URL", help="The introspection endpoint."),
     click.option("--per-owner", is_flag=True, default=None, help="Every call has to name an owner."),
 )
 
@@ -78,6 +81,8 @@ def _with_fields(function: Any) -> Any:
         "valetkey app add github",
         "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < file",
         "valetkey app add work --preset microsoft --param tenant=contoso.com",
+        "valetkey app add robot --grant jwt_bearer --key-file service-account.json \\",
+        "    --token-url https://oauth2.googleapis.com/token",
         "valetkey app add intern --api-host api.example.com \\",
         "    --authorization-url https://login.example.com/authorize \\",
         "    --token-url https://login.example.com/token",
@@ -87,10 +92,24 @@ def _with_fields(function: Any) -> Any:
 @click.option("--client-id", metavar="ID", help="The client id; asked for otherwise.")
 @click.option("--secret-stdin", is_flag=True, help="Read the client secret from stdin.")
 @click.option("--public", is_flag=True, help="There is no client secret.")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Its private key: PEM, a JWK, or a service account's JSON.",
+)
 @_with_fields
 @pass_session
 def add(
-    session: Session, /, *, name: str, client_id: str | None, secret_stdin: bool, public: bool, **fields: Any
+    session: Session,
+    /,
+    *,
+    name: str,
+    client_id: str | None,
+    secret_stdin: bool,
+    public: bool,
+    key_file: Path | None,
+    **fields: Any,
 ) -> None:
     """Add the app that you registered at a provider, under the credential NAME.
 
@@ -104,7 +123,10 @@ def add(
     credential, preset = _declared(session, name, given)
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
-    app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=public)
+    if key_file is not None or _signs(credential):
+        app = _app_with_key(credential, labels, client_id=client_id, key_file=key_file, secret_stdin=secret_stdin)
+    else:
+        app = _app(credential, labels, client_id=client_id, secret_stdin=secret_stdin, public=public)
     _store(session, credential, app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
@@ -235,6 +257,48 @@ def _app(
         return AppCredentials(client_id=found)
     secret = _secret(labels.get("client_secret", "Client secret"), secret_stdin=secret_stdin)
     return AppCredentials(client_id=found, client_secret=Secret(secret) if secret else None)
+
+
+def _signs(credential: OAuth2Credential) -> bool:
+    """Whether the app is of no use without a key."""
+    return credential.client_auth == "private_key_jwt" or (
+        credential.grant == "jwt_bearer" and not credential.assertion_secret_id
+    )
+
+
+def _app_with_key(
+    credential: OAuth2Credential,
+    labels: Mapping[str, str],
+    *,
+    client_id: str | None,
+    key_file: Path | None,
+    secret_stdin: bool,
+) -> AppCredentials:
+    """Return an app with the key in a file; what the file does not say is asked for.
+
+    Raises:
+        Stop: There is no file, or no text in it.
+        ConfigurationError: It holds no private key.
+    """
+    from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who have a key
+    from valetkey.values import Secret  # noqa: PLC0415
+
+    if key_file is None:
+        msg = f"the app of {credential.name} signs with a private key, and none was given"
+        raise Stop(msg, code="private_key_missing", hint="give it with --key-file FILE: PEM, a JWK, or a JSON key file")
+    try:
+        text = key_file.read_text("utf-8")
+    except (OSError, ValueError):
+        msg = f"{clean(str(key_file))} cannot be read as text"
+        raise Stop(msg, code="private_key_unreadable", hint="give a private key as PEM or as a JWK") from None
+    try:
+        app = AppCredentials.from_service_account(text)
+    except ValueError:
+        found = client_id or ask(labels.get("client_id", "Client ID"), otherwise="--client-id")
+        app = AppCredentials(client_id=found.strip(), private_key=Secret(text.strip()))
+    read_key(app.private_key or Secret(""), alg=credential.signing_alg, what="the key", name=credential.name)
+    secret = _secret(labels.get("client_secret", "Client secret"), secret_stdin=True) if secret_stdin else ""
+    return replace(app, client_secret=Secret(secret) if secret else None)
 
 
 def _secret(label: str, *, secret_stdin: bool) -> str:
