@@ -11,6 +11,7 @@ from valetkey._valet import BaseValet
 from valetkey.apps import AsyncApps
 from valetkey.client import AsyncOAuth2Client, client_of, like
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
+from valetkey.trading import wish_of
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -51,6 +52,27 @@ class AsyncValet(BaseValet):
         port: int | None = None,
     ) -> Status:
         return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+
+    @like(Valet.exchange)
+    async def exchange(
+        self,
+        credential: str,
+        *,
+        subject: AsyncOAuth2Client | Secret,
+        audience: Sequence[str] = (),
+        resource: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+        subject_type: str = "access_token",
+        actor: AsyncOAuth2Client | Secret | None = None,
+        actor_type: str = "access_token",
+        requested_type: str = "",
+        owner: Owner = None,
+        account: str = "",
+    ) -> AsyncOAuth2Client:
+        wish = wish_of(audience, resource, scopes, subject_type, actor, actor_type, requested_type)
+        exchange = self._desk.exchange
+        key = await self._core.in_flight(lambda: exchange(credential, subject, actor, wish, owner, account))
+        return client_of(AsyncOAuth2Client, self._core, self._core.source(key))
 
     @like(Valet.supply_assertions)
     def supply_assertions(self, credential: str, supply: Supplier) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from valetkey.interaction import Interaction
     from valetkey.model.credentials import AppCredentials
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.trading import Wish
 
 How = Literal["browser", "device", "paste"]
 ANY = OAuth2Credential(name="any")
@@ -195,6 +196,14 @@ class Desk(Linking):
 
         whose = check_owner(owner, ANY)
         return self._status(finish_authorization(self.core.world, callback_url, binding=binding, owner=whose))
+
+    def exchange(
+        self, credential: str, subject: object, actor: object, wish: Wish, owner: object, account: str
+    ) -> ConnectionKey:
+        """Exchange a token; see `Valet.exchange`."""
+        from valetkey.trading import exchange  # noqa: PLC0415
+
+        return exchange(self.core, self.core.credential(check_named(credential)), subject, actor, wish, owner, account)
 
     # -- looking
 

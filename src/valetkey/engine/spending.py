@@ -16,6 +16,7 @@ from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
+from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
 from valetkey.engine.world import NO_JOURNAL, World, event_about, open_grant
@@ -25,6 +26,7 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
 from valetkey.model.ports import InDoubt, NotSent, TooLate
+from valetkey.protocol.token_exchange import parse_exchange_response
 from valetkey.protocol.token_request import refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
@@ -55,6 +57,7 @@ class Work:
         retry: Whether the same token may be sent once more where the answer is lost.
         suspect: Whether anything is held against the app.
         used: Whether it is a caller that wants the token now.
+        subjects: The tokens that are exchanged for the new one, where it is got that way (RFC 8693).
     """
 
     app: AppCredentials
@@ -63,6 +66,7 @@ class Work:
     retry: bool = False
     suspect: bool = False
     used: bool = False
+    subjects: Subjects | None = None
 
 
 def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work) -> Held | None:
@@ -78,7 +82,7 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
         order = ways(world, env, credential, work.app, work.state, spends=True)
-        first = _request(world, credential, order[0].app, claimed.record, grant)
+        first = _request(world, credential, order[0].app, claimed.record, grant, work.subjects)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
@@ -88,6 +92,9 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     if taken(sent.answer) and isinstance(sent.answer, Refusal):
         _settle(world, credential, claimed, work, sent)
     if isinstance(sent.answer, Refusal):
+        if work.subjects is not None and work.subjects.mark and sent.answer.error in REFUSED_SUBJECT:
+            release(world, claimed.record, claimed.holder)
+            raise SubjectRefused(work.subjects.mark)
         tried = standing(work.app, work.state)
         refused(world, credential, claimed.record, claimed.holder, tried, sent.answer, retry=work.retry)
         return None
@@ -137,7 +144,7 @@ def _tried(
         again = replace(claimed, since=world.clock.monotonic())
         if not world.store.renew(claimed.record, holder=claimed.holder, life=claimed.life):
             return None
-        way, request = following, _request(world, credential, following.app, claimed.record, grant)
+        way, request = following, _request(world, credential, following.app, claimed.record, grant, work.subjects)
         answer = _send_in_time(world, credential, again, request, retry=work.retry)
     if answer is None:
         return None
@@ -170,8 +177,16 @@ def _send_in_time(
 
 
 def _request(
-    world: World, credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None
+    world: World,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    record: Record,
+    grant: Grant | None,
+    subjects: Subjects | None = None,
 ) -> Request:
+    if subjects is not None:
+        request = exchange_again(credential, app, record, subjects)
+        return replace(request, dpop_key=grant.dpop_key if grant is not None else None)
     if credential.by_itself:
         asked = record.requested or credential.all_scopes
         request = own_request(world, credential, app, record.key, scope=asked)
@@ -218,7 +233,8 @@ def _send(
         with suppress(StoreError):
             release(world, record, holder, doubt=record.doubt + 1)
         raise
-    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
+    parse = parse_exchange_response if credential.grant == "token_exchange" else parse_token_response
+    return parse(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def _commit(

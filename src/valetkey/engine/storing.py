@@ -15,6 +15,7 @@ from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, altered, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.exchanges import renews
 from valetkey.model.grants import Grant
 from valetkey.model.sealing import write_sealed
 from valetkey.protocol.urls import origin
@@ -60,13 +61,15 @@ def put_grant(
     credential = peek(world, credential)  # for the origin of its token endpoint
     while True:
         _refuse_disconnected(current, before)
-        facts = grant_facts(_connected(world, credential, current), grant, credential)
+        blank = _connected(world, credential, current)
+        if params is not None:
+            blank = replace(blank, params=params)
+        facts = grant_facts(blank, grant, credential)
         new = replace(
             facts,
             requested=requested,
             client_id=client_id,
             identity=identity,
-            params=facts.params if params is None else params,
             tags=facts.tags if tags is None else tags,
         )
         stored = _put(world, new, grant, expect=Expect.of(current))
@@ -126,7 +129,7 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **changes: Any) -> Record:
     """Return `record` with everything that a new grant says in clear (times, scopes, fingerprints), and `changes`."""
-    refreshable = grant.refresh_token is not None or credential.by_itself
+    refreshable = grant.refresh_token is not None or credential.by_itself or renews(record.params)
     told = altered(
         record,
         expires_at=grant.expires_at,

@@ -294,8 +294,8 @@ class OAuth2Credential:
 
     @property
     def asserts(self) -> bool:
-        """Whether its tokens are asked for by an assertion (RFC 7521): then ``invalid_grant`` speaks of that."""
-        return self.grant in {"jwt_bearer", "saml2_bearer"}
+        """Whether its tokens are asked for by an assertion (RFC 7521) or another token: a refusal speaks of that."""
+        return self.grant in {"jwt_bearer", "saml2_bearer", "token_exchange"}
 
     @property
     def resends(self) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
@@ -26,7 +26,7 @@ from valetkey.protocol.extras import harmless_members
 from valetkey.protocol.refusals import UNSUPPORTED_TOKEN_TYPE, Refusal, read_refusal, refused
 from valetkey.values import Request, Response, Secret
 
-__all__ = ["Refusal", "TokenSet", "parse_token_response"]
+__all__ = ["Parse", "Refusal", "TokenSet", "parse_token_response"]
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 """What a header can carry: visible ASCII (RFC 6750 section 2.1 allows less, providers send more)."""
@@ -161,6 +161,16 @@ def parse_token_response(
         dpop_key=key,
         extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
     )
+
+
+class Parse(Protocol):
+    """Reads an answer of the token endpoint, as `parse_token_response` does."""
+
+    def __call__(
+        self, response: Response, *, credential: OAuth2Credential, now: float, request: Request | None = None
+    ) -> TokenSet | Refusal:
+        """Read it; never raises."""
+        ...
 
 
 def _unusable(members: Members, status: int, *, typed: bool) -> Refusal:
