@@ -15,7 +15,7 @@ from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
-from valetkey.engine.storing import grant_facts, swap_sealed
+from valetkey.engine.storing import grant_facts, note_details, swap_sealed
 from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
@@ -104,6 +104,8 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         estranged(world, credential, claimed.record, claimed.holder, grant, found)
         return None
     held = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, used=work.used)
+    if held is not None:
+        note_details(world, held.record, held.grant)
     if found is not None and held is not None:
         note_renewed(world, credential, found, held.record)
     _settle(world, credential, claimed, work, sent)

@@ -53,7 +53,12 @@ def jwt_bearer_request(
         claims = assertion_claims(issuer=iss, subject=subject or iss, audience=whom, now=now)
         return {"assertion": signed_by_key(key, "JWT", {**claims, **said})}
 
-    params: Params = {"grant_type": JWT_GRANT, "scope": "" if inside else scopes, "resource": credential.resources}
+    params: Params = {
+        "grant_type": JWT_GRANT,
+        "scope": "" if inside else scopes,
+        "resource": credential.resources,
+        "authorization_details": credential.authorization_details,
+    }
     extra = credential.token_params
     return replace(token_request(credential, app, params, extra=extra, fresh=fresh, named=False), dated=True)
 
@@ -77,6 +82,7 @@ def given_assertion_request(
         "assertion": text,
         "scope": credential.scope_separator.join(scope),
         "resource": credential.resources,
+        "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params, named=False)
 

@@ -59,7 +59,11 @@ def device_authorization_request(
     Raises:
         ConfigurationError: See `forms.post`.
     """
-    params = {"client_id": client_id(credential, app), "scope": credential.scope_separator.join(scopes)}
+    params = {
+        "client_id": client_id(credential, app),
+        "scope": credential.scope_separator.join(scopes),
+        "authorization_details": credential.authorization_details,
+    }
     what = "device_authorization_url"
     return post(credential.device_authorization_url, params, what=what, credential=credential, app=app)
 

@@ -34,6 +34,7 @@ URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "token_url": "token_endpoint",
         "device_authorization_url": "device_authorization_endpoint",
         "revocation_url": "revocation_endpoint",
+        "introspection_url": "introspection_endpoint",
         "userinfo_url": "userinfo_endpoint",
         "jwks_url": "jwks_uri",
         "pushed_authorization_url": "pushed_authorization_request_endpoint",
@@ -79,6 +80,7 @@ class Metadata:
     token_url: str = ""
     device_authorization_url: str = ""
     revocation_url: str = ""
+    introspection_url: str = ""
     userinfo_url: str = ""
     jwks_url: str = ""
     pushed_authorization_url: str = ""

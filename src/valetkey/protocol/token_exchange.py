@@ -66,6 +66,7 @@ def exchange_request(
         "audience": wish.audience,
         "resource": wish.resource or credential.resources,
         "scope": credential.scope_separator.join(scope),
+        "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params)
 

@@ -77,6 +77,7 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
         "grant_type": "client_credentials",
         "scope": credential.scope_separator.join(scope),
         "resource": credential.resources,
+        "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params)
 

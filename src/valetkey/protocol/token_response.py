@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.protocol.authorization_details import granted_details
 from valetkey.protocol.bodies import (
     Members,
     as_list,
@@ -36,7 +37,12 @@ _BEARER: Final = frozenset({"bearer", "bot", "user"})
 _SLACK: Final = frozenset({"bot", "user"})
 """Slack's words for whose bearer token it is."""
 _REFRESH_LIVES: Final = ("refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in")
-_READ: Final = frozenset({"token_type", "expires_in", "expires_at", "scope", "scopes", "ok", "error", *_REFRESH_LIVES})
+_READ: Final = frozenset(
+    {
+        *("token_type", "expires_in", "expires_at", "scope", "scopes", "ok", "error", "authorization_details"),
+        *_REFRESH_LIVES,
+    }
+)
 _MAX_SCOPES: Final = 500
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)
@@ -56,6 +62,8 @@ class TokenSet:
         scope: What was granted; None when the answer does not say, which means: as asked.
         id_token: The id token, not validated.
         dpop_key: The private key that the tokens are bound to (RFC 9449); None: they are bearer tokens.
+        authorization_details: What exactly was granted, as JSON text (RFC 9396 section 7); empty where the answer does
+            not say.
         extra: Other scalar members as texts (``instance_url``, ``bot_user_id``), few, short, and none token-like; and
             what ``credential.kept_params`` names, under its dotted path (``team.id``).
     """
@@ -68,6 +76,7 @@ class TokenSet:
     scope: tuple[str, ...] | None = None
     id_token: Secret | None = None
     dpop_key: Secret | None = None
+    authorization_details: str = ""
     extra: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
     def grant(
@@ -102,6 +111,7 @@ class TokenSet:
             obtained_at=now,
             quarantined=before.quarantined if before else None,
             dpop_key=self.dpop_key,
+            authorization_details=self.authorization_details or (before.authorization_details if before else ""),
         )
 
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
@@ -159,6 +169,7 @@ def parse_token_response(
         scope=_scope(members, credential),
         id_token=_secret(members, "id_token", _TOKEN),
         dpop_key=key,
+        authorization_details=granted_details(members.get("authorization_details")),
         extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
     )
 
