@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
 
 from valetkey.valet import How, Owner, Valet
 
@@ -50,8 +51,10 @@ class AsyncValet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
+        request: BackchannelRequest | None = None,
     ) -> Status:
-        return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+        connect = self._desk.connect
+        return await self._core.beside(lambda: connect(credential, owner, account, scopes, how, port, request=request))
 
     @like(Valet.exchange)
     async def exchange(

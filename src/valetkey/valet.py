@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
 
-How = Literal["browser", "device", "paste"]
+How = Literal["browser", "device", "paste", "ciba"]
 Owner = Any
 """An owner: a non-empty string, an int or a UUID; None for the program's own."""
 
@@ -60,18 +61,20 @@ class Valet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
+        request: BackchannelRequest | None = None,
     ) -> Status:
         """Connect an account with the person at this machine, and return the connection's status.
 
         ``browser`` opens the browser and listens on 127.0.0.1 (RFC 8252), on `port` or any free one; ``device`` shows a
         code to enter anywhere (RFC 8628); ``paste`` shows an address to open anywhere and takes the address that the
-        browser landed on.  A client-credentials credential needs no person and is connected at once.
+        browser landed on; ``ciba`` has the person asked on another device, whom `request` names (OpenID CIBA Core).
+        A client-credentials credential needs no person and is connected at once.
 
         Raises:
             ConnectError: It did not end well; the code says why, the hint what to do.
             ProviderError: The provider does not answer, or does not accept the app.
         """
-        return self._desk.connect(credential, owner, account, scopes, how, port)
+        return self._desk.connect(credential, owner, account, scopes, how, port, request=request)
 
     def exchange(
         self,

@@ -49,6 +49,7 @@ _FIELDS: Final = (
     click.option("--authorization-url", metavar="URL", help="Without a preset: the authorization endpoint."),
     click.option("--token-url", metavar="URL", help="Without a preset: the token endpoint."),
     click.option("--device-authorization-url", metavar="URL", help="The device authorization endpoint."),
+    click.option("--backchannel-authentication-url", metavar="URL", help="Where people are asked on another device."),
     click.option("--revocation-url", metavar="URL", help="The revocation endpoint."),
     click.option("--userinfo-url", metavar="URL", help="Where it says who connected."),
     click.option("--issuer", metavar="URL", help="The issuer identifier; it stands for the URLs that are not given."),

@@ -121,6 +121,7 @@ class OAuth2Credential:
         authorization_url: The authorization endpoint (RFC 6749 section 3.1).
         token_url: The token endpoint (RFC 6749 section 3.2).
         device_authorization_url: The device authorization endpoint (RFC 8628 section 3.1).
+        backchannel_authentication_url: Where a person is asked on another device (OpenID CIBA Core section 7).
         revocation_url: The revocation endpoint (RFC 7009); ``{client_id}`` in its path stands for the app's client id.
         revocation_method: The HTTP method of the revocation.
         revocation_format: Where its parameters go: ``form`` as the RFC says, a ``json`` body, the ``query``, or
@@ -213,6 +214,7 @@ class OAuth2Credential:
     authorization_url: str = ""
     token_url: str = ""
     device_authorization_url: str = ""
+    backchannel_authentication_url: str = ""
     revocation_url: str = ""
     revocation_method: RevocationMethod = "POST"
     revocation_format: RevocationFormat = "form"
@@ -279,7 +281,8 @@ class OAuth2Credential:
     @property
     def discovers(self) -> bool:
         """Whether its issuer stands for its URLs: they are read from the issuer's metadata when first needed."""
-        begins = self.authorization_url or self.device_authorization_url or not self.signs_in
+        ways = (self.authorization_url, self.device_authorization_url, self.backchannel_authentication_url)
+        begins = any(ways) or not self.signs_in
         return bool(self.issuer) and not (self.token_url and begins)
 
     @property

@@ -18,6 +18,7 @@ URLS: Final = (
     "authorization_url",
     "token_url",
     "device_authorization_url",
+    "backchannel_authentication_url",
     "revocation_url",
     "introspection_url",
     "userinfo_url",
@@ -208,7 +209,11 @@ def _check_flow(credential: OAuth2Credential, place: Place) -> None:
     if not credential.token_url and not credential.discovers:
         raise _missing(place, "token_url", "token")
     if credential.grant == "authorization_code":
-        urls = credential.authorization_url, credential.device_authorization_url
+        urls = (
+            credential.authorization_url,
+            credential.device_authorization_url,
+            credential.backchannel_authentication_url,
+        )
         if not any(urls) and not credential.discovers:
             raise _missing(place, "authorization_url", "authorize")
         if credential.client_auth == "none" and not credential.pkce:

@@ -125,6 +125,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     assertion_subject: str | None = None,
     assertion_claims: Mapping[str, str] | None = None,
     grant_audience: str | None = None,
+    backchannel_authentication_url: str | None = None,
     assertion_secret_id: str | None = None,
     client_auth: ClientAuth | None = None,
     basic_raw: bool | None = None,

@@ -33,6 +33,7 @@ URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "authorization_url": "authorization_endpoint",
         "token_url": "token_endpoint",
         "device_authorization_url": "device_authorization_endpoint",
+        "backchannel_authentication_url": "backchannel_authentication_endpoint",
         "revocation_url": "revocation_endpoint",
         "introspection_url": "introspection_endpoint",
         "userinfo_url": "userinfo_endpoint",
@@ -79,6 +80,7 @@ class Metadata:
     authorization_url: str = ""
     token_url: str = ""
     device_authorization_url: str = ""
+    backchannel_authentication_url: str = ""
     revocation_url: str = ""
     introspection_url: str = ""
     userinfo_url: str = ""
