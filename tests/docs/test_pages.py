@@ -62,6 +62,12 @@ def test_the_page_about_openid_connect_runs(page: Any) -> None:
     assert names_of(page("docs/profiles/openid-connect.md"))["connected"].state == "connected"
 
 
+def test_the_pages_about_grants_run(page: Any) -> None:
+    assert names_of(page("docs/profiles/service-accounts.md"))["ada"] == "ada"
+    assert names_of(page("docs/profiles/token-exchange.md"))["whose"] == "ada"
+    assert names_of(page("docs/profiles/ciba.md"))["state"] == "connected"
+
+
 # -- web.md --------------------------------------------------------------------------------------------------------
 
 
