@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from valetkey.assertions import Supplier
+    from valetkey.client import OAuth2Client
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
@@ -61,12 +62,12 @@ class AsyncValet(BaseValet):
         self,
         credential: str,
         *,
-        subject: AsyncOAuth2Client | Secret,
+        subject: OAuth2Client | AsyncOAuth2Client | Secret,
         audience: Sequence[str] = (),
         resource: Sequence[str] = (),
         scopes: Sequence[str] = (),
         subject_type: str = "access_token",
-        actor: AsyncOAuth2Client | Secret | None = None,
+        actor: OAuth2Client | AsyncOAuth2Client | Secret | None = None,
         actor_type: str = "access_token",
         requested_type: str = "",
         owner: Owner = None,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from valetkey.assertions import Supplier
+    from valetkey.client import AsyncOAuth2Client
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
@@ -80,12 +81,12 @@ class Valet(BaseValet):
         self,
         credential: str,
         *,
-        subject: OAuth2Client | Secret,
+        subject: OAuth2Client | AsyncOAuth2Client | Secret,
         audience: Sequence[str] = (),
         resource: Sequence[str] = (),
         scopes: Sequence[str] = (),
         subject_type: str = "access_token",
-        actor: OAuth2Client | Secret | None = None,
+        actor: OAuth2Client | AsyncOAuth2Client | Secret | None = None,
         actor_type: str = "access_token",
         requested_type: str = "",
         owner: Owner = None,

@@ -106,9 +106,6 @@ def exchanged(
 def exchange_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:
     """Return the error for a refused exchange."""
     said = ": ".join(part for part in (refusal.error, refusal.description or refusal.note) if part)
-    if refusal.error == "invalid_target":
-        msg = f"{name_of(credential)} gives no token for this audience or resource ({said})"
-        return ConnectError(msg, code="invalid_target", hint="check audience= and resource=; trying again is of no use")
     if refusal.error in REFUSED_SUBJECT or refusal.error in {UNSUPPORTED_TOKEN_TYPE, "issued_token_type_missing"}:
         msg = f"{name_of(credential)} did not exchange the token ({said})"
         hint = "check whose token it is and of which type; sign in anew where it came from, if need be"
