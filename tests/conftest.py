@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -101,6 +102,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(f"{nodeid.partition('::')[2]}: {told}")
     schedules, states, runs = (sum(noted[at] for _, noted in explored) for at in range(3))
     terminalreporter.write_line(f"explored: {schedules:.1e} schedules over {states:,} states in {runs:,} runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only this run's share of the tests, where ``SHARE=1/2`` or ``SHARE=2/2`` says so.
+
+    By a checksum of their names, so that two runs together run each test once, in whichever order.
+    """
+    share = os.environ.get("SHARE")
+    if not share:
+        return
+    mine, of = (int(part) for part in share.split("/"))
+    kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % of == mine - 1]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 # -- what happens in the background -----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ SURFACE = {
     "AppCredentials",
     "AsyncOAuth2Client",
     "AsyncValet",
+    "AuthenticationRequest",
     "Grant",
     "OAuth2Client",
     "OAuth2Credential",

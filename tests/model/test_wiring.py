@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import typing
+from typing import Any
 
 import pytest
 
@@ -296,3 +297,26 @@ def test_declaring_imports_nothing_heavy() -> None:
         [sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True, env=unmeasured()
     )
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "says"),
+    [
+        ({"dpop_alg": "none"}, "choice_invalid", "dpop_alg"),
+        ({"signing_alg": "HS256"}, "choice_invalid", "signing_alg"),
+        ({"client_auth": "private_key"}, "choice_invalid", "private_key_jwt"),
+        ({"sender_constraint": "DPOP"}, "choice_invalid", "dpop"),
+        ({"resources": ["api"]}, "url_invalid", "RFC 8707"),
+        ({"resources": ["https://api.example.com/#a"]}, "url_invalid", "RFC 8707"),
+        ({"authorization_details": "payment"}, "authorization_details_invalid", "RFC 9396"),
+        ({"authorization_details": '[{"amount": 1}]'}, "authorization_details_invalid", "RFC 9396"),
+        ({"response_mode": "jwt"}, "issuer_missing", "JARM"),
+        ({"additional_params": {"dpop_jkt": "x"}}, "parameter_reserved", "dpop_jkt"),
+    ],
+    ids=range(10),
+)
+def test_what_is_signed_is_declared_so_that_it_means_something(fields: dict[str, Any], code: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Wiring().oauth2_credential("bank", **URLS, **fields)
+    assert caught.value.code == code
+    assert says in f"{caught.value} {caught.value.hint}"

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
 from valetkey.model import checks, credentials, templates
+from valetkey.model.checks_signed import check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.templates import UrlParam
@@ -173,6 +174,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     _check_scopes(credential, place)
     _check_tables(credential, place)
     _check_numbers(credential, place)
+    check_signed(credential, place)
     return credential
 
 

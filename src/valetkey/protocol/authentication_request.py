@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from valetkey.errors import ConfigurationError
 
@@ -79,9 +79,9 @@ def _json(value: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return dict(value)
+        return dict(cast("Mapping[str, object]", value))
     if isinstance(value, tuple | frozenset | set):
-        return list(value)
+        return list(cast("tuple[object, ...]", value))
     raise TypeError
 
 

@@ -46,6 +46,13 @@ _TOO_MANY: Final = "it has too many parameters"
 _FRAGMENT: Final = "it has a fragment, where nothing of ours belongs"
 _TWICE: Final = "it has one of code, state, iss, error and response twice"
 _ONCE: Final = frozenset({"code", "state", "iss", "error", "error_description", "response"})
+_OF_PROTOCOL: Final = frozenset(
+    {
+        *("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method"),
+        *("nonce", "dpop_jkt", "response_mode", "request", "request_uri"),
+    }
+)
+"""What the endpoint's own query must not say otherwise."""
 _UNUSED: Final = frozenset({"error_uri"})
 
 
@@ -159,7 +166,8 @@ def front_url(credential: OAuth2Credential, params: Params) -> str:
     require_https(credential.authorization_url, what="authorization_url", name=credential.name)
     parts = urlsplit(credential.authorization_url)
     kept = parse_qsl(parts.query, keep_blank_values=True)
-    merged(params, dict(kept), what="authorization_url", name=credential.name)
+    of_protocol = {name: value for name, value in params.items() if name in _OF_PROTOCOL}
+    merged(of_protocol, dict(kept), what="authorization_url", name=credential.name)
     added = [*((key, value) for key, value in kept if key not in params), *params.items()]
     return parts._replace(query=urlencode(added, doseq=True, quote_via=quote), fragment="").geturl()
 

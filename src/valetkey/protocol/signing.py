@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from valetkey.errors import ConfigurationError
 from valetkey.values import Secret
@@ -105,7 +105,7 @@ def generate_key(alg: str = "ES256") -> Secret:
         raise ConfigurationError(msg, code="private_key_unfit", hint=f"choose one of {', '.join(ALGORITHMS)}")
     curve = next((crv for crv, algs in _BY_CURVE.items() if alg in algs), "")
     kty = "RSA" if not curve else "OKP" if curve == "Ed25519" else "EC"
-    key = jwk.generate_key(kty, curve or _RSA_BITS, private=True, auto_kid=False)  # type: ignore[call-overload]
+    key = cast("Any", jwk.generate_key(kty, curve or _RSA_BITS, private=True, auto_kid=False))  # type: ignore[call-overload]
     return Secret(json.dumps({**key.as_dict(private=True), "kid": key.thumbprint(), "alg": alg}))
 
 
