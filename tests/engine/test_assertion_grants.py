@@ -165,8 +165,8 @@ def test_an_app_without_its_key_sends_nothing(robot: Any) -> None:
 def saml(stage: Any, life: float = 300) -> str:
     end = datetime.fromtimestamp(stage.clock.now() + life, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return (
-        '<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Subject><saml:NameID>ada</saml:NameID>'
-        f'</saml:Subject><saml:Conditions NotOnOrAfter="{end}"><saml:AudienceRestriction><saml:Audience>'
+        '<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Subject>'
+        f'<saml:NameID>ada</saml:NameID></saml:Subject><saml:Conditions NotOnOrAfter="{end}"><saml:AudienceRestriction><saml:Audience>'
         f"{stage.provider.issuer}</saml:Audience></saml:AudienceRestriction></saml:Conditions></saml:Assertion>"
     )
 

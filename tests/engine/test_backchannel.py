@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -54,7 +55,7 @@ def polls(stage: Any) -> list[float]:
 
 
 def gaps(times: list[float]) -> list[float]:
-    return [round(b - a, 3) for a, b in zip(times, times[1:], strict=False)]
+    return [round(b - a, 3) for a, b in pairwise(times)]
 
 
 def test_a_yes_on_the_phone_connects(bank: Any) -> None:

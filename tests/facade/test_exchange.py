@@ -1,4 +1,4 @@
-"""A connection's token is exchanged for one for another service (RFC 8693), and assertions are supplied: both facades."""
+"""A connection's token is exchanged for one for another service (RFC 8693), and assertions are supplied."""
 
 from __future__ import annotations
 
