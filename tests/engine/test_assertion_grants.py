@@ -166,7 +166,8 @@ def saml(stage: Any, life: float = 300) -> str:
     end = datetime.fromtimestamp(stage.clock.now() + life, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return (
         '<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Subject>'
-        f'<saml:NameID>ada</saml:NameID></saml:Subject><saml:Conditions NotOnOrAfter="{end}"><saml:AudienceRestriction><saml:Audience>'
+        f'<saml:NameID>ada</saml:NameID></saml:Subject><saml:Conditions NotOnOrAfter="{end}">'
+        "<saml:AudienceRestriction><saml:Audience>"
         f"{stage.provider.issuer}</saml:Audience></saml:AudienceRestriction></saml:Conditions></saml:Assertion>"
     )
 
