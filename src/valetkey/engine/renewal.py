@@ -6,7 +6,7 @@ claim once it is held is in `spending`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -127,7 +127,7 @@ class _Attempt:
         return subjects_of(self.world, record, refused=self.refused_subject)
 
     @contextmanager
-    def _subject_once(self) -> Iterator[None]:
+    def _subject_once(self) -> Generator[None]:
         """Remember a subject token that the server did not take: it is brought up to date, once (RFC 8693 2.2.2)."""
         try:
             yield

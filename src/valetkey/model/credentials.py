@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from valetkey.values import Secret
 
@@ -66,10 +66,11 @@ class AppCredentials:
             ValueError: It is no such file.
         """
         try:
-            members = json.loads(text)
+            read: object = json.loads(text)
         except ValueError:
-            members = None
-        if not (isinstance(members, dict) and is_service_account(members)):
+            read = None
+        members = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        if not is_service_account(members):
             msg = "it is no key file of a service account: JSON with type, client_email and private_key"
             raise ValueError(msg)
         found = service_account_members(members)

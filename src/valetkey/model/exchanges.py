@@ -53,7 +53,9 @@ class Exchange:
         for part in fields(cls):
             value = found.get(part.name)
             if value:
-                values[part.name] = tuple(map(str, value)) if isinstance(value, list) else str(value)
+                values[part.name] = (
+                    tuple(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+                )
         return cls(**values)
 
 

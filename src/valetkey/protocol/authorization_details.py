@@ -35,9 +35,9 @@ def granted_details(value: object) -> str:
 def read_details(text: str) -> tuple[Mapping[str, Any], ...]:
     """Read what `granted_details` wrote."""
     try:
-        found = json.loads(text) if text else []
+        found: object = json.loads(text) if text else None
     except ValueError:
-        found = []
+        found = None
     return tuple(cast("Mapping[str, Any]", one) for one in as_list(found) if isinstance(one, dict))
 
 

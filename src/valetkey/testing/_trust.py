@@ -36,10 +36,10 @@ class Trust:
         asked: Who is being asked, by login.
     """
 
-    keys: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    targets: set[str] = field(default_factory=set)
-    seen: set[str] = field(default_factory=set)
-    asked: dict[str, DeviceRequest] = field(default_factory=dict)
+    keys: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    targets: set[str] = field(default_factory=set[str])
+    seen: set[str] = field(default_factory=set[str])
+    asked: dict[str, DeviceRequest] = field(default_factory=lambda: {})
 
 
 def may_be_nameless(call: Call, form: Form) -> bool:
