@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from valetkey.testing._consents import DeviceRequest
 from valetkey.testing._ledger import JWT_BEARER, NOTES_SCOPES, SAML_BEARER, Client, Refused, required, within
 
 if TYPE_CHECKING:
-    from valetkey.testing._consents import DeviceRequest
     from valetkey.testing._http import Call
     from valetkey.testing._site import Site
 
@@ -39,7 +39,7 @@ class Trust:
     keys: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     targets: set[str] = field(default_factory=set[str])
     seen: set[str] = field(default_factory=set[str])
-    asked: dict[str, DeviceRequest] = field(default_factory=lambda: {})
+    asked: dict[str, DeviceRequest] = field(default_factory=dict[str, DeviceRequest])
 
 
 def may_be_nameless(call: Call, form: Form) -> bool:
