@@ -30,6 +30,8 @@ def test_what_was_granted_is_kept_over_refreshes_and_shown(face: Any) -> None:
     practice.clock.advance(HOUR + 1)
     face.client().get_access_token()
     assert details(face) == GIVEN
+    kept = json.loads(face.raw.secrets.get("notes-oauth-token"))
+    assert json.loads(kept["authorization_details"]) == GIVEN
 
     practice.provider.change_answer(1, authorization_details=ASKED)
     face.client().refresh()
