@@ -22,6 +22,7 @@ SURFACE = {
     "AsyncOAuth2Client",
     "AsyncValet",
     "AuthenticationRequest",
+    "BackchannelRequest",
     "Grant",
     "OAuth2Client",
     "OAuth2Credential",

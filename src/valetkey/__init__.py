@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from valetkey.model.ports import SecretService
     from valetkey.model.wiring import Wiring, wire_oauth2_credential, wire_secret
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
     from valetkey.valet import Valet
     from valetkey.values import Secret
 
@@ -56,6 +57,7 @@ __all__ = [
     "AsyncValet",
     "AuthenticationRequest",
     "AuthorizationDenied",
+    "BackchannelRequest",
     "ClientRejected",
     "ConfigurationError",
     "ConnectError",
@@ -93,6 +95,7 @@ _HOME = {
     "AppCredentials": "model.credentials",
     "AsyncOAuth2Client": "client",
     "AsyncValet": "async_valet",
+    "BackchannelRequest": "protocol.ciba",
     "Grant": "model.grants",
     "OAuth2Client": "client",
     "OAuth2Credential": "model.credentials",

@@ -152,6 +152,8 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
     schema = (declared.schema if declared is not None else None) or AppCredentials
     secrets = {name: getattr(app, name) for name in SECRETS}
     members = {"client_id": app.client_id, **{name: one.reveal() for name, one in secrets.items() if one}}
+    if app.key_id:
+        members["key_id"] = app.key_id
     core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
 
 

@@ -11,16 +11,20 @@ from valetkey._valet import BaseValet
 from valetkey.apps import AsyncApps
 from valetkey.client import AsyncOAuth2Client, client_of, like
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
+from valetkey.trading import wish_of
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from valetkey.assertions import Supplier
+    from valetkey.client import OAuth2Client
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
 
 from valetkey.valet import How, Owner, Valet
 
@@ -48,8 +52,35 @@ class AsyncValet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
+        request: BackchannelRequest | None = None,
     ) -> Status:
-        return await self._core.beside(lambda: self._desk.connect(credential, owner, account, scopes, how, port))
+        connect = self._desk.connect
+        return await self._core.beside(lambda: connect(credential, owner, account, scopes, how, port, request=request))
+
+    @like(Valet.exchange)
+    async def exchange(
+        self,
+        credential: str,
+        *,
+        subject: OAuth2Client | AsyncOAuth2Client | Secret,
+        audience: Sequence[str] = (),
+        resource: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+        subject_type: str = "access_token",
+        actor: OAuth2Client | AsyncOAuth2Client | Secret | None = None,
+        actor_type: str = "access_token",
+        requested_type: str = "",
+        owner: Owner = None,
+        account: str = "",
+    ) -> AsyncOAuth2Client:
+        wish = wish_of(audience, resource, scopes, subject_type, actor, actor_type, requested_type)
+        exchange = self._desk.exchange
+        key = await self._core.in_flight(lambda: exchange(credential, subject, actor, wish, owner, account))
+        return client_of(AsyncOAuth2Client, self._core, self._core.source(key))
+
+    @like(Valet.supply_assertions)
+    def supply_assertions(self, credential: str, supply: Supplier) -> None:
+        self._core.suppliers[credential] = supply
 
     @like(Valet.connect_link)
     async def connect_link(

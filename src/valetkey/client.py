@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from valetkey.auth import ConnectionAuth
     from valetkey.engine.disconnect import Disconnected
     from valetkey.http import Http
+    from valetkey.protocol.introspection import Introspection
     from valetkey.source import TokenSource
     from valetkey.tokens import Token
 
@@ -216,6 +217,15 @@ class OAuth2Client(_Client):
         self._source.refresh()
         return self.status()
 
+    def introspect(self) -> Introspection:
+        """Ask the server what the access token is (RFC 7662): active or not, whose, for how long.
+
+        Raises:
+            ConfigurationError: Nobody knows where to ask (``introspection_missing``).
+            ProviderError: The server does not answer, does not let the app ask, or says nothing that can be used.
+        """
+        return self._core.call(lambda: introspection_of(self._core, self._source))
+
     def disconnect(self) -> Disconnected:
         """Clear the stored tokens, revoke them where the provider can, and say truthfully what happened."""
         return self._core.call(lambda: self._core.disconnect(self._source.key))
@@ -304,6 +314,10 @@ class AsyncOAuth2Client(_Client):
         await self._source.arefresh()
         return await self.status()
 
+    @like(OAuth2Client.introspect)
+    async def introspect(self) -> Introspection:
+        return await self._core.in_flight(lambda: introspection_of(self._core, self._source))
+
     @like(OAuth2Client.disconnect)
     async def disconnect(self) -> Disconnected:
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
@@ -327,6 +341,13 @@ class AsyncOAuth2Client(_Client):
 
     async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())
+
+
+def introspection_of(core: Core, source: TokenSource) -> Introspection:
+    """Ask about the token of a source."""
+    from valetkey.engine.introspecting import introspect  # noqa: PLC0415 - requests are made more often
+
+    return introspect(core.world, source.key)
 
 
 def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
+from valetkey.engine.backchannel import finish_backchannel, start_backchannel
 from valetkey.engine.connect import AuthorizationStart, finish_authorization, start_authorization, wanted_scopes
 from valetkey.engine.device import finish_device, start_device
 from valetkey.engine.exchange import name_of
@@ -27,6 +28,7 @@ from valetkey.interaction import Interaction, open_browser
 from valetkey.loopback import LoopbackListener, Outcome, start_file
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.protocol.ciba import BackchannelRequest
 from valetkey.protocol.urls import is_loopback
 
 T = TypeVar("T")
@@ -159,6 +161,22 @@ def connect_device(
     interaction.show_code(flow.user_code, flow.verification_uri, flow.verification_uri_complete, flow.expires_in)
     text = "Waiting for the code to be entered (Ctrl-C to stop) ..."
     return finish_device(world, credential, key, flow, scopes=scopes, on_wait=lambda _: interaction.waiting(text))
+
+
+def connect_backchannel(
+    world: World,
+    credential: OAuth2Credential,
+    key: ConnectionKey,
+    *,
+    scopes: tuple[str, ...],
+    wants: BackchannelRequest,
+    interaction: Interaction,
+) -> Record:
+    """Connect a person who is asked on another device (CIBA); see `start_backchannel` and `finish_backchannel`."""
+    flow = start_backchannel(world, credential, key, scopes=scopes, wants=wants)
+    shown = f' It shows "{wants.binding_message}" there.' if wants.binding_message else ""
+    text = f"Waiting for a yes on the other device (Ctrl-C to stop) ...{shown}"
+    return finish_backchannel(world, credential, key, flow, scopes=scopes, on_wait=lambda _: interaction.waiting(text))
 
 
 @dataclass(frozen=True, slots=True)

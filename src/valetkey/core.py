@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from valetkey.app_source import app_of, client_document_url
+from valetkey.assertions import Supplier, assertion_for
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
 from valetkey.engine.world import World
@@ -70,6 +71,7 @@ class Core:
         self.given_secrets = secrets
         self.declarations = Declarations(self.env, wiring, lambda: self.store)
         self.given_app = app_credentials
+        self.suppliers: dict[str, Supplier] = {}
         self.news = News(on_reauthorize, lambda: self.store)
         self._actor = actor
         self._lock = threading.RLock()
@@ -159,6 +161,7 @@ class Core:
             journal=journal,
             keep_app=self.keep_app,
             client_document=lambda credential: client_document_url(self, credential),
+            assertion=lambda credential, key: assertion_for(self, credential, key),
         )
 
     def _replay_at_start(self) -> None:

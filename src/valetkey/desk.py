@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from valetkey.interaction import Interaction
     from valetkey.model.credentials import AppCredentials
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
+    from valetkey.trading import Wish
 
-How = Literal["browser", "device", "paste"]
+How = Literal["browser", "device", "paste", "ciba"]
 ANY = OAuth2Credential(name="any")
 """Stands for whichever credential where an owner is checked without one."""
 
@@ -97,6 +99,7 @@ class Desk(Linking):
         how: How,
         port: int | None,
         *,
+        request: BackchannelRequest | None = None,
         interaction: Interaction | None = None,
         timeout: float = 300.0,
     ) -> Status:
@@ -104,9 +107,10 @@ class Desk(Linking):
         from valetkey import connecting  # noqa: PLC0415 - a person is slower than an import
         from valetkey.engine.connect import connect_app  # noqa: PLC0415
         from valetkey.interaction import TerminalInteraction  # noqa: PLC0415
+        from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
-        if declared.grant == "client_credentials":
+        if declared.by_itself:
             return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
         talk = interaction or TerminalInteraction()
         wanted = listed(scopes)
@@ -117,11 +121,14 @@ class Desk(Linking):
             )
         elif how == "device":
             record = connecting.connect_device(world, declared, key, scopes=wanted, interaction=talk)
+        elif how == "ciba":
+            asked = request or BackchannelRequest()
+            record = connecting.connect_backchannel(world, declared, key, scopes=wanted, wants=asked, interaction=talk)
         elif how == "paste":
             record = connecting.connect_paste(world, declared, key, scopes=wanted, interaction=talk, run=self.core.call)
         else:
             msg = f"how={how!r} is no way to connect"
-            raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device" or "paste"')
+            raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device", "paste" or "ciba"')
         return self._status(record)
 
     def authorize(
@@ -195,6 +202,14 @@ class Desk(Linking):
 
         whose = check_owner(owner, ANY)
         return self._status(finish_authorization(self.core.world, callback_url, binding=binding, owner=whose))
+
+    def exchange(
+        self, credential: str, subject: object, actor: object, wish: Wish, owner: object, account: str
+    ) -> ConnectionKey:
+        """Exchange a token; see `Valet.exchange`."""
+        from valetkey.trading import exchange  # noqa: PLC0415
+
+        return exchange(self.core, self.core.credential(check_named(credential)), subject, actor, wish, owner, account)
 
     # -- looking
 

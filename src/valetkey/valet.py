@@ -10,18 +10,22 @@ from valetkey._valet import BaseValet
 from valetkey.apps import Apps
 from valetkey.client import OAuth2Client, client_of
 from valetkey.model.connections import Connection, Event, Page, Status, StoredState
+from valetkey.trading import wish_of
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from valetkey.assertions import Supplier
+    from valetkey.client import AsyncOAuth2Client
     from valetkey.engine.connect import AuthorizationStart
     from valetkey.engine.disconnect import Disconnected
     from valetkey.engine.transfer import ImportReport
     from valetkey.engine.workplan import WorkerSummary
     from valetkey.protocol.authentication_request import AuthenticationRequest
+    from valetkey.protocol.ciba import BackchannelRequest
 
-How = Literal["browser", "device", "paste"]
+How = Literal["browser", "device", "paste", "ciba"]
 Owner = Any
 """An owner: a non-empty string, an int or a UUID; None for the program's own."""
 
@@ -58,18 +62,72 @@ class Valet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
+        request: BackchannelRequest | None = None,
     ) -> Status:
         """Connect an account with the person at this machine, and return the connection's status.
 
         ``browser`` opens the browser and listens on 127.0.0.1 (RFC 8252), on `port` or any free one; ``device`` shows a
         code to enter anywhere (RFC 8628); ``paste`` shows an address to open anywhere and takes the address that the
-        browser landed on.  A client-credentials credential needs no person and is connected at once.
+        browser landed on; ``ciba`` has the person asked on another device, whom `request` names (OpenID CIBA Core).
+        A client-credentials credential needs no person and is connected at once.
 
         Raises:
             ConnectError: It did not end well; the code says why, the hint what to do.
             ProviderError: The provider does not answer, or does not accept the app.
         """
-        return self._desk.connect(credential, owner, account, scopes, how, port)
+        return self._desk.connect(credential, owner, account, scopes, how, port, request=request)
+
+    def exchange(
+        self,
+        credential: str,
+        *,
+        subject: OAuth2Client | AsyncOAuth2Client | Secret,
+        audience: Sequence[str] = (),
+        resource: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+        subject_type: str = "access_token",
+        actor: OAuth2Client | AsyncOAuth2Client | Secret | None = None,
+        actor_type: str = "access_token",
+        requested_type: str = "",
+        owner: Owner = None,
+        account: str = "",
+    ) -> OAuth2Client:
+        """Exchange a token for one that is for another service (RFC 8693), and return a client for it.
+
+        What is got is a connection of its own, another for each subject, actor, audience, resource and scope, and is
+        found again by the same call.  When its token has ended, the subject's is brought up to date and exchanged
+        again; one that was exchanged for a given token ends with its own.
+
+        Args:
+            credential: The declared name; its grant is ``token_exchange``.
+            subject: Whose token is exchanged: that of another client's connection, or a token.
+            audience: The names of the services that it is for.
+            resource: Their addresses, as absolute URIs (RFC 8707).
+            scopes: What is asked for beside the declared scopes.
+            subject_type: The type of the subject's token: ``access_token``, ``id_token``, ``jwt``, ... or a URI.
+            actor: Who acts for the subject, as `subject`.
+            actor_type: The type of that one's token.
+            requested_type: The type that is asked for; empty: the server's choice.
+            owner: Whose connection it is in your program; the subject's owner, when left out.
+            account: A label of your own for it.
+
+        Raises:
+            ReauthorizationRequired: The subject's connection has no token.
+            ConnectError: The server refused the target (``invalid_target``) or the token (``exchange_refused``).
+            ProviderError: The provider does not answer, or does not accept the app.
+        """
+        wish = wish_of(audience, resource, scopes, subject_type, actor, actor_type, requested_type)
+        key = self._core.call(lambda: self._desk.exchange(credential, subject, actor, wish, owner, account))
+        return client_of(OAuth2Client, self._core, self._core.source(key))
+
+    def supply_assertions(self, credential: str, supply: Supplier) -> None:
+        """Say what makes the assertions of a credential that has an ``assertion_secret_id``.
+
+        `supply` is called with owner and account of a connection when it needs a token, in a thread of the valet; it
+        returns a SAML assertion (RFC 7522) or a JWT (RFC 7523), which is passed on.  Without it they are read from the
+        secret with that id.
+        """
+        self._core.suppliers[credential] = supply
 
     def connect_link(
         self,

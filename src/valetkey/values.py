@@ -97,6 +97,7 @@ class Request:
         send_by: The moment, on the clock's `monotonic`, after which it must not leave any more; None: any time.
         anew: Makes the request for one attempt at a Unix time in seconds, where something in it is signed and good for
             one attempt only (RFC 7523 section 3, ``jti``); what is here then lacks it.  None: it is whole.
+        dated: Whether what it is granted for is signed at a time: then ``invalid_grant`` may speak of the clock.
         dpop_key: The private key of the proof that each attempt carries (RFC 9449 section 5); None: no proof.
         certificate: The certificate and its key, as PEM, of the connection that carries it (RFC 8705); None: none.
     """
@@ -107,6 +108,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     send_by: float | None = None
     anew: Callable[[float], Request] | None = field(default=None, repr=False, compare=False)
+    dated: bool = False
     dpop_key: Secret | None = field(default=None, repr=False)
     certificate: Secret | None = field(default=None, repr=False)
 

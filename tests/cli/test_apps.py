@@ -270,3 +270,38 @@ def test_a_provider_that_takes_no_address_on_this_machine_is_warned_about(bare: 
 
     assert ran.code == 0
     assert "--redirect-uri https://" in ran.err
+
+
+def test_a_service_accounts_key_file_is_an_app(bare: Any, tmp_path: Path) -> None:
+    from joserfc.jwk import RSAKey
+
+    pem = RSAKey.generate_key(2048, private=True).as_pem(private=True).decode()
+    account = {
+        "type": "service_account",
+        "client_id": "10820",
+        "client_email": "robot@project.example",
+        "private_key": pem,
+        "private_key_id": "key-7",
+        "token_uri": "https://elsewhere.example.com/token",
+    }
+    file, broken = tmp_path / "account.json", tmp_path / "broken.json"
+    file.write_text(json.dumps(account), encoding="utf-8")
+    broken.write_text(json.dumps({**account, "private_key": "nonsense"}), encoding="utf-8")
+    words = ("app", "add", "robot", "--grant", "jwt_bearer", "--token-url", "https://auth.example.com/token")
+
+    assert bare.run(*words).code == 2
+    assert "--key-file" in bare.run(*words).err
+    assert bare.run(*words, "--key-file", str(broken)).code == 2
+    ran = bare.run(*words, "--key-file", str(file), "--assertion-subject", "{owner}")
+
+    assert ran.code == 0
+    assert "valetkey token robot" in ran.err
+    with bare.session() as session:
+        credential = session.credential("robot")
+        app = session.core.app(credential)
+        session.core.secret_service.set(credential.secret_id, file.read_text(encoding="utf-8"))
+        same = session.core.app(credential)  # the file itself may be the secret
+    assert (credential.client_auth, credential.assertion_subject) == ("none", "{owner}")
+    assert (app.client_id, app.key_id, app.client_secret) == ("robot@project.example", "key-7", None)
+    assert app.private_key.reveal() == pem
+    assert (same.client_id, same.key_id, same.private_key.reveal()) == (app.client_id, app.key_id, pem)

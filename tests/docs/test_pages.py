@@ -121,6 +121,12 @@ def test_a_stronger_sign_in_is_asked_for_as_the_page_shows(page: Any) -> None:
     assert pay(Bank(), 10) is None
 
 
+def test_the_pages_about_grants_run(page: Any) -> None:
+    assert names_of(page("docs/profiles/service-accounts.md"))["ada"] == "ada"
+    assert names_of(page("docs/profiles/token-exchange.md"))["whose"] == "ada"
+    assert names_of(page("docs/profiles/ciba.md"))["state"] == "connected"
+
+
 # -- web.md --------------------------------------------------------------------------------------------------------
 
 

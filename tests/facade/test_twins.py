@@ -43,7 +43,7 @@ def test_constructors_are_the_same() -> None:
 
 
 def test_everything_that_waits_is_awaited_in_the_async_twin() -> None:
-    plain = {"client", "lifespan", "auth", "env", "secrets", "stream"}
+    plain = {"client", "lifespan", "auth", "env", "secrets", "stream", "supply_assertions"}
     for cls in (AsyncValet, AsyncOAuth2Client, AsyncApps):
         for name, member in public(cls).items():
             if name not in plain and inspect.isroutine(member):

@@ -117,3 +117,15 @@ def test_how_a_person_is_asked_goes_to_the_server_and_comes_back_in_the_id_token
     with pytest.raises(ConnectError) as caught:
         program.valet.finish(person("carol").sign_in(start.url), binding=start.binding)
     assert caught.value.code == "id_token_invalid", "the server could not satisfy it, and that is no step up"
+
+
+@pytest.mark.conformance("1 revocation: introspection")
+@pytest.mark.parametrize("client", ["basic", "pkjwt"])
+def test_the_server_says_what_a_token_is(program: Any, client: str) -> None:
+    declare(program, client, introspection_url=program.server.metadata["introspection_endpoint"])
+    program.connect("bank")
+
+    said = program.client("bank").introspect()
+
+    assert (said.active, said.client_id, said.subject) == (True, program.server.app(client)["client_id"], "alice")
+    assert "api.read" in said.scope

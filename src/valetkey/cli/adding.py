@@ -18,7 +18,7 @@ from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
-from valetkey.model.credentials import AppCredentials, ClientAuth
+from valetkey.model.credentials import AppCredentials, ClientAuth, GrantType
 from valetkey.model.registry import declare
 from valetkey.model.settings import to_declaration
 from valetkey.values import Secret
@@ -51,6 +51,7 @@ _FIELDS: Final = (
     click.option("--authorization-url", metavar="URL", help="Without a preset: the authorization endpoint."),
     click.option("--token-url", metavar="URL", help="Without a preset: the token endpoint."),
     click.option("--device-authorization-url", metavar="URL", help="The device authorization endpoint."),
+    click.option("--backchannel-authentication-url", metavar="URL", help="Where people are asked on another device."),
     click.option("--revocation-url", metavar="URL", help="The revocation endpoint."),
     click.option("--userinfo-url", metavar="URL", help="Where it says who connected."),
     click.option("--issuer", metavar="URL", help="The issuer identifier; it stands for the URLs that are not given."),
@@ -61,9 +62,10 @@ _FIELDS: Final = (
         type=click.Choice(get_args(ClientAuth)),
         help="How the app proves itself.",
     ),
-    click.option(
-        "--grant", type=click.Choice(("authorization_code", "client_credentials")), help="How tokens are got."
-    ),
+    click.option("--grant", type=click.Choice(get_args(GrantType)), help="How tokens are got."),
+    click.option("--assertion-subject", metavar="TEXT", help="For whom a jwt_bearer asks: TEXT, {owner} or {account}."),
+    click.option("--assertion-secret-id", metavar="ID", help="The secret with an assertion that others made."),
+    click.option("--introspection-url", metavar="URL", help="The introspection endpoint."),
     click.option("--per-owner", is_flag=True, default=None, help="Every call has to name an owner."),
 )
 
@@ -82,6 +84,8 @@ def _with_fields(function: Any) -> Any:
         "valetkey app add github",
         "valetkey app add github --client-id Ov23liEXAMPLE --secret-stdin < file",
         "valetkey app add work --preset microsoft --param tenant=contoso.com",
+        "valetkey app add robot --grant jwt_bearer --key-file service-account.json \\",
+        "    --token-url https://oauth2.googleapis.com/token",
         "valetkey app add intern --api-host api.example.com \\",
         "    --authorization-url https://login.example.com/authorize \\",
         "    --token-url https://login.example.com/token",
@@ -91,7 +95,12 @@ def _with_fields(function: Any) -> Any:
 @click.option("--client-id", metavar="ID", help="The client id; asked for otherwise.")
 @click.option("--secret-stdin", is_flag=True, help="Read the client secret from stdin.")
 @click.option("--public", is_flag=True, help="There is no client secret.")
-@click.option("--private-key-file", metavar="FILE", help='The private key, PEM or JWK; "-" is stdin.')
+@click.option(
+    "--private-key-file",
+    "--key-file",
+    metavar="FILE",
+    help='The private key: PEM, a JWK, or a service account\'s JSON; "-" is stdin.',
+)
 @click.option("--certificate-file", metavar="FILE", help="The certificate for TLS, PEM; its key there, or as above.")
 @_with_fields
 @pass_session
@@ -124,8 +133,11 @@ def add(
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
     no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
-    app = _app(labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
-    app = with_keys(session, credential, app, key=key, certificate=certificate)
+    app = _service_account(key) or _app(labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
+    if credential.grant == "jwt_bearer" and not credential.assertion_secret_id:
+        app = _signing(credential, app, key)
+    else:
+        app = with_keys(session, credential, app, key=app.private_key or key, certificate=certificate)
     _store(session, credential, app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
@@ -137,7 +149,7 @@ def add(
 def _next_step(credential: OAuth2Credential) -> str:
     from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
 
-    if credential.grant == "client_credentials":
+    if credential.by_itself:
         return f"valetkey token {credential.name}"
     uri = redirect_uri_of(credential)
     if not uri:
@@ -233,9 +245,9 @@ def _say_where(credential: OAuth2Credential, preset: Preset | None) -> None:
         say(f"Register an OAuth app{where} with this redirect URI: {uri}")
     elif where:
         say(f"Register an OAuth app{where}.")
-    if preset is not None and preset.redirect_note and credential.grant != "client_credentials":
+    if preset is not None and preset.redirect_note and credential.signs_in:
         say(f"  {preset.redirect_note}")
-    if not uri and credential.grant != "client_credentials":
+    if not uri and credential.signs_in:
         warn(f"{clean(credential.display_name)} takes no redirect URI on this machine")
 
 
@@ -253,6 +265,33 @@ def _app(
         return AppCredentials(client_id=found)
     secret = _secret(labels.get("client_secret", "Client secret"), secret_stdin=secret_stdin)
     return AppCredentials(client_id=found, client_secret=Secret(secret) if secret else None)
+
+
+def _service_account(key: Secret | None) -> AppCredentials | None:
+    """Return the app that a service account's key file stands for; None where it is a mere key."""
+    if key is None:
+        return None
+    try:
+        return AppCredentials.from_service_account(key.reveal())
+    except ValueError:
+        return None
+
+
+def _signing(credential: OAuth2Credential, app: AppCredentials, key: Secret | None) -> AppCredentials:
+    """Return an app that is of no use without a key, with it.
+
+    Raises:
+        Stop: There is none.
+        ConfigurationError: It is no private key, or none that fits.
+    """
+    from valetkey.protocol.client_authentication import app_key  # noqa: PLC0415 - only for those who have a key
+
+    if key is None:
+        msg = f"the app of {credential.name} signs with a private key, and none was given"
+        raise Stop(msg, code="private_key_missing", hint="give it with --key-file FILE: PEM, a JWK, or a JSON key file")
+    signing = app if app.private_key else dataclass_replace(app, private_key=key)
+    app_key(credential, signing)
+    return signing
 
 
 def _secret(label: str, *, secret_stdin: bool) -> str:

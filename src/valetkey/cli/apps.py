@@ -237,7 +237,7 @@ def redirect_uri_of(credential: OAuth2Credential) -> str:
     from valetkey.connecting import DEFAULT_PORT, loopback_place  # noqa: PLC0415
     from valetkey.errors import ConnectError  # noqa: PLC0415
 
-    if credential.grant == "client_credentials":
+    if not credential.signs_in:
         return ""
     try:
         return credential.redirect_uri or loopback_place(credential, None).uri(DEFAULT_PORT)

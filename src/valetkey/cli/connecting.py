@@ -28,6 +28,7 @@ _LONGEST_WAIT: Final = 600
     examples=(
         "valetkey connect github             # opens your browser",
         "valetkey connect github --device    # shows a code to enter anywhere",
+        "valetkey connect bank --ciba ada@example.com    # asks Ada on her phone",
         "valetkey connect slack --paste      # over ssh: open the address anywhere",
         "valetkey connect google --owner ada --account work --scope openid",
     ),
@@ -37,6 +38,8 @@ _LONGEST_WAIT: Final = 600
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this too; may be given again.")
 @click.option("--device", is_flag=True, help="Show a code that is entered in any browser (RFC 8628).")
 @click.option("--paste", is_flag=True, help="Open an address anywhere, paste back where you land.")
+@click.option("--ciba", "login_hint", metavar="WHO", help="Have WHO asked on another device (OpenID CIBA).")
+@click.option("--binding-message", metavar="TEXT", help="With --ciba: what is shown there too.")
 @click.option("--no-browser", is_flag=True, help="Show the page to open here instead of opening it.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Listen on this port of 127.0.0.1.")
 @click.option(
@@ -57,6 +60,8 @@ def connect(
     scopes: tuple[str, ...],
     device: bool,
     paste: bool,
+    login_hint: str | None,
+    binding_message: str | None,
     no_browser: bool,
     port: int | None,
     timeout: int,
@@ -66,14 +71,22 @@ def connect(
     The browser opens on this machine and comes back to 127.0.0.1.  On a machine without one, use --device where the
     provider knows it, else --paste.  Connecting again replaces the tokens; the connection keeps its id.
     """
-    if sum((device, paste, no_browser or port is not None)) > 1:
-        msg = "--device, --paste, and --no-browser or --port are three ways: choose one."
+    if sum((device, paste, login_hint is not None, no_browser or port is not None)) > 1:
+        msg = "--device, --paste, --ciba, and --no-browser or --port are four ways: choose one."
+        raise click.UsageError(msg)
+    if binding_message and login_hint is None:
+        msg = "--binding-message belongs to --ciba."
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
-    if not device and credential.grant == "authorization_code":
+    if not device and login_hint is None and credential.signs_in:
         _require_redirect_uri(credential, paste=paste)
-    if device or paste or credential.grant == "client_credentials":
+    if login_hint is not None and credential.signs_in:
+        from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415 - few are asked in that way
+
+        asked = BackchannelRequest(login_hint=login_hint, binding_message=binding_message or "")
+        status = session.desk.connect(name, owner, account, scopes, "ciba", None, request=asked)
+    elif device or paste or not credential.signs_in:
         status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
     else:
         with stdout_is_ours():

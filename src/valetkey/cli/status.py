@@ -19,6 +19,8 @@ from valetkey.engine.status import DAMAGED as BROKEN_ROW
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Connection, ConnectionKey, Query, Status
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.protocol.authorization_details import NAME as DETAILS
+from valetkey.protocol.authorization_details import in_words
 
 _SHORT: Final = {
     "revoked": "access withdrawn",
@@ -114,10 +116,16 @@ def _table(session: Session, found: list[Status]) -> None:
     now = session.core.clock.now()
     table = StatusTable(session, Column("GRANTED", shrinks=True), Column("LAST REFRESH"))
     for one in found:
-        granted, refreshed = clean(", ".join(one.granted)), _last_refresh(session, one, now)
+        granted, refreshed = _granted(one), _last_refresh(session, one, now)
         well = one.state in {"connected", "disconnected"}
         table.add(one, granted, refreshed, below="" if well else clean(one.hint.removeprefix("run: "), 500))
     table.write()
+
+
+def _granted(one: Status) -> str:
+    """Return what was granted: scopes, then what exactly (RFC 9396)."""
+    details = in_words(one.params.get(DETAILS, ""))
+    return "; ".join(part for part in (clean(", ".join(one.granted)), details) if part)
 
 
 def _last_refresh(session: Session, one: Status, now: float) -> str:

@@ -15,7 +15,7 @@ from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
-from valetkey.protocol.introspection import introspection_request, parse_introspection
+from valetkey.protocol.introspection import Introspection, introspection_request, parse_introspection
 from valetkey.protocol.refusals import Refusal
 from valetkey.protocol.token_request import client_credentials_request
 from valetkey.protocol.token_response import TokenSet, parse_token_response
@@ -155,7 +155,9 @@ def _checked(
     return Replacement(state="replaced")
 
 
-def _asked(world: World, credential: OAuth2Credential, app: AppCredentials) -> TokenSet | bool | Refusal | None:
+def _asked(
+    world: World, credential: OAuth2Credential, app: AppCredentials
+) -> Introspection | TokenSet | Refusal | None:
     """Send the check; None where no answer came."""
     introspects = check_of(credential) == "introspection"
     request = _check_request(credential, app, introspects=introspects)

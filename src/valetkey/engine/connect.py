@@ -21,6 +21,7 @@ from valetkey.engine.flows import Flow, put_flow, take_flow
 from valetkey.engine.front import way_back, way_out
 from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
+from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key, thumbprint
 from valetkey.engine.registering import ready_client
 from valetkey.engine.resources import asking
@@ -48,7 +49,7 @@ from valetkey.protocol.authorization import (
     parse_callback,
 )
 from valetkey.protocol.texts import looks_like_token, names_a_secret
-from valetkey.protocol.token_request import client_credentials_request, code_request
+from valetkey.protocol.token_request import code_request
 from valetkey.protocol.urls import origin
 from valetkey.values import Request, Secret
 
@@ -106,7 +107,7 @@ def start_authorization(
         ConfigurationError: The declaration or the app does not allow for it.
         StoreUnavailable: The flow could not be stored.
     """
-    if credential.grant != "authorization_code":
+    if not credential.signs_in:
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
         raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
     need = ("token_url", "authorization_url")
@@ -227,9 +228,10 @@ def take_answer(
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
-    """Get an app's own token with the client credentials grant, and store it.
+    """Get an app's own token, for which nobody signs in, and store it.
 
     Raises:
+        ConfigurationError: It is got in another way (``exchange_needed``), or something is missing for it.
         ConnectError: As `exchange.buy` does.
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: The provider was not reached.
@@ -238,7 +240,7 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
     asked, key_pair = wanted_scopes(credential, scopes), new_dpop_key(credential)
 
     def build(one: AppCredentials) -> Request:
-        return replace(client_credentials_request(credential, one, scope=asked), dpop_key=key_pair)
+        return replace(own_request(world, credential, one, key, scope=asked), dpop_key=key_pair)
 
     build(app)  # what does not fit is said before a row is held
     with Buying(world, credential, key) as buying:

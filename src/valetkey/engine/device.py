@@ -13,23 +13,22 @@ from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of, refusal_error
 from valetkey.engine.id_tokens import ready
 from valetkey.engine.keeping import keep
+from valetkey.engine.polling import Poll, poll
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.registering import ready_client
 from valetkey.engine.resources import asking
-from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, ConsentExpired, ProviderProtocolError, ProviderUnavailable
+from valetkey.errors import ConfigurationError, ProviderProtocolError, ProviderUnavailable
 from valetkey.model.connections import ConnectionKey, Record
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.device import (
     DeviceAuthorization,
     device_authorization_request,
     device_token_request,
-    next_interval,
     parse_device_authorization,
 )
-from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.protocol.token_response import Refusal
 from valetkey.values import Request, Response, Secret
 
 _SEND_SECONDS: Final = 15.0
@@ -85,10 +84,10 @@ def start_device(
     incarnation = incarnation_of(world, key)
     request = device_authorization_request(credential, app, scopes=asked)
     began = world.clock.monotonic()
-    response = _send(world, credential, request)
+    response = ask_for_code(world, credential, request)
     answer = parse_device_authorization(response, credential=credential, now=world.clock.now())
     if isinstance(answer, Refusal):
-        raise _unusable(credential, key, answer, response)
+        raise unusable(credential, key, answer, response, "device_authorization_url")
     return replace(_flow(answer, began, incarnation), dpop_key=new_dpop_key(credential))
 
 
@@ -114,54 +113,19 @@ def finish_device(
     credential = complete(world, credential, lenient=True)
     ready(world, credential, wanted_scopes(credential, scopes))
     before = reserved(world, credential, key, since=flow.incarnation)
+
+    def build() -> Request:
+        return replace(device_token_request(credential, app, device_code=flow.device_code), dpop_key=flow.dpop_key)
+
+    late = "nobody entered the code"
+    how = Poll(build=build, interval=flow.interval, expires_at=flow.expires_at, late=late)
     with ExitStack() as turn:
-        tokens, buying = _poll(world, credential, key, app, flow, turn, on_wait)
+        tokens, buying = poll(world, credential, key, how, turn, on_wait)
         return keep(world, credential, app, tokens, before, buying, requested=wanted_scopes(credential, scopes))
 
 
-def _poll(
-    world: World,
-    credential: OAuth2Credential,
-    key: ConnectionKey,
-    app: AppCredentials,
-    flow: DeviceFlow,
-    turn: ExitStack,
-    on_wait: Callable[[float], None] | None,
-) -> tuple[TokenSet, Buying]:
-    """Ask for the tokens until there is a final word (section 3.5): wait first, then ask.
-
-    Each question may buy them; what is bought is to be kept within `turn`.
-    """
-    interval = flow.interval
-    while True:
-        left = flow.expires_at - world.clock.monotonic()
-        if left <= interval:
-            raise _expired(credential)
-        if on_wait is not None:
-            on_wait(left)
-        world.clock.sleep(interval)
-        buying = turn.enter_context(Buying(world, credential, key))
-        # A client assertion or the like is good for one request only, so each question is built anew.
-        request = device_token_request(credential, app, device_code=flow.device_code)
-        answer = _ask(world, credential, replace(request, dpop_key=flow.dpop_key))
-        if isinstance(answer, TokenSet):
-            return answer, buying
-        turn.close()
-        if isinstance(answer, Refusal) and not answer.goes_on:
-            raise refusal_error(credential, key, answer)
-        interval = next_interval(interval, answer or "timeout")
-
-
-def _ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSet | Refusal | None:
-    """Ask once; None when no answer came, which is no reason to stop."""
-    try:
-        response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SEND_SECONDS)
-    except (NotSent, InDoubt):
-        return None
-    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
-
-
-def _send(world: World, credential: OAuth2Credential, request: Request) -> Response:
+def ask_for_code(world: World, credential: OAuth2Credential, request: Request) -> Response:
+    """Send the request that begins; raises ProviderUnavailable where no answer comes."""
     try:
         return world.endpoint.send(request, deadline=world.clock.monotonic() + _SEND_SECONDS)
     except (NotSent, InDoubt) as error:
@@ -169,13 +133,16 @@ def _send(world: World, credential: OAuth2Credential, request: Request) -> Respo
         raise ProviderUnavailable(msg, error="unreachable", hint="start again when it can be reached") from error
 
 
-def _unusable(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal, response: Response) -> Exception:
+def unusable(
+    credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal, response: Response, what: str
+) -> Exception:
+    """Return the error for an answer that begins nothing; `what` is the credential's field that names the endpoint."""
     if refusal.kind not in {"doubt", "unclear"}:
         return refusal_error(credential, key, refusal)
     msg = f"{name_of(credential)} gave no usable code: {refusal.note or f'HTTP {response.status}'}"
     if response.status >= _SERVER_ERROR:
         return ProviderUnavailable(msg, status=response.status, hint="start again in a moment")
-    hint = f"check device_authorization_url of {credential.name!r}"
+    hint = f"check {what} of {credential.name!r}"
     return ProviderProtocolError(msg, status=response.status, hint=hint)
 
 
@@ -190,8 +157,3 @@ def _flow(answer: DeviceAuthorization, began: float, incarnation: int) -> Device
         device_code=answer.device_code,
         incarnation=incarnation,
     )
-
-
-def _expired(credential: OAuth2Credential) -> ConsentExpired:
-    msg = f"nobody entered the code of {name_of(credential)} before it ran out"
-    return ConsentExpired(msg, hint="start again")

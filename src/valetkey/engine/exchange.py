@@ -9,7 +9,7 @@ from typing import Final
 
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.id_tokens import claims_of_userinfo
-from valetkey.engine.trouble import app_command, connect_command
+from valetkey.engine.trouble import app_command, connect_command, refused_assertion
 from valetkey.engine.world import World
 from valetkey.errors import (
     ClientRejected,
@@ -30,7 +30,7 @@ from valetkey.protocol.denials import refused_consent
 from valetkey.protocol.id_token import identity_of
 from valetkey.protocol.refusals import Kind
 from valetkey.protocol.signatures import TokenFlaw
-from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
+from valetkey.protocol.token_response import Parse, Refusal, TokenSet, parse_token_response
 from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
 from valetkey.values import Request, Response
 
@@ -70,7 +70,9 @@ def buy(
     return answer
 
 
-def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSet | Refusal:
+def ask(
+    world: World, credential: OAuth2Credential, request: Request, *, parse: Parse = parse_token_response
+) -> TokenSet | Refusal:
     """Send a request that buys a grant, once, and read the answer; raises where there is none."""
     name = name_of(credential)
     try:
@@ -81,11 +83,13 @@ def ask(world: World, credential: OAuth2Credential, request: Request) -> TokenSe
     except InDoubt as error:
         msg = f"{name} gave no readable answer to the last step of connecting: {error}"
         raise ConnectError(msg, code="exchange_failed", hint="start again") from error
-    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
+    return parse(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def refusal_error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ValetkeyError:
     """Return the error for a refusal of what was to buy a grant for `key`."""
+    if refusal.kind == "grant" and credential.asserts:
+        return refused_assertion(credential, refusal)
     build = _ERRORS.get(refusal.kind)
     if build is not None:
         return build(credential, refusal)

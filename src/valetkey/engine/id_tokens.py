@@ -52,7 +52,7 @@ _OF_KEYS: Final = frozenset({"key", "signature"})
 
 def checks(credential: OAuth2Credential, scopes: tuple[str, ...]) -> bool:
     """Whether id tokens are looked at: who signed in was asked, and who may say so is known."""
-    return bool(credential.issuer) and "openid" in scopes and credential.grant != "client_credentials"
+    return bool(credential.issuer) and "openid" in scopes and credential.signs_in
 
 
 # -- keys ----------------------------------------------------------------------------------------------------------

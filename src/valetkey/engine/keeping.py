@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from valetkey.engine.apps import app_accepted, client_changed
@@ -36,8 +36,11 @@ def keep(
     requested: tuple[str, ...],
     params: Mapping[str, str] = EMPTY,
     sign_in: SignIn = NO_SIGN_IN,
+    fixed: Mapping[str, str] = EMPTY,
 ) -> Record:
     """Store what was bought over `before`, and return the record.  That ends the `buying`.
+
+    `params` are what came with it; `fixed` are params that no answer can change.
 
     Raises:
         ConnectError: It was disconnected meanwhile (``connection_disconnected``), or its id token does not hold
@@ -45,6 +48,7 @@ def keep(
         StoreUnavailable: The store did not come back; the grant is lost.
     """
     got = goods(world, credential, app, tokens, before, requested=requested, params=params, sign_in=sign_in)
+    got = replace(got, params={**got.params, **fixed}) if fixed else got
     return settle(world, credential, got, before, buying)
 
 

@@ -111,7 +111,7 @@ def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Reco
         NotConnected: Nobody connected it yet, or it was disconnected.
     """
     record = load(world, key) or _left_by_others(world, credential, key)
-    by_itself = credential.grant == "client_credentials"
+    by_itself = credential.by_itself
     if record is None and by_itself:
         return Record(id="", key=key)
     if record is None or record.state == "disconnected" or (record.sealed is None and not by_itself):

@@ -21,6 +21,8 @@ T = TypeVar("T")
 NONCE_WANTED: Final = "use_dpop_nonce"
 _CLOCK_ERRORS: Final = frozenset({"invalid_client", "invalid_dpop_proof"})
 """What servers say to something signed that seems to be from another time, among other reasons."""
+_ASSERTION_REFUSED: Final = "invalid_grant"
+"""What they say to such an assertion where it asks for a grant (RFC 7521 section 4.1.1)."""
 _REFUSALS: Final = (400, 401)
 _NOTABLE: Final = 5.0
 """Seconds of difference between two clocks that are worth an attempt."""
@@ -100,7 +102,7 @@ class Prover:
         error = (read_members(response.body) or {}).get("error")
         if error == NONCE_WANTED and request.dpop_key is not None:
             return self._nonces.get(server, "") != nonce
-        if error not in _CLOCK_ERRORS:
+        if error not in _CLOCK_ERRORS and not (request.dated and error == _ASSERTION_REFUSED):
             return False
         self._learn_clock(response, server)
         return abs(self._offsets.get(server, 0.0) - offset) > _NOTABLE

@@ -6,7 +6,8 @@ claim once it is held is in `spending`.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +18,7 @@ from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, open
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
+from valetkey.engine.subjects import SubjectRefused, Subjects
 from valetkey.engine.takeover import at_work, may_take_over
 from valetkey.engine.trouble import connect_command, needs_person, not_refreshable, refresh_command, retry_hint
 from valetkey.engine.verdicts import mark_dead, release, unsent
@@ -27,6 +29,7 @@ from valetkey.errors import (
     ConfigurationError,
     ProviderError,
     ProviderUnavailable,
+    ReauthorizationRequired,
     RefreshBusy,
     StoreError,
     StoreUnavailable,
@@ -61,6 +64,7 @@ class _Attempt:
         self.give_up_at = world.clock.monotonic() + DEADLINE
         self.doubts = 0
         self.claims = 0
+        self.refused_subject = ""
 
     def step(self, record: Record, *, looked: bool = False) -> Held | None:
         """Return the token, or None when the record has to be looked at again; `looked`: it is known to be unusable."""
@@ -68,6 +72,10 @@ class _Attempt:
             return opened(self.world, record)
         try:
             return self._renewed(record)
+        except ReauthorizationRequired as error:
+            if self.credential.grant != "token_exchange":
+                raise
+            return self._old(look(self.world, self.credential, self.key), error)  # the subject's grant is what is dead
         except (ProviderError, ConfigurationError) as error:
             return self._old(look(self.world, self.credential, self.key), error)
 
@@ -87,6 +95,7 @@ class _Attempt:
 
     def _claimed(self, record: Record, work: Work) -> Held | None:
         """Claim the right to spend, and spend; or wait where another holder has it."""
+        work = replace(work, subjects=self._subjects(record))
         grant = open_grant(self.world, record)  # a row that cannot be opened is not written to: it stays as it is
         claimed = self._claim(record)
         if claimed is None:
@@ -103,11 +112,27 @@ class _Attempt:
         if self.claims > MOST_CLAIMS:
             release(self.world, claimed.record, claimed.holder)
             raise _fruitless(self.key)
-        with suppress(TooLate):
+        with self._subject_once(), suppress(TooLate):
             outcome = spend(self.world, self.credential, claimed, work)
             self.doubts += outcome is None
             return outcome
         return None
+
+    def _subjects(self, record: Record) -> Subjects | None:
+        """Return the tokens to exchange, brought up to date before anything is claimed; None where nothing is."""
+        if self.credential.grant != "token_exchange":
+            return None
+        from valetkey.engine.subjects import subjects_of  # noqa: PLC0415 - only for those who exchange tokens
+
+        return subjects_of(self.world, record, refused=self.refused_subject)
+
+    @contextmanager
+    def _subject_once(self) -> Generator[None]:
+        """Remember a subject token that the server did not take: it is brought up to date, once (RFC 8693 2.2.2)."""
+        try:
+            yield
+        except SubjectRefused as error:
+            self.refused_subject = error.fingerprint
 
     def _may_resend(self, grant: Grant | None) -> bool:
         """Whether a token that was sent without a readable answer may be sent again (R9)."""
@@ -155,7 +180,7 @@ class _Attempt:
     def _refreshable(self, record: Record) -> bool:
         if dead(record, self.world.clock.now()):
             raise needs_person(record, self.credential)
-        return record.refreshable or self.credential.grant == "client_credentials"
+        return record.refreshable or self.credential.by_itself
 
     def _unrefreshable(self, record: Record) -> Held | None:
         """Let a token without a refresh token serve to its very end; then a person is needed."""
@@ -297,7 +322,7 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
     if abs(now - (record.obtained_at or 0.0)) < YOUNG:
         world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
         return None
-    if not record.refreshable and credential.grant != "client_credentials":
+    if not record.refreshable and not credential.by_itself:
         _unhealable(world, credential, record, explicit=explicit)
         return None
     _learn_lifetime(world, record, now)

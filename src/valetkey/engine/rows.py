@@ -54,7 +54,7 @@ def read_row(row: Mapping[str, Any], credential: OAuth2Credential, env: str, now
     Raises:
         BadRow: It cannot be taken.
     """
-    if credential.grant == "client_credentials":
+    if not credential.signs_in:
         msg = "it is an app's own credential, which gets its token by itself"
         raise BadRow(msg)
     key = _key(row, credential, env)

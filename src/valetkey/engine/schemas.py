@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import AppCredentials, is_service_account, service_account_members
 from valetkey.values import Secret
 
 _SCALARS: Final = (str, int, float, bool)
@@ -60,7 +61,7 @@ def decode_secret(schema: object, text: str, *, name: str = "") -> Any:
     """
     if schema is None or schema is str:
         return text
-    return _checked(name, lambda: _instance(schema, _json_object(text), ""))
+    return _checked(name, lambda: _instance(schema, _unfolded(schema, _json_object(text)), ""))
 
 
 def _checked(name: str, work: Callable[[], Any]) -> Any:
@@ -87,6 +88,13 @@ def _json_object(text: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise _Wrong(why="is not a JSON object")
     return cast("Mapping[str, Any]", found)
+
+
+def _unfolded(schema: object, members: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the members by our names, also where they are those of a service account's key file."""
+    if schema is AppCredentials and is_service_account(members):
+        return service_account_members(members)
+    return members
 
 
 def _instance(schema: Any, members: Mapping[str, Any], path: str) -> Any:

@@ -264,7 +264,7 @@ def resolve_app(
     secrets = [environ.get(name, "").strip() for name in secret_variables]
     client_secret, private_key = (Secret(text) if text else None for text in secrets)
     proof = client_secret or private_key
-    if client_id and (proof or credential.client_auth == "none"):
+    if client_id and (proof or not _needs_proof(credential)):
         return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
     kept = _kept_app(credential, services)
     client_id = client_id or (kept.client_id if kept else "")
@@ -273,6 +273,11 @@ def resolve_app(
     if proof:
         return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
     return kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
+
+
+def _needs_proof(credential: OAuth2Credential) -> bool:
+    """Whether its app has a secret or a key: to prove itself, or to sign its assertions."""
+    return credential.client_auth != "none" or (credential.grant == "jwt_bearer" and not credential.assertion_secret_id)
 
 
 def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -> AppCredentials | None:

@@ -11,10 +11,12 @@ from valetkey.engine.app_secrets import Way, all_refused, next_way, settle, take
 from valetkey.engine.apps import app_accepted, standing
 from valetkey.engine.id_tokens import note_renewed, renewed
 from valetkey.engine.lifecycle import Held
+from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
-from valetkey.engine.storing import grant_facts, swap_sealed
+from valetkey.engine.storing import grant_facts, note_details, swap_sealed
+from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
 from valetkey.engine.world import NO_JOURNAL, World, event_about, open_grant
@@ -24,7 +26,8 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
 from valetkey.model.ports import InDoubt, NotSent, TooLate
-from valetkey.protocol.token_request import client_credentials_request, refresh_request
+from valetkey.protocol.token_exchange import parse_exchange_response
+from valetkey.protocol.token_request import refresh_request
 from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_response
 from valetkey.values import Request
 
@@ -54,6 +57,7 @@ class Work:
         retry: Whether the same token may be sent once more where the answer is lost.
         suspect: Whether anything is held against the app.
         used: Whether it is a caller that wants the token now.
+        subjects: The tokens that are exchanged for the new one, where it is got that way (RFC 8693).
     """
 
     app: AppCredentials
@@ -62,6 +66,7 @@ class Work:
     retry: bool = False
     suspect: bool = False
     used: bool = False
+    subjects: Subjects | None = None
 
 
 def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work) -> Held | None:
@@ -77,7 +82,7 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
         order = ways(world, env, credential, work.app, work.state, spends=True)
-        first = _request(credential, order[0].app, claimed.record, grant)
+        first = _request(world, credential, order[0].app, claimed.record, grant, work.subjects)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
@@ -87,6 +92,9 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     if taken(sent.answer) and isinstance(sent.answer, Refusal):
         _settle(world, credential, claimed, work, sent)
     if isinstance(sent.answer, Refusal):
+        if work.subjects is not None and work.subjects.mark and sent.answer.error in REFUSED_SUBJECT:
+            release(world, claimed.record, claimed.holder)
+            raise SubjectRefused(work.subjects.mark)
         tried = standing(work.app, work.state)
         refused(world, credential, claimed.record, claimed.holder, tried, sent.answer, retry=work.retry)
         return None
@@ -96,6 +104,8 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         estranged(world, credential, claimed.record, claimed.holder, grant, found)
         return None
     held = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, used=work.used)
+    if held is not None:
+        note_details(world, held.record, held.grant)
     if found is not None and held is not None:
         note_renewed(world, credential, found, held.record)
     _settle(world, credential, claimed, work, sent)
@@ -136,7 +146,7 @@ def _tried(
         again = replace(claimed, since=world.clock.monotonic())
         if not world.store.renew(claimed.record, holder=claimed.holder, life=claimed.life):
             return None
-        way, request = following, _request(credential, following.app, claimed.record, grant)
+        way, request = following, _request(world, credential, following.app, claimed.record, grant, work.subjects)
         answer = _send_in_time(world, credential, again, request, retry=work.retry)
     if answer is None:
         return None
@@ -168,9 +178,20 @@ def _send_in_time(
     return _send(world, credential, claimed, replace(request, send_by=send_by), retry=retry)
 
 
-def _request(credential: OAuth2Credential, app: AppCredentials, record: Record, grant: Grant | None) -> Request:
-    if credential.grant == "client_credentials":
-        request = client_credentials_request(credential, app, scope=record.requested or credential.all_scopes)
+def _request(
+    world: World,
+    credential: OAuth2Credential,
+    app: AppCredentials,
+    record: Record,
+    grant: Grant | None,
+    subjects: Subjects | None = None,
+) -> Request:
+    if subjects is not None:
+        request = exchange_again(credential, app, record, subjects)
+        return replace(request, dpop_key=grant.dpop_key if grant is not None else None)
+    if credential.by_itself:
+        asked = record.requested or credential.all_scopes
+        request = own_request(world, credential, app, record.key, scope=asked)
         return replace(request, dpop_key=grant.dpop_key if grant is not None else new_dpop_key(credential))
     if grant is None or grant.refresh_token is None:
         msg = f"{record.key} holds no refresh token although its record says so"
@@ -214,7 +235,8 @@ def _send(
         with suppress(StoreError):
             release(world, record, holder, doubt=record.doubt + 1)
         raise
-    return parse_token_response(response, credential=credential, now=world.clock.now(), request=request)
+    parse = parse_exchange_response if credential.grant == "token_exchange" else parse_token_response
+    return parse(response, credential=credential, now=world.clock.now(), request=request)
 
 
 def _commit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, altered, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.exchanges import renews
 from valetkey.model.grants import Grant
 from valetkey.model.sealing import write_sealed
+from valetkey.protocol.authorization_details import NAME as DETAILS
 from valetkey.protocol.urls import origin
 
 _log = get_logger("storing")
@@ -60,13 +63,15 @@ def put_grant(
     credential = peek(world, credential)  # for the origin of its token endpoint
     while True:
         _refuse_disconnected(current, before)
-        facts = grant_facts(_connected(world, credential, current), grant, credential)
+        blank = _connected(world, credential, current)
+        if params is not None:
+            blank = replace(blank, params=params)
+        facts = grant_facts(blank, grant, credential)
         new = replace(
             facts,
             requested=requested,
             client_id=client_id,
             identity=identity,
-            params=facts.params if params is None else params,
             tags=facts.tags if tags is None else tags,
         )
         stored = _put(world, new, grant, expect=Expect.of(current))
@@ -126,7 +131,7 @@ def reserve(world: World, credential: OAuth2Credential, key: ConnectionKey) -> R
 
 def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **changes: Any) -> Record:
     """Return `record` with everything that a new grant says in clear (times, scopes, fingerprints), and `changes`."""
-    refreshable = grant.refresh_token is not None or credential.grant == "client_credentials"
+    refreshable = grant.refresh_token is not None or credential.by_itself or renews(record.params)
     told = altered(
         record,
         expires_at=grant.expires_at,
@@ -136,9 +141,24 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **ch
         refreshable=refreshable,
         access_fp=grant.access_token.fingerprint(),
         refresh_fp=grant.refresh_token.fingerprint() if grant.refresh_token else "",
+        params=_with_details(record.params, grant),
         **changes,
     )
     return altered(told, due_at=due_at(told, credential))
+
+
+def _with_details(params: Mapping[str, str], grant: Grant) -> Mapping[str, str]:
+    """Return the params with what exactly was granted, where the provider says that (RFC 9396 section 7)."""
+    said = grant.authorization_details
+    return params if not said or params.get(DETAILS) == said else {**params, DETAILS: said}
+
+
+def note_details(world: World, record: Record, grant: Grant) -> None:
+    """Write down what exactly a refresh granted, where that is something else: params are side facts of a row."""
+    params = _with_details(record.params, grant)
+    if params is not record.params:
+        with suppress(StoreError):
+            world.store.note(record.id, incarnation=record.incarnation, changes={"params": params})
 
 
 def swap_sealed(

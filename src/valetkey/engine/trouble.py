@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ReauthorizationRequired
+from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ProviderError, ReauthorizationRequired
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
+from valetkey.protocol.refusals import Refusal
 
 WHY: Final[dict[str, str]] = {
     "revoked": "access was withdrawn at {name}",
@@ -76,11 +77,12 @@ def not_connected(key: ConnectionKey, credential: OAuth2Credential, record: Reco
     """Say that nobody connected this account yet, or that it was disconnected."""
     name = credential.display_name or credential.name
     gone = record is not None and record.state == "disconnected"
+    exchange = f"valet.exchange({credential.name!r}, subject=...)" if credential.grant == "token_exchange" else ""
     return NotConnected(
         f"{key} was disconnected from {name}" if gone else f"{key} is not connected to {name} yet",
         connection=record.connection if record else Connection("", key.credential, key.owner, key.account, key.env),
         reason="disconnected" if gone else "never_connected",
-        hint=f"run: {connect_command(key)}",
+        hint=exchange or f"run: {connect_command(key)}",
     )
 
 
@@ -91,6 +93,24 @@ def needs_person(record: Record, credential: OAuth2Credential) -> Reauthorizatio
         connection=record.connection,
         reason=record.reason or "unknown",
         hint=f"run: {connect_command(record.key)}",
+    )
+
+
+def refused_assertion(
+    credential: OAuth2Credential, refusal: Refusal, *, retry_after: float | None = None
+) -> ProviderError:
+    """Say that an assertion was refused (RFC 7521 section 4.1.1): nobody can sign in to repair that."""
+    said = ": ".join(part for part in (refusal.error, refusal.description) if part)
+    what = "token to be exchanged" if credential.grant == "token_exchange" else "assertion"
+    whose = "the key, whom it speaks for" if credential.grant == "jwt_bearer" else "whom it speaks for"
+    return ProviderError(
+        f"{credential.display_name or credential.name} did not accept the {what} ({said})",
+        error=refusal.error,
+        description=refusal.description,
+        status=refusal.status,
+        retry_after=retry_after,
+        code="assertion_refused",
+        hint=f"check {whose}, its audience, and this machine's clock; then: valetkey refresh {credential.name}",
     )
 
 

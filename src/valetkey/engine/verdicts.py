@@ -9,7 +9,7 @@ from valetkey.engine.apps import app_accepted, app_rejected, app_state, standing
 from valetkey.engine.id_tokens import Renewed
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
-from valetkey.engine.trouble import broken_grant, needs_person, retry_hint
+from valetkey.engine.trouble import broken_grant, needs_person, refused_assertion, retry_hint
 from valetkey.engine.windows import backoff
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
@@ -70,7 +70,9 @@ def refused(
         unanswered(world, credential, record, holder, _words(refusal), retry=retry, kept=kept)
     elif refusal.kind == "client":
         _refused_app(world, credential, record, holder, tried, refusal)
-    elif refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(world, record)):
+    elif not credential.asserts and (
+        refusal.kind == "grant" or (refusal.counts_as_refused and _unclear_too_often(world, record))
+    ):
         _refused_grant(world, credential, record, holder, refusal)
     else:
         raise _put_off(world, credential, record, holder, refusal)
@@ -238,6 +240,8 @@ def _put_off(
         at_least=refusal.retry_after or 0.0,
         grant=kept,
     )
+    if refusal.kind == "grant":
+        return refused_assertion(credential, refusal, retry_after=wait)
     if refusal.kind in {"transient", "unclear"}:
         return ProviderUnavailable(
             f"{name} did not refresh the token: {_words(refusal)}",

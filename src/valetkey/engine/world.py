@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from valetkey.engine.lookout import Lookout
 from valetkey.engine.servers import Servers
-from valetkey.errors import DecryptionFailed
+from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import Journal, JournalEntry, JournalState
 from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
 from valetkey.model.secret_names import read_only
+from valetkey.values import Secret
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -61,6 +62,14 @@ def _declared_document(credential: OAuth2Credential) -> str:
     return credential.client_id_metadata_url
 
 
+def _no_assertion(credential: OAuth2Credential, _key: ConnectionKey) -> Secret:
+    """Refuse: nobody said where assertions come from."""
+    msg = f"nobody gives the assertion that tokens of {credential.name!r} are asked for with"
+    raise ConfigurationError(
+        msg, code="assertion_missing", hint=f"valetkey secret set {credential.assertion_secret_id}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside that the engine touches.
@@ -82,6 +91,7 @@ class World:
         servers: What this process has read of authorization servers.
         keep_app: Stores the app credentials of a credential where `app` reads them.
         client_document: The URL of the document that describes the app of a credential; empty: there is none.
+        assertion: Reads the assertion that somebody else makes for a connection of a credential, anew each time.
     """
 
     store: Store
@@ -100,6 +110,7 @@ class World:
     servers: Servers = field(default_factory=Servers)
     keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
     client_document: Callable[[OAuth2Credential], str] = field(default=_declared_document)
+    assertion: Callable[[OAuth2Credential, ConnectionKey], Secret] = field(default=_no_assertion)
 
     def in_child(self, pulse: Pulse) -> World:
         """Return the world of a forked child, which has other threads and holds none of the parent's locks."""

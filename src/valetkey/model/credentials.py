@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from valetkey.values import Secret
 
@@ -25,7 +26,7 @@ ResponseMode = Literal["default", "query", "form_post", "jwt"]
 SenderConstraint = Literal["none", "dpop", "mtls"]
 SecurityProfile = Literal["none", "mcp", "fapi2"]
 RegistrationWay = Literal["auto", "manual", "dynamic"]
-GrantType = Literal["authorization_code", "client_credentials"]
+GrantType = Literal["authorization_code", "client_credentials", "jwt_bearer", "saml2_bearer", "token_exchange"]
 Reach = Literal["token", "grant", "user"]
 OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
 Loopback = Literal["any_port", "fixed_port", "https_only"]
@@ -57,7 +58,9 @@ class AppCredentials:
     Attributes:
         client_id: Its client id.
         client_secret: Its client secret.
-        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt``.
+        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt`` and the grant
+            ``jwt_bearer``.
+        key_id: The id by which the provider knows that key (``kid``); empty: what the JWK says, else its thumbprint.
         client_auth: How it proves itself, where that was agreed on when it registered itself (RFC 7591 section 2,
             ``token_endpoint_auth_method``); empty: as its credential says.
         certificate: Its certificate, as PEM, those above it behind it, for TLS (RFC 8705).
@@ -67,9 +70,33 @@ class AppCredentials:
     client_id: str
     client_secret: Secret | None = None
     private_key: Secret | None = None
+    key_id: str = ""
     client_auth: str = ""
     certificate: Secret | None = None
     certificate_key: Secret | None = None
+
+    @classmethod
+    def from_service_account(cls, text: str) -> AppCredentials:
+        """Return the app of a service account's key file, as Google Cloud gives it out.
+
+        Its ``client_email`` is who signs, and so the client id here; the ``private_key`` signs, under the name of its
+        ``private_key_id``.  Its URLs are not used: where tokens come from says the declaration.
+
+        Raises:
+            ValueError: It is no such file.
+        """
+        try:
+            read: object = json.loads(text)
+        except ValueError:
+            read = None
+        members = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        if not is_service_account(members):
+            msg = "it is no key file of a service account: JSON with type, client_email and private_key"
+            raise ValueError(msg)
+        found = service_account_members(members)
+        return cls(
+            client_id=found["client_id"], private_key=Secret(found["private_key"]), key_id=found.get("key_id", "")
+        )
 
     def fingerprint(self) -> str:
         """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
@@ -78,6 +105,18 @@ class AppCredentials:
         pair = (self.certificate, self.certificate_key) if self.certificate else ()
         tls = "".join(f":{len(part.reveal())}:{part.reveal()}" for part in pair if part)
         return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}{tls}").fingerprint()
+
+
+def is_service_account(members: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is a service account's key file."""
+    texts = (members.get("client_email"), members.get("private_key"))
+    return members.get("type") == "service_account" and all(isinstance(text, str) and text for text in texts)
+
+
+def service_account_members(members: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a key file says, by the names of `AppCredentials`.  Its own ``client_id`` is a number of no use."""
+    kept = {"client_id": "client_email", "private_key": "private_key", "key_id": "private_key_id"}
+    return {name: str(members[theirs]) for name, theirs in kept.items() if members.get(theirs)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +130,24 @@ class OAuth2Credential:
         display_name: Its name for people.
         description: What the program uses it for.
         security_profile: ``mcp``: as the authorization specification of the Model Context Protocol says.  Then
-            `api_base_url` is the MCP server's URL, which says itself where people sign in for it.  ``fapi2``: everything
-            weaker than the FAPI 2.0 Security Profile is refused.
+            `api_base_url` is the MCP server's URL, which says itself where people sign in for it.  ``fapi2``:
+            everything weaker than the FAPI 2.0 Security Profile is refused.
         secret_id: Under which id the secret service keeps the app credentials.
         token_secret_id: Under which id it keeps the token object of the program's own default account.
-        grant: How grants are got: ``authorization_code`` (also by device) or ``client_credentials``.
+        grant: How grants are got: ``authorization_code`` (also by device), ``client_credentials``, ``jwt_bearer``
+            (RFC 7523: by an assertion that the app signs, as service accounts do), ``saml2_bearer`` (RFC 7522), or
+            ``token_exchange`` (RFC 8693: for another connection's token).
+        assertion_subject: For whom a signed assertion asks (``sub``): a text, or ``{owner}`` or ``{account}`` for that
+            of the connection; empty: for whom signs it.
+        assertion_claims: Further claims of such an assertion; ``{scope}`` stands for the scopes that are asked for.
+            Where a claim takes them, they are not sent beside it.
+        grant_audience: For whom such an assertion is (``aud``): the ``token_url``, the ``issuer``, or this very text.
+        assertion_secret_id: Under which id the secret service keeps the assertion of ``saml2_bearer``, or of
+            ``jwt_bearer`` where somebody else signs it; it is read anew each time.
         authorization_url: The authorization endpoint (RFC 6749 section 3.1).
         token_url: The token endpoint (RFC 6749 section 3.2).
         device_authorization_url: The device authorization endpoint (RFC 8628 section 3.1).
+        backchannel_authentication_url: Where a person is asked on another device (OpenID CIBA Core section 7).
         revocation_url: The revocation endpoint (RFC 7009); ``{client_id}`` in its path stands for the app's client id.
         revocation_method: The HTTP method of the revocation.
         revocation_format: Where its parameters go: ``form`` as the RFC says, a ``json`` body, the ``query``, or
@@ -193,9 +242,14 @@ class OAuth2Credential:
     secret_id: str = ""
     token_secret_id: str = ""
     grant: GrantType = "authorization_code"
+    assertion_subject: str = ""
+    assertion_claims: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    grant_audience: str = "token_url"
+    assertion_secret_id: str = ""
     authorization_url: str = ""
     token_url: str = ""
     device_authorization_url: str = ""
+    backchannel_authentication_url: str = ""
     revocation_url: str = ""
     revocation_method: RevocationMethod = "POST"
     revocation_format: RevocationFormat = "form"
@@ -266,13 +320,29 @@ class OAuth2Credential:
     @property
     def discovers(self) -> bool:
         """Whether its issuer stands for its URLs: they are read from the issuer's metadata when first needed."""
-        signs_in = self.authorization_url or self.device_authorization_url or self.grant == "client_credentials"
-        return bool(self.issuer or self.security_profile == "mcp") and not (self.token_url and signs_in)
+        ways = (self.authorization_url, self.device_authorization_url, self.backchannel_authentication_url)
+        begins = any(ways) or not self.signs_in
+        return bool(self.issuer or self.security_profile == "mcp") and not (self.token_url and begins)
 
     @property
     def registers(self) -> bool:
         """Whether its app may register itself (RFC 7591)."""
         return self.registration == "dynamic" or (self.registration == "auto" and self.security_profile == "mcp")
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether a person signs in for its grants."""
+        return self.grant == "authorization_code"
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether its tokens are got, and got again, by the app alone: nobody signs in, and nothing is refreshed."""
+        return self.grant in {"client_credentials", "jwt_bearer", "saml2_bearer"}
+
+    @property
+    def asserts(self) -> bool:
+        """Whether its tokens are asked for by an assertion (RFC 7521) or another token: a refusal speaks of that."""
+        return self.grant in {"jwt_bearer", "saml2_bearer", "token_exchange"}
 
     @property
     def resends(self) -> bool:

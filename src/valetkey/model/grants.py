@@ -33,6 +33,8 @@ class Grant:
             spent with it, so this is what the next refresh sends.
         dpop_key: The private key, as the JSON text of a JWK, that the tokens are bound to (RFC 9449); None: they are
             bearer tokens.
+        authorization_details: What exactly was granted, as JSON text (RFC 9396), which may differ from what was asked
+            for; empty where the provider does not say.
     """
 
     access_token: Secret
@@ -45,6 +47,7 @@ class Grant:
     obtained_at: float = 0.0
     quarantined: Secret | None = None
     dpop_key: Secret | None = None
+    authorization_details: str = ""
 
     def to_token_object(self) -> dict[str, Any]:
         """Return the stored form: plain JSON values, secrets in clear.  For sealing, never for printing."""
@@ -61,6 +64,7 @@ class Grant:
             "id_token": self.id_token and self.id_token.reveal(),
             "quarantined": self.quarantined and self.quarantined.reveal(),
             "dpop_key": self.dpop_key and self.dpop_key.reveal(),
+            "authorization_details": self.authorization_details or None,
         }
         token.update({name: value for name, value in optional.items() if value is not None})
         return token
@@ -92,6 +96,7 @@ class Grant:
             obtained_at=_seconds(token.get("obtained_at", token.get("obtainedAt"))) or 0.0,
             quarantined=_secret(token, "quarantined"),
             dpop_key=_secret(token, "dpop_key"),
+            authorization_details=_text(token, "authorization_details") or "",
         )
 
     @classmethod

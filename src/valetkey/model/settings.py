@@ -21,6 +21,7 @@ URLS: Final = (
     "authorization_url",
     "token_url",
     "device_authorization_url",
+    "backchannel_authentication_url",
     "revocation_url",
     "introspection_url",
     "userinfo_url",
@@ -32,6 +33,7 @@ URLS: Final = (
     "api_base_url",
 )
 ID_TOKEN_ALGS: Final = (*credentials.ASYMMETRIC, "HS256", "HS384", "HS512")
+_ASSERTED: Final = ("jwt_bearer", "saml2_bearer")
 _IDENTITY: Final = ("subject", "email", "name", "login")
 _POSITIVE: Final = ("access_token_lifetime", "refresh_token_lifetime")
 _OWN = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
@@ -49,7 +51,8 @@ RESERVED: Final[Mapping[str, frozenset[str]]] = {
         "scope",
         "state",
     },
-    "token_params": _OWN | {"code", "code_verifier", "grant_type", "redirect_uri"},
+    "token_params": _OWN | {"assertion", "code", "code_verifier", "grant_type", "redirect_uri"},
+    "assertion_claims": frozenset({"aud", "exp", "iat", "jti", "sub"}),
     "refresh_params": _OWN | {"grant_type", "refresh_token"},
     "client_metadata": _OWN
     | {
@@ -67,7 +70,7 @@ RESERVED: Final[Mapping[str, frozenset[str]]] = {
         "token_endpoint_auth_method",
     },
 }
-"""What the protocol sets itself: RFC 6749 sections 4.1.1, 4.1.3 and 6, RFC 7636 section 4.3, RFC 9101, RFC 7591."""
+"""What the protocol sets itself: RFC 6749 sections 4.1.1, 4.1.3 and 6, RFC 7636 section 4.3, RFC 9101, 7523, 7591."""
 
 
 def unknown_field(place: Place, name: str) -> Exception:
@@ -124,6 +127,8 @@ def build(
     values.setdefault("secret_id", f"{name}-app-credentials")
     values.setdefault("token_secret_id", f"{name}-oauth-token")
     values["display_name"] = values.get("display_name") or name
+    if values.get("grant") in _ASSERTED:
+        values.setdefault("client_auth", "none")  # the assertion says who it is (RFC 7521 section 4.1)
     return checked(OAuth2Credential(name=name, source=source, **values), place)
 
 
@@ -186,6 +191,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     _check_secrets(credential, place)
     _check_flow(credential, place)
     profiles.check(credential, place)
+    _check_assertion(credential, place)
     _check_scopes(credential, place)
     _check_tables(credential, place)
     _check_numbers(credential, place)
@@ -227,7 +233,11 @@ def _check_flow(credential: OAuth2Credential, place: Place) -> None:
     if not credential.token_url and not credential.discovers:
         raise _missing(place, "token_url", "token")
     if credential.grant == "authorization_code":
-        urls = credential.authorization_url, credential.device_authorization_url
+        urls = (
+            credential.authorization_url,
+            credential.device_authorization_url,
+            credential.backchannel_authentication_url,
+        )
         if not any(urls) and not credential.discovers:
             raise _missing(place, "authorization_url", "authorize")
         if credential.client_auth == "none" and not credential.pkce:
@@ -236,11 +246,35 @@ def _check_flow(credential: OAuth2Credential, place: Place) -> None:
                 code="client_public",
                 hint=f"write {place.line('pkce', True)} (RFC 9700 section 2.1.1)",
             )
-    elif credential.client_auth == "none":
+    elif credential.grant == "client_credentials" and credential.client_auth == "none":
         place.refuse(
             "the client credentials grant needs a client that can prove itself, and client_auth is none",
             code="client_public",
             hint=f"write {place.line('client_auth', 'client_secret_basic')} (RFC 6749 section 4.4)",
+        )
+
+
+def _check_assertion(credential: OAuth2Credential, place: Place) -> None:
+    """Check what is said about assertions: that there are any, and that somebody makes them."""
+    if credential.grant == "saml2_bearer" and not credential.assertion_secret_id:
+        place.refuse(
+            "assertion_secret_id is missing: valetkey makes no SAML assertions, it passes them on",
+            code="assertion_missing",
+            hint=f"write {place.line('assertion_secret_id', f'{credential.name}-assertion')}, and keep it there",
+        )
+    if credential.grant == "jwt_bearer" and credential.grant_audience == "issuer" and not credential.issuer:
+        place.refuse(
+            "grant_audience is issuer, and there is none",
+            code="grant_mismatch",
+            hint=f"write {place.line('issuer', 'https://auth.example.com')}, or leave grant_audience out",
+        )
+    said = [name for name in ("assertion_subject", "assertion_claims") if getattr(credential, name)]
+    signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
+    if said and not signs:
+        place.refuse(
+            f"{said[0]} is about assertions that the app signs, and it signs none",
+            code="grant_mismatch",
+            hint=f"write {place.line('grant', 'jwt_bearer')} without assertion_secret_id, or leave {said[0]} out",
         )
 
 

@@ -130,8 +130,8 @@ def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
         raise _missing(credential, "private key", "private_key_missing", do="make-key")
     from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
 
-    alg, allowed = credential.signing_alg, allowed_algs(credential)
-    return read_key(app.private_key, alg=alg, allowed=allowed, what="private_key", name=credential.name)
+    alg, allowed, kid = credential.signing_alg, allowed_algs(credential), app.key_id
+    return read_key(app.private_key, alg=alg, allowed=allowed, what="private_key", name=credential.name, kid=kid)
 
 
 def _basic(client_id: str, secret: str, *, raw: bool) -> str:

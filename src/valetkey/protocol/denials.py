@@ -89,6 +89,10 @@ _HINTS: Final[dict[str, tuple[str, str]]] = {
         "the provider does not understand the request",
         "check authorization_url and additional_params of {name}",
     ),
+    "invalid_target": (
+        "the provider gives no token for this audience or resource",
+        "check the resources of {name}, or audience= and resource= of the exchange; trying again is of no use",
+    ),
     "unsupported_response_type": (
         "the provider does not give authorization codes to this app",
         "enable the authorization code grant in the settings of the app at the provider",

@@ -22,7 +22,7 @@ INTERVAL: Final = 5.0
 """Seconds between two polls where the server says nothing (section 3.2)."""
 SLOW_DOWN: Final = 5.0
 """Seconds that a ``slow_down`` adds, for good (section 3.5)."""
-_LONGEST_INTERVAL: Final = 300.0
+LONGEST_INTERVAL: Final = 300.0
 _MAX_USER_CODE: Final = 64
 _MAX_URI: Final = 2048
 _DEVICE_CODE: Final = re.compile(r"[\x20-\x7e]+")
@@ -59,7 +59,11 @@ def device_authorization_request(
     Raises:
         ConfigurationError: See `forms.post`.
     """
-    params = {"client_id": client_id(credential, app), "scope": credential.scope_separator.join(scopes)}
+    params = {
+        "client_id": client_id(credential, app),
+        "scope": credential.scope_separator.join(scopes),
+        "authorization_details": credential.authorization_details,
+    }
     what = "device_authorization_url"
     return post(credential.device_authorization_url, params, what=what, credential=credential, app=app)
 
@@ -87,7 +91,7 @@ def parse_device_authorization(
         verification_uri=uri,
         verification_uri_complete=_uri(members, "verification_uri_complete") or None,
         expires_in=life,
-        interval=min(seconds(members.get("interval")) or INTERVAL, _LONGEST_INTERVAL),
+        interval=min(seconds(members.get("interval")) or INTERVAL, LONGEST_INTERVAL),
     )
 
 
@@ -108,12 +112,12 @@ def next_interval(interval: float, refusal: Refusal | Literal["timeout"]) -> flo
     of a server in trouble, doubles it; a ``Retry-After`` is waited out.
     """
     if refusal == "timeout":
-        return min(interval * 2, _LONGEST_INTERVAL)
+        return min(interval * 2, LONGEST_INTERVAL)
     if refusal.error == "slow_down":
         return max(interval + SLOW_DOWN, refusal.interval or 0.0, refusal.retry_after or 0.0)
     if refusal.kind == "pending":
         return interval
-    return max(min(interval * 2, _LONGEST_INTERVAL), refusal.retry_after or 0.0)
+    return max(min(interval * 2, LONGEST_INTERVAL), refusal.retry_after or 0.0)
 
 
 def _uri(members: Members, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote_plus
@@ -27,12 +27,16 @@ def post(
     what: str,
     credential: OAuth2Credential,
     app: AppCredentials,
+    fresh: Callable[[float], Params] | None = None,
+    named: bool = True,
 ) -> Request:
     """Return an authenticated POST to `url`, which is the credential's field `what`; its query is kept.
 
     Parameters without a value are left out: RFC 6749 section 3.2 has them count as absent.
 
-    Where the app proves itself by something signed, the request is made anew for every attempt.
+    Where the app proves itself by something signed, the request is made anew for every attempt; and so it is where
+    `fresh` makes further parameters at a Unix time.  Without `named` an app that does not prove itself does not say its
+    client id either (RFC 7521 section 4.1).
 
     Raises:
         ConfigurationError: The URL is missing (``url_missing``) or not https (``url_insecure``), or the app cannot
@@ -44,12 +48,18 @@ def post(
 
     def made(now: float, *, method: ClientAuth | None = None) -> Request:
         accept = {"Accept": credential.accept}
-        authenticated, headers = authenticate(credential, app, filled, accept, method=method, now=now)
+        together = {**filled, **fresh(now)} if fresh is not None and now else filled
+        silent = not named and (method or credential.client_auth) == "none"
+        authenticated, headers = (
+            (together, accept) if silent else authenticate(credential, app, together, accept, method=method, now=now)
+        )
         content_type, body = encoded(authenticated, credential.token_request_format)
         headers["Content-Type"] = content_type
         return Request(method="POST", url=url, headers=headers, body=body, certificate=certificate)
 
-    return replace(made(0.0, method="none"), anew=made) if can_sign(credential, app) else made(0.0)
+    if can_sign(credential, app):
+        return replace(made(0.0, method="none"), anew=made)
+    return replace(made(0.0), anew=made) if fresh is not None else made(0.0)
 
 
 def encoded(params: Params, how: TokenRequestFormat) -> tuple[str, bytes]:

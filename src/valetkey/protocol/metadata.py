@@ -35,7 +35,9 @@ URL_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "authorization_url": "authorization_endpoint",
         "token_url": "token_endpoint",
         "device_authorization_url": "device_authorization_endpoint",
+        "backchannel_authentication_url": "backchannel_authentication_endpoint",
         "revocation_url": "revocation_endpoint",
+        "introspection_url": "introspection_endpoint",
         "userinfo_url": "userinfo_endpoint",
         "jwks_url": "jwks_uri",
         "pushed_authorization_url": "pushed_authorization_request_endpoint",
@@ -93,7 +95,9 @@ class Metadata:
     authorization_url: str = ""
     token_url: str = ""
     device_authorization_url: str = ""
+    backchannel_authentication_url: str = ""
     revocation_url: str = ""
+    introspection_url: str = ""
     userinfo_url: str = ""
     jwks_url: str = ""
     pushed_authorization_url: str = ""
@@ -300,7 +304,7 @@ def filled(credential: OAuth2Credential, metadata: Metadata) -> OAuth2Credential
     urls: dict[str, Any] = {
         name: getattr(credential, name) or aliases.get(name, "") or getattr(metadata, name) for name in URL_MEMBERS
     }
-    if credential.grant == "client_credentials" or credential.security_profile == "mcp":
+    if not credential.signs_in or credential.security_profile == "mcp":
         urls["userinfo_url"] = credential.userinfo_url  # there is nobody to be asked about, or with another token only
     return replace(
         credential,

@@ -68,7 +68,9 @@ class SigningKey:
         return jws.serialize_compact({"alg": self.alg, **header}, payload, self._key, registry=_registry(self.alg))
 
 
-def read_key(text: Secret, *, alg: str = "", allowed: tuple[str, ...] = (), what: str, name: str) -> SigningKey:
+def read_key(
+    text: Secret, *, alg: str = "", allowed: tuple[str, ...] = (), what: str, name: str, kid: str = ""
+) -> SigningKey:
     """Return the private key in `text`, a JWK or PEM.
 
     Args:
@@ -77,13 +79,14 @@ def read_key(text: Secret, *, alg: str = "", allowed: tuple[str, ...] = (), what
         allowed: The algorithms that the credential's security profile takes; empty: all.
         what: Which setting it is, for errors.
         name: The credential that it belongs to, for errors.
+        kid: Its id, where others gave it one; empty: what the JWK says, else its thumbprint.
 
     Raises:
         ConfigurationError: ``private_key_unreadable``: it is no private key, encrypted, or too weak;
             ``private_key_unfit``: it cannot sign with `alg`, or may not.
     """
     try:
-        return _read(text, alg, allowed)
+        return _read(text, alg, allowed, kid)
     except _Unfit as error:
         msg, hint = f"{name}: {what} {error}", f"choose one of these, or make a key for it: {_MAKE}"
         raise ConfigurationError(msg, code="private_key_unfit", hint=hint) from None
@@ -118,7 +121,7 @@ class _Unfit(Exception):
 
 
 @functools.lru_cache(maxsize=256)
-def _read(text: Secret, alg: str, allowed: tuple[str, ...] = ()) -> SigningKey:
+def _read(text: Secret, alg: str, allowed: tuple[str, ...] = (), kid: str = "") -> SigningKey:
     key, members = _imported(text)
     able = tuple(one for one in _able(members) if one in allowed or not allowed)
     if not able:
@@ -126,7 +129,7 @@ def _read(text: Secret, alg: str, allowed: tuple[str, ...] = ()) -> SigningKey:
     wanted = alg or members.get("alg", "") or able[0]
     if wanted not in able:
         raise _Unfit(f"cannot sign with {wanted}; it can with {', '.join(able)}")
-    return SigningKey(key, alg=wanted, kid=members.get("kid", ""))
+    return SigningKey(key, alg=wanted, kid=kid or members.get("kid", ""))
 
 
 def _imported(text: Secret) -> tuple[Any, dict[str, str]]:

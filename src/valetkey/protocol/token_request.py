@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -77,6 +77,7 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
         "grant_type": "client_credentials",
         "scope": credential.scope_separator.join(scope),
         "resource": credential.resources,
+        "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params)
 
@@ -88,11 +89,16 @@ def token_request(
     *,
     extra: Mapping[str, str],
     what: str = "token_params",
+    fresh: Callable[[float], Params] | None = None,
+    named: bool = True,
 ) -> Request:
     """Return an authenticated request to the token endpoint with the parameters of a grant type and declared ones.
+
+    `fresh` and `named` are as in `forms.post`.
 
     Raises:
         ConfigurationError: See `forms.post` and `forms.merged`.
     """
     together = merged(params, extra, what=what, name=credential.name)
-    return post(credential.token_url, together, what="token_url", credential=credential, app=app)
+    url = credential.token_url
+    return post(url, together, what="token_url", credential=credential, app=app, fresh=fresh, named=named)

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.protocol.authorization_details import granted_details
 from valetkey.protocol.bodies import (
     Members,
     as_list,
@@ -26,7 +27,7 @@ from valetkey.protocol.extras import harmless_members
 from valetkey.protocol.refusals import UNSUPPORTED_TOKEN_TYPE, Refusal, read_refusal, refused
 from valetkey.values import Request, Response, Secret
 
-__all__ = ["Refusal", "TokenSet", "parse_token_response"]
+__all__ = ["Parse", "Refusal", "TokenSet", "parse_token_response"]
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 """What a header can carry: visible ASCII (RFC 6750 section 2.1 allows less, providers send more)."""
@@ -36,7 +37,12 @@ _BEARER: Final = frozenset({"bearer", "bot", "user"})
 _SLACK: Final = frozenset({"bot", "user"})
 """Slack's words for whose bearer token it is."""
 _REFRESH_LIVES: Final = ("refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in")
-_READ: Final = frozenset({"token_type", "expires_in", "expires_at", "scope", "scopes", "ok", "error", *_REFRESH_LIVES})
+_READ: Final = frozenset(
+    {
+        *("token_type", "expires_in", "expires_at", "scope", "scopes", "ok", "error", "authorization_details"),
+        *_REFRESH_LIVES,
+    }
+)
 _MAX_SCOPES: Final = 500
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)
@@ -56,6 +62,8 @@ class TokenSet:
         scope: What was granted; None when the answer does not say, which means: as asked.
         id_token: The id token, not validated.
         dpop_key: The private key that the tokens are bound to (RFC 9449); None: they are bearer tokens.
+        authorization_details: What exactly was granted, as JSON text (RFC 9396 section 7); empty where the answer does
+            not say.
         extra: Other scalar members as texts (``instance_url``, ``bot_user_id``), few, short, and none token-like; and
             what ``credential.kept_params`` names, under its dotted path (``team.id``).
     """
@@ -68,6 +76,7 @@ class TokenSet:
     scope: tuple[str, ...] | None = None
     id_token: Secret | None = None
     dpop_key: Secret | None = None
+    authorization_details: str = ""
     extra: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
     def grant(
@@ -90,7 +99,7 @@ class TokenSet:
                 after a new consent.
             learnt_lifetime: Seconds that earlier tokens were seen to live (R13).
         """
-        before = previous if credential.grant == "authorization_code" else None
+        before = previous if credential.signs_in else None
         return Grant(
             access_token=self.access_token,
             refresh_token=self._refresh_token(credential, before),
@@ -102,10 +111,11 @@ class TokenSet:
             obtained_at=now,
             quarantined=before.quarantined if before else None,
             dpop_key=self.dpop_key,
+            authorization_details=self.authorization_details or (before.authorization_details if before else ""),
         )
 
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
-        if credential.grant == "client_credentials":
+        if not credential.signs_in:
             return None  # RFC 6749 section 4.4.3: one asks again; a stray refresh token is no way to renew
         return self.refresh_token or (before.refresh_token if before else None)
 
@@ -159,8 +169,19 @@ def parse_token_response(
         scope=_scope(members, credential),
         id_token=_secret(members, "id_token", _TOKEN),
         dpop_key=key,
+        authorization_details=granted_details(members.get("authorization_details")),
         extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
     )
+
+
+class Parse(Protocol):
+    """Reads an answer of the token endpoint, as `parse_token_response` does."""
+
+    def __call__(
+        self, response: Response, *, credential: OAuth2Credential, now: float, request: Request | None = None
+    ) -> TokenSet | Refusal:
+        """Read it; never raises."""
+        ...
 
 
 def _unusable(members: Members, status: int, *, typed: bool) -> Refusal:

@@ -153,6 +153,16 @@ def device_page(site: Site, call: Call) -> Reply:
     return pages.page(200, said, "You can close this page and go back to it.")
 
 
+def welcome(site: Site, client_id: str) -> Reply:
+    """Show what this is."""
+    return pages.page(
+        200,
+        "Practice provider",
+        "An OAuth provider to practise on: everything is in memory and gone when it stops.",
+        f"Issuer: {site.issuer}. Client: {client_id}. Its API: {site.url}/notes.",
+    )
+
+
 def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signature as the other endpoints
     """Tell what this authorization server can do (RFC 8414 section 2)."""
     methods = ["client_secret_basic", "client_secret_post", "none"]
@@ -164,6 +174,8 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "introspection_endpoint": f"{site.issuer}/introspect",
         "device_authorization_endpoint": f"{site.issuer}/device_authorization",
         "userinfo_endpoint": f"{site.issuer}/userinfo",
+        "backchannel_authentication_endpoint": f"{site.issuer}/bc-authorize",
+        "backchannel_token_delivery_modes_supported": ["poll"],
         "jwks_uri": f"{site.issuer}/jwks",
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "RS256", "EdDSA"],

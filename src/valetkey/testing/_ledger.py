@@ -19,7 +19,15 @@ OnReuse = Literal["revoke", "deny", "grace", "none"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-ALL_GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SAML_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
+CIBA = "urn:openid:params:grant-type:ciba"
+_ASSERTIONS = (JWT_BEARER, SAML_BEARER)
+ALL_GRANT_TYPES = (
+    *("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE, CIBA),
+    *_ASSERTIONS,
+)
 NOTES_SCOPES = ("notes.read", "notes.write")
 
 _LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:[/?].*)?)", re.DOTALL)
@@ -315,13 +323,10 @@ class Ledger:
             raise ValueError(msg)
         self.clients[client_id] = replace(client, client_secret=having[0], more_secrets=tuple(having[1:]))
 
-    def is_active(self, client: Client, value: str) -> bool:
-        """Whether an access token of this client works now."""
-        with self.lock:
-            token = self._access.get(value)
-            if token is None or token.family.client_id != client.client_id:
-                return False
-            return token.live and token.family.live and self.now() < token.expires_at
+    def active(self, client: Client, value: str) -> AccessToken | None:
+        """Return an access token of this client if it works now."""
+        token = self.bearer(value)
+        return token if token is not None and token.family.client_id == client.client_id else None
 
     def revoke(self, client: Client, value: str) -> bool:
         """Revoke a token as its client asks (RFC 7009): a refresh token takes its whole grant along.
@@ -378,3 +383,14 @@ def only_once(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
             raise Refused(error="invalid_request", why="a parameter came more than once")
         found[name] = value
     return {name: value for name, value in found.items() if value}
+
+
+def required(form: Mapping[str, str], name: str) -> str:
+    """Return a parameter.
+
+    Raises:
+        Refused: It is missing.
+    """
+    if name not in form:
+        raise Refused(error="invalid_request", why=f"{name} is missing")
+    return form[name]

@@ -11,6 +11,7 @@ from valetkey.testing._faults import Faults
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import AccessToken, Family, Ledger, Refused
 from valetkey.testing._signing import SigningKeys, id_token_claims
+from valetkey.testing._trust import Trust
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Site:
         url: The origin, without a slash at its end.
         issuer: The issuer identifier (RFC 8414).
         login: Who consents unless somebody else is named.
+        trust: Whose assertions are taken, and for what tokens are exchanged.
     """
 
     ledger: Ledger
@@ -34,6 +36,7 @@ class Site:
     url: str = ""
     issuer: str = ""
     login: str = "ada"
+    trust: Trust = field(default_factory=Trust)
 
 
 def refusal(refused: Refused) -> Reply:

@@ -13,9 +13,21 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import DEVICE_CODE, Client, Refused, only_once, within
+from valetkey.testing._ledger import (
+    CIBA,
+    DEVICE_CODE,
+    JWT_BEARER,
+    SAML_BEARER,
+    TOKEN_EXCHANGE,
+    Client,
+    Refused,
+    only_once,
+    required,
+    within,
+)
 from valetkey.testing._signing import OPENID_SCOPES
-from valetkey.testing._site import Site, refusal
+from valetkey.testing._site import Site, person, refusal
+from valetkey.testing._trust import by_assertion, by_auth_req_id, by_exchange, may_be_nameless
 
 Form = Mapping[str, str]
 
@@ -23,7 +35,9 @@ Form = Mapping[str, str]
 def token(site: Site, call: Call) -> Reply:
     """Answer a token request (RFC 6749 sections 4.1.3, 4.4.2 and 6; RFC 8628 section 3.4)."""
     try:
-        form = _form(call)
+        form = read_form(call)
+        if may_be_nameless(call, form):
+            return site.faults.rendered("token", 200, by_assertion(site, None, form), "issued")
         client = authenticate(site, call, form)
         grant_type = _allowed_grant_type(client, form)
         members = _granted(site, client, grant_type, form)
@@ -36,9 +50,9 @@ def token(site: Site, call: Call) -> Reply:
 def revoke(site: Site, call: Call) -> Reply:
     """Revoke a token; 200 also for one that is unknown (RFC 7009 section 2.2)."""
     try:
-        form = _form(call)
+        form = read_form(call)
         client = authenticate(site, call, form)
-        ended = site.ledger.revoke(client, _required(form, "token"))
+        ended = site.ledger.revoke(client, required(form, "token"))
     except Refused as refused:
         return refusal(refused)
     site.ledger.tally.add("revocations")
@@ -46,22 +60,27 @@ def revoke(site: Site, call: Call) -> Reply:
 
 
 def introspect(site: Site, call: Call) -> Reply:
-    """Tell whether an access token is active (RFC 7662 section 2.2)."""
+    """Tell whether an access token is active, and of one that is, what it is (RFC 7662 section 2.2)."""
     try:
-        form = _form(call)
+        form = read_form(call)
         client = authenticate(site, call, form)
-        active = site.ledger.is_active(client, _required(form, "token"))
+        token = site.ledger.active(client, required(form, "token"))
     except Refused as refused:
         return refusal(refused)
-    return site.faults.rendered("introspection", 200, {"active": active})
+    members: dict[str, Any] = {"active": token is not None}
+    if token is not None:
+        members |= {"scope": " ".join(token.scopes), "client_id": client.client_id, "token_type": "Bearer"}
+        members |= {"exp": int(token.expires_at), "iss": site.issuer}
+        members |= {"sub": person(token.family)["sub"]}
+    return site.faults.rendered("introspection", 200, members)
 
 
 def device_authorization(site: Site, call: Call) -> Reply:
     """Start a device flow (RFC 8628 section 3.2)."""
     try:
-        form = _form(call)
+        form = read_form(call)
         client = authenticate(site, call, form)
-        _must_allow(client, DEVICE_CODE)
+        must_allow(client, DEVICE_CODE)
         device_code, waiting = site.consents.start_device(
             client, within(form.get("scope", ""), client.scopes, OPENID_SCOPES)
         )
@@ -121,27 +140,21 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _form(call: Call) -> Form:
+def read_form(call: Call) -> Form:
     if not call.is_form:
         raise Refused(error="invalid_request", why="the body must be application/x-www-form-urlencoded")
     return only_once(call.form_pairs())
 
 
-def _required(form: Form, name: str) -> str:
-    if name not in form:
-        raise Refused(error="invalid_request", why=f"{name} is missing")
-    return form[name]
-
-
 def _allowed_grant_type(client: Client, form: Form) -> str:
-    grant_type = _required(form, "grant_type")
+    grant_type = required(form, "grant_type")
     if grant_type not in _GRANTS:
         raise Refused(error="unsupported_grant_type", why="no such grant type here")
-    _must_allow(client, grant_type)
+    must_allow(client, grant_type)
     return grant_type
 
 
-def _must_allow(client: Client, grant_type: str) -> None:
+def must_allow(client: Client, grant_type: str) -> None:
     if grant_type not in client.grant_types:
         raise Refused(error="unauthorized_client", why="this client may not use this grant type")
 
@@ -153,14 +166,14 @@ def _granted(site: Site, client: Client, grant_type: str, form: Form) -> dict[st
 def _by_code(site: Site, client: Client, form: Form) -> dict[str, Any]:
     return site.consents.exchange(
         client,
-        code=_required(form, "code"),
+        code=required(form, "code"),
         redirect_uri=form.get("redirect_uri", ""),
         verifier=form.get("code_verifier", ""),
     )
 
 
 def _by_refresh_token(site: Site, client: Client, form: Form) -> dict[str, Any]:
-    return site.ledger.refresh(client, _required(form, "refresh_token"), form.get("scope", ""))
+    return site.ledger.refresh(client, required(form, "refresh_token"), form.get("scope", ""))
 
 
 def _by_client(site: Site, client: Client, form: Form) -> dict[str, Any]:
@@ -172,7 +185,7 @@ def _by_client(site: Site, client: Client, form: Form) -> dict[str, Any]:
 
 
 def _by_device_code(site: Site, client: Client, form: Form) -> dict[str, Any]:
-    return site.consents.poll_device(client, _required(form, "device_code"))
+    return site.consents.poll_device(client, required(form, "device_code"))
 
 
 _GRANTS = {
@@ -180,4 +193,8 @@ _GRANTS = {
     "refresh_token": _by_refresh_token,
     "client_credentials": _by_client,
     DEVICE_CODE: _by_device_code,
+    CIBA: by_auth_req_id,
+    TOKEN_EXCHANGE: by_exchange,
+    JWT_BEARER: by_assertion,
+    SAML_BEARER: by_assertion,
 }

@@ -12,11 +12,11 @@ from valetkey.model.ports import Clock
 from valetkey.testing import _authorization_server as front
 from valetkey.testing import _token_endpoint as back
 from valetkey.testing._consents import Consents
-from valetkey.testing._faults import OMIT, Faults
+from valetkey.testing._faults import OMIT
 from valetkey.testing._http import Call, LoopbackServer, Reply
 from valetkey.testing._ledger import ALL_GRANT_TYPES, NOTES_SCOPES, Client, ClientAuth, Ledger, OnReuse, Rules
+from valetkey.testing._more_grants import MoreGrants, backchannel_authentication
 from valetkey.testing._notes_api import NotesApi, echoed
-from valetkey.testing._pages import page
 from valetkey.testing._person import answer_consent, answer_device
 from valetkey.testing._signing import SigningKeys
 from valetkey.testing._site import Site, id_token
@@ -35,7 +35,7 @@ __all__ = ["DEFAULT_CLIENT_ID", "DEFAULT_CLIENT_SECRET", "DEFAULT_REDIRECT_URIS"
 Route = tuple[str, tuple[str, ...], Callable[[Call], Reply]]
 
 
-class PracticeProvider(Faults):
+class PracticeProvider(MoreGrants):
     """An authorization server and a small API, honest about the RFCs until it is told to misbehave.
 
     It knows one client from the start: `DEFAULT_CLIENT_ID` with `DEFAULT_CLIENT_SECRET`, which has odd characters on
@@ -45,7 +45,7 @@ class PracticeProvider(Faults):
     ...     provider.url.startswith("http://127.0.0.1:")
     True
 
-    Beside what is described here it has all switches of `Faults` as its own methods.
+    Beside what is described here it has all switches of `Faults`, and what `MoreGrants` knows, as its own methods.
 
     Args:
         clock: Where it takes the time from; None: the system's clock.
@@ -370,7 +370,7 @@ def _routes(site: Site, at: str) -> dict[str, Route]:
     authorization, api = front.Authorization(site), NotesApi(site)
     look, send, both = ("GET", "HEAD"), ("POST",), ("GET", "HEAD", "POST")
     return {
-        "/": ("pages", look, lambda _: _welcome(site)),
+        "/": ("pages", look, lambda _: front.welcome(site, DEFAULT_CLIENT_ID)),
         f"/.well-known/oauth-authorization-server{at}": ("discovery", look, lambda call: front.metadata(site, call)),
         f"{at}/.well-known/openid-configuration": ("discovery", look, lambda call: front.metadata(site, call)),
         f"{at}/jwks": ("jwks", look, lambda call: front.jwks(site, call)),
@@ -381,6 +381,7 @@ def _routes(site: Site, at: str) -> dict[str, Route]:
         f"{at}/revoke": ("revocation", send, lambda call: back.revoke(site, call)),
         f"{at}/introspect": ("introspection", send, lambda call: back.introspect(site, call)),
         f"{at}/device_authorization": ("device_authorization", send, lambda c: back.device_authorization(site, c)),
+        f"{at}/bc-authorize": ("ciba", send, lambda call: backchannel_authentication(site, call)),
         f"{at}/userinfo": ("userinfo", both, lambda call: front.userinfo(site, call)),
         "/notes": ("api", both, api.notes),
         "/me": ("api", look, api.me),
@@ -389,12 +390,3 @@ def _routes(site: Site, at: str) -> dict[str, Route]:
         "/stream": ("api", look, api.stream),
         "/open": ("pages", (), echoed),
     }
-
-
-def _welcome(site: Site) -> Reply:
-    return page(
-        200,
-        "Practice provider",
-        "An OAuth provider to practise on: everything is in memory and gone when it stops.",
-        f"Issuer: {site.issuer}. Client: {DEFAULT_CLIENT_ID}. Its API: {site.url}/notes.",
-    )

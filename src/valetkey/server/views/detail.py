@@ -11,6 +11,10 @@ from valetkey.engine.windows import windows
 from valetkey.errors import clean
 from valetkey.model.connections import Event, Record, Status
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.exchanges import PARAM as EXCHANGE
+from valetkey.model.exchanges import Exchange
+from valetkey.protocol.authorization_details import NAME as DETAILS
+from valetkey.protocol.authorization_details import in_words
 from valetkey.server.times import ago, length, short
 from valetkey.server.views.plot import HOURS, SPAN
 from valetkey.server.words import NOTHING
@@ -177,9 +181,19 @@ def identity_facts(status: Status, record: Record, now: float) -> tuple[Fact, ..
     facts.append(Fact(name="Account", value=clean(key.account, _LONGEST) or "default"))
     connected = ago(record.connected_at, now)
     facts.append(Fact(name="Connected", value=connected.said, more=connected.exact))
-    for name, value in record.params.items():
-        facts.append(Fact(name=clean(name, 40), value=clean(value, _LONGEST)))
+    facts += [_param_fact(name, value) for name, value in record.params.items()]
     return tuple(facts)
+
+
+def _param_fact(name: str, value: str) -> Fact:
+    """Return what came with a connection, in words where it is more than a word."""
+    if name == DETAILS:
+        return Fact(name="Authorization details", value=in_words(value) or NOTHING)
+    exchange = Exchange.of({name: value}) if name == EXCHANGE else None
+    if exchange is None:
+        return Fact(name=clean(name, 40), value=clean(value, _LONGEST))
+    targets = clean(" · ".join((*exchange.audience, *exchange.resource)), _LONGEST)
+    return Fact(name="Exchanged for", value=targets or NOTHING, more="its token", code=exchange.subject)
 
 
 def call_facts(calls: Mapping[str, int], names: Mapping[str, str]) -> tuple[Fact, ...]:

@@ -1,0 +1,79 @@
+"""Asking the server about the access token of a connection (RFC 7662)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from valetkey.engine.app_secrets import tried_in_order
+from valetkey.engine.discovery import complete
+from valetkey.engine.exchange import name_of
+from valetkey.engine.lifecycle import obtain
+from valetkey.engine.trouble import app_command
+from valetkey.engine.world import World
+from valetkey.errors import (
+    ClientRejected,
+    ConfigurationError,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderUnavailable,
+)
+from valetkey.model.connections import ConnectionKey
+from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.introspection import Introspection, introspection_request, parse_introspection
+from valetkey.protocol.refusals import Refusal
+
+_SECONDS: Final = 15.0
+
+
+def introspect(world: World, key: ConnectionKey) -> Introspection:
+    """Ask the server about the connection's access token, which is refreshed first where it has ended.
+
+    Raises:
+        ConfigurationError: Nobody knows where to ask (``introspection_missing``).
+        ClientRejected: The server does not accept the app there.
+        ProviderUnavailable: It does not answer.
+        ProviderProtocolError: It answers with something else.
+        ValetkeyError: As `obtain` does.
+    """
+    credential = complete(world, world.credential(key.credential))
+    if not credential.introspection_url:
+        msg = f"{name_of(credential)} has no introspection endpoint that is known here"
+        hint = f"declare introspection_url= for {credential.name!r}"
+        raise ConfigurationError(msg, code="introspection_missing", hint=hint)
+    token = obtain(world, key).grant.access_token
+
+    def send(app: AppCredentials) -> Introspection | Refusal:
+        request = introspection_request(credential, app, token=token)
+        try:
+            response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SECONDS)
+        except (NotSent, InDoubt) as error:
+            msg = f"{name_of(credential)} could not be asked about the token: {error}"
+            raise ProviderUnavailable(msg, error="unreachable", hint="try again in a moment") from error
+        return parse_introspection(response, credential=credential, now=world.clock.now())
+
+    answer = tried_in_order(world, key.env, credential, world.app(credential), send)
+    if isinstance(answer, Refusal):
+        raise _error(credential, key, answer)
+    return answer
+
+
+def _error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ProviderError:
+    said = ": ".join(part for part in (refusal.error, refusal.description or refusal.note) if part)
+    words = said or f"HTTP {refusal.status}"
+    name = name_of(credential)
+    if refusal.kind == "client":
+        return ClientRejected(
+            f"{name} does not let the app of {credential.name!r} ask about tokens ({words})",
+            error=refusal.error,
+            description=refusal.description,
+            status=refusal.status,
+            hint=f"check its client id and secret, then: {app_command(credential.name, key.env)}",
+        )
+    if refusal.retryable and refusal.kind != "doubt":
+        msg, again = f"{name} did not say what the token is ({words})", refusal.retry_after
+        return ProviderUnavailable(msg, status=refusal.status, retry_after=again, hint="try again in a moment")
+    msg = f"{name} gave no usable answer about the token ({words})"
+    return ProviderProtocolError(
+        msg, error=refusal.error, status=refusal.status, hint=f"check introspection_url of {credential.name!r}"
+    )

@@ -1,0 +1,84 @@
+"""What exactly was granted (RFC 9396), and what the server says of a token (RFC 7662): over both facades."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from valetkey.errors import ClientRejected, ConfigurationError, ProviderProtocolError, ProviderUnavailable
+from valetkey.testing.provider import OMIT
+
+conformance = pytest.mark.conformance
+HOUR = 3600
+ASKED = [{"type": "payment_initiation", "actions": ["initiate", "status"]}]
+GIVEN = [{"type": "payment_initiation", "actions": ["status"], "iban": "DE\u001b[31m"}]
+
+
+def details(face: Any) -> Any:
+    return json.loads(face.client().status().params.get("authorization_details", "null"))
+
+
+@conformance("1 RAR: granted details", "1 RAR: authorization_details")
+def test_what_was_granted_is_kept_over_refreshes_and_shown(face: Any) -> None:
+    practice = face.practice
+    practice.provider.change_answer(1, authorization_details=GIVEN)
+    practice.connect("notes")
+    assert details(face) == GIVEN  # enriched and less, but not what was asked for
+
+    practice.clock.advance(HOUR + 1)
+    face.client().get_access_token()
+    assert details(face) == GIVEN
+    kept = json.loads(face.raw.secrets.get("notes-oauth-token"))
+    assert json.loads(kept["authorization_details"]) == GIVEN
+
+    practice.provider.change_answer(1, authorization_details=ASKED)
+    face.client().refresh()
+    assert details(face) == ASKED
+    for nonsense in ([{"kind": "x"}], "no json", {"type": "x"}, [{"type": "x", "more": "x" * 20_000}], 7):
+        practice.provider.change_answer(1, authorization_details=nonsense)
+        face.client().refresh()
+        assert details(face) == ASKED
+
+
+@conformance("1 revocation: introspection")
+def test_the_server_says_what_a_token_is(face: Any) -> None:
+    practice = face.practice
+    practice.declare("notes2", introspection_url=f"{practice.provider.issuer}/introspect")
+    practice.connect("notes2")
+    client = face.client("notes2")
+
+    said = client.introspect()
+
+    assert (said.active, said.scope, said.client_id) == (True, ("notes.read", "notes.write"), "practice-app")
+    assert said.expires_at == int(client.status().expires_at)
+    practice.provider.expire_access_tokens()
+    practice.provider.change_answer(1, endpoint="introspection", scope="admin", sub="eve")
+    dead = client.introspect()
+    assert (dead.active, dead.scope, dead.subject, dict(dead.claims)) == (False, (), "", {})
+    practice.clock.advance(HOUR + 1)
+    assert client.introspect().active  # it was refreshed first
+
+
+@conformance("1 revocation: introspection")
+def test_what_is_no_answer_about_a_token_is_not_believed(face: Any) -> None:
+    practice = face.practice
+    practice.connect("notes")
+    with pytest.raises(ConfigurationError) as caught:
+        face.client().introspect()
+    assert caught.value.code == "introspection_missing"
+    practice.declare("notes2", introspection_url=f"{practice.provider.issuer}/introspect")
+    practice.connect("notes2")
+    client = face.client("notes2")
+    for active in ("true", 1, OMIT):
+        practice.provider.change_answer(1, endpoint="introspection", active=active)
+        with pytest.raises(ProviderProtocolError):
+            client.introspect()
+    practice.provider.fail_next(status=503, endpoint="introspection")
+    with pytest.raises(ProviderUnavailable):
+        client.introspect()
+    practice.secrets.set("notes2-app-credentials", json.dumps({"client_id": "practice-app", "client_secret": "wrong"}))
+    with pytest.raises(ClientRejected):
+        client.introspect()
+    assert client.status().state == "connected"
