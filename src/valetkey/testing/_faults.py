@@ -15,7 +15,16 @@ from valetkey.testing._http import Reply
 from valetkey.values import NO_HEADERS
 
 Endpoint = Literal[
-    "authorization", "token", "revocation", "device_authorization", "userinfo", "api", "discovery", "jwks", "id_token"
+    "authorization",
+    "token",
+    "revocation",
+    "device_authorization",
+    "userinfo",
+    "api",
+    "discovery",
+    "jwks",
+    "id_token",
+    "jarm",
 ]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "authorization",
@@ -27,6 +36,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "discovery",
     "jwks",
     "id_token",
+    "jarm",
 )
 
 OMIT: Final = object()
@@ -219,7 +229,8 @@ class Faults:
         """Give members of right answers these values; `OMIT` leaves a member out.
 
         Meant for the JSON of ``token``, ``device_authorization``, ``userinfo``, ``discovery`` and ``jwks``, for the
-        parameters of the redirect of ``authorization``, and for the claims of an ``id_token``.
+        parameters of the redirect of ``authorization``, and for the claims of an ``id_token`` or of a signed
+        authorization answer (``jarm``).
 
         Raises:
             ValueError: There is no such endpoint.

@@ -25,6 +25,7 @@ class SigningKeys:
             and ``none`` too, which no client should take.
         published: Whether a new key is in the key set at once; False: `publish` puts it there.
         named: Whether tokens say which key they are signed with (``kid``).
+        rotates_next: Whether a new key is made, and published, right before the next signature.
         forged: How many of the next id tokens have a signature that does not hold.
     """
 
@@ -32,6 +33,7 @@ class SigningKeys:
         self.alg = "ES256"
         self.published = True
         self.named = True
+        self.rotates_next = False
         self.forged = 0
         self._lock = threading.Lock()
         self._keys: list[tuple[str, Any]] = []
@@ -57,6 +59,8 @@ class SigningKeys:
     def sign(self, claims: Mapping[str, Any], *, client_secret: str = "") -> str:
         """Return a signed token with these claims."""
         with self._lock:
+            if self.rotates_next:
+                self.rotates_next, self._keys = False, []
             header, key = {"alg": self.alg}, self._current()
             if self.named:
                 header["kid"] = key.kid

@@ -26,7 +26,8 @@ def token(site: Site, call: Call) -> Reply:
         form = _form(call)
         client = authenticate(site, call, form)
         grant_type = _allowed_grant_type(client, form)
-        members = _granted(site, client, grant_type, form)
+        thumbprint = site.proofs.thumbprint(call, f"{site.issuer}/token")
+        members = site.ledger.bind(_granted(site, client, grant_type, form), thumbprint)
     except Refused as refused:
         return refusal(refused)
     note = "refreshed" if grant_type == "refresh_token" else "issued"
@@ -79,6 +80,8 @@ def authenticate(site: Site, call: Call, form: Form) -> Client:
         raise Refused(error="invalid_request", why="more than one client authentication method")
     if header:
         method, (client_id, secret) = "client_secret_basic", _basic(header)
+    elif "client_assertion" in form:
+        return _by_assertion(site, form)
     else:
         method = "client_secret_post" if "client_secret" in form else "none"
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
@@ -87,6 +90,14 @@ def authenticate(site: Site, call: Call, form: Form) -> Client:
     client = site.ledger.clients.get(client_id)
     if client is None or client.auth != method or not _same(secret, client.client_secret or ""):
         raise Refused(error="invalid_client", why="client authentication failed", status=401)
+    return client
+
+
+def _by_assertion(site: Site, form: Form) -> Client:
+    client = site.ledger.clients.get(form.get("client_id", ""))
+    if client is None or client.auth != "private_key_jwt":
+        raise Refused(error="invalid_client", why="client authentication failed", status=401)
+    site.proofs.check_assertion(client, form, (site.issuer, f"{site.issuer}/token"))
     return client
 
 
