@@ -142,7 +142,7 @@ class Authorization:
             answer["state"] = state
         if self._site.ledger.rules.sends_iss:
             answer["iss"] = self._site.issuer
-        if signed:
+        if signed and self._site.faults.signs_answers:
             answer = {"response": signed_answer(self._site, answer, client)}
         joint = "&" if "?" in redirect_uri else "?"
         return Reply.redirect(redirect_uri + joint + urlencode(self._site.faults.changed("authorization", answer)))

@@ -137,6 +137,7 @@ class Faults:
         self._holds: list[tuple[str, bool, Hold]] = []
         self._denials: list[tuple[str, str]] = []
         self._narrowed: tuple[str, ...] | None = None
+        self.signs_answers = True
 
     def reset_faults(self) -> None:
         """Behave again: forget all planned faults and changes, and let go what is held."""

@@ -107,7 +107,7 @@ class PracticeProvider(Faults):
             sends_iss=sends_iss,
         )
         real = clock.now if clock is not None else time.time
-        self._now = lambda: real() + self.rules.clock_offset
+        self._now: Callable[[], float] = lambda: real() + self.rules.clock_offset
         self._wanted_port = port
         self._issuer_path = issuer_path.rstrip("/")
         self._tally = Tally()
