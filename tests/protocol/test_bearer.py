@@ -174,7 +174,7 @@ def test_a_401_that_may_mean_the_token_asks_for_a_new_one(values: Sequence[str],
             'Bearer error="insufficient_scope", scope="a b"', Verdict(kind="scope", scopes=("a", "b")), id="scope"
         ),
         pytest.param('Bearer error="invalid_request"', Verdict(kind="nothing"), id="our request"),
-        pytest.param('DPoP error="invalid_dpop_proof"', Verdict(kind="nothing"), id="our proof"),
+        pytest.param('DPoP error="invalid_dpop_proof"', Verdict(kind="dpop_proof"), id="our proof"),
     ],
 )
 def test_a_401_that_means_something_else_renews_nothing(value: str, expected: Verdict) -> None:

@@ -59,12 +59,10 @@ class RequestsAuth(Road, AuthBase):
 
     def wants_nonce(self, response: Response, token: Token) -> bool:
         """Take the nonce that an answer gives; whether it wants the same again with it."""
-        if token.proofs is None:
-            return False
-        token.proofs.hear(response.url, response.headers)
         sent = response.request.headers.get(AUTHORIZATION)
         said = response.headers.get(CHALLENGE)
-        return self._wants_nonce(token, response.status_code, sent, () if said is None else (said,))
+        challenges = () if said is None else (said,)
+        return self._wants_another_proof(token, response.url, response.headers, response.status_code, sent, challenges)
 
     def newer(self, response: Response, token: Token) -> Token | None:
         """Return the token to retry with after an answer that refuses this one, else None."""
