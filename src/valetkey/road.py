@@ -135,7 +135,10 @@ class Flow(Road):
             newer = self._source.heal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
-                yield response.request
+                response = yield response.request
+                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                    response = yield response.request
+                    self._hear(response, newer)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Run by the asynchronous client."""
@@ -151,7 +154,10 @@ class Flow(Road):
             newer = await self._source.aheal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
-                yield response.request
+                response = yield response.request
+                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                    response = yield response.request
+                    self._hear(response, newer)
 
     def _dress(self, request: Any, token: Token) -> None:
         url = request.url

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from shared.waiting import settle
@@ -27,7 +28,7 @@ SCOPES = ["notes.read", "notes.write"]
 class Trial:
     """A valet, what it holds, and the server that it trusts."""
 
-    def __init__(self, server: WickedServer, clock: FakeClock) -> None:
+    def __init__(self, server: WickedServer, clock: FakeClock, http: httpx2.Client) -> None:
         self.server = server
         self.clock = clock
         self.store = MemoryStore(clock=clock)
@@ -41,6 +42,7 @@ class Trial:
             key=MemoryKeys(),
             base_url="http://127.0.0.1:8421",
             clock=clock,
+            http=http,
         )
         self.app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
 
@@ -116,11 +118,18 @@ def server(clock: FakeClock) -> Iterator[WickedServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(trust_env=False) as client:
+        yield client
+
+
 @pytest.fixture
-def trial(server: WickedServer, clock: FakeClock) -> Iterator[Trial]:
+def trial(server: WickedServer, clock: FakeClock, http: httpx2.Client) -> Iterator[Trial]:
     server.behave()
+    server.revoke()
     server.reset_counters()
-    trial = Trial(server, clock)
+    trial = Trial(server, clock, http)
     yield trial
     server.behave()
     trial.valet.close()

@@ -129,7 +129,8 @@ class ConnectionMiddleware(Road):
             raise
         if newer is None or not _replayable(request.body):
             return None
-        return await self._sent_again(request, handler, response, newer)
+        answer = await self._sent_again(request, handler, response, newer)
+        return answer if newer.proofs is None else await self._with_nonce(request, handler, answer, newer)
 
     async def _sent_again(
         self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
