@@ -202,6 +202,23 @@ def test_the_challenge_is_found_among_others(web: Any, world: Any) -> None:
         web.get(f"{world.api.url}/many")
 
 
+@pytest.mark.conformance("1 dpop: nonce is no retry", "1 dpop: nonces", "1 dpop: clock")
+def test_a_bound_token_gets_another_proof_for_a_nonce_or_a_clock_also_after_a_refresh(drive: Any, world: Any) -> None:
+    world.practice.declare("bound", sender_constraint="dpop")
+    world.practice.connect("bound")
+    bound, url = drive("bound"), f"{world.provider.url}/me"
+    world.provider.rules.dpop_nonces = True
+    world.practice.clock.advance(120)
+    world.provider.expire_access_tokens()
+
+    assert bound.get(url).status == 200
+    assert world.provider.refreshes == 1
+    world.provider.rules.dpop_nonces = False
+    world.provider.rules.clock_offset = 300
+    assert bound.get(url).status == 200
+    assert world.provider.refreshes == 1
+
+
 # -- bodies --------------------------------------------------------------------------------------------------------
 
 
