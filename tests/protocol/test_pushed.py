@@ -48,6 +48,7 @@ def params(credential: OAuth2Credential = BANK, **more: Any) -> Params:
     )
 
 
+@pytest.mark.conformance("1 resource: parameter")
 def test_a_resource_stands_in_the_url_as_often_as_there_are_apis() -> None:
     asked = parse_qs(urlsplit(front_url(BANK, params())).query)
     assert asked["resource"] == ["https://api.example/", "https://other.example/"]
@@ -93,6 +94,7 @@ def test_what_means_nothing_is_refused_before_anything_is_sent(member: str, fiel
     assert caught.value.code == "authentication_request_invalid"
 
 
+@pytest.mark.conformance("1 keys: PAR")
 def test_a_pushed_request_is_authenticated_and_only_its_reference_travels() -> None:
     request = pushed_request(BANK, APP, params())
     sent = parse_qs(request.body.decode())
@@ -105,6 +107,7 @@ def test_a_pushed_request_is_authenticated_and_only_its_reference_travels() -> N
     assert parse_qs(urlsplit(url).query) == {"tenant": ["x"], "client_id": ["app"], "request_uri": ["urn:x:1"]}
 
 
+@pytest.mark.conformance("1 keys: PAR")
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -131,6 +134,7 @@ def claims(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return head, body
 
 
+@pytest.mark.conformance("1 keys: JAR")
 def test_a_request_object_holds_everything_and_nothing_beside_it_counts() -> None:
     wants = AuthenticationRequest(max_age=9, claims={"userinfo": {"email": None}})
     made = request_object(BANK, APP, params(wants=wants), now=NOW)
@@ -154,6 +158,7 @@ def answer(alg: str = "", **changes: Any) -> Secret:
     return Secret(signed)
 
 
+@pytest.mark.conformance("1 keys: JARM")
 @pytest.mark.parametrize(
     ("token", "fault"),
     [
