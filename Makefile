@@ -52,7 +52,7 @@ explore: setup ## explore the engine's interleavings further than `make test` do
 
 .PHONY: fuzz
 fuzz: setup ## read 10,000 made-up answers with each parser (some minutes)
-	FUZZ=more $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m fuzz $(or $(ARGS),tests/protocol)
+	FUZZ=more $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -o faulthandler_timeout=3600 -m fuzz $(or $(ARGS),tests/protocol)
 
 .PHONY: conformance
 conformance: setup ## write docs/conformance.md, which requirement is held by which test

@@ -147,7 +147,7 @@ def test_an_algorithm_that_does_not_fit_the_key_is_refused() -> None:
     assert at_read.value.code == at_make.value.code == "private_key_unfit"
 
 
-@pytest.mark.conformance("1 keys: assertion claims", "1 keys: assertion audience")
+@pytest.mark.conformance("1 keys: assertion claims", "1 keys: assertion audience", "1 keys: one assertion")
 def test_a_client_assertion_is_fresh_short_and_for_one_audience() -> None:
     key = read(generate_key("PS256").reveal())
     one, other = (client_assertion(key, client_id="app", audience="https://as.example", now=NOW) for _ in range(2))

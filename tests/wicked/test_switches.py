@@ -10,7 +10,24 @@ import pytest
 from valetkey.testing import WickedServer
 from valetkey.testing.wicked import SWITCHES
 
-ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).parents[2] / "docs" / "wicked-server.md"
+HEAD = """# All switches of the wicked server
+
+What `WickedServer.misbehave(name)` of [the test kit](testing.md#the-wicked-server) makes the server do, and what a
+client must do then. "seen" stands for what servers do without a text that covers it.
+
+| switch | the server | a client must | source |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    rows = (f"| `{s.name}` | {s.does} | {s.wants} | {s.source} |\n" for s in SWITCHES.values())
+    return HEAD + "".join(rows)
+
+
+def test_all_switches_stand_on_their_page() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/wicked/test_switches.py"
 
 
 def test_every_switch_is_tried_by_a_test_of_this_folder() -> None:
@@ -42,3 +59,7 @@ def test_a_server_behaves_again(trial: Any) -> None:
 def test_the_fixture_of_the_plugin_gives_one_that_behaves(wicked_server: WickedServer) -> None:
     assert wicked_server.url.startswith("http://127.0.0.1:")
     assert wicked_server.switches == tuple(SWITCHES)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
