@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import Client, Ledger, Refused
@@ -122,7 +122,7 @@ def _verified(token: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
         claims: Any = json.loads(signed.payload)
     except (ValueError, KeyError, TypeError, errors.JoseError):
         return None
-    return claims if isinstance(claims, dict) else None
+    return cast("dict[str, Any]", claims) if isinstance(claims, dict) else None
 
 
 def _bytes(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -80,7 +80,7 @@ class WickedServer(PracticeProvider):
             SWITCHES[name].turn(self)
 
     @contextmanager
-    def misbehaving(self, *names: str) -> Iterator[None]:
+    def misbehaving(self, *names: str) -> Generator[None]:
         """Misbehave within a block, and `behave` after it."""
         self.misbehave(*names)
         try:
