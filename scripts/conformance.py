@@ -85,23 +85,30 @@ def _called(call: ast.Call) -> str:
 
 def unknown() -> dict[str, list[str]]:
     """Return what is marked with an id that no line has."""
-    known = {line["id"].casefold() for part in parts() for line in part["line"]}
-    return {each: tests for each, tests in marked().items() if each.casefold() not in known}
+    known = {key(line["id"]) for part in parts() for line in part["line"]}
+    return {each: tests for each, tests in marked().items() if key(each) not in known}
+
+
+def key(each: str) -> str:
+    """Return an id as it is compared: without the letter of a suite, and without regard to case."""
+    return re.sub(r"^2 [FOCM]:", "2 ", each).casefold()
 
 
 def page() -> str:
     """Return the page as it should be."""
-    by_id = {each.casefold(): tests for each, tests in marked().items()}
+    by_id: defaultdict[str, list[str]] = defaultdict(list)
+    for each, tests in marked().items():
+        by_id[key(each)] += tests
     body: list[str] = []
     counts = {"held": 0, "decided": 0, "open": 0}
     for part in parts():
         body += ["", f"## {part['title']}", "", "| line | what | source | tests |", "|---|---|---|---|"]
         for line in part["line"]:
-            tests = sorted(set(by_id.get(line["id"].casefold(), [])))
+            tests = sorted(set(by_id[key(line["id"])]))
             counts["held" if tests else "decided" if "note" in line else "open"] += 1
             body.append(_row(line, tests))
-    tests = {test for found in by_id.values() for test in found}
-    head = HEAD.format(all=sum(counts.values()), tests=len(tests), **counts)
+    all_tests = {test for found in by_id.values() for test in found}
+    head = HEAD.format(all=sum(counts.values()), tests=len(all_tests), **counts)
     return head + "\n".join(body) + "\n"
 
 

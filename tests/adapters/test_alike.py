@@ -208,7 +208,7 @@ def test_the_challenge_is_found_among_others(web: Any, world: Any) -> None:
         web.get(f"{world.api.url}/many")
 
 
-@pytest.mark.conformance("1 dpop: nonce is no retry", "1 dpop: nonces", "1 dpop: clock")
+@pytest.mark.conformance("1 DPoP: nonce is no retry", "1 DPoP: nonces", "1 DPoP: clock")
 def test_a_bound_token_gets_another_proof_for_a_nonce_or_a_clock_also_after_a_refresh(drive: Any, world: Any) -> None:
     world.practice.declare("bound", sender_constraint="dpop")
     world.practice.connect("bound")

@@ -56,7 +56,7 @@ def test_a_resource_stands_in_the_url_as_often_as_there_are_apis() -> None:
     assert "authorization_details" not in asked
 
 
-@pytest.mark.conformance("1 rar: details")
+@pytest.mark.conformance("1 RAR: authorization_details")
 def test_what_a_sign_in_wants_goes_before_what_is_usual() -> None:
     usual = replace(
         BANK, additional_params={"prompt": "consent", "audience": "x"}, authorization_details='[{"type":"u"}]'
@@ -74,7 +74,7 @@ def test_what_a_sign_in_wants_goes_before_what_is_usual() -> None:
     assert params(usual, wants=details)["authorization_details"] == '[{"type":"payment","amount":5}]'
 
 
-@pytest.mark.conformance("1 rar: details")
+@pytest.mark.conformance("1 RAR: authorization_details")
 @pytest.mark.parametrize(
     ("member", "fields"),
     [

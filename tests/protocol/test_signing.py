@@ -169,7 +169,7 @@ def test_a_secret_signs_an_assertion_with_hs256_however_short_it_is() -> None:
     assert json.loads(base64.urlsafe_b64decode(signed.partition(".")[0] + "=="))["alg"] == "HS256"
 
 
-@pytest.mark.conformance("1 dpop: proof")
+@pytest.mark.conformance("1 DPoP: proof")
 def test_a_proof_names_the_request_and_the_token() -> None:
     key = read(generate_key().reveal())
     text = proof(key, method="get", url="https://API.example:443/v1?a=b#c", now=NOW, nonce="n", token=Secret("tok"))
@@ -184,7 +184,7 @@ def test_a_proof_names_the_request_and_the_token() -> None:
     assert set(bare) == {"jti", "htm", "htu", "iat"}
 
 
-@pytest.mark.conformance("1 dpop: proof")
+@pytest.mark.conformance("1 DPoP: proof")
 @pytest.mark.parametrize(
     ("url", "htu"),
     [

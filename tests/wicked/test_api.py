@@ -99,15 +99,15 @@ def test_an_api_that_refuses_every_token_gets_one_refresh_and_one_retry(young: A
     ("names", "token_requests"),
     [
         pytest.param((), 1, id="no nonce", marks=conformance("2 F:happy-path-no-dpop-nonce")),
-        pytest.param(("dpop-nonce",), 2, id="nonces", marks=conformance("2 F:happy-path", "1 dpop: nonces")),
+        pytest.param(("dpop-nonce",), 2, id="nonces", marks=conformance("2 F:happy-path", "1 DPoP: nonces")),
         pytest.param(
             ("dpop-scheme-case",),
             2,
             id="odd case",
-            marks=conformance("2 F:rs-dpop-auth-scheme-case-insensitivity", "1 dpop: scheme"),
+            marks=conformance("2 F:rs-dpop-auth-scheme-case-insensitivity", "1 DPoP: scheme"),
         ),
-        pytest.param(("clock-ahead",), 2, id="ahead", marks=conformance("2 own: clock off", "1 dpop: clock")),
-        pytest.param(("clock-behind",), 2, id="behind", marks=conformance("2 own: clock off", "1 dpop: clock")),
+        pytest.param(("clock-ahead",), 2, id="ahead", marks=conformance("2 own: clock off", "1 DPoP: clock")),
+        pytest.param(("clock-behind",), 2, id="behind", marks=conformance("2 own: clock off", "1 DPoP: clock")),
     ],
 )
 def test_a_bound_token_lives_through_nonces_and_wrong_clocks(
@@ -127,7 +127,7 @@ def test_a_bound_token_lives_through_nonces_and_wrong_clocks(
     assert (trial.server.refreshes, trial.server.reuses) == (2, 0)
 
 
-@conformance("2 own: bearer though DPoP", "1 dpop: downgrade")
+@conformance("2 own: bearer though DPoP", "1 DPoP: downgrade")
 def test_a_bearer_token_in_the_place_of_a_bound_one_is_not_used(trial: Any) -> None:
     trial.declare(sender_constraint="dpop")
     trial.server.misbehave("dpop-bearer")
@@ -145,7 +145,7 @@ def test_a_bearer_token_in_the_place_of_a_bound_one_is_not_used(trial: Any) -> N
     assert trial.server.api_requests == 0
 
 
-@conformance("0 1", "1 keys: assertion per attempt")
+@conformance("0 1", "1 client authentication: new assertion for every attempt")
 def test_a_nonce_has_the_whole_request_made_anew_with_another_assertion(trial: Any) -> None:
     text = generate_key().reveal()
     public = read_key(Secret(text), what="key", name="app").public_jwk()
