@@ -50,6 +50,14 @@ $(OTHER_PYTHONS:%=test-%): test-%:
 explore: setup ## explore the engine's interleavings further than `make test` does (some minutes)
 	EXPLORE=more $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(ARGS),tests/explorer tests/refresh_model)
 
+.PHONY: fuzz
+fuzz: setup ## read 10,000 made-up answers with each parser (some minutes)
+	FUZZ=more $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -o faulthandler_timeout=3600 -m fuzz $(or $(ARGS),tests/protocol)
+
+.PHONY: conformance
+conformance: setup ## write docs/conformance.md, which requirement is held by which test
+	@$(BIN)/python scripts/conformance.py
+
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
 # stores that are servers of their own.
 CORE_TESTS = tests/adapters tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \

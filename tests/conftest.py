@@ -38,9 +38,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a background job of a shell: children would inherit it, and Ctrl-C would not reach the programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-settings.register_profile("dev", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True, max_examples=50)
+settings.register_profile("dev", deadline=None, max_examples=50)
+settings.register_profile("fuzz", deadline=5000, print_blob=True, max_examples=10_000)  # make fuzz; milliseconds
+FUZZ = "fuzz" if os.environ.get("FUZZ") == "more" else ""
+settings.load_profile(FUZZ or ("ci" if os.environ.get("CI") == "true" else "dev"))
 
 
 def threads_left(before: set[threading.Thread]) -> list[threading.Thread]:

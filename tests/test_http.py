@@ -100,6 +100,7 @@ def send(endpoint: HttpEndpoint, url: str) -> object:
     return endpoint.send(request, deadline=SystemClock.monotonic() + 30)
 
 
+@pytest.mark.conformance("1 core: no redirects", "2 own: redirect")
 def test_a_redirect_of_the_token_endpoint_is_an_answer_and_is_not_followed(site: Site, endpoint: HttpEndpoint) -> None:
     site.answers["/token"] = plain(b"", 307, Location=site.url("/elsewhere"))
     site.answers["/elsewhere"] = plain(b"{}")

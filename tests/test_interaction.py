@@ -36,6 +36,7 @@ def test_the_address_stands_whole_on_a_line_of_its_own() -> None:
     assert url in stream.getvalue().splitlines()
 
 
+@pytest.mark.conformance("1 device: user code")
 def test_the_code_is_shown_with_where_to_enter_it() -> None:
     talk, stream = _talk()
 
@@ -47,6 +48,7 @@ def test_the_code_is_shown_with_where_to_enter_it() -> None:
     assert "15 min" in text
 
 
+@pytest.mark.conformance("1 core: sanitize")
 def test_what_a_provider_sends_cannot_steer_the_terminal() -> None:
     talk, stream = _talk()
 
@@ -140,6 +142,7 @@ def test_a_browser_in_the_foreground_holds_nobody_up(monkeypatch: pytest.MonkeyP
     closed.set()
 
 
+@pytest.mark.conformance("1 native: external browser")
 def test_the_program_that_browser_names_gets_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, seen = tmp_path / "browser", tmp_path / "seen"
     program.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}\n')

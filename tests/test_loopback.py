@@ -96,6 +96,7 @@ def _say(listener: LoopbackListener, data: bytes) -> bytes:
     return answer
 
 
+@pytest.mark.conformance("1 native: loopback listener")
 def test_it_listens_on_loopback_alone_on_a_port_of_its_own(listener: LoopbackListener) -> None:
     with LoopbackListener(port=None, path="/x") as other:
         assert listener.port != other.port
@@ -181,6 +182,7 @@ def test_an_answer_of_another_browser_is_dropped_and_the_wait_goes_on(
     assert browser.get(CALLBACK).status == 303
 
 
+@pytest.mark.conformance("1 native: loopback listener")
 def test_the_first_answer_wins(listener: LoopbackListener, browser: Browser) -> None:
     browser.start()
     browser.get(CALLBACK)
@@ -245,6 +247,7 @@ def test_what_is_no_proper_request_is_refused(listener: LoopbackListener, data: 
     assert _say(listener, data).split()[1] == status
 
 
+@pytest.mark.conformance("1 core: callback page")
 def test_every_page_is_sealed_off(listener: LoopbackListener, browser: Browser) -> None:
     browser.start()
     pages = [browser.get("/x"), browser.land("/callback/notes"), browser.get("/x", Host="evil.example")]
@@ -301,6 +304,7 @@ def test_each_outcome_has_its_page(
         assert word in text
 
 
+@pytest.mark.conformance("1 core: sanitize")
 def test_what_comes_from_outside_is_escaped(listener: LoopbackListener, browser: Browser) -> None:
     browser.start()
     browser.get(CALLBACK)
@@ -405,6 +409,7 @@ def test_closing_ends_the_wait(listener: LoopbackListener, background: Any) -> N
     assert caught.value.code == "connect_cancelled"
 
 
+@pytest.mark.conformance("1 native: loopback listener")
 def test_closing_frees_the_port_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     with LoopbackListener(port=None, path="/x") as listener:

@@ -6,7 +6,7 @@ themselves are pure functions of the protocol layer: `protocol.urls.host_allowed
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar, Final
 
 from valetkey.errors import ConfigurationError, StepUpRequired
@@ -69,17 +69,29 @@ class Road:
         if token.proofs is not None:
             token.proofs.put_on(headers, method, str(url))
 
-    def _wants_nonce(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool:
-        """Whether an answer wants the same again with the nonce that it gives (RFC 9449 section 9); see `_refused`.
+    def _wants_another_proof(
+        self,
+        token: Token,
+        url: str,
+        headers: Mapping[str, str],
+        status: int,
+        sent: str | None,
+        challenges: Sequence[str],
+    ) -> bool:
+        """Take the nonce of an answer; whether it wants the same again with another proof; see `_refused`.
 
-        That is no refusal of the token, and does not use up the one retry after a 401.
+        Another proof is one with that nonce (RFC 9449 section 9), or by the clock of that server.  That is no refusal
+        of the token, and does not use up the one retry after a 401.  The names of `headers` do not mind their case.
         """
+        if token.proofs is None:
+            return False
+        token.proofs.hear(url, headers)
         if status not in REFUSING:
             return False
         from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
 
         verdict = refusal(status, challenges, carried=sent == token.header, refresh_on_403=False)
-        return verdict.kind == "dpop_nonce"
+        return verdict.kind == "dpop_nonce" or (verdict.kind == "dpop_proof" and token.proofs.learn_clock(url, headers))
 
     def _refused(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool | None:
         """Whether an answer refuses our token: True in RFC 6750's word, False without a word, None: it does not.
@@ -136,7 +148,10 @@ class Flow(Road):
             newer = self._source.heal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
-                yield response.request
+                response = yield response.request
+                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                    response = yield response.request
+                    self._hear(response, newer)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Run by the asynchronous client."""
@@ -152,7 +167,10 @@ class Flow(Road):
             newer = await self._source.aheal(token.fingerprint, explicit=explicit)
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
-                yield response.request
+                response = yield response.request
+                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                    response = yield response.request
+                    self._hear(response, newer)
 
     def _dress(self, request: Any, token: Token) -> None:
         url = request.url
@@ -160,9 +178,9 @@ class Flow(Road):
 
     def _again_with_nonce(self, response: Any, token: Token) -> bool:
         """Take the nonce of an answer, and put it on the request where it is to be sent once more."""
-        self._hear(response, token)
-        sent = response.request.headers.get(AUTHORIZATION)
-        again = self._wants_nonce(token, response.status_code, sent, response.headers.get_list(CHALLENGE))
+        sent, said = response.request.headers.get(AUTHORIZATION), response.headers.get_list(CHALLENGE)
+        url = str(response.request.url)
+        again = self._wants_another_proof(token, url, response.headers, response.status_code, sent, said)
         if again and (again := isinstance(response.request.stream, self._in_memory)):
             self._dress(response.request, token)
         return again

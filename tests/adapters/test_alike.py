@@ -19,6 +19,7 @@ STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold sil
 # -- on the way out ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: authorization header")
 def test_a_request_carries_the_token_and_the_headers_that_the_provider_wants(web: Any, world: Any) -> None:
     answer = web.get(f"{world.api.url}/me")
 
@@ -41,6 +42,7 @@ def test_an_expired_token_is_refreshed_before_anything_is_sent(web: Any, world: 
     assert (world.provider.refreshes, world.provider.reuses, len(world.api.seen)) == (2, 0, 2)
 
 
+@pytest.mark.conformance("1 core: confidential")
 def test_a_foreign_host_gets_nothing(web: Any, world: Any) -> None:
     with pytest.raises(HostNotAllowed) as caught:
         web.get(f"{world.foreign.url}/me?secret=1")
@@ -73,6 +75,7 @@ def test_scopes_that_the_client_demands_are_demanded(drive: Any, world: Any) -> 
 # -- a 401 ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: challenges")
 def test_a_401_is_healed_by_one_refresh_and_one_retry_over_the_same_connection(web: Any, world: Any) -> None:
     world.provider.expire_access_tokens()
 
@@ -105,6 +108,7 @@ def test_a_401_to_the_retry_is_the_callers(web: Any, world: Any) -> None:
     assert world.provider.refreshes == 1
 
 
+@pytest.mark.conformance("0 10")
 def test_a_late_401_is_answered_with_the_current_token_and_no_refresh(web: Any, world: Any) -> None:
     def meanwhile(seen: Any) -> Any:
         if len(world.api.seen) == 1:
@@ -153,6 +157,7 @@ def test_a_grant_that_was_withdrawn_asks_for_a_person(web: Any, world: Any) -> N
     assert len(world.api.seen) == 1
 
 
+@pytest.mark.conformance("1 step-up: challenge", "2 own: step-up", "1 core: 401 is not always")
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_call_for_a_stronger_sign_in_refreshes_nothing(web: Any, world: Any, status: int) -> None:
     world.api.refuse("/pay", STEP_UP, status)
@@ -195,11 +200,29 @@ def test_a_403_is_a_401_where_the_preset_says_so(drive: Any, world: Any) -> None
     assert world.provider.refreshes == 1
 
 
+@pytest.mark.conformance("1 core: challenges")
 def test_the_challenge_is_found_among_others(web: Any, world: Any) -> None:
     world.api.refuse("/many", f'Basic realm="a, b", {STEP_UP}')
 
     with pytest.raises(StepUpRequired):
         web.get(f"{world.api.url}/many")
+
+
+@pytest.mark.conformance("1 DPoP: nonce is no retry", "1 DPoP: nonces", "1 DPoP: clock")
+def test_a_bound_token_gets_another_proof_for_a_nonce_or_a_clock_also_after_a_refresh(drive: Any, world: Any) -> None:
+    world.practice.declare("bound", sender_constraint="dpop")
+    world.practice.connect("bound")
+    bound, url = drive("bound"), f"{world.provider.url}/me"
+    world.provider.rules.dpop_nonces = True
+    world.practice.clock.advance(120)
+    world.provider.expire_access_tokens()
+
+    assert bound.get(url).status == 200
+    assert world.provider.refreshes == 1
+    world.provider.rules.dpop_nonces = False
+    world.provider.rules.clock_offset = 300
+    assert bound.get(url).status == 200
+    assert world.provider.refreshes == 1
 
 
 # -- bodies --------------------------------------------------------------------------------------------------------
@@ -251,6 +274,7 @@ def _in_pieces(web: Any, file: Any) -> Any:
     return file if web.sees_hops else iter([file.read()])
 
 
+@pytest.mark.conformance("1 core: replayable")
 @pytest.mark.parametrize("kind", ["generator", "pipe"])
 def test_a_body_that_cannot_be_sent_twice_is_not_but_the_token_is_refreshed(web: Any, world: Any, kind: str) -> None:
     def pieces() -> Iterator[bytes]:
@@ -283,6 +307,7 @@ def test_within_an_origin_the_token_goes_along(web: Any, world: Any, to: str) ->
     assert world.api.seen[1].headers["x-provider"] == "theirs"
 
 
+@pytest.mark.conformance("1 core: confidential")
 @pytest.mark.parametrize("where", ["other", "foreign"])
 def test_across_an_origin_nothing_of_ours_goes_along(web: Any, world: Any, where: str) -> None:
     target = getattr(world, where)

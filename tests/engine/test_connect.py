@@ -65,6 +65,7 @@ def test_a_sign_in_ends_in_a_connected_record_that_holds_what_was_granted(stage:
     assert record.id.startswith("con_")
 
 
+@pytest.mark.conformance("1 core: state", "1 core: PKCE")
 def test_the_address_to_open_has_a_fresh_state_and_challenge_each_time(stage: Any) -> None:
     first, second = _query(stage.start().url), _query(stage.start().url)
 
@@ -74,6 +75,7 @@ def test_the_address_to_open_has_a_fresh_state_and_challenge_each_time(stage: An
         assert first[name] != second[name]
 
 
+@pytest.mark.conformance("1 core: state")
 def test_neither_state_nor_verifier_nor_binding_stands_in_the_store_in_clear(stage: Any) -> None:
     start = stage.start()
 
@@ -127,6 +129,7 @@ def test_a_missing_app_ends_it_before_anything_is_stored(stage: Any) -> None:
 # -- the answer is bound to state, browser, address, person and server
 
 
+@pytest.mark.conformance("1 core: state")
 @pytest.mark.parametrize(
     "state", [pytest.param(None, id="missing"), pytest.param("", id="empty"), pytest.param("x" * 43, id="unknown")]
 )
@@ -142,6 +145,7 @@ def test_an_answer_with_a_wrong_state_is_refused_before_any_request(stage: Any, 
     assert stage.wire.sent == []
 
 
+@pytest.mark.conformance("1 core: state", "2 own: two callbacks")
 def test_an_answer_is_taken_once(stage: Any) -> None:
     start = stage.start()
     callback = stage.provider.approve(start.url)
@@ -152,6 +156,7 @@ def test_an_answer_is_taken_once(stage: Any) -> None:
     assert stage.provider.token_requests == 1
 
 
+@pytest.mark.conformance("1 core: state")
 def test_an_answer_that_comes_after_ten_minutes_is_refused(stage: Any) -> None:
     start = stage.start()
     callback = stage.provider.approve(start.url)
@@ -161,6 +166,7 @@ def test_an_answer_that_comes_after_ten_minutes_is_refused(stage: Any) -> None:
         _finish(stage, start, callback=callback)
 
 
+@pytest.mark.conformance("1 core: state", "2 own: two callbacks")
 @pytest.mark.parametrize("binding", ["", "another", Secret("another")])
 def test_another_browser_is_refused_and_does_not_use_up_the_answer(stage: Any, binding: Any) -> None:
     start = stage.start()
@@ -174,6 +180,7 @@ def test_another_browser_is_refused_and_does_not_use_up_the_answer(stage: Any, b
     assert _finish(stage, start, callback=callback, binding=start.binding.reveal()).state == "connected"
 
 
+@pytest.mark.conformance("1 native: own path", "1 core: mix-up")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -224,6 +231,7 @@ def test_whoever_started_may_finish(stage: Any) -> None:
     assert _finish(stage, start, owner="ada").key.owner == "ada"
 
 
+@pytest.mark.conformance("0 9", "1 core: mix-up")
 def test_of_an_answer_from_another_server_not_even_the_error_is_shown(stage: Any) -> None:
     stage.provider.answer_iss("https://evil.example")
     start = stage.start()
@@ -254,6 +262,7 @@ def test_an_answer_without_code_and_error_is_malformed(stage: Any) -> None:
     assert caught.value.code == "callback_malformed"
 
 
+@pytest.mark.conformance("1 core: mix-up", "0 8")
 @pytest.mark.parametrize(
     "change",
     [

@@ -207,6 +207,7 @@ def _credential(**fields: Any) -> OAuth2Credential:
     return OAuth2Credential(name="my notes", **fields)
 
 
+@pytest.mark.conformance("1 native: IP literal", "1 native: own path")
 @pytest.mark.parametrize(
     ("fields", "port", "host", "wanted", "path"),
     [
@@ -257,6 +258,7 @@ def test_an_address_where_nobody_can_listen(
     assert caught.value.code == code
 
 
+@pytest.mark.conformance("1 core: redirect URI")
 def test_a_declared_redirect_uri_is_used_to_the_letter(stage: Any) -> None:
     with loopback.LoopbackListener(port=None, path="/x") as probe:
         port = probe.port

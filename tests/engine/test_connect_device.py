@@ -66,6 +66,7 @@ def test_the_device_code_is_not_shown(stage: Any) -> None:
     assert flow.user_code in flow.verification_uri_complete
 
 
+@pytest.mark.conformance("1 device: interval", "2 C:respects-interval")
 def test_the_first_question_waits_for_the_interval_and_pending_goes_on(stage: Any) -> None:
     flow, began, times = _start(stage), stage.clock.monotonic(), _polls(stage)
 
@@ -78,6 +79,7 @@ def test_the_first_question_waits_for_the_interval_and_pending_goes_on(stage: An
     assert _gaps(began, times) == [5, 5, 5]
 
 
+@pytest.mark.conformance("1 device: interval", "2 C:slow-down")
 def test_slow_down_adds_five_seconds_for_good(stage: Any) -> None:
     flow, began, times = _start(stage), stage.clock.monotonic(), _polls(stage)
     stage.provider.fail_next(status=400, error="slow_down")
@@ -89,6 +91,7 @@ def test_slow_down_adds_five_seconds_for_good(stage: Any) -> None:
     assert _gaps(began, times) == [5, 10, 10]
 
 
+@pytest.mark.conformance("1 device: time-out")
 @pytest.mark.parametrize("error", [NotSent, InDoubt])
 def test_a_lost_answer_doubles_the_interval(stage: Any, error: Any) -> None:
     flow, began, times = _start(stage), stage.clock.monotonic(), []
@@ -106,6 +109,7 @@ def test_a_lost_answer_doubles_the_interval(stage: Any, error: Any) -> None:
     assert _gaps(began, times) == [5, 10]
 
 
+@pytest.mark.conformance("1 device: errors")
 def test_nobody_entering_the_code_ends_it_at_its_time(stage: Any) -> None:
     stage.provider.rules.device_code_lifetime = 20
     flow, began = _start(stage), stage.clock.monotonic()
@@ -117,6 +121,7 @@ def test_nobody_entering_the_code_ends_it_at_its_time(stage: Any) -> None:
     assert stage.ungranted(stage.key())
 
 
+@pytest.mark.conformance("1 device: errors")
 @pytest.mark.parametrize(
     ("answer", "error", "code"),
     [

@@ -69,6 +69,7 @@ def test_what_the_provider_asks_for_by_retry_after_is_passed_on(stage: Any) -> N
     assert caught.value.retry_after == 7
 
 
+@pytest.mark.conformance("1 core: code once")
 def test_a_code_is_never_sent_twice_when_its_answer_is_lost(stage: Any) -> None:
     stage.provider.drop_after()
     start = stage.start()
@@ -111,6 +112,7 @@ def test_an_identity_that_is_refused_does_not_fail_the_connect(stage: Any) -> No
     assert stage.connect().identity is None
 
 
+@pytest.mark.conformance("1 core: scope")
 def test_narrower_scopes_are_stored_as_granted(stage: Any) -> None:
     stage.provider.narrow_scopes("notes.read")
 

@@ -42,6 +42,7 @@ def test_a_disconnect_clears_the_record_and_revokes(stage: Any) -> None:
     assert stage.told[-1] == now
 
 
+@pytest.mark.conformance("1 revocation: order")
 def test_the_refresh_token_is_revoked_first(stage: Any) -> None:
     stage.change(revocation_reach="token")
     stage.connect()
@@ -116,6 +117,7 @@ def test_tokens_that_have_ended_are_not_said_to_live(stage: Any) -> None:
     assert done.told == "Disconnected. Notes has no revocation endpoint; its tokens had ended already."
 
 
+@pytest.mark.conformance("1 revocation: trouble")
 def test_a_revocation_that_fails_is_told_and_brings_nothing_back(stage: Any) -> None:
     stage.connect()
     stage.provider.fail_next(status=503, endpoint="revocation", times=None)

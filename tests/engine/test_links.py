@@ -147,6 +147,7 @@ def test_addresses_below_an_allowed_one_are_taken(url: str) -> None:
     assert check_return_url(url, ALLOWED) == url
 
 
+@pytest.mark.conformance("1 core: no open redirector")
 @pytest.mark.parametrize(
     ("url", "code"),
     [

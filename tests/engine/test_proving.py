@@ -98,6 +98,7 @@ def test_what_is_sent_is_whole_and_keeps_the_moment_after_which_it_must_not_leav
     assert (proof(sent)["htm"], proof(sent)["iat"]) == ("POST", 1_800_000_000)
 
 
+@pytest.mark.conformance("0 1", "1 client authentication: new assertion for every attempt", "1 DPoP: proof per request")
 def test_a_nonce_makes_the_whole_request_anew_once(over: Any) -> None:
     """With the same assertion the second try would be refused, for its jti was used."""
     prover, endpoint = over(answer(400, "use_dpop_nonce", dpop_nonce="n1"), answer(dpop_nonce="n2"))
@@ -128,6 +129,7 @@ def test_a_server_that_goes_on_refusing_is_not_asked_for_ever(over: Any, refusal
     assert len(endpoint.sent) == attempts
 
 
+@pytest.mark.conformance("1 DPoP: nonces")
 def test_a_nonce_goes_to_the_server_that_gave_it_only(over: Any) -> None:
     prover, endpoint = over(answer(dpop_nonce="n1"))
     prover.send(refresh(), deadline=7)
@@ -135,6 +137,7 @@ def test_a_nonce_goes_to_the_server_that_gave_it_only(over: Any) -> None:
     assert "nonce" not in proof(endpoint.sent[1])
 
 
+@pytest.mark.conformance("1 DPoP: clock", "2 own: clock off")
 @pytest.mark.parametrize("error", ["invalid_client", "invalid_dpop_proof"])
 def test_the_clock_of_a_server_is_learnt_where_it_refuses_ours(over: Any, error: str) -> None:
     theirs = 1_800_000_600
@@ -146,6 +149,7 @@ def test_the_clock_of_a_server_is_learnt_where_it_refuses_ours(over: Any, error:
     assert assertion(endpoint.sent[2])["exp"] == theirs + 60, "and it is remembered"
 
 
+@pytest.mark.conformance("1 DPoP: downgrade", "2 own: bearer though DPoP")
 @pytest.mark.parametrize("token_type", ["DPoP", "dpop", "bearer", "", "mac"])
 def test_a_bearer_token_is_discarded_where_a_bound_one_was_asked_for(token_type: str) -> None:
     body = json.dumps({"access_token": "a", "token_type": token_type, "refresh_token": "r2"}).encode()

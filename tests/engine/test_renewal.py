@@ -297,6 +297,7 @@ def test_a_refusal_marks_and_never_deletes(expired: Any) -> None:
     assert (record.state, record.sealed is not None, record.error) == ("needs_reauth", True, "invalid_grant")
 
 
+@pytest.mark.conformance("0 5")
 def test_a_loser_that_is_refused_takes_the_winners_token(expired: Any) -> None:
     """Another process refreshed between our claim and our send; its row moved on, so nothing is dead."""
 
@@ -366,6 +367,7 @@ def test_an_answer_lost_before_the_server_saw_it_is_asked_for_once_more(expired:
     assert (held.record.state, held.record.doubt, len(expired.wire.sent)) == ("connected", 0, 2)
 
 
+@pytest.mark.conformance("2 own: reset after rotation")
 def test_an_answer_lost_after_the_rotation_is_said_to_be_lost_in_rotation(expired: Any) -> None:
     expired.provider.drop_after_rotation()
 
@@ -382,6 +384,7 @@ def test_where_the_provider_has_a_grace_the_lost_answer_is_made_good(expired: An
     assert get(expired).record.state == "connected"
 
 
+@pytest.mark.conformance("0 5")
 def test_where_reuse_ends_everything_the_token_is_not_sent_again(expired: Any) -> None:
     expired.change(retry_in_doubt=False)
     expired.provider.drop_after_rotation()
@@ -463,6 +466,7 @@ def test_back_off_holds_the_next_try_and_grows(expired: Any) -> None:
     assert waits[3] > waits[0]
 
 
+@pytest.mark.conformance("2 own: patience")
 def test_retry_after_is_honoured(expired: Any) -> None:
     expired.provider.fail_next(status=429, headers={"Retry-After": "120"})
 
@@ -481,6 +485,7 @@ def test_a_person_may_try_at_once(expired: Any) -> None:
     assert get(expired, manual=True).record.state == "connected"
 
 
+@pytest.mark.conformance("0 2", "2 own: empty 400")
 def test_an_empty_400_counts_as_refused_only_after_three_tries(expired: Any) -> None:
     expired.provider.fail_next(status=400, body=b"", times=3)
     for _ in range(2):
@@ -516,6 +521,7 @@ def test_the_refresh_token_of_an_answer_that_must_not_be_used_is_kept_in_quarant
     assert expired.provider.live_grants == 1
 
 
+@pytest.mark.conformance("2 own: invalid_client")
 @pytest.mark.parametrize("body", [b"", b'{"error": "invalid_client"}'], ids=["empty 401", "invalid_client"])
 def test_a_rejected_app_touches_no_row_and_stops_the_hammering(expired: Any, body: bytes) -> None:
     before = expired.record()

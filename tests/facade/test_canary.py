@@ -74,6 +74,7 @@ def live_a_whole_life(face: Any, spread: Spread) -> None:
     spread.catch(client.disconnect)
 
 
+@pytest.mark.conformance("1 core: confidential")
 def test_no_secret_shows_in_the_whole_life_of_a_connection(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     spread = Spread()
@@ -86,6 +87,7 @@ def test_no_secret_shows_in_the_whole_life_of_a_connection(face: Any, caplog: py
     assert [secret for secret in planted if secret in told] == []
 
 
+@pytest.mark.conformance("1 core: confidential", "1 DPoP: key kept")
 def test_the_store_holds_no_secret_in_clear(face: Any) -> None:
     face.practice.connect("notes")
     face.client().get("/me")

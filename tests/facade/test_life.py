@@ -45,6 +45,7 @@ def test_a_call_before_connecting_says_what_to_run_and_writes_nothing(face: Any)
     assert len(face.valet.connections()) == 0
 
 
+@pytest.mark.conformance("1 core: refresh")
 def test_an_expired_token_is_refreshed_once_and_the_refresh_token_rotates(face: Any) -> None:
     face.practice.connect("notes")
     for _ in range(3):
@@ -129,6 +130,7 @@ def test_a_body_that_cannot_be_replayed_is_not_sent_twice(face: Any) -> None:
     assert face.client().post("/notes", json={"text": "twice"}).status_code == 201
 
 
+@pytest.mark.conformance("0 10")
 def test_a_late_401_for_an_old_token_refreshes_nothing(face: Any) -> None:
     face.practice.connect("notes")
     client = face.client()
@@ -203,6 +205,7 @@ def test_while_the_provider_is_down_the_old_token_serves_to_its_true_end(face: A
     assert face.client().status().state == "refresh_failing"
 
 
+@pytest.mark.conformance("1 core: dies any time")
 def test_a_withdrawn_grant_is_asked_about_once_and_never_again(face: Any) -> None:
     face.practice.connect("notes")
     face.practice.clock.advance(HOUR + 1)

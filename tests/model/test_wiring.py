@@ -119,6 +119,18 @@ def test_two_credentials_that_would_mix_up_their_secrets_are_refused(second: dic
     assert wiring.credentials() == (first,)
 
 
+@pytest.mark.conformance("1 core: issuers differ")
+def test_two_servers_do_not_share_an_issuer() -> None:
+    wiring, site = Wiring(), {"issuer": "https://as.example"}
+    first = wiring.oauth2_credential("crm", **URLS, **site)
+    with pytest.raises(ConfigurationError, match='the issuer of credential "crm", but another token_url') as caught:
+        wiring.oauth2_credential("evil", **{**URLS, "token_url": "https://evil.example/token"}, **site)
+    assert caught.value.code == "issuer_shared"
+    assert wiring.credentials() == (first,)
+    wiring.oauth2_credential("calendar", **URLS, **site)
+    wiring.oauth2_credential("found", **site, scopes=["a"])
+
+
 def test_two_credentials_may_share_one_app() -> None:
     wiring = Wiring()
     wiring.oauth2_credential("mail", **URLS, secret_id="google-app")

@@ -185,6 +185,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.conformance("1 native: private scheme")
 @pytest.mark.parametrize(("fields", "code", "message", "hint"), MISTAKES)
 def test_a_mistake_is_told_with_its_place_and_its_cure(
     fields: dict[str, object], code: str, message: str, hint: str
@@ -241,6 +242,7 @@ def test_a_plain_name_is_taken(name: str) -> None:
     assert declare(name).name == name
 
 
+@pytest.mark.conformance("1 native: private scheme")
 @pytest.mark.parametrize(
     "fields",
     [

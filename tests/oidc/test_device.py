@@ -40,6 +40,7 @@ def meanwhile(program: Any, capsys: pytest.CaptureFixture[str], acts: Any, who: 
     program.clock.on_sleep = sleeping
 
 
+@pytest.mark.conformance("1 device: interval")
 @pytest.mark.parametrize("acts", [follows_the_link, types_the_code])
 def test_a_device_waits_for_the_person_as_long_as_it_was_told(
     program: Any, person: Any, capsys: pytest.CaptureFixture[str], acts: Any
@@ -80,6 +81,7 @@ def test_a_code_that_nobody_enters_runs_out(program: Any) -> None:
 # -- by the browser of this machine, and by hand (RFC 8252) ------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 native: loopback listener")
 @pytest.mark.parametrize("name", ["basic", "public", "odd"])
 def test_the_browser_comes_back_to_this_machine_on_any_port(program: Any, person: Any, browse: Any, name: str) -> None:
     who = person("carol")

@@ -16,6 +16,13 @@ AGES = 400
 """More seconds than an access token lives, and than a server lets a clock be wrong."""
 
 
+@pytest.mark.conformance(
+    "0 1",
+    "1 DPoP: scheme and proof",
+    "1 DPoP: nonces",
+    "1 client authentication: new assertion for every attempt",
+    "1 DPoP: key kept",
+)
 @pytest.mark.parametrize("name", SIGNED)
 def test_a_whole_life_with_something_signed_for_each_attempt(program: Any, name: str) -> None:
     """The clock of the program is minutes ahead after the first refresh: how far, it learns from the server."""
@@ -41,6 +48,7 @@ def test_a_whole_life_with_something_signed_for_each_attempt(program: Any, name:
     assert not program.server.accepts(last["access_token"])
 
 
+@pytest.mark.conformance("1 DPoP: nonce is no retry")
 def test_a_nonce_does_not_use_up_the_retry_after_a_401(program: Any) -> None:
     program.server.switch(nonce=1)
     program.connect("dpop")
@@ -52,12 +60,14 @@ def test_a_nonce_does_not_use_up_the_retry_after_a_401(program: Any) -> None:
     assert program.server.refreshes == (1, 0)
 
 
+@pytest.mark.conformance("1 DPoP: dpop_jkt")
 def test_a_bound_token_is_of_no_use_to_others(program: Any) -> None:
     program.connect("dpop")
     assert program.call("dpop").status_code == 200
     assert not program.server.accepts(program.tokens("dpop")["access_token"])
 
 
+@pytest.mark.conformance("1 DPoP: proof per request")
 def test_other_http_clients_prove_each_request_too(program: Any) -> None:
     program.server.switch(nonce=1)
     program.connect("dpop")

@@ -23,6 +23,7 @@ def code_of(callback: str) -> str:
     return parse_qs(urlsplit(callback).query)["code"][0]
 
 
+@pytest.mark.conformance("1 core: Basic encoding", "1 native: public")
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_whole_life(program: Any, name: str) -> None:
     server = program.server
@@ -52,6 +53,7 @@ def test_a_whole_life(program: Any, name: str) -> None:
         program.call(name)
 
 
+@pytest.mark.conformance("1 revocation: request")
 def test_the_refresh_token_is_dead_at_the_server_after_a_disconnect(program: Any) -> None:
     program.connect("public")
     held = program.tokens("public")
@@ -63,6 +65,7 @@ def test_the_refresh_token_is_dead_at_the_server_after_a_disconnect(program: Any
     assert program.tokens("public") == {}
 
 
+@pytest.mark.conformance("1 core: PKCE", "1 core: state")
 def test_what_the_browser_opens_asks_as_the_rfcs_say(program: Any) -> None:
     start = program.valet.authorize("basic", scopes=["api.write"])
 
@@ -85,6 +88,7 @@ def test_without_pkce_this_server_signs_nobody_in(program: Any) -> None:
     assert program.client("careless").status().state == "pending"
 
 
+@pytest.mark.conformance("1 core: PKCE")
 def test_the_code_of_another_sign_in_does_not_fit_the_verifier(program: Any, person: Any) -> None:
     """An injected code (RFC 9700 section 4.5): the browser brings our state and somebody else's code."""
     ours, theirs = program.valet.authorize("basic"), program.valet.authorize("basic")
@@ -134,6 +138,7 @@ def test_scopes_are_those_that_were_granted(
         assert caught.value.missing == missing
 
 
+@pytest.mark.conformance("0 5")
 def test_a_stale_refresh_token_sent_elsewhere_kills_the_grant_and_connecting_again_heals(program: Any) -> None:
     before = program.connect("public").connection_id
     stolen = program.tokens("public")["refresh_token"]

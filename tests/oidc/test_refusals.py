@@ -39,6 +39,7 @@ def test_a_person_who_says_no_to_connecting_again_costs_nothing(program: Any, pe
     assert program.call("basic").status_code == 200
 
 
+@pytest.mark.conformance("1 core: state", "2 own: two callbacks")
 def test_a_callback_counts_once(program: Any, person: Any) -> None:
     start = program.valet.authorize("basic")
     callback = person().sign_in(start.url)
@@ -73,6 +74,7 @@ def test_an_answer_that_came_elsewhere_is_refused(program: Any, person: Any, cha
     assert program.server.count("tokens") == 0
 
 
+@pytest.mark.conformance("1 core: state")
 def test_the_browser_that_began_must_finish(program: Any, person: Any) -> None:
     start, other = program.valet.authorize("basic"), program.valet.authorize("basic")
 
@@ -82,6 +84,7 @@ def test_the_browser_that_began_must_finish(program: Any, person: Any) -> None:
     assert caught.value.code == "binding_mismatch"
 
 
+@pytest.mark.conformance("1 metadata: iss table", "1 core: mix-up")
 @pytest.mark.parametrize(
     "change",
     [
@@ -126,6 +129,7 @@ def test_the_server_sends_nobody_to_a_redirect_uri_that_is_not_registered(
 # -- the app -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("2 own: invalid_client")
 @pytest.mark.parametrize("name", ["basic", "post", "odd"])
 def test_a_wrong_client_secret_is_the_apps_fault_and_the_connection_is_untouched(program: Any, name: str) -> None:
     before = program.connect(name)
@@ -162,6 +166,7 @@ def test_a_wrong_client_secret_stops_a_sign_in(program: Any) -> None:
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("2 own: patience")
 def test_a_server_that_is_busy_is_waited_for_and_the_grant_heals(program: Any) -> None:
     program.connect("basic")
     program.clock.advance(AGES)

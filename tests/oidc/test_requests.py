@@ -24,6 +24,7 @@ def pushes(program: Any) -> dict[str, Any]:
     return {"pushed_authorization_url": program.server.metadata["pushed_authorization_request_endpoint"]}
 
 
+@pytest.mark.conformance("1 keys: PAR")
 def test_a_request_that_is_pushed_shows_nothing_in_the_browser(program: Any, pushes: dict[str, Any]) -> None:
     declare(program, "par", **pushes)
     start = program.valet.authorize("bank")
@@ -32,6 +33,7 @@ def test_a_request_that_is_pushed_shows_nothing_in_the_browser(program: Any, pus
     assert program.call("bank").status_code == 200
 
 
+@pytest.mark.conformance("1 keys: PAR required")
 def test_a_server_that_takes_pushed_requests_only_is_not_tried_in_another_way(program: Any) -> None:
     declare(program, "par", require_par=True)
     with pytest.raises(ConfigurationError) as caught:
@@ -40,6 +42,7 @@ def test_a_server_that_takes_pushed_requests_only_is_not_tried_in_another_way(pr
     assert "RFC 9126" in str(caught.value.hint)
 
 
+@pytest.mark.conformance("1 keys: PAR required")
 def test_a_refused_push_ends_the_sign_in(program: Any, pushes: dict[str, Any]) -> None:
     declare(program, "par", **pushes)
     with pytest.raises(ConnectError) as caught:
@@ -49,6 +52,7 @@ def test_a_refused_push_ends_the_sign_in(program: Any, pushes: dict[str, Any]) -
     assert program.server.count("tokens") == 0
 
 
+@pytest.mark.conformance("1 keys: JAR")
 @pytest.mark.parametrize("push", [False, True], ids=["by the browser", "pushed"])
 def test_a_request_that_is_signed_has_everything_inside(program: Any, pushes: dict[str, Any], push: bool) -> None:
     declare(program, "jar", request_object=True, **(pushes if push else {}))
@@ -58,6 +62,7 @@ def test_a_request_that_is_signed_has_everything_inside(program: Any, pushes: di
     assert program.call("bank").status_code == 200
 
 
+@pytest.mark.conformance("1 keys: JARM", "1 keys: JARM asked")
 def test_a_signed_answer_is_checked_and_an_unsigned_one_refused(program: Any, person: Any) -> None:
     declare(program, "jarm", response_mode="jwt")
     start = program.valet.authorize("bank")
@@ -93,6 +98,7 @@ def test_all_of_it_together(program: Any, pushes: dict[str, Any]) -> None:
     assert program.server.refreshes == (1, 0)
 
 
+@pytest.mark.conformance("1 resource: parameter")
 def test_a_token_is_for_the_api_that_was_named(program: Any) -> None:
     api = f"{program.server.issuer}/resource"
     declare(program, "resource", resources=[api])
@@ -104,6 +110,7 @@ def test_a_token_is_for_the_api_that_was_named(program: Any) -> None:
     assert program.call("bank").json()["aud"] == api, "and so is the next one"
 
 
+@pytest.mark.conformance("1 openid: max_age and acr")
 def test_how_a_person_is_asked_goes_to_the_server_and_comes_back_in_the_id_token(program: Any, person: Any) -> None:
     wants = AuthenticationRequest(prompt="login consent", login_hint="carol", max_age=60)
     start = program.valet.authorize("basic", request=wants)

@@ -51,6 +51,7 @@ def query(address: str) -> dict[str, str]:
 # -- PKCE -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: PKCE")
 @pytest.mark.parametrize(("size", "length"), [(32, 43), (64, 86), (96, 128)])
 def test_a_verifier_is_as_long_as_the_rfc_wants(size: int, length: int) -> None:
     assert len(new_verifier(b"\xff" * size).reveal()) == length
@@ -62,6 +63,7 @@ def test_a_verifier_is_never_shorter_or_longer(size: int) -> None:
         new_verifier(bytes(size))
 
 
+@pytest.mark.conformance("1 core: PKCE")
 @given(st.binary(min_size=32, max_size=96))
 def test_a_verifier_holds_unreserved_characters_and_its_challenge_is_s256(random: bytes) -> None:
     verifier = new_verifier(random)
@@ -71,6 +73,7 @@ def test_a_verifier_holds_unreserved_characters_and_its_challenge_is_s256(random
     assert base64.urlsafe_b64decode(challenge(verifier) + "=") == digest
 
 
+@pytest.mark.conformance("1 core: PKCE")
 def test_the_challenge_of_the_rfc_example() -> None:  # RFC 7636 appendix B
     assert challenge(Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")) == (
         "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -84,6 +87,7 @@ def test_other_bytes_make_another_verifier() -> None:
 # -- the address ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: PKCE", "1 core: PKCE known", "1 core: no implicit, no password")
 def test_the_address_asks_for_a_code_with_state_and_s256() -> None:
     address = url()
 
@@ -109,6 +113,7 @@ def test_a_nonce_is_sent_where_there_is_one() -> None:
     assert query(url(nonce="n-0S6"))["nonce"] == "n-0S6"
 
 
+@pytest.mark.conformance("1 core: endpoint query")
 def test_the_endpoints_own_query_is_kept() -> None:
     asked = url(replace(SITE, authorization_url="https://as.example/a?tenant=x&flag=&response_type=code#top"))
 
@@ -155,6 +160,7 @@ def test_nothing_declared_replaces_a_parameter_of_the_protocol(name: str, place:
     assert "the-state" not in str(caught.value) + caught.value.hint
 
 
+@pytest.mark.conformance("1 core: TLS")
 @pytest.mark.parametrize(
     ("address", "code"),
     [("", "url_missing"), ("http://as.example/a", "url_insecure"), ("as.example/a", "url_invalid")],
@@ -175,6 +181,7 @@ def test_an_app_without_an_id_asks_for_nothing() -> None:
     assert caught.value.code == "client_id_missing"
 
 
+@pytest.mark.conformance("1 core: one client authentication")
 def test_the_secret_is_in_no_address() -> None:
     assert "s3cret" not in url()
 
@@ -230,6 +237,7 @@ def test_a_callback_without_values_holds_nothing(text: str) -> None:
     assert parse_callback(text) == CallbackParams()
 
 
+@pytest.mark.conformance("1 core: sanitize")
 def test_an_error_is_made_safe_to_show() -> None:
     params = parse_callback(
         "error=access_denied&error_description=%1B%5B31m%3Cscript%3E+no%0D%0A&error_uri=https://evil.example&state=s"
@@ -240,6 +248,7 @@ def test_an_error_is_made_safe_to_show() -> None:
     assert dict(params.extra) == {}
 
 
+@pytest.mark.conformance("1 core: duplicate parameters")
 @pytest.mark.parametrize(
     "text",
     [
@@ -264,6 +273,7 @@ def test_a_malformed_callback_is_refused_without_repeating_it(text: str) -> None
     assert "planted" not in str(caught.value) + caught.value.hint
 
 
+@pytest.mark.conformance("1 core: token answer")
 def test_unknown_parameters_are_kept_but_bounded() -> None:
     text = "&".join(["realmId=12", "bad=%1B", "long=" + "x" * 3000, *(f"p{n}=v" for n in range(60))])
 
@@ -278,6 +288,7 @@ def test_an_unknown_parameter_may_come_twice() -> None:
     assert dict(parse_callback("shop=a&shop=b").extra) == {"shop": "a"}
 
 
+@pytest.mark.fuzz
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ConnectError):
@@ -286,6 +297,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert isinstance(repr(params), str)
 
 
+@pytest.mark.fuzz
 @given(code=st.text(min_size=1), state=st.text(min_size=1), extra=st.dictionaries(st.text(max_size=9), st.text()))
 def test_what_a_server_encodes_is_what_is_read(code: str, state: str, extra: dict[str, str]) -> None:
     members = {**extra, "code": code, "state": state}
@@ -301,6 +313,7 @@ ADVERTISED = replace(SITE, iss_advertised=True)
 UNKNOWN = replace(SITE, issuer="")
 
 
+@pytest.mark.conformance("1 metadata: iss table")
 @pytest.mark.parametrize(
     ("credential", "iss"),
     [
@@ -315,6 +328,7 @@ def test_an_answer_from_the_right_server_goes_on(credential: OAuth2Credential, i
     check_issuer(CallbackParams(iss=iss), credential=credential)
 
 
+@pytest.mark.conformance("1 metadata: iss table", "0 9")
 @pytest.mark.parametrize(
     ("credential", "iss"),
     [

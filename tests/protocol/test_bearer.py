@@ -13,6 +13,7 @@ def parsed(*values: str) -> list[tuple[str, dict[str, str]]]:
     return [(challenge.scheme, dict(challenge.params)) for challenge in parse_challenges(values)]
 
 
+@pytest.mark.conformance("1 core: challenges")
 @pytest.mark.parametrize(
     ("values", "challenges"),
     [
@@ -86,6 +87,7 @@ def test_the_number_and_size_of_challenges_is_bounded() -> None:
     assert parsed(" " * 9000 + "Bearer") == []
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.text(max_size=60), max_size=5))
 @example(['="' * 4000])
 @example(['Bearer x="' + "\\" * 8000])
@@ -99,6 +101,7 @@ def test_no_header_raises(values: list[str]) -> None:
     assert all(value.isprintable() for challenge in challenges for value in challenge.params.values())
 
 
+@pytest.mark.fuzz
 @given(
     scheme=st.sampled_from(["Bearer", "DPoP", "BEARER"]),
     params=st.dictionaries(
@@ -121,6 +124,7 @@ def verdict(status: int, *values: str, refresh_on_403: bool = False) -> Verdict:
     return judge(status, parse_challenges(values), refresh_on_403=refresh_on_403)
 
 
+@pytest.mark.conformance("1 core: challenges")
 @pytest.mark.parametrize(
     ("values", "explicit"),
     [
@@ -139,6 +143,7 @@ def test_a_401_that_may_mean_the_token_asks_for_a_new_one(values: Sequence[str],
     assert verdict(401, *values) == Verdict(kind="renew", explicit=explicit)
 
 
+@pytest.mark.conformance("1 core: 401 is not always")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -174,13 +179,14 @@ def test_a_401_that_may_mean_the_token_asks_for_a_new_one(values: Sequence[str],
             'Bearer error="insufficient_scope", scope="a b"', Verdict(kind="scope", scopes=("a", "b")), id="scope"
         ),
         pytest.param('Bearer error="invalid_request"', Verdict(kind="nothing"), id="our request"),
-        pytest.param('DPoP error="invalid_dpop_proof"', Verdict(kind="nothing"), id="our proof"),
+        pytest.param('DPoP error="invalid_dpop_proof"', Verdict(kind="dpop_proof"), id="our proof"),
     ],
 )
 def test_a_401_that_means_something_else_renews_nothing(value: str, expected: Verdict) -> None:
     assert verdict(401, value) == expected
 
 
+@pytest.mark.conformance("0 11", "1 core: challenges")
 @pytest.mark.parametrize(
     ("values", "switch", "expected"),
     [

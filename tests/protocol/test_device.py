@@ -95,6 +95,7 @@ def test_a_form_encoded_answer_is_read_too() -> None:
     assert found.verification_uri == "https://as.example/d"
 
 
+@pytest.mark.conformance("1 device: interval")
 @pytest.mark.parametrize(
     ("members", "interval"),
     [
@@ -129,6 +130,7 @@ def test_a_uri_may_be_plain_http_for_nothing_of_ours_goes_there() -> None:
     assert found.verification_uri == "http://as.example/device"
 
 
+@pytest.mark.conformance("2 C:invalid-missing-expiresin")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -190,11 +192,13 @@ def test_the_device_code_is_not_shown() -> None:
     assert "'dc'" not in repr(parse(GOOD))
 
 
+@pytest.mark.fuzz
 @given(status=st.integers(0, 700), body=st.binary(max_size=100))
 def test_no_bytes_raise(status: int, body: bytes) -> None:
     assert isinstance(parse(body, status), (DeviceAuthorization, Refusal))
 
 
+@pytest.mark.fuzz
 @given(st.dictionaries(st.sampled_from([*GOOD, "interval", "verification_url"]), st.text() | st.integers() | st.none()))
 def test_no_answer_raises(changes: Mapping[str, Any]) -> None:
     assert isinstance(parse({**GOOD, **changes}), (DeviceAuthorization, Refusal))
@@ -215,6 +219,7 @@ def test_a_poll_carries_the_device_code() -> None:
     }
 
 
+@pytest.mark.conformance("1 device: interval", "1 device: time-out")
 @pytest.mark.parametrize(
     ("refusal", "expected"),
     [
@@ -236,6 +241,7 @@ def test_how_long_to_wait_before_the_next_poll(refusal: Any, expected: float) ->
     assert next_interval(5.0, refusal) == expected
 
 
+@pytest.mark.conformance("1 device: interval")
 def test_slow_down_adds_up_and_doubling_is_bounded() -> None:
     slow_down = Refusal(kind="slow_down", error="slow_down")
 

@@ -250,6 +250,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.fuzz
 @given(
     st.binary(max_size=300)
     | st.dictionaries(st.sampled_from(sorted(WHOLE)), _JSON).map(lambda d: json.dumps({"issuer": ISSUER} | d).encode())

@@ -48,6 +48,7 @@ def params(credential: OAuth2Credential = BANK, **more: Any) -> Params:
     )
 
 
+@pytest.mark.conformance("1 resource: parameter")
 def test_a_resource_stands_in_the_url_as_often_as_there_are_apis() -> None:
     asked = parse_qs(urlsplit(front_url(BANK, params())).query)
     assert asked["resource"] == ["https://api.example/", "https://other.example/"]
@@ -55,6 +56,7 @@ def test_a_resource_stands_in_the_url_as_often_as_there_are_apis() -> None:
     assert "authorization_details" not in asked
 
 
+@pytest.mark.conformance("1 RAR: authorization_details")
 def test_what_a_sign_in_wants_goes_before_what_is_usual() -> None:
     usual = replace(
         BANK, additional_params={"prompt": "consent", "audience": "x"}, authorization_details='[{"type":"u"}]'
@@ -72,6 +74,7 @@ def test_what_a_sign_in_wants_goes_before_what_is_usual() -> None:
     assert params(usual, wants=details)["authorization_details"] == '[{"type":"payment","amount":5}]'
 
 
+@pytest.mark.conformance("1 RAR: authorization_details")
 @pytest.mark.parametrize(
     ("member", "fields"),
     [
@@ -93,6 +96,7 @@ def test_what_means_nothing_is_refused_before_anything_is_sent(member: str, fiel
     assert caught.value.code == "authentication_request_invalid"
 
 
+@pytest.mark.conformance("1 keys: PAR")
 def test_a_pushed_request_is_authenticated_and_only_its_reference_travels() -> None:
     request = pushed_request(BANK, APP, params())
     sent = parse_qs(request.body.decode())
@@ -105,6 +109,7 @@ def test_a_pushed_request_is_authenticated_and_only_its_reference_travels() -> N
     assert parse_qs(urlsplit(url).query) == {"tenant": ["x"], "client_id": ["app"], "request_uri": ["urn:x:1"]}
 
 
+@pytest.mark.conformance("1 keys: PAR")
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -131,6 +136,7 @@ def claims(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return head, body
 
 
+@pytest.mark.conformance("1 keys: JAR")
 def test_a_request_object_holds_everything_and_nothing_beside_it_counts() -> None:
     wants = AuthenticationRequest(max_age=9, claims={"userinfo": {"email": None}})
     made = request_object(BANK, APP, params(wants=wants), now=NOW)
@@ -154,6 +160,7 @@ def answer(alg: str = "", **changes: Any) -> Secret:
     return Secret(signed)
 
 
+@pytest.mark.conformance("1 keys: JARM")
 @pytest.mark.parametrize(
     ("token", "fault"),
     [

@@ -39,6 +39,7 @@ def refusal(
 HTML = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
 
 
+@pytest.mark.conformance("0 3", "2 own: error with 200")
 @pytest.mark.parametrize(
     ("status", "body", "kind", "error"),
     [
@@ -178,6 +179,7 @@ def test_what_an_answer_means(status: int, body: bytes | object, kind: str, erro
     assert (found.kind, found.error) == (kind, error)
 
 
+@pytest.mark.conformance("0 2")
 @pytest.mark.parametrize(
     ("status", "body", "counts"),
     [
@@ -227,6 +229,7 @@ def test_what_may_be_done_after_each_kind(
 # -- words ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: sanitize")
 @pytest.mark.parametrize(
     ("members", "description"),
     [
@@ -260,6 +263,7 @@ def test_the_providers_words_are_made_safe(members: Mapping[str, object], descri
     assert refusal(400, members).description == description
 
 
+@pytest.mark.conformance("1 core: sanitize")
 def test_the_providers_words_are_capped() -> None:
     found = refusal(400, {"error": "e" * 500, "error_description": "word " * 500, "error_uri": "https://evil.example"})
 
@@ -322,6 +326,7 @@ def test_other_refusals_have_no_reason() -> None:
 LATER = "Fri, 15 Jan 2027 08:02:00 GMT"  # two minutes after NOW
 
 
+@pytest.mark.conformance("2 own: patience")
 @pytest.mark.parametrize(
     ("headers", "wait"),
     [

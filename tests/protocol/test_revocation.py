@@ -57,6 +57,7 @@ def test_an_access_token_that_is_bound_goes_with_its_scheme_and_proof() -> None:
 # -- the request ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 revocation: request")
 def test_a_token_is_given_back_with_the_apps_own_proof() -> None:
     request = revoke(SITE)
 
@@ -187,6 +188,7 @@ def test_what_is_missing_is_named(credential: OAuth2Credential, app: AppCredenti
 # -- the answer -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 revocation: request")
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -210,6 +212,7 @@ def test_the_token_is_dead(status: int, body: object) -> None:
     assert parse(status, body) == Revoked()
 
 
+@pytest.mark.conformance("1 revocation: trouble")
 @pytest.mark.parametrize(
     ("status", "body", "headers", "expected"),
     [
@@ -255,6 +258,7 @@ def test_a_credential_names_what_else_means_gone(status: int, body: object, dead
     assert isinstance(parse(status, body, credential=credential), Revoked) is dead
 
 
+@pytest.mark.fuzz
 @given(status=st.integers(0, 700), body=st.binary(max_size=100), wait=st.text(max_size=30))
 def test_no_bytes_raise(status: int, body: bytes, wait: str) -> None:
     found = parse_revocation(Response(status=status, headers={"retry-after": wait}, body=body))

@@ -147,6 +147,7 @@ def test_an_algorithm_that_does_not_fit_the_key_is_refused() -> None:
     assert at_read.value.code == at_make.value.code == "private_key_unfit"
 
 
+@pytest.mark.conformance("1 keys: assertion claims", "1 keys: assertion audience", "1 keys: one assertion")
 def test_a_client_assertion_is_fresh_short_and_for_one_audience() -> None:
     key = read(generate_key("PS256").reveal())
     one, other = (client_assertion(key, client_id="app", audience="https://as.example", now=NOW) for _ in range(2))
@@ -168,6 +169,7 @@ def test_a_secret_signs_an_assertion_with_hs256_however_short_it_is() -> None:
     assert json.loads(base64.urlsafe_b64decode(signed.partition(".")[0] + "=="))["alg"] == "HS256"
 
 
+@pytest.mark.conformance("1 DPoP: proof")
 def test_a_proof_names_the_request_and_the_token() -> None:
     key = read(generate_key().reveal())
     text = proof(key, method="get", url="https://API.example:443/v1?a=b#c", now=NOW, nonce="n", token=Secret("tok"))
@@ -182,6 +184,7 @@ def test_a_proof_names_the_request_and_the_token() -> None:
     assert set(bare) == {"jti", "htm", "htu", "iat"}
 
 
+@pytest.mark.conformance("1 DPoP: proof")
 @pytest.mark.parametrize(
     ("url", "htu"),
     [

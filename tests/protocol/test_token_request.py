@@ -51,6 +51,7 @@ def refresh(credential: OAuth2Credential = SITE, app: AppCredentials = APP) -> R
 # -- what is asked --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: redirect URI", "1 core: POST forms")
 def test_a_code_is_redeemed_with_its_redirect_uri_and_verifier() -> None:
     request = code()
 
@@ -70,6 +71,7 @@ def test_without_pkce_no_verifier_is_sent() -> None:
     assert form(request) == {"grant_type": "authorization_code", "code": "the code"}
 
 
+@pytest.mark.conformance("1 core: refresh")
 def test_a_refresh_asks_for_the_same_scopes_by_naming_none() -> None:
     assert form(refresh()) == {"grant_type": "refresh_token", "refresh_token": "rt+/="}
 
@@ -88,6 +90,7 @@ def test_an_app_asks_for_a_token_of_its_own() -> None:
     assert basic(request) == "app:s3cret"
 
 
+@pytest.mark.conformance("1 core: client credentials")
 def test_a_public_app_has_no_token_of_its_own() -> None:
     with pytest.raises(ConfigurationError, match="client_auth is 'none'") as caught:
         client_credentials_request(PUBLIC, APP, scope=())
@@ -139,10 +142,12 @@ def test_no_declared_parameter_replaces_one_of_the_protocol(
     assert "rt+" not in str(caught.value) + caught.value.hint
 
 
+@pytest.mark.conformance("1 core: endpoint query")
 def test_the_query_of_the_endpoint_is_kept() -> None:
     assert code(replace(SITE, token_url="https://as.example/token?tenant=x")).url == "https://as.example/token?tenant=x"
 
 
+@pytest.mark.conformance("1 core: POST forms")
 def test_text_goes_as_utf8() -> None:
     request = code_request(SITE, APP, code=Secret("\u00fc"), redirect_uri="", verifier=None)
 
@@ -165,6 +170,7 @@ def test_some_providers_want_another_accept_header() -> None:
     assert code(replace(SITE, accept="application/vnd.x+json")).headers["Accept"] == "application/vnd.x+json"
 
 
+@pytest.mark.conformance("1 core: TLS")
 @pytest.mark.parametrize(
     ("url", "code_"),
     [
@@ -193,6 +199,7 @@ def test_a_request_shows_none_of_its_secrets() -> None:
 # -- how the app proves itself --------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: one client authentication")
 @pytest.mark.parametrize("make", [code, refresh])
 def test_basic_keeps_id_and_secret_out_of_the_body(make: Make) -> None:
     request = make(SITE)
@@ -201,6 +208,7 @@ def test_basic_keeps_id_and_secret_out_of_the_body(make: Make) -> None:
     assert not {"client_id", "client_secret"} & form(request).keys()
 
 
+@pytest.mark.conformance("1 core: one client authentication")
 @pytest.mark.parametrize("make", [code, refresh])
 def test_post_puts_id_and_secret_into_the_body_only(make: Make) -> None:
     request = make(POST)
@@ -209,6 +217,7 @@ def test_post_puts_id_and_secret_into_the_body_only(make: Make) -> None:
     assert (form(request)["client_id"], form(request)["client_secret"]) == ("app", "s3cret")
 
 
+@pytest.mark.conformance("1 core: client_id", "1 native: public")
 @pytest.mark.parametrize("app", [APP, BARE])
 @pytest.mark.parametrize("make", [code, refresh])
 def test_a_public_app_names_itself_and_proves_nothing(make: Make, app: AppCredentials) -> None:
@@ -219,6 +228,7 @@ def test_a_public_app_names_itself_and_proves_nothing(make: Make, app: AppCreden
     assert "client_secret" not in form(request)
 
 
+@pytest.mark.conformance("1 core: Basic encoding")
 @pytest.mark.parametrize(
     ("client_id", "secret", "pair"),
     [
@@ -231,6 +241,7 @@ def test_basic_encodes_id_and_secret_before_base64(client_id: str, secret: str, 
     assert basic(code(SITE, AppCredentials(client_id=client_id, client_secret=Secret(secret)))) == pair
 
 
+@pytest.mark.conformance("1 core: Basic encoding")
 def test_some_servers_want_basic_as_it_is() -> None:
     app = AppCredentials(client_id="a/b", client_secret=Secret("c%d"))
 

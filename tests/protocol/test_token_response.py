@@ -85,6 +85,7 @@ def test_a_full_answer_is_read_in_full() -> None:
     assert "at" not in repr(found).replace("access_token", "").replace("instance_url", "").split("'")
 
 
+@pytest.mark.conformance("1 core: expires_in")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -118,6 +119,7 @@ def test_numbers_that_json_does_not_know_cost_no_tokens(word: str) -> None:
     assert (found.expires_in, found.refresh_token) == (None, Secret("rt"))
 
 
+@pytest.mark.conformance("1 core: expires_in", "2 F:no-expires_in")
 def test_an_absent_expires_in_is_not_known() -> None:
     assert tokens({}).expires_in is None
 
@@ -147,6 +149,7 @@ def test_a_life_counts_before_an_absolute_end() -> None:
     assert tokens({"expires_in": 60, "expires_at": NOW + 3600}).expires_in == 60.0
 
 
+@pytest.mark.conformance("1 core: scope")
 @pytest.mark.parametrize(
     ("members", "scope"),
     [
@@ -192,6 +195,7 @@ def test_what_separates_scopes_depends_on_the_declaration(
     assert tokens({"scope": text}, credential=credential).scope == scope
 
 
+@pytest.mark.conformance("0 6")
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
@@ -212,6 +216,7 @@ def test_an_absent_token_type_is_bearer() -> None:
     assert tokens('{"access_token": "at"}').token_type == "bearer"
 
 
+@pytest.mark.conformance("1 core: unknown token type")
 @pytest.mark.parametrize("token_type", ["mac", "DPoP", "dpop", "N_A", "bearer ", 7, ["bearer"], {}])
 def test_a_token_of_an_unknown_type_is_never_used_and_its_successor_kept_aside(token_type: object) -> None:
     found = refusal({"access_token": "at", "token_type": token_type, "refresh_token": "rt2"})
@@ -221,6 +226,7 @@ def test_a_token_of_an_unknown_type_is_never_used_and_its_successor_kept_aside(t
     assert "rt2" not in repr(found)
 
 
+@pytest.mark.conformance("1 core: token answer")
 @pytest.mark.parametrize(
     "token",
     [
@@ -233,6 +239,7 @@ def test_any_visible_token_is_taken_whatever_its_size(token: str) -> None:
     assert tokens({"access_token": token}).access_token.reveal() == token
 
 
+@pytest.mark.conformance("1 core: token answer")
 @pytest.mark.parametrize(
     ("members", "note"),
     [
@@ -295,6 +302,7 @@ def test_an_answer_that_can_be_read_is_read(body: bytes) -> None:
     assert tokens(body).access_token == Secret("at")
 
 
+@pytest.mark.conformance("2 own: form-encoded")
 def test_a_form_encoded_answer_is_decoded() -> None:
     found = tokens(b"access_token=a%2Bt&scope=repo%2Cgist&expires_in=28800&refresh_token=r+t")
 

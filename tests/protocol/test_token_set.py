@@ -87,6 +87,7 @@ def test_the_life_of_a_token_follows_r13(
     assert grant(tokens(members), credential=credential, learnt=learnt).expires_at == expires_at
 
 
+@pytest.mark.conformance("0 4", "1 core: refresh")
 @pytest.mark.parametrize(
     ("members", "refresh_token"),
     [
@@ -122,6 +123,7 @@ def test_the_end_of_the_refresh_token(
     assert grant(tokens(members), credential=credential, previous=previous).refresh_expires_at == end
 
 
+@pytest.mark.conformance("1 core: scope", "2 C:no-scope")
 @pytest.mark.parametrize(
     ("members", "previous", "scope"),
     [
@@ -147,6 +149,7 @@ def test_what_a_refresh_does_not_renew_stays() -> None:
     assert grant(tokens({})).id_token is None
 
 
+@pytest.mark.conformance("1 core: client credentials")
 def test_client_credentials_keep_no_refresh_token_and_nothing_of_before() -> None:
     credential = replace(SITE, grant="client_credentials")
 
@@ -188,6 +191,7 @@ def settle(body: bytes, *, status: int = 200, headers: Mapping[str, str] = EMPTY
     assert isinstance(repr(found), str)
 
 
+@pytest.mark.fuzz
 @given(status=st.integers(0, 700), body=st.binary(max_size=200), headers=headers)
 @example(status=200, body=b"[" * 100_000, headers={})
 @example(status=200, body=b'{"a":' * 50_000, headers={})
@@ -201,11 +205,13 @@ def test_no_bytes_raise(status: int, body: bytes, headers: Mapping[str, str]) ->
     settle(body, status=status, headers=headers)
 
 
+@pytest.mark.fuzz
 @given(status=st.integers(200, 599), members=st.dictionaries(names | st.text(max_size=5), json_values), headers=headers)
 def test_no_json_object_raises(status: int, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     settle(json.dumps(members).encode(), status=status, headers=headers)
 
 
+@pytest.mark.fuzz
 @given(members=st.dictionaries(names, json_values))
 def test_no_success_with_a_token_raises(members: Mapping[str, Any]) -> None:
     settle(json.dumps({**members, "access_token": "at"}).encode())

@@ -43,6 +43,7 @@ def test_a_token_may_go_there(url: str) -> None:
     assert host_allowed(url, HOSTS)
 
 
+@pytest.mark.conformance("1 core: confidential")
 @pytest.mark.parametrize(
     "url",
     [
@@ -182,6 +183,7 @@ def test_this_is_not_our_own_machine(host: str) -> None:
 # -- https ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conformance("1 core: TLS")
 @pytest.mark.parametrize(
     "url", ["https://as.example/t?x=1", "http://localhost:1/t", "http://[::1]/", "http://127.9.9.9/"]
 )
@@ -189,6 +191,7 @@ def test_https_and_this_machine_pass(url: str) -> None:
     require_https(url, what="token_url", name="site")
 
 
+@pytest.mark.conformance("1 core: TLS")
 @pytest.mark.parametrize(
     ("url", "code"),
     [

@@ -115,6 +115,7 @@ def test_an_answer_without_an_identity_is_none(body: object, status: int) -> Non
     assert parse(body, status=status) is None
 
 
+@pytest.mark.fuzz
 @given(
     body=st.binary(max_size=80)
     | st.dictionaries(st.sampled_from(["sub", "email", "a"]), st.text() | st.integers() | st.lists(st.text())),

@@ -16,6 +16,7 @@ def test_another_host_name_is_refused(site: Any) -> None:
     assert answer.status_code == 421
 
 
+@pytest.mark.conformance("1 core: start by the person")
 @pytest.mark.parametrize("origin", ["https://attacker.example", "null", "http://127.0.0.1:1", None])
 def test_a_write_from_another_origin_is_refused(site: Any, origin: str | None) -> None:
     visitor = site.operator()
@@ -25,6 +26,7 @@ def test_a_write_from_another_origin_is_refused(site: Any, origin: str | None) -
     assert visitor.get("/console/connections").status_code == 200
 
 
+@pytest.mark.conformance("1 core: callback page")
 @pytest.mark.parametrize("path", ["/login", "/console/connections", "/nowhere", "/static/console.css", "/healthz"])
 def test_every_answer_carries_the_strict_headers(site: Any, path: str) -> None:
     answer = site.operator().get(path)

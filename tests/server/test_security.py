@@ -55,6 +55,7 @@ def test_a_sign_in_that_another_browser_began_is_refused(site: Any, path: str) -
     assert site.sessions.link_lives(link)
 
 
+@pytest.mark.conformance("1 core: no open redirector")
 @pytest.mark.parametrize(
     "target", ["https://evil.example", "//evil.example", "/\\evil.example", "/console//evil.example", "javascript:1"]
 )
@@ -84,6 +85,7 @@ def test_cookies_of_a_console_on_this_machine_have_a_name_of_their_own(practice:
     assert len(names) == 3  # cookies of other ports come along, and are not ours
 
 
+@pytest.mark.conformance("1 core: cookies")
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(site: Any) -> None:
     visitor = site.visitor()
     link = site.sessions.link().reveal()
@@ -93,6 +95,7 @@ def test_the_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(site: 
     assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["secure"]) == (True, "lax", "/", "")
 
 
+@pytest.mark.conformance("1 core: cookies")
 @pytest.mark.parametrize(
     ("base_url", "name"), [(PUBLIC, "__Host-valetkey"), (f"{PUBLIC}/accounts", "valetkey_")], ids=["at root", "below"]
 )

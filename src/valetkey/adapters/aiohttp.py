@@ -105,9 +105,9 @@ class ConnectionMiddleware(Road):
         self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
     ) -> ClientResponse:
         """Take the nonce of an answer; send the request once more where the answer wants it with that nonce."""
-        self._hear(request, response, token)
         sent, said = request.headers.get(AUTHORIZATION), response.headers.getall(CHALLENGE, [])
-        if not self._wants_nonce(token, response.status, sent, said) or not _replayable(request.body):
+        again = self._wants_another_proof(token, str(request.url), response.headers, response.status, sent, said)
+        if not again or not _replayable(request.body):
             return response
         answer = await self._sent_again(request, handler, response, token)
         self._hear(request, answer, token)
@@ -129,7 +129,8 @@ class ConnectionMiddleware(Road):
             raise
         if newer is None or not _replayable(request.body):
             return None
-        return await self._sent_again(request, handler, response, newer)
+        answer = await self._sent_again(request, handler, response, newer)
+        return answer if newer.proofs is None else await self._with_nonce(request, handler, answer, newer)
 
     async def _sent_again(
         self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token

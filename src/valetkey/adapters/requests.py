@@ -59,12 +59,10 @@ class RequestsAuth(Road, AuthBase):
 
     def wants_nonce(self, response: Response, token: Token) -> bool:
         """Take the nonce that an answer gives; whether it wants the same again with it."""
-        if token.proofs is None:
-            return False
-        token.proofs.hear(response.url, response.headers)
         sent = response.request.headers.get(AUTHORIZATION)
         said = response.headers.get(CHALLENGE)
-        return self._wants_nonce(token, response.status_code, sent, () if said is None else (said,))
+        challenges = () if said is None else (said,)
+        return self._wants_another_proof(token, response.url, response.headers, response.status_code, sent, challenges)
 
     def newer(self, response: Response, token: Token) -> Token | None:
         """Return the token to retry with after an answer that refuses this one, else None."""
@@ -93,14 +91,18 @@ class _Exchange:
     def __call__(self, response: Response, **options: Any) -> Response:
         if response.request is self._began():  # the first hop, also where a prepared request is sent once more
             self._retried = self._nonced = False
-        if self._auth.wants_nonce(response, self._token) and not self._nonced and self._rewound(response.request.body):
-            self._nonced = True
-            response = self._sent_again(response, self._token, options)
-            self._auth.wants_nonce(response, self._token)  # it may give the next one
+        response = self._with_nonce(response, options)
         if response.status_code in REFUSING and not self._retried:
             response = self._healed(response, options)
         if response.is_redirect:
             self._led_on(response)
+        return response
+
+    def _with_nonce(self, response: Response, options: dict[str, Any]) -> Response:
+        if self._auth.wants_nonce(response, self._token) and not self._nonced and self._rewound(response.request.body):
+            self._nonced = True
+            response = self._sent_again(response, self._token, options)
+            self._auth.wants_nonce(response, self._token)  # it may give the next one
         return response
 
     def _healed(self, response: Response, options: dict[str, Any]) -> Response:
@@ -112,9 +114,9 @@ class _Exchange:
         request = response.request
         if newer is None or not self._rewound(request.body):
             return response
-        self._retried = True
+        self._retried, self._nonced = True, False
         self._token = newer
-        return self._sent_again(response, newer, options)
+        return self._with_nonce(self._sent_again(response, newer, options), options)
 
     def _sent_again(self, response: Response, token: Token, options: dict[str, Any]) -> Response:
         """Send the request of an answer once more, which stays on record, with `token` on it."""

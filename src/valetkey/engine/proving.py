@@ -6,6 +6,7 @@ Client assertions and DPoP proofs are signed anew each time, the whole request w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -24,7 +25,7 @@ _CLOCK_ERRORS: Final = frozenset({"invalid_client", "invalid_dpop_proof"})
 _ASSERTION_REFUSED: Final = "invalid_grant"
 """What they say to such an assertion where it asks for a grant (RFC 7521 section 4.1.1)."""
 _REFUSALS: Final = (400, 401)
-_NOTABLE: Final = 5.0
+NOTABLE: Final = 5.0
 """Seconds of difference between two clocks that are worth an attempt."""
 _FARTHEST: Final = 86400.0
 _MOST_ORIGINS: Final = 1000
@@ -79,7 +80,7 @@ class Prover:
         made = self._made(request, server)
         response = self._endpoint.send(made, deadline=deadline)
         if request.dpop_key is not None and (nonce := given_nonce(response.headers)):
-            _keep(self._nonces, server, nonce)
+            keep_newest(self._nonces, server, nonce)
         return response
 
     def _made(self, request: Request, server: str) -> Request:
@@ -105,16 +106,22 @@ class Prover:
         if error not in _CLOCK_ERRORS and not (request.dated and error == _ASSERTION_REFUSED):
             return False
         self._learn_clock(response, server)
-        return abs(self._offsets.get(server, 0.0) - offset) > _NOTABLE
+        return abs(self._offsets.get(server, 0.0) - offset) > NOTABLE
 
     def _learn_clock(self, response: Response, server: str) -> None:
-        theirs = server_time(response.headers)
-        if theirs is None or abs(theirs - self._clock.now()) > _FARTHEST:
-            return
-        _keep(self._offsets, server, theirs - self._clock.now())
+        ahead = server_ahead(response.headers, self._clock.now())
+        if ahead is not None:
+            keep_newest(self._offsets, server, ahead)
 
 
-def _keep(known: dict[str, T], server: str, value: T) -> None:
+def server_ahead(headers: Mapping[str, str], now: float) -> float | None:
+    """Return by how many seconds a server's clock is ahead of ours; None where it does not say, or absurdly."""
+    theirs = server_time(headers)
+    return None if theirs is None or abs(theirs - now) > _FARTHEST else theirs - now
+
+
+def keep_newest(known: dict[str, T], server: str, value: T) -> None:
+    """Remember something of a server, in the place of the oldest where there are too many."""
     while len(known) >= _MOST_ORIGINS and server not in known:
         known.pop(next(iter(known)), None)
     known[server] = value

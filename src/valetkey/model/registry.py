@@ -81,7 +81,8 @@ class Wiring:
         """Register a credential that is made already.
 
         Raises:
-            ConfigurationError: ``credential_duplicate``, ``secret_id_duplicate``, or ``name_collision``.
+            ConfigurationError: ``credential_duplicate``, ``secret_id_duplicate``, ``name_collision``,
+                ``issuer_shared``.
         """
         known = self._credentials.setdefault(credential.name, credential)
         if known != credential:
@@ -188,7 +189,7 @@ def _duplicate(known: OAuth2Credential, new: OAuth2Credential) -> ConfigurationE
 
 
 def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError | None:
-    """Look for two credentials that would use one environment variable, or write one secret."""
+    """Look for two credentials that would use one environment variable, write one secret, or mix up two servers."""
     if variable_name(new.name) == variable_name(other.name):
         return _place(f'credential "{new.name}"').error(
             f'it shares the environment variables VALETKEY_{variable_name(new.name)}_... with "{other.name}"',
@@ -203,6 +204,21 @@ def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError
             code="secret_id_duplicate",
             hint=f"write {place.line('token_secret_id', f'{new.name}-oauth-token')}, or leave it out",
         )
+    return _one_issuer_for_two_servers(new, other)
+
+
+def _one_issuer_for_two_servers(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError | None:
+    """Refuse an issuer that would not tell whose answer it is that came back (RFC 9207 section 4)."""
+    if not new.issuer or new.issuer != other.issuer:
+        return None
+    for field in ("authorization_url", "token_url"):
+        ours, theirs = getattr(new, field), getattr(other, field)
+        if ours and theirs and ours != theirs:
+            return _place(f'credential "{new.name}"').error(
+                f'it has the issuer of credential "{other.name}", but another {field}',
+                code="issuer_shared",
+                hint=f"give both the same {field}, or each the issuer that its own server names",
+            )
     return None
 
 

@@ -29,7 +29,7 @@ _VALUE: Final = re.compile(r'[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)\\?(?:"|$)|([^\s,
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
-_NOT_ABOUT_THE_TOKEN: Final = frozenset({"invalid_request", "invalid_dpop_proof"})
+_NOT_ABOUT_THE_TOKEN: Final = frozenset({"invalid_request"})
 """Registered errors of a 401 that a new token cannot mend."""
 
 
@@ -41,13 +41,18 @@ class Challenge:
     params: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 
+VerdictKind = Literal["renew", "step_up", "dpop_nonce", "dpop_proof", "scope", "nothing"]
+_ABOUT_THE_PROOF: Final[dict[str, VerdictKind]] = {"use_dpop_nonce": "dpop_nonce", "invalid_dpop_proof": "dpop_proof"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What to do after an API's answer.
 
     Attributes:
         kind: ``renew``: the token is refused, get a new one.  ``step_up``: the token is fine, the sign-in is too weak
-            or too old (RFC 9470).  ``dpop_nonce``: the same again with the server's nonce.  ``scope``: the grant
+            or too old (RFC 9470).  ``dpop_nonce``: the same again with the server's nonce.  ``dpop_proof``:
+            the proof does not hold, maybe for the server's clock.  ``scope``: the grant
             holds too little.  ``nothing``: the answer is for the caller.
         acr_values: With ``step_up``: the authentication contexts that would do.
         max_age: With ``step_up``: seconds that a sign-in may be old, or None.
@@ -55,7 +60,7 @@ class Verdict:
         explicit: With ``renew``: whether the API said ``invalid_token`` in so many words.
     """
 
-    kind: Literal["renew", "step_up", "dpop_nonce", "scope", "nothing"]
+    kind: VerdictKind
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     scopes: tuple[str, ...] = ()
@@ -106,8 +111,9 @@ def judge(status: int, challenges: Sequence[Challenge], *, refresh_on_403: bool)
     errors = {challenge.params.get("error", "").lower(): challenge for challenge in reversed(challenges)}
     if "insufficient_user_authentication" in errors:
         return _step_up(errors["insufficient_user_authentication"].params)
-    if "use_dpop_nonce" in errors:
-        return Verdict(kind="dpop_nonce")
+    for error, kind in _ABOUT_THE_PROOF.items():
+        if error in errors:
+            return Verdict(kind=kind)
     if "insufficient_scope" in errors:
         scopes = errors["insufficient_scope"].params.get("scope", "")
         return Verdict(kind="scope", scopes=tuple(scopes.split()))

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from valetkey.testing.practice import Practice
     from valetkey.testing.provider import PracticeProvider
     from valetkey.testing.store_contract import StoreContract
+    from valetkey.testing.wicked import WickedServer
 
-__all__ = ["FakeClock", "Practice", "PracticeProvider", "StoreContract"]
+__all__ = ["FakeClock", "Practice", "PracticeProvider", "StoreContract", "WickedServer"]
 
 _HOMES = {
     "FakeClock": "clock",
     "Practice": "practice",
     "PracticeProvider": "provider",
     "StoreContract": "store_contract",
+    "WickedServer": "wicked",
 }
 
 

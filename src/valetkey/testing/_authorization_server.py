@@ -7,19 +7,22 @@ metadata (RFC 8414, OpenID Connect Discovery), keys and userinfo.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from valetkey.testing import _pages as pages
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import Client, Refused, only_once, within
+from valetkey.testing._proofs import SIGNED_WITH
 from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, bearer, claims
 
 SHOW_PAGE = "x-practice-consent"
 """The header by which the helpers that play the person ask for the consent page, whatever `auto_approve` says."""
 
+_SIGNED = frozenset({"jwt", "query.jwt"})
+_ANSWER_SECONDS = 600
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 Pairs = Sequence[tuple[str, str]]
@@ -35,6 +38,7 @@ class Wish:
     challenge: str
     scopes: tuple[str, ...]
     nonce: str = ""
+    signed: bool = False
 
 
 class Authorization:
@@ -60,7 +64,8 @@ class Authorization:
         try:
             wish = self._wish(client, redirect_uri, state, pairs)
         except Refused as refused:
-            return self._back(redirect_uri, state, error=refused.error, error_description=refused.why)
+            members = {"error": refused.error, "error_description": refused.why}
+            return self._back(client, redirect_uri, state, members, signed=_signed(dict(pairs)))
         return self._ask(wish, call, _single(pairs, "login_hint") or self._site.login)
 
     def consent(self, call: Call) -> Reply:
@@ -80,8 +85,8 @@ class Authorization:
             raise Refused(error="unauthorized_client", why="this client may not use authorization codes")
         if asked.get("response_type") != "code":
             raise Refused(error="unsupported_response_type", why="response_type must be code")
-        if asked.get("response_mode", "query") != "query":
-            raise Refused(error="invalid_request", why="response_mode must be query")
+        if asked.get("response_mode", "query") not in {"query", *_SIGNED}:
+            raise Refused(error="invalid_request", why="response_mode must be query or jwt")
         challenge = self._challenge(asked.get("code_challenge", ""), asked.get("code_challenge_method", "plain"))
         scopes = within(asked.get("scope", ""), client.scopes, OPENID_SCOPES)
         return Wish(
@@ -91,6 +96,7 @@ class Authorization:
             challenge=challenge,
             scopes=scopes,
             nonce=asked.get("nonce", ""),
+            signed=_signed(asked),
         )
 
     def _challenge(self, challenge: str, method: str) -> str:
@@ -115,7 +121,8 @@ class Authorization:
     def _decide(self, wish: Wish, *, approve: bool, login: str) -> Reply:
         denial = self._site.faults.take_denial() or (None if approve else ("access_denied", "the person said no"))
         if denial is not None:
-            return self._back(wish.redirect_uri, wish.state, error=denial[0], error_description=denial[1])
+            members = {"error": denial[0], "error_description": denial[1]}
+            return self._back(wish.client, wish.redirect_uri, wish.state, members, signed=wish.signed)
         code = self._site.consents.code_for(
             wish.client,
             redirect_uri=wish.redirect_uri,
@@ -124,17 +131,32 @@ class Authorization:
             scopes=self._site.faults.given(wish.scopes),
             nonce=wish.nonce,
         )
-        return self._back(wish.redirect_uri, wish.state, code=code)
+        return self._back(wish.client, wish.redirect_uri, wish.state, {"code": code}, signed=wish.signed)
 
-    def _back(self, redirect_uri: str, state: str | None, **members: str) -> Reply:
+    def _back(
+        self, client: Client, redirect_uri: str, state: str | None, members: Mapping[str, str], *, signed: bool
+    ) -> Reply:
         """Send the browser back with the answer; the query of the redirect URI stays (RFC 6749 section 3.1.2)."""
         answer = {name: value for name, value in members.items() if value}
         if state is not None:
             answer["state"] = state
         if self._site.ledger.rules.sends_iss:
             answer["iss"] = self._site.issuer
+        if signed and self._site.faults.signs_answers:
+            answer = {"response": signed_answer(self._site, answer, client)}
         joint = "&" if "?" in redirect_uri else "?"
         return Reply.redirect(redirect_uri + joint + urlencode(self._site.faults.changed("authorization", answer)))
+
+
+def signed_answer(site: Site, answer: Mapping[str, str], client: Client) -> str:
+    """Return an answer as one signed token (JARM section 2.1)."""
+    claims = {**answer, "iss": site.issuer, "aud": client.client_id, "exp": int(site.ledger.now()) + _ANSWER_SECONDS}
+    signed = site.keys.sign(site.faults.changed("jarm", claims), client_secret=client.client_secret or "")
+    return site.ledger.remembered(signed)
+
+
+def _signed(asked: Mapping[str, str]) -> bool:
+    return asked.get("response_mode", "") in _SIGNED
 
 
 def device_page(site: Site, call: Call) -> Reply:
@@ -165,7 +187,7 @@ def welcome(site: Site, client_id: str) -> Reply:
 
 def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signature as the other endpoints
     """Tell what this authorization server can do (RFC 8414 section 2)."""
-    methods = ["client_secret_basic", "client_secret_post", "none"]
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
     members = {
         "issuer": site.issuer,
         "authorization_endpoint": f"{site.issuer}/authorize",
@@ -181,7 +203,10 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "id_token_signing_alg_values_supported": ["ES256", "RS256", "EdDSA"],
         "scopes_supported": sorted({s for c in site.ledger.clients.values() for s in (*c.scopes, *OPENID_SCOPES)}),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "jwt"],
+        "authorization_signing_alg_values_supported": ["ES256", "RS256", "EdDSA"],
+        "dpop_signing_alg_values_supported": list(SIGNED_WITH),
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNED_WITH),
         "grant_types_supported": sorted({g for c in site.ledger.clients.values() for g in c.grant_types}),
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,

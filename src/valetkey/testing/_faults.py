@@ -26,6 +26,7 @@ Endpoint = Literal[
     "discovery",
     "jwks",
     "id_token",
+    "jarm",
 ]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "authorization",
@@ -39,6 +40,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     "discovery",
     "jwks",
     "id_token",
+    "jarm",
 )
 
 OMIT: Final = object()
@@ -139,6 +141,7 @@ class Faults:
         self._holds: list[tuple[str, bool, Hold]] = []
         self._denials: list[tuple[str, str]] = []
         self._narrowed: tuple[str, ...] | None = None
+        self.signs_answers = True
 
     def reset_faults(self) -> None:
         """Behave again: forget all planned faults and changes, and let go what is held."""
@@ -231,7 +234,8 @@ class Faults:
         """Give members of right answers these values; `OMIT` leaves a member out.
 
         Meant for the JSON of ``token``, ``device_authorization``, ``userinfo``, ``discovery`` and ``jwks``, for the
-        parameters of the redirect of ``authorization``, and for the claims of an ``id_token``.
+        parameters of the redirect of ``authorization``, and for the claims of an ``id_token`` or of a signed
+        authorization answer (``jarm``).
 
         Raises:
             ValueError: There is no such endpoint.

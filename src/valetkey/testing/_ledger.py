@@ -12,22 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from valetkey.testing._grant_types import ALL_GRANT_TYPES
 from valetkey.testing._signing import Sign
 from valetkey.testing._tally import Tally
 
 OnReuse = Literal["revoke", "deny", "grace", "none"]
-ClientAuth = Literal["client_secret_basic", "client_secret_post", "none"]
+ClientAuth = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-SAML_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a grant type
-CIBA = "urn:openid:params:grant-type:ciba"
-_ASSERTIONS = (JWT_BEARER, SAML_BEARER)
-ALL_GRANT_TYPES = (
-    *("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE, CIBA),
-    *_ASSERTIONS,
-)
 NOTES_SCOPES = ("notes.read", "notes.write")
 
 _LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:[/?].*)?)", re.DOTALL)
@@ -53,6 +44,8 @@ class Rules:
         requires_pkce: Whether an authorization request without ``code_challenge`` is refused.
         auto_approve: Whether the person says yes without being asked.
         sends_iss: Whether authorization answers carry ``iss``, and the metadata says so (RFC 9207).
+        dpop_nonces: Whether DPoP proofs need the nonce of the answer before (RFC 9449 sections 8 and 9).
+        clock_offset: Seconds by which its clock is ahead of the right time.
     """
 
     access_token_lifetime: float = 3600
@@ -68,6 +61,8 @@ class Rules:
     requires_pkce: bool = True
     auto_approve: bool = True
     sends_iss: bool = True
+    dpop_nonces: bool = False
+    clock_offset: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +77,7 @@ class Client:
         redirect_uris: The redirect URIs that it may use, byte for byte.
         grant_types: What it may ask at the token endpoint.
         scopes: What it may ask for; also what it gets when it names none (RFC 6749 section 3.3).
+        public_key: The JWK that its assertions are checked with, for ``private_key_jwt``.
         loopback_any_port: Whether a registered ``http://127.0.0.1`` or ``http://[::1]`` redirect URI stands for that
             URI on any port (RFC 8252 section 7.3).
     """
@@ -93,6 +89,7 @@ class Client:
     redirect_uris: tuple[str, ...] = ()
     grant_types: tuple[str, ...] = ALL_GRANT_TYPES
     scopes: tuple[str, ...] = NOTES_SCOPES
+    public_key: Mapping[str, Any] | None = None
     loopback_any_port: bool = True
 
     def takes_redirect(self, uri: str) -> bool:
@@ -133,12 +130,13 @@ class Family:
 
 @dataclass(slots=True)
 class AccessToken:
-    """An access token; `live` turns false when it dies before its time."""
+    """An access token; `live` turns false when it dies before its time, `bound_to` is the thumbprint of its key."""
 
     family: Family
     scopes: tuple[str, ...]
     expires_at: float
     live: bool = True
+    bound_to: str = ""
 
 
 @dataclass(slots=True)
@@ -214,6 +212,14 @@ class Ledger:
         value, life = self.mint("rt"), self.rules.refresh_token_lifetime
         self._refresh[value] = RefreshToken(family, None if life is None else self.now() + life)
         return {"refresh_token": value} | ({} if life is None else {"refresh_token_expires_in": int(life)})
+
+    def bind(self, answer: dict[str, Any], thumbprint: str) -> dict[str, Any]:
+        """Bind the access token of a token answer to a key, where there is one (RFC 9449 section 5)."""
+        if not thumbprint:
+            return answer
+        with self.lock:
+            self._access[answer["access_token"]].bound_to = thumbprint
+        return answer | {"token_type": "DPoP"}
 
     # -- refreshing
 

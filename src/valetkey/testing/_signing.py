@@ -15,6 +15,7 @@ from valetkey.values import Secret
 ID_TOKEN_SECONDS: Final = 600
 OPENID_SCOPES: Final = ("openid", "profile", "email")
 _BITS: Final = 2048
+_USUAL: Final = ("ES256", True, True, False, 0, 0)
 
 
 class SigningKeys:
@@ -25,17 +26,21 @@ class SigningKeys:
             and ``none`` too, which no client should take.
         published: Whether a new key is in the key set at once; False: `publish` puts it there.
         named: Whether tokens say which key they are signed with (``kid``).
+        rotates_next: Whether a new key is made, and published, right before the next signature.
+        companions: How many more keys of the same kind are in the key set, before the one in use.
         forged: How many of the next id tokens have a signature that does not hold.
     """
 
     def __init__(self) -> None:
-        self.alg = "ES256"
-        self.published = True
-        self.named = True
-        self.forged = 0
+        self.alg, self.published, self.named, self.rotates_next, self.forged, self.companions = _USUAL
         self._lock = threading.Lock()
         self._keys: list[tuple[str, Any]] = []
         self._shown: list[dict[str, Any]] = []
+
+    def behave(self) -> None:
+        """Sign as at first; keys that were made stay."""
+        self.alg, self.published, self.named, self.rotates_next, self.forged, self.companions = _USUAL
+        self.publish()
 
     def rotate(self) -> None:
         """Sign with a new key from now on; the old ones leave the key set."""
@@ -52,11 +57,14 @@ class SigningKeys:
         """Return the key set (RFC 7517 section 5)."""
         with self._lock:
             self._current()
-            return {"keys": list(self._shown)}
+            others = [_shown(_made("ES256"), "ES256") for _ in range(self.companions)]
+            return {"keys": [*others, *self._shown]}
 
     def sign(self, claims: Mapping[str, Any], *, client_secret: str = "") -> str:
         """Return a signed token with these claims."""
         with self._lock:
+            if self.rotates_next:
+                self.rotates_next, self._keys = False, []
             header, key = {"alg": self.alg}, self._current()
             if self.named:
                 header["kid"] = key.kid
@@ -77,7 +85,11 @@ class SigningKeys:
         return key
 
     def _show(self) -> None:
-        self._shown = [key.as_dict(private=False) | {"use": "sig", "alg": kind} for kind, key in self._keys]
+        self._shown = [_shown(key, kind) for kind, key in self._keys]
+
+
+def _shown(key: Any, kind: str) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "use": "sig", "alg": kind}
 
 
 def _made(kind: str) -> Any:

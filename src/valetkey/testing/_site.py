@@ -10,6 +10,7 @@ from valetkey.testing._consents import Consents
 from valetkey.testing._faults import Faults
 from valetkey.testing._http import Call, Reply
 from valetkey.testing._ledger import AccessToken, Family, Ledger, Refused
+from valetkey.testing._proofs import Proofs
 from valetkey.testing._signing import SigningKeys, id_token_claims
 from valetkey.testing._trust import Trust
 
@@ -23,6 +24,7 @@ class Site:
         consents: Codes.
         faults: The planned misbehaviour.
         keys: What id tokens are signed with.
+        proofs: What clients sign.
         url: The origin, without a slash at its end.
         issuer: The issuer identifier (RFC 8414).
         login: Who consents unless somebody else is named.
@@ -32,6 +34,7 @@ class Site:
     ledger: Ledger
     consents: Consents
     faults: Faults
+    proofs: Proofs
     keys: SigningKeys = field(default_factory=SigningKeys)
     url: str = ""
     issuer: str = ""
@@ -49,14 +52,28 @@ def refusal(refused: Refused) -> Reply:
 def bearer(site: Site, call: Call, scope: str = "") -> AccessToken | Reply:
     """Return the access token of a request, or the challenge to answer with (RFC 6750 section 3)."""
     scheme, _, value = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme.lower() not in {"bearer", "dpop"}:
         return _challenge(401)
     token = site.ledger.bearer(value.strip())
     if token is None:
         return _challenge(401, "invalid_token", "the access token is unknown, expired or revoked")
+    if token.bound_to and (refused := _unproven(site, call, scheme, value.strip(), token)):
+        return refused
     if scope and scope not in token.scopes:
         return _challenge(403, "insufficient_scope", "the access token does not reach that far", scope)
     return token
+
+
+def _unproven(site: Site, call: Call, scheme: str, value: str, token: AccessToken) -> Reply | None:
+    """Return the challenge for a bound token that did not come with the proof of its key (RFC 9449 section 7)."""
+    try:
+        thumbprint = site.proofs.thumbprint(call, site.url + call.path, token=value)
+    except Refused as refused:
+        challenge = f'DPoP error="{refused.error}", error_description="{refused.why}", algs="ES256"'
+        return Reply.of_json(401, {"error": refused.error}, WWW_Authenticate=challenge)
+    if scheme.lower() == "dpop" and thumbprint == token.bound_to:
+        return None
+    return Reply.of_json(401, {"error": "invalid_token"}, WWW_Authenticate='DPoP error="invalid_token", algs="ES256"')
 
 
 def _challenge(status: int, error: str = "", why: str = "", scope: str = "") -> Reply:

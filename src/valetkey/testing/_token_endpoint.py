@@ -12,19 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from valetkey.testing._grant_types import CIBA, DEVICE_CODE, JWT_BEARER, SAML_BEARER, TOKEN_EXCHANGE
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import (
-    CIBA,
-    DEVICE_CODE,
-    JWT_BEARER,
-    SAML_BEARER,
-    TOKEN_EXCHANGE,
-    Client,
-    Refused,
-    only_once,
-    required,
-    within,
-)
+from valetkey.testing._ledger import Client, Refused, only_once, required, within
 from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, person, refusal
 from valetkey.testing._trust import by_assertion, by_auth_req_id, by_exchange, may_be_nameless
@@ -40,7 +30,8 @@ def token(site: Site, call: Call) -> Reply:
             return site.faults.rendered("token", 200, by_assertion(site, None, form), "issued")
         client = authenticate(site, call, form)
         grant_type = _allowed_grant_type(client, form)
-        members = _granted(site, client, grant_type, form)
+        thumbprint = site.proofs.thumbprint(call, f"{site.issuer}/token")
+        members = site.ledger.bind(_granted(site, client, grant_type, form), thumbprint)
     except Refused as refused:
         return refusal(refused)
     note = "refreshed" if grant_type == "refresh_token" else "issued"
@@ -109,6 +100,8 @@ def authenticate(site: Site, call: Call, form: Form) -> Client:
         raise Refused(error="invalid_request", why="more than one client authentication method")
     if header:
         method, (client_id, secret) = "client_secret_basic", _basic(header)
+    elif "client_assertion" in form:
+        return _by_assertion(site, form)
     else:
         method = "client_secret_post" if "client_secret" in form else "none"
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
@@ -122,6 +115,14 @@ def authenticate(site: Site, call: Call, form: Form) -> Client:
 
 def _its_secret(client: Client, secret: str) -> bool:
     return any(_same(secret, known) for known in (client.client_secret or "", *client.more_secrets))
+
+
+def _by_assertion(site: Site, form: Form) -> Client:
+    client = site.ledger.clients.get(form.get("client_id", ""))
+    if client is None or client.auth != "private_key_jwt":
+        raise Refused(error="invalid_client", why="client authentication failed", status=401)
+    site.proofs.check_assertion(client, form, (site.issuer, f"{site.issuer}/token"))
+    return client
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from valetkey.testing._consents import DeviceRequest
-from valetkey.testing._ledger import JWT_BEARER, NOTES_SCOPES, SAML_BEARER, Client, Refused, required, within
+from valetkey.testing._grant_types import JWT_BEARER, SAML_BEARER
+from valetkey.testing._ledger import NOTES_SCOPES, Client, Refused, required, within
 
 if TYPE_CHECKING:
     from valetkey.testing._http import Call

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixtures ``practice`` and ``practice_provider``.
+"""The pytest plugin: the fixtures ``practice``, ``practice_provider`` and ``wicked_server``.
 
 pytest finds it by its entry point, in every project that has valetkey installed; so it imports nothing of weight
 before a test asks for a fixture.
@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from valetkey.testing.practice import Practice
     from valetkey.testing.provider import PracticeProvider
+    from valetkey.testing.wicked import WickedServer
 
 
 @pytest.fixture
@@ -32,3 +33,12 @@ def practice_provider() -> Iterator[PracticeProvider]:
 
     with PracticeProvider() as provider:
         yield provider
+
+
+@pytest.fixture
+def wicked_server() -> Iterator[WickedServer]:
+    """Give a running server that behaves until it is told otherwise, by the system's clock, alone."""
+    from valetkey.testing.wicked import WickedServer  # noqa: PLC0415
+
+    with WickedServer() as server:
+        yield server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,11 +13,13 @@ from valetkey.testing import _authorization_server as front
 from valetkey.testing import _token_endpoint as back
 from valetkey.testing._consents import Consents
 from valetkey.testing._faults import OMIT
+from valetkey.testing._grant_types import ALL_GRANT_TYPES
 from valetkey.testing._http import Call, LoopbackServer, Reply
-from valetkey.testing._ledger import ALL_GRANT_TYPES, NOTES_SCOPES, Client, ClientAuth, Ledger, OnReuse, Rules
+from valetkey.testing._ledger import NOTES_SCOPES, Client, ClientAuth, Ledger, OnReuse, Rules
 from valetkey.testing._more_grants import MoreGrants, backchannel_authentication
 from valetkey.testing._notes_api import NotesApi, echoed
 from valetkey.testing._person import answer_consent, answer_device
+from valetkey.testing._proofs import Proofs
 from valetkey.testing._signing import SigningKeys
 from valetkey.testing._site import Site, id_token
 from valetkey.testing._tally import SeenRequest, Tally, seen
@@ -104,12 +106,14 @@ class PracticeProvider(MoreGrants):
             auto_approve=auto_approve,
             sends_iss=sends_iss,
         )
-        self._now = clock.now if clock is not None else time.time
+        real = clock.now if clock is not None else time.time
+        self._now: Callable[[], float] = lambda: real() + self.rules.clock_offset
         self._wanted_port = port
         self._issuer_path = issuer_path.rstrip("/")
         self._tally = Tally()
         self._ledger = Ledger(self.rules, self._tally, self._now)
-        self._site = Site(ledger=self._ledger, consents=Consents(self._ledger), faults=self)
+        proofs = Proofs(self._ledger)
+        self._site = Site(ledger=self._ledger, consents=Consents(self._ledger), faults=self, proofs=proofs)
         self._ledger.sign = lambda family, access_token: id_token(self._site, family, access_token)
         self._routes = _routes(self._site, self._issuer_path)
         self._server: LoopbackServer | None = None
@@ -190,6 +194,7 @@ class PracticeProvider(MoreGrants):
         auth: ClientAuth | None = None,
         redirect_uris: Sequence[str] = DEFAULT_REDIRECT_URIS,
         grant_types: Sequence[str] = ALL_GRANT_TYPES,
+        public_key: Mapping[str, Any] | None = None,
         scopes: Sequence[str] = NOTES_SCOPES,
         loopback_any_port: bool = True,
     ) -> None:
@@ -198,7 +203,9 @@ class PracticeProvider(MoreGrants):
         Args:
             client_id: Its id.
             client_secret: Its secret; None for a public client.
-            auth: Its one authentication method; None: ``client_secret_basic`` with a secret, else ``none``.
+            auth: Its one authentication method; None: ``client_secret_basic`` with a secret, ``private_key_jwt`` with
+                a key, else ``none``.
+            public_key: The JWK that its assertions are signed for.
             redirect_uris: Compared byte for byte.
             grant_types: What it may ask for at the token endpoint.
             scopes: What it may ask for, and gets when it names none.
@@ -207,8 +214,9 @@ class PracticeProvider(MoreGrants):
         Raises:
             ValueError: Secret and method do not fit each other.
         """
-        method: ClientAuth = auth or ("none" if client_secret is None else "client_secret_basic")
-        if (method == "none") != (client_secret is None):
+        usual: ClientAuth = "none" if public_key is None else "private_key_jwt"
+        method = auth or (usual if client_secret is None else "client_secret_basic")
+        if (method == usual) != (client_secret is None):
             msg = f"{method} and {'no ' if client_secret is None else 'a '}client secret do not go together"
             raise ValueError(msg)
         self._ledger.clients[client_id] = Client(
@@ -218,6 +226,7 @@ class PracticeProvider(MoreGrants):
             redirect_uris=tuple(redirect_uris),
             grant_types=tuple(grant_types),
             scopes=tuple(scopes),
+            public_key=public_key,
             loopback_any_port=loopback_any_port,
         )
 
@@ -343,7 +352,7 @@ class PracticeProvider(MoreGrants):
         endpoint, methods, work = self._routes.get(call.path, _NOT_FOUND)
         self._count(endpoint, call)
         if call.method in methods or not methods:
-            reply = self.around(endpoint, lambda: work(call))
+            reply = self._site.proofs.stamped(self.around(endpoint, lambda: work(call)))
         else:
             reply = Reply(405, b"", {"Allow": ", ".join(methods)})
         status = None if reply is None else reply.status

@@ -106,6 +106,7 @@ def test_another_browser_cannot_finish_and_the_right_one_still_can(site: Any, wa
     assert walk.come_back(callback).status_code == 303
 
 
+@pytest.mark.conformance("1 native: own path")
 def test_an_answer_to_another_credentials_callback_is_refused(walk: Any) -> None:
     walk.site.practice.declare("others")
     callback = walk.provider.approve(walk.begin())
@@ -243,6 +244,7 @@ def test_a_failure_offers_to_begin_the_same_again(walk: Any) -> None:
         assert field in page.text
 
 
+@pytest.mark.conformance("1 core: sanitize")
 def test_hostile_words_of_a_provider_stay_text(walk: Any) -> None:
     walk.provider.deny_next("access_denied", "<script>alert(1)</script>" + "x y " * 400)
 

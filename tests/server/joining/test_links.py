@@ -87,6 +87,7 @@ def test_a_link_connects_an_account_once(holder: Holder) -> None:
     assert len(holder.practice.valet.connections()) == 1
 
 
+@pytest.mark.conformance("1 core: start by the person")
 def test_looking_at_a_link_uses_up_nothing_and_binds_nothing(holder: Holder, walker: Any, acme: Any) -> None:
     for _ in range(3):
         assert walker(acme, acme.visitor()).visitor.get(holder.path).status_code == 200

@@ -23,6 +23,7 @@ def post(walk: Any, path: str, fields: dict[str, str], *, cookies: bool = False)
     return client.post(path, data=fields, headers={"Origin": walk.provider.url})
 
 
+@pytest.mark.conformance("1 keys: form_post")
 def test_an_answer_that_comes_as_a_form_is_fetched_with_the_cookie(walk: Any) -> None:
     path, fields = answer_of(walk)
 
@@ -35,6 +36,7 @@ def test_an_answer_that_comes_as_a_form_is_fetched_with_the_cookie(walk: Any) ->
     assert done.headers["location"].startswith("/console/connections/con_")
 
 
+@pytest.mark.conformance("1 keys: form_post")
 def test_the_binding_is_checked_when_it_is_fetched(walk: Any, site: Any, walker: Any) -> None:
     path, fields = answer_of(walk)
     where = post(walk, path, fields).headers["location"]

@@ -174,7 +174,7 @@ def test_the_page_that_waits_hears_of_a_failure_but_not_of_a_forgery(walk: Any, 
 
 
 def test_a_provider_that_does_not_answer_is_said_before_leaving(walk: Any) -> None:
-    walk.site.practice.declare("down", authorization_url="http://127.0.0.1:1/authorize")
+    walk.site.practice.declare("down", issuer="http://127.0.0.1:1", authorization_url="http://127.0.0.1:1/authorize")
     walk.visitor.get("/console/new/down/scopes")
 
     page = walk.visitor.post("/console/new/down/connect", whose="own")
