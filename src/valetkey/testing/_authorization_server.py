@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 
 from valetkey.testing import _pages as pages
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import Client, Refused, only_once, within
+from valetkey.testing._ledger import Client, within
 from valetkey.testing._proofs import SIGNED_WITH
+from valetkey.testing._refused import Refused, only_once
 from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, bearer, claims
 

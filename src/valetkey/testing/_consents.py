@@ -10,7 +10,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from valetkey.testing._ledger import Client, Family, Ledger, Refused
+from valetkey.testing._ledger import Client, Family, Ledger
+from valetkey.testing._refused import Refused
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from valetkey.testing._grant_types import ALL_GRANT_TYPES
+from valetkey.testing._refused import Refused
 from valetkey.testing._signing import Sign
 from valetkey.testing._tally import Tally
 
@@ -104,16 +105,6 @@ def _without_port(uri: str) -> tuple[str, str] | None:
     """Return a loopback redirect URI as host and path, without the port; None when it is no such URI."""
     found = _LOOPBACK.fullmatch(uri)
     return (found[1], found[2]) if found else None
-
-
-class Refused(Exception):
-    """The answer is an OAuth error (RFC 6749 section 5.2)."""
-
-    def __init__(self, *, error: str, why: str = "", status: int = 400) -> None:
-        super().__init__(error)
-        self.error = error
-        self.why = why
-        self.status = status
 
 
 @dataclass(slots=True, eq=False)
@@ -375,28 +366,3 @@ def within(asked: str, allowed: tuple[str, ...], also: tuple[str, ...] = ()) -> 
     if any(scope not in (*allowed, *also) for scope in scopes):
         raise Refused(error="invalid_scope", why="a scope is unknown, or more than was granted")
     return scopes or allowed
-
-
-def only_once(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Return parameters by name; empty ones count as absent, repeated ones are refused (RFC 6749 section 3.1, 3.2).
-
-    Raises:
-        Refused: A parameter came twice.
-    """
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Refused(error="invalid_request", why="a parameter came more than once")
-        found[name] = value
-    return {name: value for name, value in found.items() if value}
-
-
-def required(form: Mapping[str, str], name: str) -> str:
-    """Return a parameter.
-
-    Raises:
-        Refused: It is missing.
-    """
-    if name not in form:
-        raise Refused(error="invalid_request", why=f"{name} is missing")
-    return form[name]

@@ -8,7 +8,8 @@ from typing import Any
 from valetkey.testing._faults import Faults
 from valetkey.testing._grant_types import CIBA
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import Refused, within
+from valetkey.testing._ledger import within
+from valetkey.testing._refused import Refused
 from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, refusal
 from valetkey.testing._token_endpoint import authenticate, must_allow, read_form

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import Client, Ledger, Refused
+from valetkey.testing._ledger import Client, Ledger
+from valetkey.testing._refused import Refused
 
 SIGNED_WITH: Final = ("ES256", "PS256", "RS256")
 _PROOF_SECONDS: Final = 60.0

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from valetkey.testing._consents import Consents
 from valetkey.testing._faults import Faults
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import AccessToken, Family, Ledger, Refused
+from valetkey.testing._ledger import AccessToken, Family, Ledger
 from valetkey.testing._proofs import Proofs
+from valetkey.testing._refused import Refused
 from valetkey.testing._signing import SigningKeys, id_token_claims
 from valetkey.testing._trust import Trust
 

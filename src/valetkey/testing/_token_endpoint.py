@@ -14,7 +14,8 @@ from urllib.parse import unquote_plus
 
 from valetkey.testing._grant_types import CIBA, DEVICE_CODE, JWT_BEARER, SAML_BEARER, TOKEN_EXCHANGE
 from valetkey.testing._http import Call, Reply
-from valetkey.testing._ledger import Client, Refused, only_once, required, within
+from valetkey.testing._ledger import Client, within
+from valetkey.testing._refused import Refused, only_once, required
 from valetkey.testing._signing import OPENID_SCOPES
 from valetkey.testing._site import Site, person, refusal
 from valetkey.testing._trust import by_assertion, by_auth_req_id, by_exchange, may_be_nameless

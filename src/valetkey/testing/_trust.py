@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from valetkey.testing._consents import DeviceRequest
 from valetkey.testing._grant_types import JWT_BEARER, SAML_BEARER
-from valetkey.testing._ledger import NOTES_SCOPES, Client, Refused, required, within
+from valetkey.testing._ledger import NOTES_SCOPES, Client, within
+from valetkey.testing._refused import Refused, required
 
 if TYPE_CHECKING:
     from valetkey.testing._http import Call

@@ -55,7 +55,6 @@ class PracticeProvider(MoreGrants):
         issuer_path: A path for the issuer and its endpoints, such as ``"/tenant"``; the API stays at the root.
         access_token_lifetime: See `Rules`, as for all that follows.  They can be changed later in `rules`.
         rotate: Whether refresh tokens rotate.
-        repeat_refresh_token: Whether, without rotation, a refresh repeats the refresh token.
         on_reuse: What happens when a spent refresh token comes back.
         grace: Seconds, for ``on_reuse="grace"``.
         refresh_ends_access_tokens: Whether a refresh ends older access tokens.
