@@ -73,7 +73,7 @@ def caller(program: Any, person: Any) -> Iterator[Caller]:
     "1 metadata: scope choice",
     "1 metadata: offline_access",
     "1 metadata: order",
-    "1 core: 401",
+    "1 core: challenges",
 )
 def test_a_connection_lives_on_after_one_sign_in(caller: Caller, tmp_path: Any) -> None:
     program, server = caller.program, caller.program.server
