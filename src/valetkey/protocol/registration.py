@@ -129,9 +129,10 @@ def _grant_types(credential: OAuth2Credential, redirect_uris: Sequence[str]) -> 
 def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> ClientAuth:
     """Return how an app is to prove itself: as declared where the server takes that, else as simply as it lets us."""
     declared = credential.client_auth
-    if not offered or any(one == declared for one in offered):
+    known = frozenset[str](offered)
+    if not known or known.issuperset({declared}):
         return declared
-    return next((method for method in _SIMPLE if method in offered), declared)
+    return next((method for method in _SIMPLE if known.issuperset({method})), declared)
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
