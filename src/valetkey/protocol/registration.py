@@ -129,10 +129,11 @@ def _grant_types(credential: OAuth2Credential, redirect_uris: Sequence[str]) -> 
 def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> ClientAuth:
     """Return how an app is to prove itself: as declared where the server takes that, else as simply as it lets us."""
     declared = credential.client_auth
-    known = frozenset[str](offered)
-    if not known or known.issuperset({declared}):
-        return declared
-    return next((method for method in _SIMPLE if known.issuperset({method})), declared)
+    if declared in offered or not offered:
+        return credential.client_auth
+    simple: list[ClientAuth] = [*_SIMPLE]
+    taken = [method for method in simple if offered.count(method)]
+    return taken[0] if taken else credential.client_auth
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
