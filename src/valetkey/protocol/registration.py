@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from valetkey.errors import clean
@@ -30,7 +30,9 @@ _SERVER_ERROR: Final = 500
 _CLIENT_ID: Final = re.compile(r"[\x20-\x7e]{1,2048}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 _SECRET: Final = re.compile(r"[\x20-\x7e]{1,16384}")
-_SIMPLE: Final[tuple[ClientAuth, ...]] = ("none", "client_secret_post", "client_secret_basic", "private_key_jwt")
+_SIMPLE: Final = cast(
+    "tuple[ClientAuth, ...]", ("none", "client_secret_post", "client_secret_basic", "private_key_jwt")
+)
 _NOT_SENT_BACK: Final = (
     "registration_access_token",
     "registration_client_uri",
@@ -131,9 +133,10 @@ def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> 
     declared = credential.client_auth
     if declared in offered or not offered:
         return credential.client_auth
-    simple: list[ClientAuth] = [*_SIMPLE]
-    taken = [method for method in simple if offered.count(method)]
-    return taken[0] if taken else credential.client_auth
+    for method in _SIMPLE:
+        if offered.count(method):
+            return method
+    return credential.client_auth
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
