@@ -131,7 +131,7 @@ def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> 
     declared = credential.client_auth
     if declared in offered or not offered:
         return declared
-    return next((method for method in _SIMPLE if method in offered), declared)
+    return next((method for method in _SIMPLE if offered.count(method)), declared)
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
