@@ -131,7 +131,10 @@ def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> 
     declared: ClientAuth = credential.client_auth
     if not offered or offered.count(declared):
         return declared
-    return next((method for method in _SIMPLE if offered.count(method)), declared)
+    for method in _SIMPLE:
+        if offered.count(method):
+            return method
+    return declared
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
