@@ -22,11 +22,13 @@ class Verifier(TokenVerifier):
         return AccessToken(token=token, client_id="notes", scopes=["notes.read"])
 
 
-auth = AuthSettings(
-    issuer_url=LOGIN,
-    resource_server_url=f"http://127.0.0.1:{PORT}/mcp",
-    required_scopes=["notes.read"],
-    validate_token_resource=False,  # this LOGIN does not say it
+auth = AuthSettings.model_validate(
+    {
+        "issuer_url": LOGIN,
+        "resource_server_url": f"http://127.0.0.1:{PORT}/mcp",
+        "required_scopes": ["notes.read"],
+        "validate_token_resource": False,  # this LOGIN does not say it
+    }
 )
 server = MCPServer("notes", token_verifier=Verifier(), auth=auth)
 

@@ -24,7 +24,7 @@ async def main() -> None:
         Client(streamable_http_client(URL, http_client=http)) as client,
     ):
         answer = await client.call_tool("add", {"a": 2, "b": 3})
-    print(answer.content[0].text)
+    print(*(part.text for part in answer.content if part.type == "text"))
 
 
 if __name__ == "__main__":

@@ -130,13 +130,13 @@ def _grant_types(credential: OAuth2Credential, redirect_uris: Sequence[str]) -> 
 
 def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> ClientAuth:
     """Return how an app is to prove itself: as declared where the server takes that, else as simply as it lets us."""
-    declared = credential.client_auth
-    if declared in offered or not offered:
-        return credential.client_auth
+    declared: ClientAuth = credential.client_auth
+    if not offered or offered.count(declared):
+        return declared
     for method in _SIMPLE:
         if offered.count(method):
             return method
-    return credential.client_auth
+    return declared
 
 
 def registration_request(credential: OAuth2Credential, metadata: Mapping[str, Any]) -> Request:
