@@ -107,9 +107,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep only this run's share of the tests, where ``SHARE=1/2`` or ``SHARE=2/2`` says so.
+    """Keep only this run's share of the tests, where ``SHARE=1/4`` says so.
 
-    By a checksum of their names, so that two runs together run each test once, in whichever order.
+    By a checksum of their names, so that the runs of all shares together run each test once, in whichever order.
     """
     share = os.environ.get("SHARE")
     if not share:
