@@ -133,8 +133,11 @@ def add(
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
     no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
+    signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
+    if signs and key is None:
+        raise _no_key(credential)
     app = _service_account(key) or _app(labels, client_id=client_id, secret_stdin=secret_stdin, public=no_secret)
-    if credential.grant == "jwt_bearer" and not credential.assertion_secret_id:
+    if signs and key is not None:
         app = _signing(credential, app, key)
     else:
         app = with_keys(session, credential, app, key=app.private_key or key, certificate=certificate)
@@ -277,18 +280,19 @@ def _service_account(key: Secret | None) -> AppCredentials | None:
         return None
 
 
-def _signing(credential: OAuth2Credential, app: AppCredentials, key: Secret | None) -> AppCredentials:
+def _no_key(credential: OAuth2Credential) -> Stop:
+    msg = f"the app of {credential.name} signs with a private key, and none was given"
+    return Stop(msg, code="private_key_missing", hint="give it with --key-file FILE: PEM, a JWK, or a JSON key file")
+
+
+def _signing(credential: OAuth2Credential, app: AppCredentials, key: Secret) -> AppCredentials:
     """Return an app that is of no use without a key, with it.
 
     Raises:
-        Stop: There is none.
         ConfigurationError: It is no private key, or none that fits.
     """
     from valetkey.protocol.client_authentication import app_key  # noqa: PLC0415 - only for those who have a key
 
-    if key is None:
-        msg = f"the app of {credential.name} signs with a private key, and none was given"
-        raise Stop(msg, code="private_key_missing", hint="give it with --key-file FILE: PEM, a JWK, or a JSON key file")
     signing = app if app.private_key else dataclass_replace(app, private_key=key)
     app_key(credential, signing)
     return signing
