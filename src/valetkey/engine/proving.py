@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from valetkey.forks import late_imports
 from valetkey.logs import get_logger
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Clock, TokenEndpoint
@@ -35,7 +36,8 @@ def new_dpop_key(credential: OAuth2Credential) -> Secret | None:
     """Return a key for tokens that are still to be got, None where the credential's are bearer tokens."""
     if credential.sender_constraint != "dpop":
         return None
-    from valetkey.protocol.signing import generate_key  # noqa: PLC0415 - only for those who bind tokens
+    with late_imports:
+        from valetkey.protocol.signing import generate_key  # noqa: PLC0415 - only for those who bind tokens
 
     return generate_key(credential.dpop_alg)
 
@@ -44,7 +46,8 @@ def thumbprint(key: Secret | None) -> str:
     """Return what an authorization request says of the key (RFC 9449 section 10); empty where there is none."""
     if key is None:
         return ""
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+    with late_imports:
+        from valetkey.protocol.signing import read_key  # noqa: PLC0415
 
     return read_key(key, what="the DPoP key", name="this connection").thumbprint
 
@@ -75,7 +78,8 @@ class Prover:
         return response
 
     def _attempt(self, request: Request, server: str, deadline: float) -> Response:
-        from valetkey.protocol.dpop import given_nonce  # noqa: PLC0415 - only for what is signed
+        with late_imports:
+            from valetkey.protocol.dpop import given_nonce  # noqa: PLC0415 - only for what is signed
 
         made = self._made(request, server)
         response = self._endpoint.send(made, deadline=deadline)
@@ -88,8 +92,9 @@ class Prover:
         made = request if request.anew is None else replace(request.anew(now), send_by=request.send_by)
         if request.dpop_key is None:
             return made
-        from valetkey.protocol.dpop import HEADER, proof, token_in  # noqa: PLC0415
-        from valetkey.protocol.signing import read_key  # noqa: PLC0415
+        with late_imports:
+            from valetkey.protocol.dpop import HEADER, proof, token_in  # noqa: PLC0415
+            from valetkey.protocol.signing import read_key  # noqa: PLC0415
 
         key = read_key(request.dpop_key, what="the DPoP key", name=server)
         nonce, token = self._nonces.get(server, ""), token_in(made.headers)

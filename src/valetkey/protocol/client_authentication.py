@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast, get_args
 from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
 from valetkey.model.fapi2 import allowed_algs
 from valetkey.protocol.certificates import BY_CERTIFICATE
@@ -101,7 +102,8 @@ def client_secret(credential: OAuth2Credential, app: AppCredentials) -> Secret:
 def _assertion(
     credential: OAuth2Credential, app: AppCredentials, method: ClientAuth, known_as: str, now: float
 ) -> dict[str, str]:
-    from valetkey.protocol.assertions import client_assertion  # noqa: PLC0415 - only for those who sign
+    with late_imports:
+        from valetkey.protocol.assertions import client_assertion  # noqa: PLC0415 - only for those who sign
 
     audience = credential.issuer if credential.assertion_audience == "issuer" else ""
     return client_assertion(
@@ -128,7 +130,8 @@ def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
     """
     if not app.private_key:
         raise _missing(credential, "private key", "private_key_missing", do="make-key")
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
+    with late_imports:
+        from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
 
     alg, allowed, kid = credential.signing_alg, allowed_algs(credential), app.key_id
     return read_key(app.private_key, alg=alg, allowed=allowed, what="private_key", name=credential.name, kid=kid)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from valetkey.forks import late_imports
 from valetkey.protocol.bodies import Members, as_object, read_json
 from valetkey.protocol.keys import PublicKey, candidates
 from valetkey.values import Secret
@@ -110,8 +111,9 @@ def _object(part: str) -> Members | None:
 
 
 def _holds(token: Secret, alg: str, key: Any) -> bool:
-    from joserfc import jws  # noqa: PLC0415 - heavy, and only for those who have id tokens
-    from joserfc.errors import JoseError  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jws  # noqa: PLC0415 - heavy, and only for those who have id tokens
+        from joserfc.errors import JoseError  # noqa: PLC0415
 
     if key is None:
         return False
@@ -123,8 +125,9 @@ def _holds(token: Secret, alg: str, key: Any) -> bool:
 
 
 def _public_key(key: PublicKey) -> Any:
-    from joserfc import jwk  # noqa: PLC0415
-    from joserfc.errors import JoseError  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jwk  # noqa: PLC0415
+        from joserfc.errors import JoseError  # noqa: PLC0415
 
     try:
         return jwk.import_key(dict(key.members))
@@ -133,7 +136,8 @@ def _public_key(key: PublicKey) -> Any:
 
 
 def _secret_key(secret: Secret) -> Any:
-    from joserfc import jwk  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jwk  # noqa: PLC0415
 
     # As bytes under a name of its own: a client secret that looks like a PEM key is still only a secret.
     encoded = base64.urlsafe_b64encode(secret.reveal().encode()).rstrip(b"=").decode()
@@ -142,7 +146,8 @@ def _secret_key(secret: Secret) -> Any:
 
 @functools.cache
 def _registry() -> Any:
-    from joserfc import jws  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jws  # noqa: PLC0415
 
     class Registry(jws.JWSRegistry):
         """Lets through what is allowed here, with bounds of our own, and without warnings to the program."""

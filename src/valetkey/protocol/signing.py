@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast, final
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.values import Secret
 
 ALGORITHMS: Final = (
@@ -62,7 +63,8 @@ class SigningKey:
 
     def sign(self, header: Mapping[str, object], claims: Mapping[str, object]) -> str:
         """Return a JWT with these claims; ``alg`` is put into the header."""
-        from joserfc import jws  # noqa: PLC0415 - heavy, and only for those who have a key
+        with late_imports:
+            from joserfc import jws  # noqa: PLC0415 - heavy, and only for those who have a key
 
         payload = json.dumps(dict(claims), separators=(",", ":")).encode()
         return jws.serialize_compact({"alg": self.alg, **header}, payload, self._key, registry=_registry(self.alg))
@@ -101,7 +103,8 @@ def generate_key(alg: str = "ES256") -> Secret:
     Raises:
         ConfigurationError: ``private_key_unfit``: there is no such algorithm.
     """
-    from joserfc import jwk  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jwk  # noqa: PLC0415
 
     if alg not in ALGORITHMS:
         msg = f"there is no algorithm {alg!r} to make a key for"
@@ -133,8 +136,9 @@ def _read(text: Secret, alg: str, allowed: tuple[str, ...] = (), kid: str = "") 
 
 
 def _imported(text: Secret) -> tuple[Any, dict[str, str]]:
-    from joserfc import jwk  # noqa: PLC0415
-    from joserfc.errors import JoseError  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jwk  # noqa: PLC0415
+        from joserfc.errors import JoseError  # noqa: PLC0415
 
     plain = text.reveal().strip()
     if "ENCRYPTED" in plain[:80] or "Proc-Type: 4,ENCRYPTED" in plain[:200]:
@@ -165,9 +169,10 @@ def _jwk_members(plain: str) -> dict[str, Any]:
 
 
 def _of_pem(plain: str) -> Any:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
-    from joserfc import jwk  # noqa: PLC0415
+    with late_imports:
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+        from joserfc import jwk  # noqa: PLC0415
 
     if "PRIVATE KEY-----" not in plain:
         raise _Unreadable("holds no private key")
@@ -196,7 +201,8 @@ def _able(members: Mapping[str, str]) -> tuple[str, ...]:
 
 @functools.cache
 def _registry(alg: str) -> Any:
-    from joserfc import jws  # noqa: PLC0415
+    with late_imports:
+        from joserfc import jws  # noqa: PLC0415
 
     class Registry(jws.JWSRegistry):
         """Lets one algorithm through, and does not warn the program of what its provider's standard demands."""
