@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from valetkey import forks
 from valetkey.clock import SystemClock
 from valetkey.model.ports import Clock
-from valetkey.stores import _forks
 
 _FIRST: Final = 0.002
 _LONGEST: Final = 0.025
@@ -27,7 +27,7 @@ class Bell:
         self._real = isinstance(clock, SystemClock)
         self._state = threading.Condition()
         self.rings = 0
-        _forks.register(self)
+        forks.register(self)
 
     def ring(self) -> None:
         """Wake all that wait."""

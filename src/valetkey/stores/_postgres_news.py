@@ -14,11 +14,11 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from valetkey import forks
 from valetkey.clock import SystemClock
 from valetkey.errors import ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey
-from valetkey.stores import _forks
 from valetkey.stores._postgres_pool import Connection, Pool, leave_to_parent
 from valetkey.stores._postgres_server import Server
 from valetkey.stores._watchers import Tell, weakly
@@ -84,7 +84,7 @@ class News:
         self._thread: _Thread | None = None
         self._wanted = False
         self._heard_at = float("-inf")
-        _forks.register(self)
+        forks.register(self)
 
     def watch(self, tell: Tell, *, lazily: bool = False) -> None:
         """Call `tell` from now on, at once where we listen already.  `lazily`: it is no reason to listen."""

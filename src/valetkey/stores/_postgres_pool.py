@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
+from valetkey import forks
 from valetkey.clock import SystemClock
 from valetkey.errors import ValetkeyError
-from valetkey.stores import _forks
 from valetkey.stores._postgres_errors import Slow, lost
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._lent: dict[int, Connection | None] = {}  # by thread; None while it is being opened
         self._epoch = 0
-        _forks.register(self)
+        forks.register(self)
 
     @contextmanager
     def lend(self) -> Generator[Connection]:

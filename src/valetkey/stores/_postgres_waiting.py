@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from valetkey import forks
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.ports import Clock
-from valetkey.stores import _forks
 from valetkey.stores._bell import Bell
 
 _FIRST: Final = 0.01
@@ -34,7 +34,7 @@ class Waiting:
         self._lock = threading.Lock()
         self._waiters: Counter[ConnectionKey] = Counter()
         self._news: Counter[ConnectionKey] = Counter()
-        _forks.register(self)
+        forks.register(self)
 
     def stir(self, key: ConnectionKey | None) -> None:
         """Have those look who wait for this connection; None: all of them."""

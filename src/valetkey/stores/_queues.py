@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
-from valetkey.stores import _forks
+from valetkey import forks
 
 
 class _Queue:
@@ -20,7 +20,7 @@ class Queues:
 
     def __init__(self) -> None:
         self._start_anew()
-        _forks.register(self)
+        forks.register(self)
 
     def _start_anew(self) -> None:
         self._guard = threading.Lock()

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from valetkey import forks
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreUnavailable, clean
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Record, Sealed
 from valetkey.model.ports import Clock, KeyRetired
-from valetkey.stores import _forks, _rules
+from valetkey.stores import _rules
 from valetkey.stores._bell import Bell
 from valetkey.stores._redis_ear import Ear, news
 from valetkey.stores._redis_errors import CONTENDED, GONE, Conflict
@@ -62,7 +63,7 @@ class RedisBase:
         self._ear = Ear(self._link, self._names.channel, self._bell, self._whisper)
         self._opening = threading.Lock()
         self._id = ""
-        _forks.register(self)
+        forks.register(self)
         weakref.finalize(self, self._link.close)  # the ear ends by itself: it knows those who know the store
 
     def __repr__(self) -> str:

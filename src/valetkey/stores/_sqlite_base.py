@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -40,7 +39,6 @@ class SQLiteBase:
         self._bell = Bell(self._clock)
         self._writes = Writer(self._writer, self._bell.ring)
         self._known_id: tuple[object, str] = (None, "")
-        weakref.finalize(self, _close, (self._readers, self._writer, self._watcher))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -61,7 +59,8 @@ class SQLiteBase:
 
     def close(self) -> None:
         """Close all connections.  They are opened again when the store is used again."""
-        _close((self._readers, self._writer, self._watcher))
+        for pool in (self._readers, self._writer, self._watcher):
+            pool.close()
 
     def change_mark(self) -> object:
         """Return SQLite's `data_version`, as seen by a connection that never writes, and which connection it is."""
@@ -86,8 +85,3 @@ class SQLiteBase:
         if key_id and not db.execute(statement, (_rules.DATA_KEY, key_id)).fetchall():
             msg = f"the store has no data key {key_id}"
             raise KeyRetired(msg)
-
-
-def _close(pools: Sequence[Pool]) -> None:
-    for pool in pools:
-        pool.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import sqlite3
 import threading
+import weakref
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
+from valetkey import forks
 from valetkey.errors import StoreUnavailable
-from valetkey.stores import _forks
 from valetkey.stores._sqlite_errors import BUSY, locked, primary_code, store_error
 from valetkey.stores._sqlite_file import DatabaseFile
 from valetkey.stores._texts import bad_text
@@ -32,6 +36,34 @@ class Handle:
     serial: int
 
 
+class _Abandoned:
+    """Handles of pools that nobody has any more, closed by the next use of any pool, or before the next fork.
+
+    They are not closed where the garbage is collected: that may be at any moment, in the middle of a fork too.
+    """
+
+    def __init__(self) -> None:
+        self.handles: deque[Handle] = deque()
+        forks.register(self)
+
+    def close(self) -> None:
+        """Close them all."""
+        with suppress(IndexError):  # another thread took the last one
+            while self.handles:
+                self.handles.pop().db.close()
+
+    def before_fork(self) -> None:
+        """Close them, for a child must inherit none."""
+        self.close()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Do nothing: none is left."""
+
+
+_abandoned: Final = _Abandoned()
+atexit.register(_abandoned.close)  # called after the finalizers, for they are registered later
+
+
 class Pool:
     """At most `limit` connections, lent to one user at a time; further users queue.
 
@@ -51,7 +83,8 @@ class Pool:
         self._epoch = 0
         self._resting = False
         self._stranded = False
-        _forks.register(self)
+        forks.register(self)
+        weakref.finalize(self, _abandon, self._idle)  # registered last, so called first: no fork falls between the two
 
     def lend(self) -> Loan:
         """Lend a connection for a ``with`` block; errors of SQLite in it come out as those of valetkey.
@@ -63,11 +96,9 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections; those that are lent are closed when they come back."""
-        with self._lock:
+        with self._lock:  # which a fork takes too
             self._epoch += 1
-            idle, self._idle = self._idle, []
-        for handle in idle:
-            handle.db.close()
+            self._close_idle()
 
     # -- lending
 
@@ -82,6 +113,8 @@ class Pool:
                 raise self._unsafe()
             epoch = self._epoch
             self._lent[me] = handle = self._idle.pop() if self._idle else None
+        if _abandoned.handles:
+            _abandoned.close()
         while handle is not None and handle.file != self._file.identity():
             handle = self._another(me, handle)
         return handle or self._open(me), epoch
@@ -148,16 +181,19 @@ class Pool:
             return False
         return True
 
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().db.close()
+
     # -- forking
 
     def before_fork(self) -> None:
-        """Wait until nothing is lent, and close what is idle (see `_forks`)."""
+        """Wait until nothing is lent, and close what is idle (see `valetkey.forks`)."""
         self._state.acquire()
         self._resting = True
         self._reclaim(threading.get_ident())
         self._state.wait_for(lambda: not self._lent, 2 * self._file.busy_timeout)
-        while self._idle:
-            self._idle.pop().db.close()
+        self._close_idle()
 
     def after_fork(self, *, in_child: bool) -> None:
         """Go on; the child with nothing of its parent's."""
@@ -174,7 +210,8 @@ class Pool:
         self._stranded = self._stranded or bool(inherited)
         self._lock = threading.Lock()
         self._state = threading.Condition(self._lock)
-        self._lent, self._idle, self._resting = {}, [], False
+        self._lent, self._resting = {}, False
+        self._idle.clear()  # the list itself stays: it is what is told apart when the pool is gone
 
     def _unsafe(self) -> StoreUnavailable:
         return StoreUnavailable(
@@ -182,6 +219,12 @@ class Pool:
             code="store_forked",
             hint="Fork before the store is in use, or start the process anew instead of forking it.",
         )
+
+
+def _abandon(idle: list[Handle]) -> None:
+    with suppress(IndexError):  # another thread may take the last one
+        while idle:
+            _abandoned.handles.append(idle.pop())
 
 
 class Loan:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
-from valetkey.stores import _forks
+from valetkey import forks
 from valetkey.stores._sqlite_errors import locked, store_error
 from valetkey.stores._sqlite_pool import Pool
 
@@ -72,7 +72,7 @@ class Writer:
         self._pool = pool
         self._committed = committed
         self._start_anew()
-        _forks.register(self)
+        forks.register(self)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction, and return what it returned once that is committed and synced.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from valetkey import forks
 from valetkey.clock import SystemClock
 from valetkey.errors import StoreError
 from valetkey.model.connections import (
@@ -28,7 +29,7 @@ from valetkey.model.connections import (
 )
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.model.troubles import Trouble
-from valetkey.stores import _cursor, _forks, _rules
+from valetkey.stores import _cursor, _rules
 from valetkey.stores._attention import counted, reasoned
 from valetkey.stores._bell import Bell
 
@@ -57,7 +58,7 @@ class MemoryStore:
         self._ids: dict[ConnectionKey, str] = {}
         self._documents: dict[_DocumentKey, Document] = {}
         self._events: list[Event] = []
-        _forks.register(self)
+        forks.register(self)
 
     def store_id(self) -> str:
         """Return the id that the store got when it was made."""
