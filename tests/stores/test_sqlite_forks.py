@@ -123,7 +123,7 @@ def use(number, close):
 threads = [threading.Thread(target=use, args=(0, True)), threading.Thread(target=use, args=(1, False))]
 for thread in threads:
     thread.start()
-for _ in range(60):
+for _ in range(25):
     child = os.fork()
     if child == 0:
         faulthandler.dump_traceback_later(30, exit=True)

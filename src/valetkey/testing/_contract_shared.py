@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import multiprocessing
 import os
 import queue
 import secrets
+import signal
+import tempfile
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,6 +57,8 @@ class Child:
     def __init__(self, work: Work) -> None:
         self.pipe: Connection
         self.pipe, theirs = multiprocessing.Pipe()
+        self._where = tempfile.TemporaryFile("w+")  # noqa: SIM115 - see the next line
+        weakref.finalize(self, self._where.close)
         with warnings.catch_warnings():
             # Python warns of threads beside a fork; that a store copes with them is what is tested here.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -62,6 +68,7 @@ class Child:
 
     def _run(self, work: Work, pipe: Connection) -> None:
         self.pipe = pipe
+        faulthandler.register(signal.SIGUSR1, file=self._where)
         try:
             pipe.send(("result", work(self)))
         except BaseException:  # noqa: BLE001 - it is told to the parent, whatever it is
@@ -100,10 +107,17 @@ class Child:
         self.pipe.close()
         return sent
 
+    def _stack(self) -> str:
+        """Kill a child that hangs, and return where that is."""
+        os.kill(self.process.pid or 0, signal.SIGUSR1)
+        self.process.join(1.0)
+        self.process.kill()
+        self._where.seek(0)
+        return self._where.read()
+
     def _expect(self, wanted: str) -> Any:
         if not self.pipe.poll(PATIENCE):
-            self.process.kill()
-            pytest.fail("a child process hangs")
+            pytest.fail(f"a child process hangs: {self._stack()}")
         kind, value = self.pipe.recv()
         assert kind == wanted, value
         return value
