@@ -106,23 +106,22 @@ def test_handles_of_a_store_that_nobody_has_any_more_are_closed_before_a_fork(tm
 
 
 PROGRAM = """
-import faulthandler, gc, os, sys, threading
+import faulthandler, os, sys, threading
 from functools import partial
 from pathlib import Path
 from valetkey.stores.sqlite import SQLiteStore
 
-folder, over = Path(sys.argv[1]), threading.Event()
+folder = Path(sys.argv[1])
 
 def use(number, close):
-    while not over.is_set():
+    while True:
         store = SQLiteStore(folder / f"{number}.db")
         store.store_id()
         if close:
             store.close()
 
-threads = [threading.Thread(target=use, args=(0, True)), threading.Thread(target=use, args=(1, False))]
-for thread in threads:
-    thread.start()
+for number, close in enumerate((True, False)):
+    threading.Thread(target=use, args=(number, close), daemon=True).start()
 for _ in range(25):
     child = os.fork()
     if child == 0:
@@ -131,7 +130,7 @@ for _ in range(25):
         store.store_id(), store.close()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "a child hangs"
-over.set()
+os._exit(0)
 """
 
 
