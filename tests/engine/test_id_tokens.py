@@ -145,13 +145,15 @@ def test_the_client_secret_signs_where_that_is_declared(stage: Any) -> None:
     assert keys_fetched(stage) == 0
 
 
-def test_a_sign_in_that_is_to_be_fresh_is(stage: Any) -> None:
-    stage.change(additional_params={"max_age": "60"})
+@pytest.mark.parametrize("age", ["60", "0"])
+def test_a_sign_in_that_is_to_be_fresh_is(stage: Any, age: str) -> None:
+    stage.change(additional_params={"max_age": age})
     assert stage.connect().state == "connected"
-    stage.provider.change_answer(endpoint="id_token", auth_time=OMIT)
 
-    with pytest.raises(ConnectError, match="older than was asked for"):
-        stage.connect()
+    for auth_time in (OMIT, stage.clock.now() - 200):
+        stage.provider.change_answer(endpoint="id_token", times=1, auth_time=auth_time)
+        with pytest.raises(ConnectError, match="older than was asked for"):
+            stage.connect()
 
 
 @conformance("1 openid: userinfo", "2 O:userinfo-invalid-sub")

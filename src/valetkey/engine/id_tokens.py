@@ -21,7 +21,7 @@ from valetkey.model.credentials import ASYMMETRIC, EMPTY, AppCredentials, OAuth2
 from valetkey.model.fapi2 import allowed_algs
 from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
-from valetkey.protocol.bodies import Members, seconds
+from valetkey.protocol.bodies import Members
 from valetkey.protocol.id_token import Expected, claims_of, for_us, identity_of, moved, parse_id_token
 from valetkey.protocol.keys import PublicKey, keys_request, parse_keys
 from valetkey.protocol.metadata import Metadata, MetadataFlaw
@@ -200,9 +200,14 @@ def _expected(
         access_token=tokens.access_token,
         code=sign_in.code,
         secret=app.client_secret,
-        max_age=seconds(asked.get("max_age")),
+        max_age=_age(asked.get("max_age", "")),
         acr_values=asked.get("acr_values", "").split(),
     )
+
+
+def _age(text: str) -> float | None:
+    """Return how old a sign-in may be, in seconds; 0 wants one that is made for this answer (Core section 3.1.2.1)."""
+    return float(text) if text.isascii() and text.isdecimal() else None
 
 
 _HINTS: Final[dict[str, str]] = {
