@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from valetkey.errors import clean
 from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
@@ -18,7 +18,7 @@ from valetkey.model.fapi2 import is_fapi2
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members
 from valetkey.protocol.certificates import uses_certificate
 from valetkey.protocol.outside import outside_flaw
-from valetkey.protocol.urls import require_https
+from valetkey.protocol.urls import require_https, shown
 from valetkey.values import Request, Response
 
 MAX_DOCUMENT: Final = 256 * 1024
@@ -143,6 +143,7 @@ class MetadataFlaw:
         member: Which member is wrong, where it is one.
         absent: Whether there is no such document: then it may be at another place.
         transient: Whether it may well be there in a moment.
+        elsewhere: Where it redirects to, which is not followed; not known to be anything but a text.
     """
 
     document: str
@@ -150,6 +151,7 @@ class MetadataFlaw:
     member: str = ""
     absent: bool = False
     transient: bool = False
+    elsewhere: str = ""
 
 
 def metadata_documents(issuer: str, *, openid: bool) -> tuple[str, ...]:
@@ -210,7 +212,10 @@ def document_members(response: Response, document: str) -> Members | MetadataFla
 
     status = response.status
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110 section 15.4
-        return flawed(f"redirects (HTTP {status}), which is not followed", absent=True)
+        there = _location(response, document)
+        to = f" to {there}" if there else ""
+        what = f"redirects{to} (HTTP {status}), which is not followed"
+        return MetadataFlaw(document=document, what=what, absent=True, elsewhere=there or "another place")
     if status != OK:
         busy = status >= 500 or status in {408, 425, 429}  # noqa: PLR2004 - RFC 9110 section 15.6
         return flawed(f"answers HTTP {status}", absent=True, transient=busy)
@@ -218,6 +223,14 @@ def document_members(response: Response, document: str) -> Members | MetadataFla
         return flawed(f"is longer than {MAX_DOCUMENT // 1024} KiB")
     members = read_members(response.body) if response.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else None
     return flawed(f"is {flaw(response.body)}", absent=True) if members is None else members
+
+
+def _location(response: Response, document: str) -> str:
+    """Return where an answer redirects to, for a message; empty where it does not say."""
+    try:
+        return shown(urljoin(document, response.headers.get("location", ""))) if "location" in response.headers else ""
+    except ValueError:
+        return ""
 
 
 class BadMember(Exception):
