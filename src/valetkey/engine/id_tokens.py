@@ -25,7 +25,7 @@ from valetkey.protocol.bodies import Members
 from valetkey.protocol.id_token import Expected, claims_of, for_us, identity_of, moved, parse_id_token
 from valetkey.protocol.keys import PublicKey, keys_request, parse_keys
 from valetkey.protocol.metadata import Metadata, MetadataFlaw
-from valetkey.protocol.signatures import TokenFlaw, verified
+from valetkey.protocol.signatures import TokenFlaw, Unverified, verified
 from valetkey.protocol.token_response import TokenSet
 from valetkey.values import Secret
 
@@ -122,6 +122,17 @@ def _algs(credential: OAuth2Credential, metadata: Metadata | None) -> tuple[str,
     named = metadata.id_token_algs if metadata else ()
     may = allowed_algs(credential) or ASYMMETRIC
     return tuple(alg for alg in may if alg in named) if named else may
+
+
+def _algs_of(credential: OAuth2Credential, metadata: Metadata | None, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the algorithms that may sign something other than id tokens: of what the server has `named` for it.
+
+    Where it names none they are those of id tokens.  The client secret is the key only where that is declared.
+    """
+    if not named:
+        return _algs(credential, metadata)
+    may = (*(allowed_algs(credential) or ASYMMETRIC), *(alg for alg in credential.id_token_algs if alg[:2] == "HS"))
+    return tuple(alg for alg in may if alg in named)
 
 
 def _shelf(world: World, url: str) -> Shelf:
@@ -229,8 +240,16 @@ def claims_of_userinfo(
     world: World, credential: OAuth2Credential, app: AppCredentials, token: str
 ) -> Members | TokenFlaw:
     """Return the claims of a signed userinfo answer, checked by whom it is and for whom (Core section 5.3.2)."""
-    algs = _algs(credential, _metadata(world, credential))
-    parts = verified(Secret(token), keys=_keys(world, credential), algs=algs, secret=app.client_secret)
+    metadata = _metadata(world, credential)
+    algs = _algs_of(credential, metadata, metadata.userinfo_algs if metadata else ())
+
+    def looked_at(*, anew: bool) -> Unverified | TokenFlaw:
+        keys = _keys(world, credential, anew=anew)
+        return verified(Secret(token), keys=keys, algs=algs, secret=app.client_secret)
+
+    parts = looked_at(anew=False)
+    if isinstance(parts, TokenFlaw) and parts.fault in _OF_KEYS:
+        parts = looked_at(anew=True)
     if isinstance(parts, TokenFlaw):
         return parts
     return for_us(parts.claims, issuer=credential.issuer, client_id=app.client_id) or parts.claims
@@ -242,7 +261,8 @@ def signed_answer(
     """Return what a signed authorization answer says, once it holds (JARM section 2.4)."""
     from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
 
-    algs = _algs(credential, _metadata(world, credential))
+    metadata = _metadata(world, credential)
+    algs = _algs_of(credential, metadata, metadata.answer_algs if metadata else ())
     expected = SignedAnswer(issuer=credential.issuer, client_id=app.client_id, algs=algs)
 
     def looked_at(*, anew: bool) -> dict[str, str] | TokenFlaw:

@@ -53,6 +53,8 @@ _LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "id_token_algs": "id_token_signing_alg_values_supported",
         "scopes": "scopes_supported",
         "dpop_algs": "dpop_signing_alg_values_supported",
+        "answer_algs": "authorization_signing_alg_values_supported",
+        "userinfo_algs": "userinfo_signing_alg_values_supported",
     }
 )
 _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
@@ -65,7 +67,7 @@ _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _NO_LOSS: Final = frozenset({"registration_url", "client_documents"})
 """What a server may stop to offer: an app that is there needs neither."""
-_NEWER: Final = frozenset({"dpop_algs"})
+_NEWER: Final = frozenset({"dpop_algs", "answer_algs", "userinfo_algs"})
 """Lists that documents in stores lack where an earlier version of ours has read them."""
 _ALIASES: Final = "mtls_endpoint_aliases"
 
@@ -88,6 +90,8 @@ class Metadata:
         aliases: URLs by the names of these fields, for requests that carry a certificate (RFC 8705 section 5).
         binds_to_certificates: Whether tokens are bound to certificates (RFC 8705 section 3.3).
         dpop_algs: What DPoP proofs may be signed with (RFC 9449 section 5.1); absent: none named.
+        answer_algs: What signed authorization answers may be signed with (JARM section 4); absent: none named.
+        userinfo_algs: The same of signed userinfo (Discovery section 3).
     """
 
     issuer: str
@@ -113,6 +117,8 @@ class Metadata:
     aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     binds_to_certificates: bool = False
     dpop_algs: tuple[str, ...] = ()
+    answer_algs: tuple[str, ...] = ()
+    userinfo_algs: tuple[str, ...] = ()
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
