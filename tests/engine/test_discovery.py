@@ -210,6 +210,35 @@ def test_a_server_without_a_document_is_told_with_a_way_out(
     assert not any("169.254" in request.url for request in stage.wire.sent)
 
 
+@conformance("5 bad input: issuer that redirects")
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        pytest.param("https://www.server.example/meta?s=1", "redirects to https://www.server.example/meta (", id="far"),
+        pytest.param("/login", "/login (HTTP 301), which is not followed", id="relative"),
+        pytest.param("https://u:p@[", "redirects (HTTP 301)", id="no URL"),
+        pytest.param(None, "redirects (HTTP 301)", id="nowhere"),
+    ],
+)
+def test_an_issuer_that_redirects_is_not_followed_and_told_with_where(
+    stage: Any, location: str | None, told: str
+) -> None:
+    headers = {} if location is None else {"Location": location}
+    stage.provider.fail_next(status=404, endpoint="discovery")  # the first place is merely not there
+    stage.provider.fail_next(status=301, headers=headers, times=None, endpoint="discovery")
+
+    with pytest.raises(ProviderProtocolError) as caught:
+        stage.start()
+
+    assert told in str(caught.value)
+    assert "s=1" not in str(caught.value)
+    assert caught.value.code == "metadata_missing"
+    assert (
+        f"declare issuer= of {stage.credentials['notes'].name!r} as the document there spells it" in caught.value.hint
+    )
+    assert not any("www.server" in path or "login" in path for path in stage.wire.paths())
+
+
 def test_a_place_without_a_document_is_passed_over(stage: Any) -> None:
     stage.provider.answer_html(1, endpoint="discovery")
 

@@ -145,13 +145,15 @@ def test_the_client_secret_signs_where_that_is_declared(stage: Any) -> None:
     assert keys_fetched(stage) == 0
 
 
-def test_a_sign_in_that_is_to_be_fresh_is(stage: Any) -> None:
-    stage.change(additional_params={"max_age": "60"})
+@pytest.mark.parametrize("age", ["60", "0"])
+def test_a_sign_in_that_is_to_be_fresh_is(stage: Any, age: str) -> None:
+    stage.change(additional_params={"max_age": age})
     assert stage.connect().state == "connected"
-    stage.provider.change_answer(endpoint="id_token", auth_time=OMIT)
 
-    with pytest.raises(ConnectError, match="older than was asked for"):
-        stage.connect()
+    for auth_time in (OMIT, stage.clock.now() - 200):
+        stage.provider.change_answer(endpoint="id_token", times=1, auth_time=auth_time)
+        with pytest.raises(ConnectError, match="older than was asked for"):
+            stage.connect()
 
 
 @conformance("1 openid: userinfo", "2 O:userinfo-invalid-sub")
@@ -265,6 +267,47 @@ def test_the_server_says_what_it_signs_with(stage: Any) -> None:
 
     with pytest.raises(ConnectError, match="allowed: RS256"):
         stage.connect()
+
+
+@conformance("1 keys: JARM")
+def test_signed_answers_have_algorithms_of_their_own(stage: Any) -> None:
+    stage.change(jwks_url="", scopes=("notes.read",), response_mode="jwt")
+    stage.provider.keys.alg = "RS256"
+    mended = {"id_token_signing_alg_values_supported": ["ES256"]}
+
+    def said(**more: object) -> None:
+        stage.provider.change_answer(endpoint="discovery", **mended, **more)
+        stage.world = replace(stage.world, servers=Servers())
+        for document in stage.store.list_documents("metadata"):
+            stage.store.delete_document("metadata", document.id)
+
+    said(authorization_signing_alg_values_supported=["RS256", "HS256", "none"])
+    assert stage.connect().state == "connected"
+    for named, allowed in (["ES256"], "ES256"), (["HS256", "none"], "nothing"), ([], "ES256"):
+        said(authorization_signing_alg_values_supported=named)
+        with pytest.raises(ConnectError, match=f"allowed: {allowed}") as caught:
+            stage.connect()
+        assert (caught.value.code, "authorization_signed_response_alg" in caught.value.hint) == ("answer_invalid", True)
+
+
+@pytest.mark.parametrize(("named", "email"), [(["RS256"], "signed@example.com"), (["ES256"], "ada@example.com")])
+def test_signed_userinfo_has_algorithms_of_its_own(stage: Any, named: list[str], email: str) -> None:
+    stage.change(jwks_url="")
+    stage.provider.change_answer(endpoint="discovery", userinfo_signing_alg_values_supported=named)
+    send = stage.wire.inner.send
+
+    def signed(request: Any, *, deadline: float) -> Response:
+        answer: Response = send(request, deadline=deadline)
+        if not request.url.endswith("/userinfo"):
+            return answer
+        stage.provider.keys.alg = "RS256"
+        made = {"iss": stage.provider.issuer, "aud": stage.apps.client_id, "sub": subject("ada")}
+        token = stage.provider.keys.sign({**made, "email": "signed@example.com"})
+        return Response(status=200, headers={"content-type": "application/jwt"}, body=token.encode())
+
+    stage.wire.inner.send = signed
+
+    assert stage.connect().identity.email == email
 
 
 # -- refreshing --------------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_a_sign_in_asks_for_what_the_resource_says(stage: Any, resource: Resourc
     assert (params["scope"], params["prompt"]) == (["files:read offline_access"], ["consent"])
 
 
-@conformance("1 metadata: resource")
+@conformance("1 metadata: resource", "1 metadata: new resource_metadata")
 def test_a_challenge_that_names_another_document_has_it_fetched(stage: Any, resource: Resource) -> None:
     asked(stage)
     resource.documents = {f"{HOME}/moved": {**resource.documents[DOCUMENT], "scopes_supported": ["new"]}}

@@ -58,6 +58,9 @@ def test_what_is_enough_is_taken_and_all_that_is_weaker_is_named() -> None:
         ("id_token_algs", ["ES256", "RS256"]),
         ("pushed_authorization_url", "https://auth.bank.example/par"),
         ("jwks_url", "https://auth.bank.example/jwks"),
+        ("introspection_url", "https://auth.bank.example/introspect"),
+        ("backchannel_authentication_url", "https://auth.bank.example/bc"),
+        ("registration_url", "https://auth.bank.example/register"),
     ],
 )
 @conformance("1 FAPI 2.0: confidential, PAR, bound", "1 FAPI 2.0: algorithms")

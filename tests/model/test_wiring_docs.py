@@ -16,7 +16,7 @@ from valetkey.model.wiring_files import load_wiring_file
 DOCS = Path(__file__).parents[2] / "docs"
 MODEL = BUILT_IN.parent / "model"
 OURS = (
-    *("checks", "fapi2", "names", "preset_data", "presets", "profiles", "registry", "settings"),
+    *("checks", "checks_signed", "fapi2", "names", "preset_data", "presets", "profiles", "registry", "settings"),
     *("templates", "wiring", "wiring_files"),
 )
 

@@ -151,6 +151,16 @@ def test_a_request_object_holds_everything_and_nothing_beside_it_counts() -> Non
     assert claims(request_object(BANK, APP, params(), now=NOW)["request"])[1]["jti"] != inside["jti"]
 
 
+@pytest.mark.conformance("1 keys: JAR")
+def test_what_is_all_digits_is_a_number_in_a_request_object_only_where_the_rfc_says_so() -> None:
+    app = replace(APP, client_id="1234567")
+    wants = AuthenticationRequest(max_age=0, login_hint="4930123")
+    asked = {**params(wants=wants), "client_id": "1234567", "state": "٣", "scope": "1"}
+    _, inside = claims(request_object(BANK, app, asked, now=NOW)["request"])
+    assert (inside["client_id"], inside["login_hint"], inside["scope"]) == ("1234567", "4930123", "1")
+    assert (inside["max_age"], inside["state"]) == (0, "٣")
+
+
 def answer(alg: str = "", **changes: Any) -> Secret:
     said = {"iss": BANK.issuer, "aud": "app", "exp": NOW + 60, "code": "c", "state": "st", **changes}
     signed = KEY.sign({"kid": KEY.kid}, {name: value for name, value in said.items() if value is not None})

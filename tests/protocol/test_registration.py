@@ -101,7 +101,7 @@ def test_what_the_server_returned_counts(status: int) -> None:
     assert "s" not in repr(found.client_secret)
 
 
-@conformance("1 metadata: management")
+@conformance("1 metadata: management", "1 metadata: registration secrets")
 def test_a_new_secret_or_token_in_any_answer_takes_the_place_of_the_old() -> None:
     same = parsed(answer(200, client_id="id-1"), KNOWN)
     assert (same.client_secret, same.token, same.management_url) == (

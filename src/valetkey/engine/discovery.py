@@ -212,11 +212,14 @@ def asks_openid(credential: OAuth2Credential) -> bool:
 
 
 def _telling(flaws: list[MetadataFlaw]) -> MetadataFlaw:
-    """Return the flaw that says most: a document that is wrong, else one that may come back, else the first."""
+    """Return the flaw that says most: a document that is wrong, else that may come back, is elsewhere, or the first."""
     wrong = (flaw for flaw in flaws if not flaw.absent)
     busy = (flaw for flaw in flaws if flaw.transient)
-    return next(wrong, None) or next(busy, None) or flaws[0]
+    moved = (flaw for flaw in flaws if flaw.elsewhere)
+    return next(wrong, None) or next(busy, None) or next(moved, None) or flaws[0]
 
+
+_BY_HAND: Final = "declare the URLs themselves"
 
 # -- errors --------------------------------------------------------------------------------------------------------
 
@@ -242,6 +245,8 @@ def document_error(name: str, flaw: MetadataFlaw) -> ProviderError:
         return ProviderProtocolError(msg, code="metadata_invalid", hint=hint)
     msg = f"{name}: {flaw.document} {flaw.what}"
     hint = f"check issuer= of {name!r} with: valetkey providers discover URL; or declare the URLs themselves"
+    if flaw.elsewhere:
+        hint = f"if the server has moved, declare issuer= of {name!r} as the document there spells it; else {_BY_HAND}"
     return ProviderProtocolError(msg, code="metadata_missing" if flaw.absent else "metadata_invalid", hint=hint)
 
 

@@ -25,6 +25,11 @@ from valetkey.values import Params, Secret
 
 PUSH_SECONDS: Final = 15.0
 _SERVER_ERROR: Final = 500
+_ANSWER_HINTS: Final[dict[str, str]] = {
+    "exp": "check this machine's clock, and start again",
+    "alg": "have the server sign its answers to this app in one of these ways (authorization_signed_response_alg)",
+    "aud": "check the app's client id, and start again",
+}
 _PLAIN: Final = frozenset({"client", "transient"})
 """Refusals whose usual words fit a request that was pushed."""
 
@@ -102,7 +107,7 @@ def way_back(world: World, credential: OAuth2Credential, app: AppCredentials, ca
     found = signed_answer(world, credential, app, came.signed)
     if isinstance(found, TokenFlaw):
         msg = f"the signed answer of {name_of(credential)} {found.what}, so nothing in it counts"
-        raise ConnectError(msg, code="answer_invalid", hint="do not go on; start again, and check this machine's clock")
+        raise ConnectError(msg, code="answer_invalid", hint=_ANSWER_HINTS.get(found.fault, "do not go on; start again"))
     inside = callback_of(found)
     if (came.iss and came.iss != inside.iss) or (came.state and came.state != inside.state):
         msg = "the answer names another server or another sign-in outside than inside of what is signed"

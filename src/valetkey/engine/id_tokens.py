@@ -21,11 +21,11 @@ from valetkey.model.credentials import ASYMMETRIC, EMPTY, AppCredentials, OAuth2
 from valetkey.model.fapi2 import allowed_algs
 from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
-from valetkey.protocol.bodies import Members, seconds
+from valetkey.protocol.bodies import Members
 from valetkey.protocol.id_token import Expected, claims_of, for_us, identity_of, moved, parse_id_token
 from valetkey.protocol.keys import PublicKey, keys_request, parse_keys
 from valetkey.protocol.metadata import Metadata, MetadataFlaw
-from valetkey.protocol.signatures import TokenFlaw, verified
+from valetkey.protocol.signatures import TokenFlaw, Unverified, verified
 from valetkey.protocol.token_response import TokenSet
 from valetkey.values import Secret
 
@@ -124,6 +124,17 @@ def _algs(credential: OAuth2Credential, metadata: Metadata | None) -> tuple[str,
     return tuple(alg for alg in may if alg in named) if named else may
 
 
+def _algs_of(credential: OAuth2Credential, metadata: Metadata | None, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the algorithms that may sign something other than id tokens: of what the server has `named` for it.
+
+    Where it names none they are those of id tokens.  The client secret is the key only where that is declared.
+    """
+    if not named:
+        return _algs(credential, metadata)
+    may = (*(allowed_algs(credential) or ASYMMETRIC), *(alg for alg in credential.id_token_algs if alg[:2] == "HS"))
+    return tuple(alg for alg in may if alg in named)
+
+
 def _shelf(world: World, url: str) -> Shelf:
     return world.servers.shelf(f"keys {url}")
 
@@ -200,9 +211,14 @@ def _expected(
         access_token=tokens.access_token,
         code=sign_in.code,
         secret=app.client_secret,
-        max_age=seconds(asked.get("max_age")),
+        max_age=_age(asked.get("max_age", "")),
         acr_values=asked.get("acr_values", "").split(),
     )
+
+
+def _age(text: str) -> float | None:
+    """Return how old a sign-in may be, in seconds; 0 wants one that is made for this answer (Core section 3.1.2.1)."""
+    return float(text) if text.isascii() and text.isdecimal() else None
 
 
 _HINTS: Final[dict[str, str]] = {
@@ -224,8 +240,16 @@ def claims_of_userinfo(
     world: World, credential: OAuth2Credential, app: AppCredentials, token: str
 ) -> Members | TokenFlaw:
     """Return the claims of a signed userinfo answer, checked by whom it is and for whom (Core section 5.3.2)."""
-    algs = _algs(credential, _metadata(world, credential))
-    parts = verified(Secret(token), keys=_keys(world, credential), algs=algs, secret=app.client_secret)
+    metadata = _metadata(world, credential)
+    algs = _algs_of(credential, metadata, metadata.userinfo_algs if metadata else ())
+
+    def looked_at(*, anew: bool) -> Unverified | TokenFlaw:
+        keys = _keys(world, credential, anew=anew)
+        return verified(Secret(token), keys=keys, algs=algs, secret=app.client_secret)
+
+    parts = looked_at(anew=False)
+    if isinstance(parts, TokenFlaw) and parts.fault in _OF_KEYS:
+        parts = looked_at(anew=True)
     if isinstance(parts, TokenFlaw):
         return parts
     return for_us(parts.claims, issuer=credential.issuer, client_id=app.client_id) or parts.claims
@@ -237,7 +261,8 @@ def signed_answer(
     """Return what a signed authorization answer says, once it holds (JARM section 2.4)."""
     from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
 
-    algs = _algs(credential, _metadata(world, credential))
+    metadata = _metadata(world, credential)
+    algs = _algs_of(credential, metadata, metadata.answer_algs if metadata else ())
     expected = SignedAnswer(issuer=credential.issuer, client_id=app.client_id, algs=algs)
 
     def looked_at(*, anew: bool) -> dict[str, str] | TokenFlaw:

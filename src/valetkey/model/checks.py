@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,8 @@ def is_host(text: str) -> bool:
 def text(place: Place, field: str, value: object) -> str:
     """Check a string without control characters."""
     if not isinstance(value, str):
-        raise _wrong_type(place, field, value, "text", "...")
+        example = json.dumps(value, default=str) if field == "authorization_details" else "..."
+        raise _wrong_type(place, field, value, "text", example)
     if has_control(value) or len(value) > LONGEST_TEXT:
         problem = f"{field} holds control characters" if has_control(value) else f"{field} is too long"
         place.refuse(problem, code="text_invalid", hint=f"write {field} as one line of plain text")

@@ -12,7 +12,7 @@ ALGORITHMS: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 METHODS: Final = ("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth")
 _DISCOVERED: Final = (
     *("authorization_url", "token_url", "device_authorization_url", "revocation_url", "userinfo_url", "jwks_url"),
-    "pushed_authorization_url",
+    *("pushed_authorization_url", "introspection_url", "backchannel_authentication_url", "registration_url"),
 )
 
 
@@ -75,7 +75,7 @@ def _lacks(credential: OAuth2Credential, place: Place) -> list[tuple[str, str]]:
         (
             bool(alg) and alg not in ALGORITHMS,
             f"{field} {alg} is none of {', '.join(ALGORITHMS)}",
-            f"write {place.line(field, 'ES256')}, or leave {field} out",
+            f"write {place.line(field, ['ES256'] if field == 'id_token_algs' else 'ES256')}, or leave {field} out",
         )
         for field, named in (*algs, ("id_token_algs", credential.id_token_algs))
         for alg in named

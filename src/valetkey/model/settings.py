@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
 from valetkey.model import checks, credentials, profiles, templates
-from valetkey.model.checks_signed import check_signed
+from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.fapi2 import check_profile
 from valetkey.model.places import Place, did_you_mean
@@ -196,6 +196,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     _check_tables(credential, place)
     _check_numbers(credential, place)
     check_signed(credential, place)
+    check_agreement(credential, place)
     check_profile(credential, place)
     return credential
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from valetkey.errors import clean
 from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
@@ -18,7 +18,7 @@ from valetkey.model.fapi2 import is_fapi2
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members
 from valetkey.protocol.certificates import uses_certificate
 from valetkey.protocol.outside import outside_flaw
-from valetkey.protocol.urls import require_https
+from valetkey.protocol.urls import require_https, shown
 from valetkey.values import Request, Response
 
 MAX_DOCUMENT: Final = 256 * 1024
@@ -53,6 +53,8 @@ _LIST_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
         "id_token_algs": "id_token_signing_alg_values_supported",
         "scopes": "scopes_supported",
         "dpop_algs": "dpop_signing_alg_values_supported",
+        "answer_algs": "authorization_signing_alg_values_supported",
+        "userinfo_algs": "userinfo_signing_alg_values_supported",
     }
 )
 _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
@@ -65,7 +67,7 @@ _TRUTHS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _NO_LOSS: Final = frozenset({"registration_url", "client_documents"})
 """What a server may stop to offer: an app that is there needs neither."""
-_NEWER: Final = frozenset({"dpop_algs"})
+_NEWER: Final = frozenset({"dpop_algs", "answer_algs", "userinfo_algs"})
 """Lists that documents in stores lack where an earlier version of ours has read them."""
 _ALIASES: Final = "mtls_endpoint_aliases"
 
@@ -88,6 +90,8 @@ class Metadata:
         aliases: URLs by the names of these fields, for requests that carry a certificate (RFC 8705 section 5).
         binds_to_certificates: Whether tokens are bound to certificates (RFC 8705 section 3.3).
         dpop_algs: What DPoP proofs may be signed with (RFC 9449 section 5.1); absent: none named.
+        answer_algs: What signed authorization answers may be signed with (JARM section 4); absent: none named.
+        userinfo_algs: The same of signed userinfo (Discovery section 3).
     """
 
     issuer: str
@@ -113,6 +117,8 @@ class Metadata:
     aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     binds_to_certificates: bool = False
     dpop_algs: tuple[str, ...] = ()
+    answer_algs: tuple[str, ...] = ()
+    userinfo_algs: tuple[str, ...] = ()
 
     def to_body(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -143,6 +149,7 @@ class MetadataFlaw:
         member: Which member is wrong, where it is one.
         absent: Whether there is no such document: then it may be at another place.
         transient: Whether it may well be there in a moment.
+        elsewhere: Where it redirects to, which is not followed; not known to be anything but a text.
     """
 
     document: str
@@ -150,6 +157,7 @@ class MetadataFlaw:
     member: str = ""
     absent: bool = False
     transient: bool = False
+    elsewhere: str = ""
 
 
 def metadata_documents(issuer: str, *, openid: bool) -> tuple[str, ...]:
@@ -210,7 +218,10 @@ def document_members(response: Response, document: str) -> Members | MetadataFla
 
     status = response.status
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110 section 15.4
-        return flawed(f"redirects (HTTP {status}), which is not followed", absent=True)
+        there = _location(response, document)
+        to = f" to {there}" if there else ""
+        what = f"redirects{to} (HTTP {status}), which is not followed"
+        return MetadataFlaw(document=document, what=what, absent=True, elsewhere=there or "another place")
     if status != OK:
         busy = status >= 500 or status in {408, 425, 429}  # noqa: PLR2004 - RFC 9110 section 15.6
         return flawed(f"answers HTTP {status}", absent=True, transient=busy)
@@ -218,6 +229,14 @@ def document_members(response: Response, document: str) -> Members | MetadataFla
         return flawed(f"is longer than {MAX_DOCUMENT // 1024} KiB")
     members = read_members(response.body) if response.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else None
     return flawed(f"is {flaw(response.body)}", absent=True) if members is None else members
+
+
+def _location(response: Response, document: str) -> str:
+    """Return where an answer redirects to, for a message; empty where it does not say."""
+    try:
+        return shown(urljoin(document, response.headers.get("location", ""))) if "location" in response.headers else ""
+    except ValueError:
+        return ""
 
 
 class BadMember(Exception):

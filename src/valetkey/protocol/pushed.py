@@ -19,6 +19,8 @@ from valetkey.values import Params, Request, Response
 _REQUEST_URI: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 _JSON: Final = ("claims", "authorization_details")
 """Parameters that are JSON themselves: in a request object they are members, not texts (RFC 9101 section 4)."""
+_NUMBERS: Final = frozenset({"max_age"})
+"""Those that are numbers there.  A client id or a hint may be all digits, and stays a text (RFC 9101 section 4)."""
 OBJECT_SECONDS: Final = 300
 """Seconds that a signed request is good for: a person has to click (FAPI 2.0 Message Signing: at most an hour)."""
 _OK: Final = range(200, 300)
@@ -84,7 +86,7 @@ def _member(name: str, value: str | tuple[str, ...]) -> object:
     if isinstance(value, str):
         if name in _JSON:
             return json.loads(value)
-        return int(value) if value.isdecimal() and len(value) < 10 else value  # noqa: PLR2004 - max_age
+        return int(value) if name in _NUMBERS and value.isascii() and value.isdecimal() else value
     return value[0] if len(value) == 1 else list(value)
 
 

@@ -85,7 +85,7 @@ def verified(
         return parts
     alg, kid = parts.header.get("alg"), parts.header.get("kid", "")
     if not isinstance(alg, str) or alg not in algs or alg.lower() == "none":
-        return TokenFlaw("alg", f"is signed in a way that is not allowed here; allowed: {', '.join(algs) or 'none'}")
+        return TokenFlaw("alg", f"is signed in a way that is not allowed here; allowed: {', '.join(algs) or 'nothing'}")
     if "crit" in parts.header or not isinstance(kid, str):
         return TokenFlaw("malformed", "has a header that is not understood")
     if alg.startswith("HS"):
