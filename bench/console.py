@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,33 +17,80 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import httpx2
-from crowd import CREDENTIALS
+from crowd import CREDENTIALS, ENV
 from faults import stores as places
-from many import PAGE_MS, Home, filled
+from many import PAGE, PAGE_MS, Home, Postgres, filled
 from settings import Bench
 
+from valetkey.model.connections import Query
+from valetkey.stores import _cursor, _rules
+
 HERE: Final = "/console/connections"
+
+
+class WithoutTrigrams(Postgres):
+    """PostgreSQL where the extension pg_trgm is not: what a search finds there are beginnings."""
+
+    name = "Postgres, no pg_trgm"
+
+
+STORES: Final[tuple[type[places.Place], ...]] = (places.SQLite, Postgres, WithoutTrigrams, places.Redis)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was measured with one store: milliseconds for each kind of page, and bytes of memory before and after."""
+
+    spent: Mapping[str, Sequence[float]]
+    memory: tuple[int, int]
 
 
 def console(bench: Bench) -> None:
     """Ask `valetkey console` for its pages, as a browser that has signed in."""
     count, rounds = (10_000, 5) if bench.quick else (100_000, 21)
-    with filled(places.SQLite, count, bench.origin.base) as home:
+    asked = {kind.name: _asked(kind, count, rounds, bench) for kind in STORES if bench.wants(kind.name)}
+    _tell(bench, asked, count, rounds)
+
+
+def _asked(kind: type[places.Place], count: int, rounds: int, bench: Bench) -> Asked:
+    with filled(kind, count, bench.origin.base) as home:
+        if kind is WithoutTrigrams:
+            _take_trigrams(home)
         with home.valet() as valet:
             valet.connections(limit=1)  # records what is declared
         with _served(home) as (pid, client):
-            asked = {what: _spent(client, path, rounds) for what, path in _pages(home, client, count).items()}
-            memory = _resident(pid)
+            client.get("/console/settings/keys")
+            before = _resident(pid)
+            spent = {what: _spent(client, path, rounds) for what, path in _pages(home, client, count).items()}
+            return Asked(spent, (before, _resident(pid)))
+
+
+def _take_trigrams(home: Home) -> None:
+    import psycopg
+
+    with psycopg.connect(home.url, autocommit=True) as link:
+        link.execute("DROP EXTENSION pg_trgm CASCADE")
+    home.store.close()  # it looks again
+
+
+def _tell(bench: Bench, asked: Mapping[str, Asked], count: int, rounds: int) -> None:
     bench.report.title(
         f"The console over {count:,} connections",
-        "`valetkey console` on SQLite, a process of its own: milliseconds from a request to the last byte of the page, "
-        f"by the clock of a client on loopback, median and best of {rounds}; and the memory of that process.",
+        "`valetkey console`, a process of its own: milliseconds from a request to the last byte of the page, by the "
+        f"clock of a client on loopback, median and best of {rounds}; and the resident memory of that process before "
+        "the first list and at the end.  PostgreSQL and Valkey run on the same machine, as they come out of their "
+        "wheels.  Without pg_trgm a search finds beginnings only: so it is asked for another one that finds much.",
     )
-    rows = [(what, f"{median(spent):.1f}", f"{min(spent):.1f}") for what, spent in asked.items()]
-    bench.report.table(("ms", "median", "best"), rows)
-    bench.report.table(("", "MB"), [("resident memory of the server", f"{memory / 1e6:.0f}")])
-    slowest = max(median(spent) for spent in asked.values())
-    bench.report.at_most(f"the console's slowest page over {count:,}, SQLite", PAGE_MS, slowest, "ms", 1)
+    pages = next(iter(asked.values())).spent
+    rows = [
+        (what, *(f"{figure(one.spent[what]):.1f}" for one in asked.values() for figure in (median, min)))
+        for what in pages
+    ]
+    rows.append(("MB of memory, before and after", *(f"{n / 1e6:.0f}" for one in asked.values() for n in one.memory)))
+    bench.report.table(("ms", *(head for name in asked for head in (name, "best"))), rows)
+    for name, one in asked.items():
+        slowest = max(median(spent) for spent in one.spent.values())
+        bench.report.at_most(f"the console's slowest page over {count:,}, {name}", PAGE_MS, slowest, "ms", 1)
 
 
 @contextmanager
@@ -81,6 +129,8 @@ def _pages(home: Home, client: httpx2.Client, count: int) -> dict[str, str]:
 
     return {
         "first page": HERE,
+        "last page": page(after=_near_the_end(home)),
+        "the page before it": page(before=_near_the_end(home)),
         "last page of a credential": _last(client, page(credential=CREDENTIALS[-1])),
         "needs action": page(state="action"),
         "needs re-authorization": page(state="needs_reauth"),
@@ -88,10 +138,16 @@ def _pages(home: Home, client: httpx2.Client, count: int) -> dict[str, str]:
         "connected": page(state="connected"),
         "a credential": page(credential=CREDENTIALS[-1]),
         "an owner": page(owner=owner),
-        "search that finds all": page(q="example.org"),
+        "search that finds all": page(q="person-" if home.name == WithoutTrigrams.name else "example.org"),
         "search that finds one": page(q=f"person-{count // 2:06}"),
         "search that finds none": page(q="nobody at all"),
     }
+
+
+def _near_the_end(home: Home) -> str:
+    """Return the cursor that the last page of all begins at: nobody would follow all pages to it."""
+    found = home.store.list(Query(env=ENV, state="disconnected"), limit=PAGE + 1, backwards=True)
+    return f"disconnected.disconnected~{_cursor.encode(_rules.sort_key(found.items[0].key))}"
 
 
 def _last(client: httpx2.Client, path: str) -> str:

@@ -77,7 +77,7 @@ def many(bench: Bench) -> None:
     count, rounds = (10_000, 5) if bench.quick else (100_000, 21)
     asked: dict[str, Mapping[str, Sequence[float]]] = {}
     turned: dict[str, Turned] = {}
-    for kind in PLACES:
+    for kind in (place for place in PLACES if bench.wants(place.name)):
         with filled(kind, count, bench.origin.base) as home:
             with home.valet() as valet:
                 questions = _questions(home, valet, count)
@@ -154,14 +154,14 @@ def _tell_pages(bench: Bench, asked: Mapping[str, Mapping[str, Sequence[float]]]
         f"Milliseconds by the wall clock of a page of {PAGE} and of what a worker asks for, median and best of "
         f"{rounds}.  Of {len(CREDENTIALS)} credentials, with {ACCOUNTS} accounts of each owner, 1 % due.  "
         "PostgreSQL and Valkey run on the same machine, as they come out of their wheels, syncing each commit to disk; "
-        "PostgreSQL without pg_trgm.",
+        "PostgreSQL with pg_trgm.",
     )
     first = next(iter(asked.values()))
     rows = [
         (what, *(f"{figure(asked[name][what]):.1f}" for name in asked for figure in (median, min))) for what in first
     ]
     bench.report.table(("ms", *(head for name in asked for head in (name, "best"))), rows)
-    for name in HELD:
+    for name in filter(asked.__contains__, HELD):
         pages = [median(spent) for what, spent in asked[name].items() if not what.startswith("due")]
         dues = [median(spent) for what, spent in asked[name].items() if what.startswith("due")]
         bench.report.at_most(f"the slowest page of {count:,}, {name}", PAGE_MS, max(pages), "ms", 1)

@@ -1,6 +1,7 @@
 """Measure what the README promises, in one run with other clients beside: `make bench`.
 
-`--quick` (`make bench-quick`) gives a rough answer within two minutes.  Names of measurements run only these.
+`--quick` (`make bench-quick`) gives a rough answer within two minutes.  Names of measurements run only these, and
+`--store` has `many` and `console` measured with that store only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 from adapted import adapters
 from console import console
+from faults.stores import PLACES as STORES
 from herds import cancelled, herd, processes
 from hot import check, client, request
 from imports import command, imports
@@ -57,6 +59,8 @@ LONG = ("many", "console")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough answer within two minutes")
+    names = sorted(place.lower() for place in STORES)
+    parser.add_argument("--store", action="append", default=[], choices=names, help="measure with this store only")
     parser.add_argument("only", nargs="*", choices=[[], *MEASUREMENTS], help="measure these only")
     given = parser.parse_args()
     logging.disable()
@@ -66,7 +70,7 @@ def main() -> None:
     surroundings()
     report = Report()
     with Origin() as origin:
-        bench = Bench(origin, report, given.quick)
+        bench = Bench(origin, report, given.quick, tuple(given.store))
         for name in given.only or [name for name in MEASUREMENTS if not given.quick or name not in LONG]:
             MEASUREMENTS[name](bench)
     report.close()

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from valetkey.stores.sqlite import SQLiteStore
+
 
 @pytest.fixture
 def many(still: Any) -> Any:
@@ -249,6 +251,19 @@ def test_filters(args: list[str], expected: list[str], five: Any) -> None:
     five.ok("disconnect", "notes", "--owner", "lea", "--yes")
 
     assert owners(five.run("connections", "--json", *args).json) == expected
+
+
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_a_search_that_finds_beginnings_only_says_so(
+    five: Any, monkeypatch: pytest.MonkeyPatch, *, anywhere: bool
+) -> None:
+    monkeypatch.setattr(SQLiteStore, "searches_anywhere", lambda _: anywhere)
+
+    searched, listed = five.run("connections", "--search", "kim"), five.run("connections")
+
+    assert ("only beginnings are found" in searched.err) == (not anywhere)
+    assert "kim" in searched.out
+    assert "only beginnings" not in listed.err
 
 
 @pytest.mark.parametrize("command", ["connections", "export"])

@@ -33,6 +33,9 @@ _STORED: Final[dict[State, StoredState]] = {
     "expires_soon": "connected",
 }
 _PAGE: Final = 200
+_SEARCH: Final = (
+    "Whose credential, owner, account or identity holds this text; or begins with it, in PostgreSQL without pg_trgm."
+)
 
 
 @command(
@@ -48,7 +51,7 @@ _PAGE: Final = 200
 @click.option("--credential", metavar="NAME", help="Only of this credential.", shell_complete=complete_credentials)
 @click.option("--owner", metavar="ID", help="Only of this owner.")
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
-@click.option("--search", metavar="TEXT", help="Whose credential, owner, account or identity holds this text.")
+@click.option("--search", metavar="TEXT", help=_SEARCH)
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--cursor", metavar="TEXT", help="Go on where the last page ended.")
 @click.option("--all", "everything", is_flag=True, help="All pages.")
@@ -79,6 +82,8 @@ def connections(
         emit({"connections": [of_status(one) for one in found], "cursor": after})
     else:
         _listing(session, found, after)
+        if search and not session.core.store.searches_anywhere():
+            say("only beginnings are found in this store: PostgreSQL has no index of trigrams (pg_trgm) there")
 
 
 def _page(

@@ -228,7 +228,8 @@ class Query:
     state: StoredState | None = None
     missing_scope: str | None = None
     search: str | None = None
-    """Matches credential, owner, account and identity, anywhere, without case."""
+    """Matches credential, owner, account and identity, without case; anywhere, or their beginnings only, as
+    `Store.searches_anywhere` says."""
     attention_by: float | None = None
     """Only those that are connected and want a person's attention before this time (`attention_at`)."""
 

@@ -169,6 +169,13 @@ class Store(Protocol):
         """
         ...
 
+    def searches_anywhere(self) -> bool:
+        """Whether `Query.search` finds any part of a text; else only what a line of it begins with.
+
+        A store without an index for any part says False, rather than read through all there is: faces tell people.
+        """
+        ...
+
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections each credential has in each state, as of the last commit.
 

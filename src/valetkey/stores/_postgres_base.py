@@ -108,6 +108,7 @@ class PostgresBase:
     def close(self) -> None:
         """Close all connections.  They are opened again when the store is used again."""
         _close(self._news, self._pool)
+        self._server.trigrams = None
 
     def change_mark(self) -> object:
         """Return a value that never comes again: PostgreSQL cannot tell cheaply whether anything was committed."""

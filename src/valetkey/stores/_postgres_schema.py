@@ -12,6 +12,9 @@ from typing import Final
 
 from valetkey.stores._where import ATTENTION
 
+LONGEST: Final = 100
+"""Characters of a line that the indexes of beginnings hold: they take no long ones."""
+
 _FIRST: Final = (
     "CREATE TABLE {S}.store (id text NOT NULL, schema_version integer NOT NULL)",
     # The store's clock (R3).  Not now(), which stands still within a transaction.
@@ -232,10 +235,23 @@ _COUNTS: Final = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SEARCH, _COUNTS)
+BEGINNINGS: Final = tuple(f"left(split_part(search, E'\\n', {number}), {LONGEST})" for number in range(1, 8))
+"""The beginnings of the lines of what is searched (`_rules.search_text`), word for word as in the indexes."""
+
+_BEGINNINGS: Final = tuple(
+    f"CREATE INDEX search_text_beginning_{number} ON {{S}}.search_text (env, ({line}) text_pattern_ops)"
+    for number, line in enumerate(BEGINNINGS, start=1)
+)
+"""What a search goes by where there are no trigrams."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SEARCH, _COUNTS, _BEGINNINGS)
 """Step n turns schema version n into n + 1."""
 
+EXTENSION: Final = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
+"""Any role may run it that may make schemas in the database: the extension is a trusted one since PostgreSQL 13."""
+
+TRIGRAM_INDEX: Final = "search_text_trigrams"
 TRIGRAMS: Final = (
-    "CREATE INDEX IF NOT EXISTS search_text_trigrams ON {S}.search_text USING gin (search {T}.gin_trgm_ops)"
+    f"CREATE INDEX IF NOT EXISTS {TRIGRAM_INDEX} ON {{S}}.search_text USING gin (search {{T}}.gin_trgm_ops)"
 )
-"""What makes a search fast where the extension pg_trgm, in the schema ``{T}``, was there when the tables were made."""
+"""What a search for any part of a text goes by, with the extension pg_trgm in the schema ``{T}``."""

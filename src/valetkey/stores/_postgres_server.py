@@ -11,13 +11,18 @@ from psycopg import errors as pg
 
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores import _postgres_schema as schema
-from valetkey.stores._postgres_pool import Connection
+from valetkey.stores._postgres_pool import PATIENCE, Connection
 from valetkey.stores._postgres_url import Place
 from valetkey.stores._troubles import newer
 from valetkey.values import Secret
 
+MIGRATION_SECONDS: Final = 600.0
+"""Seconds that one statement of a migration may take: it may go through all rows."""
 BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
-_VERSION: Final = "SELECT id, schema_version FROM {S}.store"
+_VERSION: Final = (
+    "SELECT id, schema_version, EXISTS (SELECT 1 FROM pg_catalog.pg_index"
+    " WHERE indexrelid = to_regclass(%s) AND indisvalid) FROM {S}.store"
+)
 _TURN: Final = b"SELECT pg_advisory_xact_lock(hashtextextended('valetkey:' || %s, 0))"
 _SCHEMA: Final = b"SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
 _ENCODING: Final = b"SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
@@ -34,6 +39,8 @@ class Server:
         self.place = place
         self.known_id = ""
         """The store's id, once a connection was made."""
+        self.trigrams: bool | None = None
+        """Whether a search can go by trigrams, as the last connection found it when it was made; None: none was."""
         self._texts: dict[str, bytes] = {}
 
     def sql(self, template: str) -> bytes:
@@ -75,20 +82,23 @@ class Server:
         if found is None and self.known_id:
             raise trouble.MISSING(self.place)
         if found is None or found[1] < len(schema.MIGRATIONS):
+            connection.patience = MIGRATION_SECONDS
             found = self._migrated(connection)
+            connection.patience = PATIENCE
         return found[0]
 
     def _version(self, connection: Connection) -> tuple[str, int] | None:
         """Return the store's id and schema version, refusing what this code must not touch; None: no tables yet."""
         try:
-            rows = connection.execute(self.sql(_VERSION)).fetchall()
+            index = f"{self.place.quoted_schema}.{schema.TRIGRAM_INDEX}"
+            rows = connection.execute(self.sql(_VERSION), (index,)).fetchall()
         except (pg.UndefinedTable, pg.InvalidSchemaName):
             return None
         except pg.UndefinedColumn as error:
             raise trouble.FOREIGN(self.place) from error
         if len(rows) != 1:
             raise trouble.FOREIGN(self.place)
-        name, version = str(rows[0][0]), int(rows[0][1])
+        name, version, self.trigrams = str(rows[0][0]), int(rows[0][1]), bool(rows[0][2])
         if version > len(schema.MIGRATIONS):
             raise newer(self.place.url, version, len(schema.MIGRATIONS))
         return name, version
@@ -104,6 +114,7 @@ class Server:
                 for statement in step:
                     connection.execute(self.sql(statement))
             self._write_version(connection, found)
+            self._make_trigrams(connection)
             connection.execute(b"COMMIT")
         except pg.InsufficientPrivilege as error:
             raise trouble.MAY_NOT_MAKE(self.place) from error
@@ -137,6 +148,26 @@ class Server:
             connection.execute(self.sql("UPDATE {S}.store SET schema_version = %s"), (steps,))
         else:
             connection.execute(self.sql("INSERT INTO {S}.store VALUES (%s, %s)"), (name, steps))
-        for (where,) in connection.execute(_EXTENSION).fetchall():
+
+    def _make_trigrams(self, connection: Connection) -> None:
+        """Have searches go by trigrams, where the extension is there or this role can make it; else by beginnings."""
+        found = connection.execute(_EXTENSION).fetchall() or self._extension(connection)
+        for (where,) in found:
             quoted = '"' + str(where).replace('"', '""') + '"'
             connection.execute(self.sql(schema.TRIGRAMS.replace("{T}", quoted)))
+        self.trigrams = bool(found)
+
+    @staticmethod
+    def _extension(connection: Connection) -> list[tuple[str]]:
+        """Try to make the extension; return in which schema it is then, if anywhere: somebody else may have made it.
+
+        Why it cannot be made makes no difference: it is not installed, the role may not, the server forbids it.
+        """
+        connection.execute(b"SAVEPOINT extension")
+        try:
+            connection.execute(schema.EXTENSION.encode())
+        except psycopg.Error as error:
+            if trouble.lost(error):
+                raise
+            connection.execute(b"ROLLBACK TO SAVEPOINT extension")
+        return connection.execute(_EXTENSION).fetchall()

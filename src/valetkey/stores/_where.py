@@ -21,8 +21,8 @@ ATTENTION: Final = (
 
 
 def order(table: str, *, backwards: bool = False) -> str:
-    """Return the columns that connections are listed by."""
-    return ", ".join(f"{table}.{name}{' DESC' if backwards else ''}" for name in _ORDER)
+    """Return the columns that connections are listed by; without a table, those of what is put together."""
+    return ", ".join(f"{table}{'.' if table else ''}{name}{' DESC' if backwards else ''}" for name in _ORDER)
 
 
 @dataclass(slots=True)

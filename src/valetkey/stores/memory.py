@@ -206,6 +206,10 @@ class MemoryStore:
         """Return why connections are in a state: the first `limit` of them, summed."""
         return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
 
+    def searches_anywhere(self) -> bool:
+        """Return True: a search finds any part of a text."""
+        return True
+
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""
 

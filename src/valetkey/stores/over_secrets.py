@@ -113,6 +113,10 @@ class SecretServiceStore(LedgerPart):
         """Return why connections are in a state, as the ledger knows: the first `limit` of them, summed."""
         return self.ledger.troubles(env=_tokens.ledger_env(env), state=state, limit=limit)
 
+    def searches_anywhere(self) -> bool:
+        """Return True: a search finds any part of a text."""
+        return True
+
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: a plain service tells nobody of changes."""
 

@@ -108,8 +108,15 @@ class PostgresStore(PostgresDocuments):
         A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
         """
         after = None if cursor is None else _cursor.decode(cursor)
-        rows = self._read(*page_statement(query, after, limit + 1, backwards=backwards))
+        anywhere = not query.search or self.searches_anywhere()
+        rows = self._read(*page_statement(query, after, limit + 1, backwards=backwards, anywhere=anywhere))
         return _cursor.page_of([self._listed(row) for row in rows], limit, cursor, backwards=backwards)
+
+    def searches_anywhere(self) -> bool:
+        """Whether a search finds any part of a text: where there is no index of trigrams, it finds beginnings only."""
+        if self._server.trigrams is None:
+            self._read("SELECT 1")  # each new connection looks
+        return bool(self._server.trigrams)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""

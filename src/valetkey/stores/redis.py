@@ -110,6 +110,10 @@ class RedisStore(RedisConnections):
         """Return why connections are in a state: the first `limit` of them, summed."""
         return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
 
+    def searches_anywhere(self) -> bool:
+        """Return True: a search finds any part of a text."""
+        return True
+
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
         step = Step(self._names)

@@ -94,6 +94,10 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
 
         return self._bell.wait_until(changed, timeout)
 
+    def searches_anywhere(self) -> bool:
+        """Return True: a search finds any part of a text."""
+        return True
+
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: SQLite tells nobody of changes, `change_mark` does."""
 

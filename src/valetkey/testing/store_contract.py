@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import pytest
 
-for _part in ("base", "claims", "records", "lists", "counts", "documents", "shared"):
+for _part in ("base", "claims", "records", "lists", "counts", "documents", "search", "shared"):
     pytest.register_assert_rewrite(f"valetkey.testing._contract_{_part}")
 
 from valetkey.testing._contract_claims import Claims, Swaps  # noqa: E402 - after the rewrite is registered
@@ -33,12 +33,15 @@ from valetkey.testing._contract_counts import Backwards, Counted  # noqa: E402
 from valetkey.testing._contract_documents import Documents, Events  # noqa: E402
 from valetkey.testing._contract_lists import Changes, Due, Lists  # noqa: E402
 from valetkey.testing._contract_records import DataKeys, Records  # noqa: E402
+from valetkey.testing._contract_search import Searches  # noqa: E402
 from valetkey.testing._contract_shared import Shared  # noqa: E402
 
 __all__ = ["SharedStoreContract", "StoreContract"]
 
 
-class StoreContract(Records, Claims, Swaps, DataKeys, Lists, Due, Counted, Changes, Documents, Events, Backwards):
+class StoreContract(
+    Records, Claims, Swaps, DataKeys, Lists, Due, Counted, Changes, Documents, Events, Backwards, Searches
+):
     """What every `Store` does (``valetkey.model.ports``): each sentence of the protocol, as a test."""
 
 

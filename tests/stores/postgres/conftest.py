@@ -152,10 +152,10 @@ class Cluster:
     def conninfo(self) -> str:
         return f"host={self.sockets} port={self.port} user=postgres dbname=postgres"
 
-    def url(self, **parts: str) -> str:
+    def url(self, *, user: str = "postgres", database: str = "postgres", **parts: str) -> str:
         """Return a URL over the socket; `parts` are parameters."""
         query = "&".join(f"{name}={value}" for name, value in {"host": str(self.sockets), **parts}.items())
-        return f"postgresql://postgres@:{self.port}/postgres?{query}"
+        return f"postgresql://{user}@:{self.port}/{database}?{query}"
 
     def tcp(
         self, *, user: str = "postgres", password: str = URL_PASSWORD, database: str = "postgres", **parts: str
@@ -164,9 +164,9 @@ class Cluster:
         query = "&".join(f"{name}={value}" for name, value in parts.items())
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}" + (f"?{query}" if query else "")
 
-    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as superuser, past the store."""
-        with psycopg.connect(self.conninfo, autocommit=True) as link:
+        with psycopg.connect(f"{self.conninfo} dbname={database}", autocommit=True) as link:
             done = link.execute(statement.encode(), values or None)
             return done.fetchall() if done.description else []
 
@@ -194,6 +194,29 @@ def postgres() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.close()
+
+
+BARE = "bare"
+"""A database without any extension, and the name of a role that may not make one there."""
+
+
+@pytest.fixture(scope="session")
+def _bare(postgres: Cluster) -> None:
+    postgres.sql(f"CREATE DATABASE {BARE}")
+    postgres.sql(f"CREATE ROLE {BARE} LOGIN")
+
+
+@pytest.fixture
+def bare_sql(postgres: Cluster, schema: str, _bare: None) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run one statement in the schema of the database without extensions; ``{S}`` stands for it."""
+    return lambda statement, *values: postgres.sql(statement.replace("{S}", schema), *values, database=BARE)
+
+
+@pytest.fixture
+def bare_url(postgres: Cluster, bare_sql: Callable[..., list[tuple[Any, ...]]]) -> str:
+    """A URL of a role that may make tables in the schema, and no extension in the database."""
+    bare_sql(f"CREATE SCHEMA {{S}} AUTHORIZATION {BARE}")
+    return postgres.url(user=BARE, database=BARE)
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +351,7 @@ def line(postgres: Cluster) -> Iterator[Line]:
 BOUNCER = """
 [databases]
 postgres = host={sockets} port={server} dbname=postgres user=postgres
+bare = host={sockets} port={server} dbname=bare user=bare
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -364,9 +388,9 @@ class Bouncer:
             assert time.monotonic() < end
             time.sleep(0.01)
 
-    def url(self, **parts: str) -> str:
+    def url(self, database: str = "postgres", **parts: str) -> str:
         query = "&".join(f"{name}={value}" for name, value in parts.items())
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres" + (f"?{query}" if query else "")
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}" + (f"?{query}" if query else "")
 
     def close(self) -> None:
         self._process.terminate()

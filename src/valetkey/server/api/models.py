@@ -98,7 +98,11 @@ class ConnectionFilter(BaseModel):
     ] = None
     missing_scope: Annotated[Text | Absent, Field(description="Those that lack this scope.")] = None
     search: Annotated[
-        Text | Absent, Field(description="In credential, owner, account and identity, anywhere, without case.")
+        Text | Absent,
+        Field(
+            description="In credential, owner, account and identity, without case: anywhere; where the store is"
+            " PostgreSQL without pg_trgm, only what begins so."
+        ),
     ] = None
     cursor: Annotated[Cursor | Absent, Field(description="As the last page told.")] = None
     limit: Limit = 100

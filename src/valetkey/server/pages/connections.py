@@ -116,6 +116,7 @@ def show(ask: Ask) -> Response:
         before=found.before,
         next=found.cursor,
         cut=FOUND_MOST if found.cut else 0,
+        begun=not core.store.searches_anywhere(),
     )
 
 
