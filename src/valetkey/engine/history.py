@@ -83,6 +83,12 @@ class Wanted:
         )
 
 
+def newest(store: Store, env: str) -> int:
+    """Return the number of the last event: whoever reads on from there knows of what came before; 0: none came."""
+    found = store.list_events(env=env, limit=1, newest_first=True)
+    return found[0].seq if found else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One page of events, the newest first.
