@@ -130,7 +130,8 @@ def test_letters_stand_for_a_provider(provider: str, expected: str) -> None:
 def test_a_row_says_why_and_what_to_do(changes: dict[str, Any], app_error: str, state: str, why: str, act: str) -> None:
     record = replace(RECORD, **changes)
     found = row(told(record, app_error), record, GOOGLE, T)
-    assert (found.state, found.why, found.act) == (state, why, act)
+    whole = f"{found.why} {found.next_try.said}" if found.next_try else found.why
+    assert (found.state, whole, found.act) == (state, why, act)
 
 
 def test_a_row_counts_scopes_and_draws_what_is_left_of_the_token() -> None:

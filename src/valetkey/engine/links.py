@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -26,6 +28,12 @@ KEPT: Final = 30 * 86400.0
 SHORTEST: Final = 60.0
 LONGEST: Final = 30 * 86400.0
 _MOMENTS: Final = 1 << 48
+_MOMENT_LENGTH: Final = 12
+_ID: Final = re.compile(r"[0-9a-f]{24}")
+_CLOCKS: Final = 3600.0
+"""Seconds by which clocks of hosts may differ."""
+_FIRST_SPAN: Final = 60_000
+"""Milliseconds that the first look back goes over; each further one over eight times as many."""
 _PAGE: Final = 200
 _TRIES: Final = 20
 
@@ -130,7 +138,7 @@ def create_link(
     now = world.clock.now()
     secret = secrets.token_urlsafe(24)
     link = Link(
-        id=f"{_MOMENTS - int(now * 1000):012x}{secrets.token_hex(6)}",
+        id=f"{_MOMENTS - int(now * 1000):0{_MOMENT_LENGTH}x}{secrets.token_hex(6)}",
         key=key,
         state="not_opened",
         scopes=tuple(scopes),
@@ -185,6 +193,35 @@ def list_links(
                 return found, found[-1].id
             found.append(link)
     return found, ""
+
+
+def list_links_before(
+    world: World, env: str, before: str, *, wanted: Callable[[Link], bool] = lambda _: True, limit: int = 50
+) -> tuple[list[Link], bool]:
+    """Return the page of links that ends before an id, the newest first, and whether others stand before it.
+
+    Stores list documents forwards only; ids hold the moment, so this begins a while before, and sooner if few match.
+    """
+    newest = _MOMENTS - int((world.clock.now() + _CLOCKS) * 1000)
+    moment = int(before[:_MOMENT_LENGTH], 16)
+    span = _FIRST_SPAN
+    while True:
+        begin = moment - span
+        after = f"{begin:0{_MOMENT_LENGTH}x}" if begin > newest else ""
+        nearest: deque[Link] = deque(maxlen=limit + 1)
+        for link in _links(world, after):
+            if link.id >= before:
+                break
+            if link.key.env == env and wanted(link):
+                nearest.append(link)
+        if len(nearest) > limit or not after:
+            return list(nearest)[-limit:], len(nearest) > limit
+        span *= 8
+
+
+def is_link_id(text: str) -> bool:
+    """Whether a text begins as the id of a link does."""
+    return _ID.match(text) is not None
 
 
 # -- what becomes of it ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,11 +18,13 @@ class Moment:
         said: What a person says: "in 41 min", "19 min ago", "never".
         iso: For ``<time datetime>``; empty where it is no moment.
         exact: In UTC, for people.
+        over: What is said of it in a page that is open still when it has come; empty: how long ago it ended.
     """
 
     said: str
     iso: str = ""
     exact: str = ""
+    over: str = ""
 
 
 def length(seconds: float) -> str:
@@ -45,6 +47,13 @@ def until(when: float | None, now: float, *, never: str, over: str = "ended") ->
     if when is None:
         return Moment(never)
     return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
+
+
+def due(when: float | None, now: float, *, idle: str) -> Moment:
+    """Return when something is done next: "in 41 s", counted down to "now"; `idle`: what is said where nobody waits."""
+    if when is None or when <= now:
+        return Moment(idle)
+    return replace(until(when, now, never=""), over="now")
 
 
 def short(when: float, now: float) -> str:

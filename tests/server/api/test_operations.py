@@ -15,6 +15,7 @@ import pytest
 
 from shared.certificates import self_signed
 from valetkey.errors import StoreUnavailable
+from valetkey.model.connections import Event
 from valetkey.server.api import finding
 from valetkey.server.api.models import MOST_TAGS
 
@@ -324,6 +325,31 @@ def test_a_cursor_of_nobody_is_refused(api: Any) -> None:
 
     for cursor in ("x", "0", "1.", "99999.", "0.nonsense", "²."):
         assert program.get("/connections", params={"cursor": cursor}).status_code == 422, cursor
+
+
+def test_events_are_filtered_by_time_kind_origin_and_text(api: Any) -> None:
+    core, now = api.core, api.core.clock.now()
+    told = [(40.0, "connected", "command"), (8.0, "refreshed", "worker"), (2.0, "refreshed", "API key crm")]
+    for days, kind, actor in told:
+        detail = {"description": "Ada said so"} if days == 8.0 else {}
+        at = now - days * 86400
+        event = Event(kind=kind, at=at, env="test", credential="notes", owner="Ada", actor=actor, detail=detail)
+        core.store.append_event(event)
+    program = api.program("read")
+
+    def found(program: Any, **params: Any) -> list[str]:
+        items = program.get("/events", params={"owner": "Ada", **params}).json()["items"]
+        return [event["origin"] for event in items]
+
+    assert found(program) == ["command", "worker", "api_key"]
+    assert found(program, kind="refreshed") == ["worker", "api_key"]
+    assert found(program, since=now - 9 * 86400) == ["worker", "api_key"]
+    assert found(program, since=now - 9 * 86400, until=now - 3 * 86400) == ["worker"]
+    assert found(program, origin="command", credential="notes") == ["command"]
+    assert found(program, search="SAID SO") == ["worker"]
+    assert found(api.program("read", identities=False), search="said so") == []  # it may not read that either
+    assert problem(program.get("/events", params={"origin": "moon"}))[0] == 422
+    assert problem(program.get("/events", params={"since": "yesterday"}))[0] == 422
 
 
 def test_events_are_read_in_pages_and_nothing_twice(api: Any, notes: str) -> None:

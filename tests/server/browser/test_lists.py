@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from valetkey.errors import ReauthorizationRequired
+from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired
 
 LIST = "/console/connections"
 
@@ -29,6 +29,9 @@ def test_a_grant_that_is_withdrawn_shows_in_row_and_figures_without_a_reload(
 
     page.locator("tr", has_text="carol").get_by_text("Needs re-authorization").wait_for()
     page.locator("[data-count=action]", has_text="1").wait_for()
+    behind = page.get_by_role("region", name="What is behind it")
+    behind.get_by_text("Access withdrawn at Notes").first.wait_for()
+    behind.get_by_text("1 connection, 1 cause").wait_for()
     page.get_by_role("link", name="1 change, show").wait_for()
     owners = page.locator(".conn p").all_inner_texts()
     assert owners == ["Notes · owner a", "Notes · owner b", "Notes · owner c"]  # nothing moved by itself
@@ -139,4 +142,86 @@ def test_single_keys_lead_through_the_rows_and_can_be_switched_off(site: Any, pe
     page.get_by_text("Refreshed.").wait_for()
     assert site.practice.provider.refreshes == 1
     assert "owner b" in page.locator("main").inner_text()
+    somebody.demand_calm()
+
+
+def test_what_is_behind_it_follows_providers_and_apps_without_a_reload(site: Any, person: Callable[..., Any]) -> None:
+    practice = site.practice
+    practice.connect(owner="ada")
+    practice.connect(owner="bob")
+    somebody = person()
+    somebody.sign_in()
+    page = somebody.open(LIST)
+    page.locator("[data-age]", has_text="live").wait_for()
+    behind = page.get_by_role("region", name="What is behind it")
+    assert not behind.is_visible()
+
+    practice.provider.fail_next(status=503)
+    with pytest.raises(ProviderUnavailable):
+        practice.client(owner="ada").refresh()
+    behind.get_by_text("Notes: the token endpoint answers 503").first.wait_for()
+    behind.get_by_text("it is tried again by itself, in ").wait_for()
+    behind.get_by_role("link", name="Show all").wait_for()
+
+    practice.provider.fail_next(status=401, error="invalid_client")
+    with pytest.raises(ClientRejected):
+        practice.client(owner="bob").refresh()
+    behind.get_by_text("Notes: client id or secret refused").first.wait_for()
+    behind.get_by_text("2 connections, 1 cause").wait_for()
+    assert behind.get_by_role("link", name="Fix app").get_attribute("href") == "/console/apps/notes"
+    assert somebody.barriers() == []
+    somebody.demand_calm()
+
+
+def test_a_countdown_on_the_page_of_a_connection_goes_on_and_follows_each_try(
+    site: Any, person: Callable[..., Any]
+) -> None:
+    practice = site.practice
+    status = practice.connect(owner="ada")
+    practice.provider.fail_next(status=503)
+    with pytest.raises(ProviderUnavailable):
+        practice.client(owner="ada").refresh()
+    somebody = person()
+    somebody.sign_in()
+    page = somebody.open(f"{LIST}/{status.connection_id}")
+    page.locator("[data-age]", has_text="live").wait_for()
+    banner = page.locator("[data-banner]")
+    count = banner.locator("time")
+    first = count.inner_text()
+    assert first.startswith("in ")
+    page.wait_for_function("first => document.querySelector('[data-banner] time').textContent !== first", arg=first)
+    banner.get_by_text("It was tried once and is tried again").wait_for()
+
+    practice.clock.advance(3600)
+    practice.provider.fail_next(status=503)
+    with pytest.raises(ProviderUnavailable):
+        practice.client(owner="ada").refresh()
+    banner.get_by_text("It was tried 2 times and is tried again in").wait_for()
+    page.get_by_role("link", name="show all that is new").wait_for()
+
+    practice.clock.advance(3600)
+    practice.client(owner="ada").refresh()
+    banner.get_by_role("heading", name="It works again").wait_for()
+    page.locator(".head .st", has_text="Connected").wait_for()
+    assert not banner.get_by_role("button").is_visible()
+    page.get_by_role("link", name="its state has changed, show").click()
+    banner.wait_for(state="detached")
+    somebody.demand_calm()
+
+
+def test_a_connection_that_is_disconnected_elsewhere_says_so_on_its_open_page(
+    site: Any, person: Callable[..., Any]
+) -> None:
+    status = site.practice.connect(owner="ada")
+    somebody = person()
+    somebody.sign_in()
+    page = somebody.open(f"{LIST}/{status.connection_id}")
+    page.locator("[data-age]", has_text="live").wait_for()
+
+    site.practice.valet.disconnect("notes", owner="ada")
+
+    page.locator(".head .st", has_text="Disconnected").wait_for()
+    page.locator("[data-figures]").get_by_text("nobody is connected").wait_for()
+    page.get_by_role("link", name="its state has changed, show").click()
+    page.get_by_role("link", name="Connect", exact=True).wait_for()
     somebody.demand_calm()

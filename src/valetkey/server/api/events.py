@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
+from math import inf
 from typing import Annotated, Any, Final
 
 import anyio
@@ -13,6 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from valetkey.engine.api_keys import KIND
+from valetkey.engine.history import Wanted
 from valetkey.errors import ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Event
@@ -46,10 +50,31 @@ def list_events(caller: Reader, wanted: Annotated[models.EventFilter, Query()]) 
         caller.server.core.env,
         after=wanted.after,
         limit=wanted.limit,
-        connection_id=wanted.connection,
+        wanted=_wanted(wanted, identities=caller.key.identities),
     )
     items = [shapes.of_event(event, identities=caller.key.identities) for event in events]
     return models.EventPage(items=items, after=after, more=more)
+
+
+def _wanted(given: models.EventFilter, *, identities: bool) -> Wanted:
+    """Return what was asked for.  A search looks at what the key may read, and at nothing else."""
+    text = (given.search or "").lower()
+
+    def says(event: Event) -> bool:
+        shown = shapes.of_event(event, identities=identities)
+        plain = (shown.kind, shown.credential, shown.owner or "", shown.account, shown.actor)
+        return any(text in one.lower() for one in (*plain, json.dumps(shown.detail, ensure_ascii=False)))
+
+    everything = Wanted(
+        connection_id=given.connection or "",
+        credential=given.credential or "",
+        owner=given.owner or "",
+        kind=given.kind or "",
+        origin=given.origin or "",
+        since=-inf if given.since is None else given.since,
+        until=inf if given.until is None else given.until,
+    )
+    return replace(everything, also=says) if text else everything
 
 
 async def _a_place(request: Request) -> AsyncIterator[None]:

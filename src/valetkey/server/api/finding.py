@@ -8,6 +8,7 @@ from itertools import product
 from typing import Final
 
 from valetkey.engine.api_keys import ApiKey
+from valetkey.engine.history import CLOCKS, History, Wanted
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import Event, Query, Record, State
 from valetkey.model.ports import Store
@@ -15,6 +16,7 @@ from valetkey.model.ports import Store
 LOOKED_AT: Final = 5000
 """Events or connections that one call looks at, at most: few of them may be wanted, or for a key with limits to see."""
 _PAGE: Final = 500
+ALL: Final = Wanted()
 
 
 def as_stored(query: Query, state: State | None, now: float) -> Query:
@@ -75,16 +77,21 @@ def _read(cursor: str | None, count: int) -> tuple[int, str | None]:
 
 
 def find_events(
-    store: Store, key: ApiKey, env: str, *, after: int, limit: int, connection_id: str | None = None
+    store: Store, key: ApiKey, env: str, *, after: int, limit: int, wanted: Wanted = ALL
 ) -> tuple[list[Event], int, bool]:
     """Return events within a key's limits, the number to go on after, and whether there may be more already."""
     found: list[Event] = []
     looked_at = 0
+    history = History(store=store, env=env, wanted=wanted)
+    if wanted.since > CLOCKS:
+        after = max(after, history.first_since(wanted.since - CLOCKS) - 1)
     while looked_at < LOOKED_AT:
-        page = store.list_events(env=env, connection_id=connection_id, after=after, limit=_PAGE)
+        page = store.list_events(env=env, connection_id=wanted.connection_id or None, after=after, limit=_PAGE)
         for event in page:
+            if event.at >= wanted.until + CLOCKS:
+                return found, after, False
             after = event.seq
-            if key.sees(event.credential, event.owner):
+            if key.sees(event.credential, event.owner) and wanted.takes(event):
                 found.append(event)
             if len(found) == limit:
                 return found, after, event is not page[-1] or len(page) == _PAGE

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
+from valetkey.engine.history import Origin
 from valetkey.model.connections import State
 from valetkey.model.names import LONGEST
 
@@ -328,6 +329,7 @@ class Event(BaseModel):
     owner: str | None
     account: str
     actor: Annotated[str, Field(description="Who did it.", examples=["library", "API key crm-backend"])]
+    origin: Annotated[Origin, Field(description="From where; `console`: somebody signed in there.")]
     detail: Annotated[dict[str, Any], Field(description="More about it; never a secret.")]
 
 
@@ -348,6 +350,15 @@ class EventFilter(BaseModel):
 
     after: Annotated[int, Field(description="Only those with a higher number.", ge=0, le=2**62)] = 0
     connection: Annotated[Text | Absent, Field(description="Only those of the connection with this id.")] = None
+    credential: Annotated[Text | Absent, Field(description="Only those about this credential.")] = None
+    owner: Annotated[Text | Absent, Field(description="Only those about this owner.")] = None
+    kind: Annotated[Text | Absent, Field(description="Only those of this kind.")] = None
+    origin: Annotated[Origin | Absent, Field(description="Only what was done from there.")] = None
+    since: Annotated[float | Absent, Field(description="Not those of before this time.", ge=0, le=1e12)] = None
+    until: Annotated[float | Absent, Field(description="Only those of before this time.", ge=0, le=1e12)] = None
+    search: Annotated[
+        Text | Absent, Field(description="In kind, credential, owner, account, actor or detail, without case.")
+    ] = None
     limit: Limit = 100
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from valetkey.engine.app_health import AppHealth
 from valetkey.engine.consequences import Consequences
 from valetkey.engine.disconnect import Disconnected
+from valetkey.engine.history import origin_of
 from valetkey.engine.transfer import ImportReport
 from valetkey.model import connections as model
 from valetkey.model.connections import Record, Status
@@ -113,6 +114,7 @@ def of_event(event: model.Event, *, identities: bool) -> Event:
         owner=event.owner,
         account=event.account,
         actor=event.actor,
+        origin=origin_of(event),
         detail=detail,
     )
 

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from valetkey.engine.history import newest
 from valetkey.engine.overview import ACTION, FOUND_MOST, Wanted, WorstFirst, by_state, summed
 from valetkey.engine.status import status_of
 from valetkey.errors import ConfigurationError
@@ -17,7 +18,7 @@ from valetkey.model.troubles import Trouble
 from valetkey.server.asking import Ask, get
 from valetkey.server.notices import told
 from valetkey.server.pages.start import show as begin
-from valetkey.server.views.causes import causes
+from valetkey.server.views.causes import Cause, causes, summary
 from valetkey.server.views.connections import Row, row, strip
 from valetkey.server.words import OWN, STATES
 
@@ -84,6 +85,7 @@ def show(ask: Ask) -> Response:
     filters = Filters(ask.request.query_params)
     if filters["q"].startswith("con_") and core.store.find(filters["q"]):
         return ask.go(f"{HERE}/{quote(filters['q'], safe='')}")
+    heard = newest(core.store, core.env)
     sick, now = core.app_errors(), core.clock.now()
     totals = summed(core.store.counts(env=core.env, now=now), sick)
     if not totals and not filters:
@@ -97,6 +99,7 @@ def show(ask: Ask) -> Response:
     if before and found.before is None:  # it may hold few, for others came before them meanwhile: show the whole first
         return ask.go(f"{HERE}?{filters.address()}")
     states = by_state(totals)
+    behind = causes_of(ask, totals, sick) if not filters else ()
     return ask.page(
         "connections.html",
         rows=rows_of(ask, found.items, sick),
@@ -108,9 +111,10 @@ def show(ask: Ask) -> Response:
         total=sum(totals.values()),
         apps=len({name for name, _ in totals}),
         matching=_matching(filters, totals),
-        causes=_causes(ask, totals, sick) if not filters else (),
+        causes=behind,
+        causes_sum=summary(behind, in_trouble(states)),
         now=now,
-        trouble=sum(states[state] for state in (*ACTION, "refresh_failing")),
+        heard=heard,
         own=OWN,
         later=bool(after or before),
         before=found.before,
@@ -129,7 +133,13 @@ def _matching(filters: Filters, totals: Mapping[tuple[str, State], int]) -> int 
     return sum(n for (one, state), n in totals.items() if state in states and name in {"", one})
 
 
-def _causes(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str]) -> tuple[object, ...]:
+def in_trouble(states: Mapping[State, int]) -> int:
+    """Return how many connections are not well."""
+    return sum(states[state] for state in (*ACTION, "refresh_failing"))
+
+
+def causes_of(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str]) -> tuple[Cause, ...]:
+    """Return what is behind it."""
     core = ask.server.core
 
     def why(state: StoredState) -> Sequence[Trouble]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.calls import calls_for
 from valetkey.engine.consequences import of_disconnect
+from valetkey.engine.history import newest
 from valetkey.engine.probing import probe
 from valetkey.engine.status import status_of
 from valetkey.engine.world import event_about
@@ -30,6 +31,7 @@ from valetkey.server.views.detail import (
     scopes,
     storage_facts,
 )
+from valetkey.server.views.live import page_parts
 from valetkey.server.views.naming import named
 from valetkey.server.views.plot import plot
 from valetkey.server.views.snippet import snippet
@@ -46,10 +48,10 @@ AT: Final = "/console/connections/{id}"
 Found = tuple[Record, OAuth2Credential, Status]
 
 
-def find(ask: Ask) -> Found | None:
-    """Return the connection that the address names; None where it is none of this environment."""
+def find_one(ask: Ask, connection_id: str) -> Found | None:
+    """Return a connection by its id; None where it is none of this environment."""
     core = ask.server.core
-    record = core.store.find(str(ask.request.path_params["id"]))
+    record = core.store.find(connection_id)
     if record is None or record.key.env != core.env:
         return None
     credential = next((one for one in core.credentials() if one.name == record.key.credential), None)
@@ -62,7 +64,7 @@ def found(handler: Callable[[Ask, Record, OAuth2Credential, Status], Response]) 
     """Return a handler that is given the connection, and answers 404 where there is none."""
 
     def handle(ask: Ask) -> Response:
-        there = find(ask)
+        there = find_one(ask, str(ask.request.path_params["id"]))
         return ask.page("not-found.html", status=404) if there is None else handler(ask, *there)
 
     return handle
@@ -71,6 +73,7 @@ def found(handler: Callable[[Ask, Record, OAuth2Credential, Status], Response]) 
 def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status) -> Response:
     """Show everything about one connection."""
     core, now = ask.server.core, ask.server.core.clock.now()
+    heard = newest(core.store, core.env)
     events = core.store.list_events(env=core.env, connection_id=record.id, limit=EVENTS, newest_first=True)
     name = named(record.connection, record.identity, credential)
     lines = timeline(events, name.provider, now)
@@ -81,6 +84,8 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         how=status,
         word=STATES[status.state],
         living=record.sealed is not None,
+        now=now,
+        heard=heard,
         told=told(ask),
         banner=banner(status, record, events, name.provider, now),
         figures=figures(status, record, events, credential, now),
@@ -95,6 +100,18 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         storage=storage_facts(record, credential, store_name(ask)),
         calls=_calls(ask, record),
         testable=bool(credential.userinfo_url) or credential.discovers,
+    )
+
+
+def parts_of(ask: Ask, record: Record, credential: OAuth2Credential, status: Status) -> dict[str, Any]:
+    """Return what of its page changes while that is open."""
+    core, now = ask.server.core, ask.server.core.clock.now()
+    events = core.store.list_events(env=core.env, connection_id=record.id, limit=EVENTS, newest_first=True)
+    provider = named(record.connection, record.identity, credential).provider
+    return page_parts(
+        STATES[status.state],
+        banner(status, record, events, provider, now),
+        figures(status, record, events, credential, now),
     )
 
 

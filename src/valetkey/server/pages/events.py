@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from valetkey.engine.history import Wanted, all_back, look_back
+from valetkey.engine.history import History
 from valetkey.model.connections import Event
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
-from valetkey.server.views.events import KINDS, as_csv, as_lines, line
+from valetkey.server.pages.event_filters import LASTS, LogFilters
+from valetkey.server.views.events import KINDS, PLACES, as_csv, as_lines, line
 from valetkey.server.views.timeline import Told, told_of
 
 PAGE: Final = 50
 HERE: Final = "/console/events"
-FILTERS: Final = ("connection", "credential", "owner", "kind", "actor")
-
-
-def _chosen(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value.strip() for name in FILTERS if (value := given.get(name, "")).strip()}
-
-
-def _wanted(chosen: Mapping[str, str]) -> Wanted:
-    return Wanted(
-        connection_id=chosen.get("connection", ""),
-        credential=chosen.get("credential", ""),
-        owner=chosen.get("owner", ""),
-        kind=chosen.get("kind", ""),
-        actor=chosen.get("actor", ""),
-    )
 
 
 def show(ask: Ask) -> Response:
     """Show a page of events, the newest first."""
     core, given = ask.server.core, ask.request.query_params
-    chosen = _chosen(given)
-    before = given.get("before", "")
-    at = int(before) if before.isdecimal() and len(before) < 19 else None  # noqa: PLR2004 - 64 bits
-    seen = look_back(core.store, core.env, _wanted(chosen), before=at, limit=PAGE)
-    declared = {credential.name: credential for credential in core.credentials()}
-    now = core.clock.now()
+    now, declared = core.clock.now(), _declared(ask)
+    filters = LogFilters(given, now)
+    history = History(store=core.store, env=core.env, wanted=filters.wanted(declared))
+    before, after = _number(given.get("before", "")), _number(given.get("after", ""))
+    seen = history.back(before, PAGE) if after is None else history.forth(after, PAGE)
+    if after is not None and seen.after is None:  # it may hold few, for others came since: show the newest page whole
+        return ask.go(f"{HERE}?{filters.address()}")
     return ask.page(
         "events.html",
+        status=400 if filters.trouble else 200,
         lines=[line(event, declared.get(event.credential), now) for event in seen.items],
-        chosen={name: chosen.get(name, "") for name in FILTERS},
+        filters=filters,
         kinds=[(kind, _title(kind)) for kind in KINDS],
-        credentials=sorted(declared),
-        filters=urlencode(chosen),
-        next=urlencode({**chosen, "before": seen.before}) if seen.before is not None else "",
-        paged=at is not None,
+        names=[(name, name) for name in sorted(declared)],
+        origins=PLACES,
+        lasts=[(name, words) for name, (words, _) in LASTS.items()],
+        query=filters.address(),
+        next=filters.address(before=seen.before) if seen.before is not None else "",
+        previous=filters.address(after=seen.after) if seen.after is not None else "",
+        paged=before is not None or after is not None,
         short=seen.short,
     )
+
+
+def _declared(ask: Ask) -> dict[str, OAuth2Credential]:
+    return {credential.name: credential for credential in ask.server.core.credentials()}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None  # noqa: PLR2004 - 64 bits
 
 
 def _title(kind: str) -> str:
@@ -63,7 +61,10 @@ def _title(kind: str) -> str:
 def export(ask: Ask) -> Response:
     """Send all that match as a file: JSON lines, or CSV."""
     core, given = ask.server.core, ask.request.query_params
-    events = all_back(core.store, core.env, _wanted(_chosen(given)))
+    filters = LogFilters(given, core.clock.now())
+    if filters.trouble:  # a file of something else than what was asked for would be taken for it
+        return ask.go(f"{HERE}?{ask.request.url.query}")
+    events = History(store=core.store, env=core.env, wanted=filters.wanted(_declared(ask))).all()
     if given.get("as") == "csv":
         body, kind, name = as_csv(events), "text/csv; charset=utf-8", "events.csv"
     else:

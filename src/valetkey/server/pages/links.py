@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
 from valetkey.engine.confirming import withdraw as withdraw_link
-from valetkey.engine.links import Link, find_link, list_links
+from valetkey.engine.links import Link, find_link, is_link_id, list_links, list_links_before
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document
 from valetkey.model.credentials import OAuth2Credential
@@ -39,10 +39,28 @@ def show_list(ask: Ask) -> Response:
         text = f"{link.key.owner or ''} {link.key.account} {link.key.credential}".lower()
         return q in text and (state not in FILTERS or link.state in FILTERS[state][1])
 
-    found, after = list_links(core.world, core.env, wanted=wanted, after=given.get("after", ""), limit=PAGE)
-    now = core.clock.now()
-    rows = [_row(link, known, now) for link in found]
-    return ask.page("links.html", rows=rows, q=given.get("q", ""), state=state, filters=FILTERS, after=after)
+    chosen = {name: value for name in ("q", "state") if (value := given.get(name, "").strip())}
+    since, before = (one if is_link_id(one := given.get(name, "")) else "" for name in ("after", "before"))
+    if before:
+        found, more = list_links_before(core.world, core.env, before, wanted=wanted, limit=PAGE)
+        if not more:  # it may hold few, for others were made since: show the newest page whole
+            return ask.go(f"/console/links?{urlencode(chosen)}")
+        after = found[-1].id
+    else:
+        found, after = list_links(core.world, core.env, wanted=wanted, after=since, limit=PAGE)
+    now, later = core.clock.now(), bool(before or since)
+    first = found[0].id if found else f"{since}~"
+    return ask.page(
+        "links.html",
+        rows=[_row(link, known, now) for link in found],
+        q=given.get("q", ""),
+        state=state,
+        filters=FILTERS,
+        query=urlencode(chosen),
+        later=later,
+        previous=urlencode({**chosen, "before": first}) if later else "",
+        next=urlencode({**chosen, "after": after}) if after else "",
+    )
 
 
 def _row(link: Link, known: dict[str, OAuth2Credential], now: float) -> tuple[LinkRow, str]:

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from valetkey.engine.consequences import Consequence, of_forget
-from valetkey.engine.history import Wanted, look_back
+from valetkey.engine.history import History, Wanted
 from valetkey.engine.overview import ACTION, WorstFirst
 from valetkey.errors import ConfigurationError, ValetkeyError, clean
 from valetkey.model.connections import Event, Query
@@ -42,7 +42,7 @@ def show(ask: Ask) -> Response:
     lists = WorstFirst(store=core.store, query=Query(env=core.env, owner=owner), sick=sick, now=now)
     after, before = (ask.request.query_params.get(name, "") for name in ("after", "before"))
     found = lists.page(before or after or None, PAGE, backwards=bool(before)) if owner else None
-    seen = look_back(core.store, core.env, Wanted(owner=owner), before=None, limit=LATELY) if owner else None
+    seen = History(store=core.store, env=core.env, wanted=Wanted(owner=owner)).back(None, LATELY) if owner else None
     if found is None or seen is None or not (found.items or seen.items):
         return ask.page("not-found.html", status=404)
     rows = rows_of(ask, found.items, sick)

@@ -8,9 +8,9 @@ from typing import Final
 
 from valetkey.errors import clean
 from valetkey.model.connections import Event, Record, Status
-from valetkey.server.times import length, until
+from valetkey.server.times import Moment, length, until
 from valetkey.server.views.connections import Act
-from valetkey.server.views.reasons import app_reason, failing_reason
+from valetkey.server.views.reasons import app_reason, failing_reason, next_try
 
 _LONGEST: Final = 300
 
@@ -24,6 +24,7 @@ class Banner:
         icon: Its symbol.
         title: What is the matter.
         text: The likely cause, and why retrying helps or does not.
+        next_try: When it is tried again: the end of that text, before its full stop; None where it is not.
         calls: What calls do now.
         raises: The error that calls get; empty where they go on.
         said: The provider's own words, quoted as theirs; empty where it said nothing.
@@ -37,6 +38,7 @@ class Banner:
     title: str
     text: str
     calls: str
+    next_try: Moment | None = None
     raises: str = ""
     said: str = ""
     code: str = ""
@@ -78,13 +80,13 @@ def banner(status: Status, record: Record, events: Iterable[Event], provider: st
         )
     if status.state == "refresh_failing":
         what = failing_reason(record.error)
-        tries = until(record.next_try_at, now, never="at its next use", over="since")
         return Banner(
             tone="note-warn",
             icon="retry",
             title=f"{provider} does not refresh the token: {what}",
-            text=f"Nothing to do: it was tried {_times(record.failures)} and is tried again {tries.said}. The"
-            " connection is kept, whatever happens there.",
+            text="Nothing to do: the connection is kept, whatever happens there."
+            f" It was tried {_times(record.failures)} and is tried again",
+            next_try=next_try(status, record, now),
             calls=_until_end(record, now),
             raises="ProviderUnavailable",
             said=clean(record.error_text, _LONGEST),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from valetkey.model.connections import State
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.troubles import Trouble
-from valetkey.server.times import length
+from valetkey.server.times import Moment, due, length
 from valetkey.server.views.naming import provider_name
 from valetkey.server.views.reasons import app_reason, failing_reason, person_reason
 from valetkey.server.words import STATES, Word
@@ -31,7 +32,7 @@ class Cause:
         state: The filter that shows all of them.
         credential: The filter's credential; empty for all.
         fix: The credential whose app is to be mended; empty where that is not what is needed.
-        aside: What stands where a button would: when the next try is.
+        next_try: When it is tried again; None where that is not what is needed.
     """
 
     word: Word
@@ -41,7 +42,33 @@ class Cause:
     state: State
     credential: str = ""
     fix: str = ""
-    aside: str = ""
+    next_try: Moment | None = None
+
+    @property
+    def act(self) -> str:
+        """What the button says."""
+        return "Fix app" if self.fix else "Show all"
+
+    @property
+    def spoken(self) -> str:
+        """What the button says besides, to those who do not see it."""
+        return self.title if self.fix else f"of: {self.title}"
+
+    @property
+    def address(self) -> str:
+        """Where the button leads."""
+        if self.fix:
+            return f"/console/apps/{quote(self.fix, safe='')}"
+        of = {"state": self.state, **({"credential": self.credential} if self.credential else {})}
+        return f"/console/connections?{urlencode(of)}"
+
+
+def summary(found: Sequence[Cause], trouble: int) -> str:
+    """Return what the card says of itself; `trouble`: how many connections are not well."""
+    n = len(found)
+    if not n:
+        return "Nothing is wrong any more"
+    return f"{_many(trouble)}, {n} cause{'s' if n != 1 else ''}{' shown' if n == MOST else ''}"
 
 
 def causes(
@@ -122,17 +149,17 @@ def _failing(
         n = totals.get((name, "refresh_failing"), met[name, error]) if alone[name] == 1 else met[name, error]
         ends = [one.ends_at for one in members if one.ends_at is not None]
         left = (min(ends) - now) if ends else 0.0
-        lives = f"Their access tokens still work for {length(left)}. " if left > 0 else ""
+        whose = "Its access token still works" if n == 1 else "Their access tokens still work"
+        lives = f"{whose} for {length(left)}. " if left > 0 else ""
         tries = [one.next_try_at for one in members if one.next_try_at is not None]
-        wait = (min(tries) - now) if tries else 0.0
         yield Cause(
             word=STATES["refresh_failing"],
             n=n,
             title=f"{provider_name(declared.get(name), name)}: the token endpoint {_answers(error)}",
-            text=f"{_many(n)}. {lives}Nothing to do yet: it is tried again by itself.",
+            text=f"{_many(n)}. {lives}Nothing to do yet: it is tried again by itself,",
             state="refresh_failing",
             credential=name,
-            aside=f"next try in {length(wait)}" if wait > 0 else "next try at the next use",
+            next_try=due(min(tries, default=None), now, idle="at the next use"),
         )
 
 

@@ -10,7 +10,7 @@ from valetkey.model.connections import Record, State, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.times import Moment, ago, until
 from valetkey.server.views.naming import Named, named
-from valetkey.server.views.reasons import why
+from valetkey.server.views.reasons import next_try, why
 from valetkey.server.words import NOTHING, STATES, Word
 
 Act = Literal["", "refresh", "retry", "reauthorize", "connect", "fix"]
@@ -52,6 +52,7 @@ class Row:
         state: Its state, as programs call it.
         word: How its state is shown.
         why: Why it is so, where it is not well.
+        next_try: When it is tried again, where its refresh fails.
         expires: When the access token ends.
         life: How much of its life is left; None where that is not known.
         scopes: How many of the requested scopes were granted.
@@ -67,6 +68,7 @@ class Row:
     state: State
     word: Word
     why: str
+    next_try: Moment | None
     expires: Moment
     life: Life | None
     scopes: str
@@ -91,7 +93,8 @@ def row(status: Status, record: Record, credential: OAuth2Credential | None, now
         credential=status.connection.credential,
         state=status.state,
         word=STATES[status.state],
-        why=why(status, record, name.provider, now),
+        why=why(status, record, name.provider),
+        next_try=next_try(status, record, now),
         expires=expiry(status, now, living=living, lasts=credential is not None and credential.never_expires),
         life=_life(status, record, now),
         scopes=_scopes(status, living=living),

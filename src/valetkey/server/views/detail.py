@@ -15,7 +15,7 @@ from valetkey.model.exchanges import PARAM as EXCHANGE
 from valetkey.model.exchanges import Exchange
 from valetkey.protocol.authorization_details import NAME as DETAILS
 from valetkey.protocol.authorization_details import in_words
-from valetkey.server.times import ago, length, short
+from valetkey.server.times import Moment, ago, due, length, short
 from valetkey.server.views.plot import HOURS, SPAN
 from valetkey.server.words import NOTHING
 
@@ -33,12 +33,14 @@ class Figure:
         value: The figure.
         more: What belongs to it.
         bad: Whether it is bad news.
+        counts: The moment that is counted down to after the figure, where it is one.
     """
 
     name: str
     value: str
     more: str = ""
     bad: bool = False
+    counts: Moment | None = None
 
 
 def figures(
@@ -80,10 +82,12 @@ def _access(status: Status, record: Record, now: float) -> Figure:
 
 def _next(status: Status, record: Record, credential: OAuth2Credential, now: float) -> Figure:
     value, more = _renewal(status, record, credential, now)
+    if isinstance(value, Moment):
+        return Figure(name="Next refresh", value="", more=more, counts=value)
     return Figure(name="Next refresh", value=value, more=more)
 
 
-def _renewal(status: Status, record: Record, credential: OAuth2Credential, now: float) -> tuple[str, str]:
+def _renewal(status: Status, record: Record, credential: OAuth2Credential, now: float) -> tuple[str | Moment, str]:
     """Return when the token is renewed next, and what belongs to it."""
     if record.sealed is None or not record.refreshable or status.state == "needs_reauth":
         dead = status.state == "needs_reauth"
@@ -91,14 +95,13 @@ def _renewal(status: Status, record: Record, credential: OAuth2Credential, now: 
     if status.state == "app_error":
         return "Waits", "until the app is put right"
     if status.state == "refresh_failing":
-        left = (record.next_try_at or now) - now
-        return f"In {length(left)}" if left > 0 else "At the next use", "tried again by itself"
-    due = windows(record, credential).due
-    if due is None:
+        return due(record.next_try_at, now, idle="at the next use"), "tried again by itself"
+    at = windows(record, credential).due
+    if at is None:
         return "After a 401", "the end is not known"
-    if due <= now:
+    if at <= now:
         return "At the next use", "the token is due"
-    return f"In {length(due - now)}", f"{length((record.expires_at or due) - due)} before it ends, at the latest"
+    return due(at, now, idle=""), f"{length((record.expires_at or at) - at)} before it ends, at the latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

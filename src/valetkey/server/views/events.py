@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from valetkey.engine.history import ORIGINS, Origin, origin_of
 from valetkey.errors import clean
 from valetkey.model.connections import Connection, ConnectionKey, Event
 from valetkey.model.credentials import OAuth2Credential
@@ -81,7 +82,19 @@ _BAD: Final = {
     "app_secret_fell_back": "refused",
     "sign_in_refused": "refused",
 }
-_COLUMNS: Final = ("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "detail")
+_COLUMNS: Final = (
+    *("seq", "at", "kind", "env", "connection_id", "credential", "owner", "account", "actor", "origin", "detail"),
+)
+PLACES: Final[dict[Origin, str]] = {
+    "library": "Library",
+    "command": "Command line",
+    "worker": "Worker",
+    "console": "Console",
+    "api_key": "API key",
+    "account_holder": "Connect page",
+}
+"""What is said of where something was done from."""
+assert set(PLACES) == set(ORIGINS)  # noqa: S101 - each has its words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +108,8 @@ class Line:
         on: Which connection; None: none.
         place: Provider, owner and account.
         who: Who did it.
+        origin: From where: which face of ours.
+        address: The network address, where it was noted.
         result: How it ended.
         tone: The class of its tag.
     """
@@ -105,8 +120,15 @@ class Line:
     on: Named | None
     place: str
     who: str
+    origin: str
+    address: str
     result: str
     tone: str
+
+    def says(self, text: str) -> bool:
+        """Whether a text, given in lower case, stands in what the line shows."""
+        shown = (self.title, self.text, self.place, self.who, self.origin, self.address, self.result)
+        return any(text in one.lower() for one in (*shown, self.on.title if self.on else ""))
 
 
 def line(event: Event, credential: OAuth2Credential | None, now: float) -> Line:
@@ -124,10 +146,18 @@ def line(event: Event, credential: OAuth2Credential | None, now: float) -> Line:
         text=told.text.removeprefix(by(event)).strip(),
         on=name if event.connection_id and not gone else None,
         place="" if name is None else f"{name.provider} · a forgotten owner" if gone else name.place,
-        who=who[:1].upper() + who[1:],
+        who=who if "@" in who else who[:1].upper() + who[1:],
+        origin=PLACES[origin_of(event)],
+        address=clean(event.detail.get("address") or "", 60),
         result=result,
         tone="tag-bad" if event.kind == "needs_reauth" else "tag-warn" if result != "ok" else "quiet",
     )
+
+
+def speaks(text: str, declared: Mapping[str, OAuth2Credential]) -> Callable[[Event], bool]:
+    """Return what tells whether a text stands in the line of an event, whatever its case."""
+    wanted = text.lower()
+    return lambda event: line(event, declared.get(event.credential), event.at).says(wanted)
 
 
 def key_text(event: Event) -> str:
@@ -137,7 +167,8 @@ def key_text(event: Event) -> str:
 
 def to_object(event: Event) -> dict[str, Any]:
     """Return an event as JSON values."""
-    return {name: dict(event.detail) if name == "detail" else getattr(event, name) for name in _COLUMNS}
+    special = {"detail": dict(event.detail), "origin": origin_of(event)}
+    return {name: special[name] if name in special else getattr(event, name) for name in _COLUMNS}
 
 
 def as_lines(events: Iterable[Event]) -> Iterator[str]:

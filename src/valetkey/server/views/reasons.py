@@ -6,7 +6,7 @@ from typing import Final
 
 from valetkey.errors import clean
 from valetkey.model.connections import Record, Status
-from valetkey.server.times import length
+from valetkey.server.times import Moment, due
 
 _SHORT: Final = {
     "revoked": "access withdrawn at {name}",
@@ -46,20 +46,22 @@ def person_reason(reason: str, provider: str) -> str:
     return _SHORT.get(reason, _SHORT["unknown"]).format(name=provider)
 
 
-def why(status: Status, record: Record, provider: str, now: float) -> str:
-    """Return the second line of a state; empty where there is nothing to say."""
+def why(status: Status, record: Record, provider: str) -> str:
+    """Return the second line of a state; empty where there is nothing to say.
+
+    Where a refresh fails, when it is tried again follows (`next_try`).
+    """
     if status.state == "app_error":
         return app_reason(status.reason)
     if status.state == "needs_reauth":
         return person_reason(status.reason, provider)
     if status.state == "refresh_failing":
-        return _next_try(failing_reason(record.error), record, now)
+        return f"{failing_reason(record.error)}, try {record.failures + 1}"
     if status.state == "expires_soon":
         return "its refresh token ends soon" if status.refreshable else "no refresh token"
     return ""
 
 
-def _next_try(what: str, record: Record, now: float) -> str:
-    left = (record.next_try_at or now) - now
-    when = f"in {length(left)}" if left > 0 else "at its next use"
-    return f"{what}, try {record.failures + 1} {when}"
+def next_try(status: Status, record: Record, now: float) -> Moment | None:
+    """Return when a refresh that fails is tried again; None where none fails."""
+    return due(record.next_try_at, now, idle="at its next use") if status.state == "refresh_failing" else None

@@ -165,18 +165,12 @@ def _dropped(event: Event, detail: Mapping[str, Any], provider: str) -> Told:
     return Told(icon="off", colour="", title="Sign-in dropped", text=text)
 
 
-def _signed_in(event: Event, detail: Mapping[str, Any], _: str) -> Told:
-    return Told(icon="user", colour="", title="Signed in", text=f"{by(event)}{_from(detail)}")
+def _signed_in(event: Event, _: Mapping[str, Any], __: str) -> Told:
+    return Told(icon="user", colour="", title="Signed in", text=by(event))
 
 
-def _not_signed_in(_: Event, detail: Mapping[str, Any], __: str) -> Told:
-    text = f"Wrong name or password.{_from(detail)}"
-    return Told(icon="shield", colour="c-bad", title="Sign-in refused", text=text)
-
-
-def _from(detail: Mapping[str, Any]) -> str:
-    address = clean(detail.get("address") or "", 60)
-    return f" From {address}." if address else ""
+def _not_signed_in(_: Event, __: Mapping[str, Any], ___: str) -> Told:
+    return Told(icon="shield", colour="c-bad", title="Sign-in refused", text="Wrong name or password.")
 
 
 def _operator(title: str, icon: str = "user") -> Callable[[Event, Mapping[str, Any], str], Told]:
