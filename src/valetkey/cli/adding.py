@@ -154,6 +154,8 @@ def _next_step(credential: OAuth2Credential) -> str:
 
     if credential.by_itself:
         return f"valetkey token {credential.name}"
+    if credential.grant == "token_exchange":
+        return f"valetkey exchange {credential.name} --from NAME --audience SERVICE"
     uri = redirect_uri_of(credential)
     if not uri:
         return f"valetkey app add {credential.name} --redirect-uri https://..., as registered there"
