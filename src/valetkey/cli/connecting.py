@@ -56,6 +56,7 @@ _LONGEST_WAIT: Final = 600
 @pass_session
 def connect(
     session: Session,
+    /,
     *,
     name: str,
     owner: str | None,

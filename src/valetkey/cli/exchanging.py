@@ -86,6 +86,7 @@ _NEVER_ARGUMENT: Final = (
 @pass_session
 def exchange(
     session: Session,
+    /,
     *,
     name: str,
     subject: str | None,
