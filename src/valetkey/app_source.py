@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
     from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
 
     try:
-        return resolve_app(credential, services=(core.secret_service,), environ=os.environ, env=core.env)
+        environ = _environ(credential)
+        app = resolve_app(credential, services=(core.secret_service,), environ=environ, env=core.env)
     except ConfigurationError as error:
         if error.code != "app_missing" or not may_register(core, credential):
             raise
@@ -34,6 +37,22 @@ def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
         if found is None:
             raise
         return found
+    if credential.carries_certificate:
+        with late_imports:
+            from valetkey.engine.app_certificates import log_end  # noqa: PLC0415 - only for those who have one
+
+        log_end(credential, app, core.clock.now())
+    return app
+
+
+def _environ(credential: OAuth2Credential) -> Mapping[str, str]:
+    """Return the variables, with what the files hold that they name."""
+    if not credential.carries_certificate:
+        return os.environ
+    with late_imports:
+        from valetkey.app_files import with_files  # noqa: PLC0415 - only for those who have a certificate
+
+    return with_files(os.environ, credential.name)
 
 
 def may_register(core: Core, credential: OAuth2Credential) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from valetkey.app_source import may_register
@@ -173,9 +172,9 @@ def trouble_of(core: Core, credential: OAuth2Credential) -> str:
 
 def outside(credential: OAuth2Credential) -> tuple[str, ...]:
     """Return the environment variables that the app credentials come from."""
-    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
+    from valetkey.app_files import set_variables  # noqa: PLC0415
 
-    return tuple(name for name in app_variables(credential.name) if os.environ.get(name, "").strip())
+    return set_variables(credential.name)
 
 
 def _refuse_outside(core: Core, credential: OAuth2Credential) -> None:

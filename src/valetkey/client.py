@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from valetkey.core import Core
+from valetkey.errors import ConfigurationError
 from valetkey.model.connections import Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import listed
@@ -171,7 +172,12 @@ class OAuth2Client(_Client):
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
         address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
         http, auth = self._way()
-        with http.client.stream(method, address, auth=auth, **options) as response:
+        with contextlib.ExitStack() as stack:
+            try:
+                response = stack.enter_context(http.client.stream(method, address, auth=auth, **options))
+            except ConfigurationError as other:
+                response = self._resend(_unsent(other), options, stream=True)
+                stack.callback(response.close)
             yield response
 
     def get(self, url: str, **options: Any) -> httpx2.Response:
@@ -234,10 +240,22 @@ class OAuth2Client(_Client):
         http, auth, token = self._core.http, self._auth or self.auth, self._source.token
         address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
         if token is None or token.certificate is not None:
-            http, auth = self._way()
+            return self._send_bound(method, address, options)
         if options:
             return http.client.request(method, address, auth=auth, **options)
         return http.client.request(method, address, auth=auth)  # ** costs 1 % of a request also with nothing in it
+
+    def _send_bound(self, method: str, address: str, options: dict[str, Any]) -> httpx2.Response:
+        http, auth = self._way()
+        try:
+            return http.client.request(method, address, auth=auth, **options)
+        except ConfigurationError as other:
+            return self._resend(_unsent(other), options)
+
+    def _resend(self, request: httpx2.Request, options: dict[str, Any], *, stream: bool = False) -> httpx2.Response:
+        """Send by another HTTP client what one could not: the app's certificate was replaced meanwhile."""
+        http, auth = self._way()
+        return http.client.send(request, stream=stream, auth=auth, **_of_sending(options))
 
     def _way(self) -> tuple[Http, ConnectionAuth]:
         return self._way_of(self._source.get())
@@ -274,7 +292,13 @@ class AsyncOAuth2Client(_Client):
     async def stream(self, method: str, url: str = "", **options: Any) -> AsyncGenerator[httpx2.Response]:
         address = url if _is_plain(method, url, options, self._core.http.follows) else await self._address(url, options)
         http, auth = await self._way()
-        async with http.client_here().stream(method, address, auth=auth, **options) as response:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                streaming = http.client_here().stream(method, address, auth=auth, **options)
+                response = await stack.enter_async_context(streaming)
+            except ConfigurationError as other:
+                response = await self._resend(_unsent(other), options, stream=True)
+                stack.push_async_callback(response.aclose)
             yield response
 
     @like(OAuth2Client.get)
@@ -334,7 +358,16 @@ class AsyncOAuth2Client(_Client):
     async def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
         address = await self._address(url, options)
         http, auth = await self._way()
-        return await http.client_here().request(method, address, auth=auth, **options)
+        try:
+            return await http.client_here().request(method, address, auth=auth, **options)
+        except ConfigurationError as other:
+            return await self._resend(_unsent(other), options)
+
+    async def _resend(
+        self, request: httpx2.Request, options: dict[str, Any], *, stream: bool = False
+    ) -> httpx2.Response:
+        http, auth = await self._way()
+        return await http.client_here().send(request, stream=stream, auth=auth, **_of_sending(options))
 
     async def _way(self) -> tuple[Http, ConnectionAuth]:
         return self._way_of(await self._source.aget())
@@ -348,6 +381,20 @@ def introspection_of(core: Core, source: TokenSource) -> Introspection:
     from valetkey.engine.introspecting import introspect  # noqa: PLC0415 - requests are made more often
 
     return introspect(core.world, source.key)
+
+
+def _unsent(error: ConfigurationError) -> Any:
+    """Return the request that was not sent because the app's certificate was replaced; raises all other errors on."""
+    from valetkey.road import OtherCertificate  # noqa: PLC0415 - loaded by then
+
+    if not isinstance(error, OtherCertificate) or error.request is None:
+        raise error
+    return error.request
+
+
+def _of_sending(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are not in the request itself."""
+    return {name: options[name] for name in ("follow_redirects",) if name in options}
 
 
 def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> bool:

@@ -174,8 +174,10 @@ def connect_backchannel(
 ) -> Record:
     """Connect a person who is asked on another device (CIBA); see `start_backchannel` and `finish_backchannel`."""
     flow = start_backchannel(world, credential, key, scopes=scopes, wants=wants)
-    shown = f' It shows "{wants.binding_message}" there.' if wants.binding_message else ""
-    text = f"Waiting for a yes on the other device (Ctrl-C to stop) ...{shown}"
+    minutes = max(1, round(flow.expires_in / 60))
+    who = f" by {wants.login_hint}" if wants.login_hint else ""
+    shown = f' There it has to say "{wants.binding_message}" too.' if wants.binding_message else ""
+    text = f"Waiting {minutes} min for a yes{who} on another device (Ctrl-C to stop) ...{shown}"
     return finish_backchannel(world, credential, key, flow, scopes=scopes, on_wait=lambda _: interaction.waiting(text))
 
 

@@ -57,7 +57,7 @@ class Road:
                 (``client_certificate``).
         """
         if token.certificate is not self._carries and token.certificate != self._carries:
-            raise _other_certificate(self._source)
+            raise OtherCertificate(self._source)
         if self._scopes:
             token.demand(self._scopes)
         if place not in token.places:
@@ -119,10 +119,21 @@ class Road:
         return verdict.explicit if verdict.kind == "renew" else None
 
 
-def _other_certificate(source: TokenSource) -> ConfigurationError:
-    msg = f"the token of {source.key} is bound to the app's certificate, which this HTTP client does not carry"
-    hint = f"call the API with valet.client({source.key.credential!r}).request(...), which chooses the certificate"
-    return ConfigurationError(msg, code="client_certificate", hint=hint)
+class OtherCertificate(ConfigurationError):
+    """The token is bound to a certificate that the HTTP client does not carry: it was replaced, or never chosen.
+
+    Attributes:
+        request: What was about to be sent, without the token: another client can send it.
+    """
+
+    def __init__(self, source: TokenSource) -> None:
+        key = source.key
+        super().__init__(
+            f"the token of {key} is bound to the app's certificate, which this HTTP client does not carry",
+            code="client_certificate",
+            hint=f"call the API with valet.client({key.credential!r}).request(...), which chooses the certificate",
+        )
+        self.request: Any = None
 
 
 class Flow(Road):
@@ -174,7 +185,11 @@ class Flow(Road):
 
     def _dress(self, request: Any, token: Token) -> None:
         url = request.url
-        self._put_on(request.headers, token, request.method, url, (url.scheme, url.host, url.port))
+        try:
+            self._put_on(request.headers, token, request.method, url, (url.scheme, url.host, url.port))
+        except OtherCertificate as other:
+            other.request = request
+            raise
 
     def _again_with_nonce(self, response: Any, token: Token) -> bool:
         """Take the nonce of an answer, and put it on the request where it is to be sent once more."""

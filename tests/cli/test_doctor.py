@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared.certificates import self_signed
 from valetkey.cli import checks
 
 
@@ -220,3 +221,26 @@ def test_on_a_narrow_terminal_the_next_step_has_a_line_of_its_own(bare: Any, ter
 
     assert screen.end() == 0
     assert "\n    -> " in screen.seen or "\n      -> " in screen.seen
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "said"), [(60, "", ""), (20, "warn", "ends in 20 d"), (-0.5, "fail", "has ended")]
+)
+def test_a_certificate_that_ends_is_told_with_what_to_change(
+    days: float, level: str, said: str, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.declare("bank", sender_constraint="mtls")
+    for name, text in zip(("CERTIFICATE", "CERTIFICATE_KEY"), self_signed("bank", days=days), strict=True):
+        path = tmp_path / name
+        path.write_text(text)
+        monkeypatch.setenv(f"VALETKEY_BANK_{name}_FILE", str(path))
+
+    told = [one for one in kit.run("doctor", "--json").json["checks"] if one["what"] == "app bank"]
+
+    if not level:
+        assert told == []
+        return
+    (one,) = told
+    assert (one["level"], one["what"]) == (level, "app bank")
+    assert f"its certificate {said} (CN=bank)" == one["text"]
+    assert "VALETKEY_BANK_CERTIFICATE_FILE and VALETKEY_BANK_CERTIFICATE_KEY_FILE" in one["hint"]

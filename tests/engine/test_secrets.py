@@ -492,11 +492,63 @@ def test_a_pydantic_model_within_a_dataclass_is_named_by_its_whole_path() -> Non
 GITHUB = OAuth2Credential(name="git-hub.com", secret_id="github-app")
 ID, SECRET = "VALETKEY_GIT_HUB_COM_CLIENT_ID", "VALETKEY_GIT_HUB_COM_CLIENT_SECRET"
 KEY = "VALETKEY_GIT_HUB_COM_PRIVATE_KEY"
+CERTIFICATE, CERTIFICATE_KEY = "VALETKEY_GIT_HUB_COM_CERTIFICATE", "VALETKEY_GIT_HUB_COM_CERTIFICATE_KEY"
 KEPT = '{"client_id": "kept", "client_secret": "kept-secret"}'
 
 
 def test_the_variables_are_named_after_the_credential() -> None:
-    assert app_variables("git-hub.com") == (ID, SECRET, KEY)
+    assert app_variables("git-hub.com") == (ID, SECRET, KEY, CERTIFICATE, CERTIFICATE_KEY)
+
+
+CRT, PEM = Secret("crt"), Secret("pem")
+
+
+@pytest.mark.parametrize(
+    ("environ", "kept", "found"),
+    [
+        pytest.param(
+            {ID: "env", CERTIFICATE: "crt", CERTIFICATE_KEY: "pem"},
+            None,
+            AppCredentials(client_id="env", certificate=CRT, certificate_key=PEM),
+            id="all from variables",
+        ),
+        pytest.param(
+            {CERTIFICATE: "crt"},
+            '{"client_id": "kept", "certificate": "old", "certificate_key": "old"}',
+            AppCredentials(client_id="kept", certificate=CRT),
+            id="a certificate that brings its key goes before both that are kept",
+        ),
+        pytest.param(
+            {CERTIFICATE_KEY: "pem"},
+            '{"client_id": "kept", "certificate": "crt"}',
+            AppCredentials(client_id="kept", certificate=CRT, certificate_key=PEM),
+            id="the key alone",
+        ),
+        pytest.param(
+            {ID: "kept"},
+            '{"client_id": "kept", "certificate": "crt", "certificate_key": "pem"}',
+            AppCredentials(client_id="kept", certificate=CRT, certificate_key=PEM),
+            id="the client id alone",
+        ),
+    ],
+)
+def test_a_certificate_is_found_like_a_secret(environ: Mapping[str, str], kept: str | None, found: Any) -> None:
+    credential = replace(GITHUB, client_auth="tls_client_auth")
+    service = MemorySecrets({} if kept is None else {"github-app": kept})
+
+    assert resolve_app(credential, services=[service], environ=environ) == found
+
+
+def test_a_certificate_stands_beside_a_secret_wherever_each_comes_from() -> None:
+    credential = replace(GITHUB, client_auth="private_key_jwt", sender_constraint="mtls")
+    service = MemorySecrets({"github-app": '{"client_id": "kept", "private_key": "jwk", "key_id": "k1"}'})
+
+    beside = resolve_app(credential, services=[service], environ={CERTIFICATE: "crt"})
+    service.set("github-app", '{"client_id": "kept", "certificate": "crt", "private_key": "old", "key_id": "k1"}')
+    over = resolve_app(credential, services=[service], environ={ID: "kept", KEY: "jwk"})
+
+    assert beside == AppCredentials(client_id="kept", private_key=Secret("jwk"), key_id="k1", certificate=CRT)
+    assert over == AppCredentials(client_id="kept", private_key=Secret("jwk"), certificate=CRT)
 
 
 def test_a_private_key_is_found_like_a_secret() -> None:

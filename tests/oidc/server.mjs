@@ -15,6 +15,7 @@
 //                            par: 1 demands that authorization requests are pushed
 //                            nonce: 1 demands nonces of the server in DPoP proofs, here and at the API
 //                            write: 1 has the API demand the scope api.write
+//   POST /_phone?login=NAME&action=approve|deny   NAME, who is asked on a phone (CIBA), answers; bob has the code 4711
 //   POST /_expire            the API takes none of the access tokens that were issued so far
 //   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
 // Apps may register themselves; what they manage their registration with changes with every use.
@@ -27,6 +28,7 @@ import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
 import Provider, { errors } from 'oidc-provider';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const CIBA = 'urn:openid:params:grant-type:ciba';
 const SECRET = 'not-a-secret-only-for-tests-0123456789';
 const USUAL = { busy: 0, access_ttl: 300, nonce: 0, par: 0, write: 0 };
 const switches = { ...USUAL };
@@ -79,8 +81,36 @@ const clients = [
   { client_id: 'jarm', client_secret: SECRET, authorization_signed_response_alg: 'RS256', ...withCode('jarm') },
   { client_id: 'fapi2', ...byKey, dpop_bound_access_tokens: true, require_pushed_authorization_requests: true, id_token_signed_response_alg: 'ES256', ...withCode('fapi2') },
   { client_id: 'resource', client_secret: SECRET, ...withCode('resource') },
+  { client_id: 'ciba', client_secret: SECRET, backchannel_token_delivery_mode: 'poll', backchannel_user_code_parameter: true, ...withoutBrowser(CIBA, 'refresh_token') },
   { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
 ];
+
+const phones = new Map();
+const byPhone = {
+  enabled: true, deliveryModes: ['poll'],
+  processLoginHint: (ctx, hint) => (['ada', 'bob'].includes(hint) ? hint : undefined),
+  triggerAuthenticationDevice: (ctx, request, account) => { phones.set(account.accountId, { request, message: ctx.oidc.params.binding_message }); },
+  validateBindingMessage: (ctx, message) => { if (message && !/^[\w-]{1,20}$/.test(message)) throw new errors.InvalidBindingMessage(); },
+  validateRequestContext: () => {},
+  verifyUserCode: (ctx, account, code) => {
+    if (account.accountId !== 'bob') return;
+    if (!code) throw new errors.MissingUserCode();
+    if (code !== '4711') throw new errors.InvalidUserCode();
+  },
+};
+
+async function answerPhone(provider, query, res) {
+  const { request, message } = phones.get(query.get('login'));
+  phones.delete(query.get('login'));
+  if (query.get('action') !== 'approve') await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+  else {
+    const grant = new provider.Grant({ clientId: request.clientId, accountId: request.accountId });
+    grant.addOIDCScope(request.scope);
+    await grant.save();
+    await provider.backchannelResult(request, grant, { authTime: Math.floor(Date.now() / 1000) });
+  }
+  return json(res, { message: message ?? null });
+}
 
 const peerCertificate = (ctx) => ctx.socket.getPeerX509Certificate?.();
 const mutual = {
@@ -128,6 +158,7 @@ function createProvider(issuer, tlsBase) {
           return { scope: 'api.read api.write', audience: resource, accessTokenTTL: switches.access_ttl, accessTokenFormat: 'opaque' };
         },
       },
+      ciba: byPhone,
       dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => Boolean(switches.nonce) },
     },
     enabledJWA: { dPoPSigningAlgValues: ['ES256', 'Ed25519', 'EdDSA', 'PS256'] },
@@ -285,6 +316,7 @@ async function serve(provider, others, req, res) {
     if (pathname === '/_stats') return json(res, stats);
     if (pathname === '/_reset') return reset(res);
     if (pathname === '/_switch') return flip(res, searchParams);
+    if (pathname === '/_phone') return await answerPhone(provider, searchParams, res);
     if (pathname === '/_expire') return expire(res);
     if (pathname === METADATA) return json(res, { resource: `${provider.issuer}/resource`, authorization_servers: [provider.issuer], scopes_supported: ['api.read'] });
     if (pathname === '/resource') return await resource(provider, req, res);

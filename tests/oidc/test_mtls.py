@@ -149,14 +149,60 @@ async def _refused_by_async_clients(client: Any, url: str) -> None:
     assert caught.value.code == "client_certificate"
 
 
+@conformance("1 client authentication: mTLS")
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+def test_a_certificate_that_is_replaced_in_its_files_is_used_without_an_error(
+    program: Any, bank: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    base = bank("mtls-fapi2", require_par=True)
+    files = tmp_path / "app.crt", tmp_path / "app.key"
+    write(files, self_signed("first"))
+    monkeypatch.setenv("VALETKEY_BANK_CERTIFICATE_FILE", str(files[0]))
+    monkeypatch.setenv("VALETKEY_BANK_CERTIFICATE_KEY_FILE", str(files[1]))
+    program.connect("bank")
+    assert program.call("bank").status_code == 200
+
+    write(files, self_signed("second"))
+    assert program.call("bank").status_code == 200, "the token is bound to the first one, which serves on"
+    program.clock.advance(100)
+    program.server.expire_access_tokens()
+    calls = program.server.count("calls")
+    assert called(program, f"{base}/resource", streams=streams) == 200
+    assert program.server.count("calls") == calls + 2, "refused once, and sent again with the second certificate"
+    assert program.server.refreshes == (1, 0)
+
+
+def write(files: tuple[Any, Any], pair: tuple[str, str]) -> None:
+    for path, text in zip(files, pair, strict=True):
+        path.write_text(text)
+
+
+def called(program: Any, url: str, *, streams: bool) -> int:
+    """Call the API, and read the answer whole or bit by bit."""
+    if not streams:
+        return int(program.client("bank").get(url).status_code)
+    client = program.client("bank").target
+    if program.colour.name == "sync":
+        with client.stream("GET", url) as response:
+            assert b"alice" in response.read()
+            return int(response.status_code)
+
+    async def read() -> int:
+        async with client.stream("GET", url) as response:
+            assert b"alice" in await response.aread()
+            return int(response.status_code)
+
+    return int(program.colour.run(read()))
+
+
+@pytest.mark.parametrize("colour", ["sync"], indirect=True)
 def test_a_client_that_was_given_cannot_carry_it(program: Any, bank: Any, tmp_path: Any) -> None:
+    """One facade is enough: it is said below both."""
     import httpx2
 
     from valetkey import Valet
 
     bank("mtls-ca")
-    if program.colour.name == "async":
-        pytest.skip("one facade is enough: it is said below both")
     with (
         httpx2.Client() as given,
         Valet(

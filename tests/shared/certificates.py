@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(name: str, *, days: int = 30) -> tuple[str, str]:
+def self_signed(name: str, *, days: float = 30) -> tuple[str, str]:
     """Return a certificate for `name`, which may stand for a server at 127.0.0.1, and its private key, both as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -23,7 +23,7 @@ def self_signed(name: str, *, days: int = 30) -> tuple[str, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_before(now + dt.timedelta(days=min(0.0, days) - 1))
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
@@ -79,6 +79,11 @@ class Server:
     def switch(self, **switches: int) -> None:
         self._post(f"/_switch?{urlencode(switches)}")
 
+    def answer_phone(self, login: str, *, approve: bool = True) -> str | None:
+        """Have who is asked on a phone say yes or no, and return what is shown there."""
+        query = urlencode({"login": login, "action": "approve" if approve else "deny"})
+        return cast("str | None", self._get(f"/_phone?{query}")["message"])
+
     def expire_access_tokens(self) -> None:
         """Have the API take none of the access tokens that were issued so far."""
         self._post("/_expire")
@@ -90,6 +95,7 @@ class Server:
         """Return how the credential `name` is declared: for the client of that name."""
         meta, client = self.metadata, self.clients[name]
         service = client["grant_types"] == ["client_credentials"]
+        phone = {"backchannel_authentication_url": meta["backchannel_authentication_endpoint"], "authorization_url": ""}
         return {
             "issuer": self.issuer,
             "iss_advertised": meta["authorization_response_iss_parameter_supported"],
@@ -105,6 +111,7 @@ class Server:
             "scopes": ["api.read"] if service else list(SCOPES),
             # RFC-like servers give offline access only to somebody who was asked (OpenID Connect Core section 11)
             "additional_params": {} if service else {"prompt": "consent"},
+            **(phone if client.get("backchannel_token_delivery_mode") else {}),
         }
 
     def app(self, name: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace as dataclass_replace
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -154,6 +153,8 @@ def _next_step(credential: OAuth2Credential) -> str:
 
     if credential.by_itself:
         return f"valetkey token {credential.name}"
+    if credential.grant == "token_exchange":
+        return f"valetkey exchange {credential.name} --from NAME --audience SERVICE"
     uri = redirect_uri_of(credential)
     if not uri:
         return f"valetkey app add {credential.name} --redirect-uri https://..., as registered there"
@@ -344,10 +345,10 @@ def with_keys(
 
 def _store(session: Session, credential: OAuth2Credential, app: AppCredentials) -> None:
     """Store the app, then the declaration: what is declared has its app."""
+    from valetkey.app_files import set_variables  # noqa: PLC0415
     from valetkey.desk import Desk  # noqa: PLC0415
-    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
 
     Desk(session.core).save_app(credential, app)
-    set_outside = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    set_outside = set_variables(credential.name)
     if set_outside:
         warn(f"{' and '.join(set_outside)} in the environment goes before what was stored now")

@@ -24,6 +24,7 @@ SECTIONS = {
         "exec": Entry("child", "exec_", "Run a program with the token in its environment."),
         "header": Entry("token", "header", "Print the Authorization header, for curl."),
         "token": Entry("token", "token", "Print the access token."),
+        "exchange": Entry("exchanging", "exchange", "Exchange a token for one for another service."),
     },
     "Look after connections": {
         "status": Entry("status", "status", "See what is connected, and what to do about what is not."),

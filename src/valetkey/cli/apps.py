@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -220,12 +219,12 @@ def _app_of(session: Session, credential: OAuth2Credential) -> tuple[AppCredenti
 
 
 def _place_of(session: Session, credential: OAuth2Credential, app: AppCredentials | None) -> str:
+    from valetkey.app_files import set_variables  # noqa: PLC0415
     from valetkey.app_source import may_register  # noqa: PLC0415
-    from valetkey.engine.secrets import app_variables  # noqa: PLC0415
 
     if app is None:
         return ""
-    variables = [name for name in app_variables(credential.name) if os.environ.get(name)]
+    variables = set_variables(credential.name)
     if not variables and may_register(session.core, credential):
         kept = session.core.secret_service.get(credential.secret_id)
         return f'the secret "{credential.secret_id}"' if kept else "its registration at the server"

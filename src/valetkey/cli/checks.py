@@ -21,6 +21,7 @@ from valetkey.errors import ConfigurationError, DecryptionFailed, clean
 from valetkey.model.connections import ConnectionKey, Query, Status
 
 if TYPE_CHECKING:
+    from valetkey.engine.app_certificates import CertificateInUse
     from valetkey.model.credentials import OAuth2Credential
 
 Level = Literal["ok", "warn", "fail"]
@@ -150,12 +151,34 @@ def _app(session: Session, credential: OAuth2Credential) -> Iterator[Finding]:
         long = span(now - health.since)
         hint = f"check its client id and secret, then: valetkey app add {credential.name}"
         yield Finding("fail", what, f"the provider has not accepted it for {long} ({why})", hint)
-    elif health.health == "fixing":
+    elif health.health == "fixing" and health.error != "certificate_ended":
         yield Finding("fail", what, "its client secret has ended", hint)
     elif secret is not None and secret.refused:
         yield Finding("warn", what, f"its client secret is refused ({why}); the one before it serves", hint)
-    elif health.health == "ends_soon" and secret is not None:
-        yield Finding("warn", what, f"its client secret ends in {span((secret.ends_at or now) - now)}", hint)
+    elif health.health == "ends_soon" and secret is not None and secret.ends_at is not None:
+        yield Finding("warn", what, f"its client secret ends in {span(secret.ends_at - now)}", hint)
+    yield from _certificate(credential, health.certificate, now)
+
+
+def _certificate(credential: OAuth2Credential, found: CertificateInUse | None, now: float) -> Iterator[Finding]:
+    """Look at when the certificate of an app ends; there is no overlap to wait for, the new one counts at once."""
+    from valetkey.apps import outside  # noqa: PLC0415
+    from valetkey.engine.app_certificates import days_left  # noqa: PLC0415
+
+    if found is None or days_left(found.ends_at, now) is None:
+        return
+    add = f"valetkey app add {credential.name} --certificate-file CERT --private-key-file KEY"
+    variables = [name for name in outside(credential) if "_CERTIFICATE" in name]
+    hint = f"get another one, then change what {' and '.join(variables)} name" if variables else f"get another: {add}"
+    left = found.ends_at - now
+    level: Level = "warn" if left > 0 else "fail"
+    yield Finding(
+        level, f"app {credential.name}", f"its certificate {_ends_words(left)} ({clean(found.subject, 100)})", hint
+    )
+
+
+def _ends_words(left: float) -> str:
+    return f"ends in {span(left)}" if left > 0 else "has ended"
 
 
 def connections(session: Session) -> Iterator[Finding]:

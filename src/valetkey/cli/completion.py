@@ -52,3 +52,12 @@ def complete_presets(_: click.Context, __: click.Parameter, incomplete: str) -> 
 
         return [preset for preset in preset_ids() if preset.startswith(incomplete)]
     return []
+
+
+def complete_token_types(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return the types of tokens (RFC 8693 section 3) that begin so."""
+    with contextlib.suppress(Exception):
+        from valetkey.protocol.token_exchange import TOKEN_TYPES  # noqa: PLC0415
+
+        return [kind for kind in TOKEN_TYPES if kind.startswith(incomplete)]
+    return []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from valetkey.cli.by_phone import ByPhone, connect_by_phone, only_by_phone
 from valetkey.cli.commands import command, credential_argument, pass_session, whose
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.session import Session
@@ -28,7 +29,7 @@ _LONGEST_WAIT: Final = 600
     examples=(
         "valetkey connect github             # opens your browser",
         "valetkey connect github --device    # shows a code to enter anywhere",
-        "valetkey connect bank --ciba ada@example.com    # asks Ada on her phone",
+        "valetkey connect bank --login-hint ada@example.com --binding-message X-42",
         "valetkey connect slack --paste      # over ssh: open the address anywhere",
         "valetkey connect google --owner ada --account work --scope openid",
     ),
@@ -38,8 +39,10 @@ _LONGEST_WAIT: Final = 600
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this too; may be given again.")
 @click.option("--device", is_flag=True, help="Show a code that is entered in any browser (RFC 8628).")
 @click.option("--paste", is_flag=True, help="Open an address anywhere, paste back where you land.")
-@click.option("--ciba", "login_hint", metavar="WHO", help="Have WHO asked on another device (OpenID CIBA).")
-@click.option("--binding-message", metavar="TEXT", help="With --ciba: what is shown there too.")
+@click.option("--ciba", is_flag=True, help="Have the person asked on another device (OpenID CIBA).")
+@click.option("--login-hint", metavar="WHO", help="With --ciba, which it stands for: who is asked.")
+@click.option("--binding-message", metavar="TEXT", help="With --ciba: what is shown here and there.")
+@click.option("--user-code", is_flag=True, help="With --ciba: ask for the person's own code, without showing it.")
 @click.option("--no-browser", is_flag=True, help="Show the page to open here instead of opening it.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Listen on this port of 127.0.0.1.")
 @click.option(
@@ -53,6 +56,7 @@ _LONGEST_WAIT: Final = 600
 @pass_session
 def connect(
     session: Session,
+    /,
     *,
     name: str,
     owner: str | None,
@@ -60,33 +64,33 @@ def connect(
     scopes: tuple[str, ...],
     device: bool,
     paste: bool,
-    login_hint: str | None,
-    binding_message: str | None,
     no_browser: bool,
     port: int | None,
     timeout: int,
+    **asked: Any,
 ) -> None:
     """Sign in as the account holder and connect the account NAME.
 
     The browser opens on this machine and comes back to 127.0.0.1.  On a machine without one, use --device where the
-    provider knows it, else --paste.  Connecting again replaces the tokens; the connection keeps its id.
+    provider knows it, else --paste.  Where people are asked on another device (--ciba), say who; what this command does
+    not know, it asks for.  Connecting again replaces the tokens; the connection keeps its id.
     """
-    if sum((device, paste, login_hint is not None, no_browser or port is not None)) > 1:
-        msg = "--device, --paste, --ciba, and --no-browser or --port are four ways: choose one."
-        raise click.UsageError(msg)
-    if binding_message and login_hint is None:
-        msg = "--binding-message belongs to --ciba."
+    by_phone = ByPhone(**asked)
+    if sum((device, paste, by_phone.meant, no_browser or port is not None)) > 1:
+        msg = "--device, --paste, --ciba or --login-hint, and --no-browser or --port are four ways: choose one."
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
-    if not device and login_hint is None and credential.signs_in:
+    if by_phone.meant and not credential.signs_in:
+        msg = f"--ciba is of no use here: nobody signs in for {name}."
+        raise click.UsageError(msg)
+    if by_phone.meant or (only_by_phone(credential) and not (device or paste)):
+        status = connect_by_phone(session, credential, key, scopes, by_phone)
+        _tell(session, credential, status)
+        return
+    if not device and credential.signs_in:
         _require_redirect_uri(credential, paste=paste)
-    if login_hint is not None and credential.signs_in:
-        from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415 - few are asked in that way
-
-        asked = BackchannelRequest(login_hint=login_hint, binding_message=binding_message or "")
-        status = session.desk.connect(name, owner, account, scopes, "ciba", None, request=asked)
-    elif device or paste or not credential.signs_in:
+    if device or paste or not credential.signs_in:
         status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
     else:
         with stdout_is_ours():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TextIO
 
 from valetkey.cli.exits import Stop
 from valetkey.cli.terminal import is_terminal
+from valetkey.errors import clean
 
 _LONGEST = 1 << 20
 
@@ -48,14 +51,31 @@ def read_stdin() -> str:
     Raises:
         Stop: It is too long, or no text.
     """
+    return _read(sys.stdin, "what comes on stdin")
+
+
+def read_file(path: str) -> str:
+    """Return all of a file, without the line break at its end; ``-`` is stdin.
+
+    Raises:
+        Stop: It is too long, or no text.
+        OSError: It cannot be read.
+    """
+    if path == "-":
+        return read_stdin()
+    with Path(path).open(encoding="utf-8") as file:
+        return _read(file, clean(path, 200))
+
+
+def _read(file: TextIO, what: str) -> str:
     try:
-        text = sys.stdin.read(_LONGEST + 1)
+        text = file.read(_LONGEST + 1)
         text.encode()  # where stdin lets odd bytes through, they show here
     except UnicodeError:
-        msg = "what comes on stdin is not UTF-8 text"
+        msg = f"{what} is not UTF-8 text"
         raise Stop(msg, code="input_not_text", hint="encode it first, in base64 for example") from None
     if len(text) > _LONGEST:
-        msg = "what comes on stdin is longer than 1 MiB"
+        msg = f"{what} is longer than 1 MiB"
         raise Stop(msg, code="input_too_long", hint="give the value itself")
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -136,6 +136,7 @@ def health_members(health: AppHealth) -> dict[str, Any]:
         "next_try_at": health.next_try_at,
         "secret_ends_at": secret.ends_at if secret else None,
         "secret_refused": secret.refused if secret else False,
+        "certificate_ends_at": health.certificate.ends_at if health.certificate else None,
         "new_secret": new
         and {"fingerprint": new.fingerprint, "stored_at": new.stored_at, "by": new.stored_by, "overlap": new.overlap},
         "old_secrets": [{"fingerprint": old.fingerprint, "until": old.until} for old in health.old_secrets],

@@ -102,6 +102,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateTold:
+    """Of how few days before the end of the certificate with that thumbprint somebody was told already."""
+
+    thumbprint: str
+    warned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that is known of an app's secrets, no secret among it.  `client_id`: of which app."""
 
@@ -111,6 +119,7 @@ class Facts:
     fallbacks: tuple[Fallback, ...] = ()
     lean: Lean | None = None
     refused: Refused | None = None
+    certificate: CertificateTold | None = None
 
     def fingerprints(self) -> tuple[str, ...]:
         """Return those of the secrets that are kept beside the one in use."""
@@ -132,6 +141,7 @@ def facts_of(document: Document | None) -> Facts:
         fallbacks=tuple(one for raw in body.get("fallbacks", ()) if (one := _read(Fallback, raw)) is not None),
         lean=_read(Lean, body.get("lean")),
         refused=_read(Refused, body.get("refused")),
+        certificate=_read(CertificateTold, body.get("certificate")),
     )
 
 

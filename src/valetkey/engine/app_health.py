@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from valetkey.engine.app_certificates import DAY, WARN_DAYS, CertificateInUse, certificate_in_use
 from valetkey.engine.app_facts import Facts, facts_for, proof_of, secrets_of
-from valetkey.engine.app_replacing import DAY, WARN_DAYS
 from valetkey.engine.apps import app_state, held_against
 from valetkey.engine.status import status_of
 from valetkey.engine.world import World
@@ -120,9 +120,9 @@ class AppHealth:
     Attributes:
         credential: The name of its credential.
         health: In one word: ``working``; ``not_answering``: the token endpoint does not answer; ``ends_soon``: its
-            secret ends within 30 days, or the one in use is refused and a fallback serves; ``fixing``: the provider
-            rejects it, or its secret has ended; ``missing``: there are no app credentials; ``unreadable``: what is
-            stored cannot be read.
+            secret or certificate ends within 30 days, or the secret in use is refused and a fallback serves;
+            ``fixing``: the provider rejects it, or its secret or certificate has ended; ``missing``: there are no app
+            credentials; ``unreadable``: what is stored cannot be read.
         error: Why, as the provider's error or as a code of ours.
         description: The provider's words.
         client_id: The client id, empty where there is none.
@@ -132,6 +132,7 @@ class AppHealth:
         new_secret: One that waits to follow it.
         old_secrets: Those that were in use before, the latest first.
         refused_secret: The last new one, where the provider did not take it.
+        certificate: The certificate that its connections carry, where they do.
     """
 
     credential: str
@@ -145,6 +146,7 @@ class AppHealth:
     new_secret: NewSecret | None = None
     old_secrets: tuple[OldSecret, ...] = ()
     refused_secret: RefusedSecret | None = None
+    certificate: CertificateInUse | None = None
 
 
 def app_health(world: World, env: str, credential: OAuth2Credential) -> AppHealth:
@@ -171,14 +173,19 @@ def _of(world: World, env: str, credential: OAuth2Credential, app: AppCredential
     silent = _silent(world, env, credential)
     now = world.clock.now()
     error, description = str(body.get("error") or ""), str(body.get("description") or "")
-    ended = secret is not None and secret.ends_at is not None and secret.ends_at <= now
+    certificate = certificate_in_use(credential, app)
+    cut_off = "certificate_ended" if certificate is not None and certificate.ends_at <= now else ""
+    if secret is not None and secret.ends_at is not None and secret.ends_at <= now:
+        cut_off = "app_secret_ended"
     health: Health = "working"
-    if held is not None or ended:
-        health, error = "fixing", error or ("client_rejected" if held is not None else "app_secret_ended")
+    if held is not None or cut_off:
+        health, error = "fixing", error or cut_off or "client_rejected"
     elif silent:
         health, error = "not_answering", silent
-    elif secret is not None and (secret.refused or _soon(secret, now)):
+    elif secret is not None and (secret.refused or _soon(secret.ends_at, now)):
         health, error, description = "ends_soon", secret.error, secret.description
+    elif certificate is not None and _soon(certificate.ends_at, now):
+        health = "ends_soon"
     found = AppHealth(
         credential=credential.name,
         health=health,
@@ -188,12 +195,13 @@ def _of(world: World, env: str, credential: OAuth2Credential, app: AppCredential
         since=body.get("since"),
         next_try_at=body.get("next_try_at"),
         secret=secret,
+        certificate=certificate,
     )
     return _with_others(world, found, facts, state)
 
 
-def _soon(secret: SecretInUse, now: float) -> bool:
-    return secret.ends_at is not None and secret.ends_at - now <= max(WARN_DAYS) * DAY
+def _soon(ends_at: float | None, now: float) -> bool:
+    return ends_at is not None and ends_at - now <= max(WARN_DAYS) * DAY
 
 
 def _in_use(world: World, credential: OAuth2Credential, app: AppCredentials, facts: Facts) -> SecretInUse | None:

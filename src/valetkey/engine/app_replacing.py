@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from valetkey.engine.app_certificates import days_left, warn_of_certificate
 from valetkey.engine.app_facts import BY_KEY, Candidate, Facts, InUse, Refused, change, facts_for, facts_of, with_proof
 from valetkey.engine.app_secrets import erase_ended, promote, tell_app
 from valetkey.engine.apps import app_state
@@ -15,6 +16,7 @@ from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.certificates import uses_certificate
 from valetkey.protocol.introspection import Introspection, introspection_request, parse_introspection
 from valetkey.protocol.refusals import Refusal
 from valetkey.protocol.token_request import client_credentials_request
@@ -25,9 +27,6 @@ OVERLAP: Final = 7 * 86400.0
 """Seconds for which the old secret is kept, where nobody says."""
 LONGEST_OVERLAP: Final = 90 * 86400.0
 CHECK_SECONDS: Final = 10.0
-WARN_DAYS: Final = (30, 7, 1)
-"""How many days before a secret ends somebody is told."""
-DAY: Final = 86400.0
 State = Literal["waiting", "replaced", "refused"]
 
 
@@ -233,23 +232,19 @@ def forget_secrets(world: World, env: str, credential: OAuth2Credential) -> None
 
 
 def look_after(world: World, env: str, credentials: Iterable[OAuth2Credential]) -> None:
-    """Tell of secrets that end soon, once 30, 7 and 1 days ahead, and erase fallbacks whose time is over."""
+    """Tell of secrets and certificates that end soon, 30, 7 and 1 days ahead, and erase fallbacks that are over."""
     for credential in credentials:
-        document = app_state(world, env, credential)
-        if document is None or not facts_of(document).body():
+        known = facts_of(app_state(world, env, credential)).body()
+        if not known and not uses_certificate(credential):
             continue
         try:
             app = world.app(credential)
         except (ConfigurationError, StoreError):
             continue  # other looks tell of an app that cannot be read
-        erase_ended(world, env, credential, app)
-        _warn(world, env, credential, app)
-
-
-def days_left(ends_at: float | None, now: float) -> int | None:
-    """Return the least of `WARN_DAYS` that a secret which ends then has left at most; None: it has more, or no end."""
-    left = None if ends_at is None else (ends_at - now) / DAY
-    return None if left is None else min((days for days in WARN_DAYS if left <= days), default=None)
+        warn_of_certificate(world, env, credential, app)
+        if known:
+            erase_ended(world, env, credential, app)
+            _warn(world, env, credential, app)
 
 
 def _warn(world: World, env: str, credential: OAuth2Credential, app: AppCredentials) -> None:

@@ -26,7 +26,7 @@ from valetkey.engine.proving import new_dpop_key, thumbprint
 from valetkey.engine.registering import ready_client
 from valetkey.engine.resources import asking
 from valetkey.engine.storing import disconnected_meanwhile, reserve, token_origin
-from valetkey.engine.trouble import app_command, connect_command
+from valetkey.engine.trouble import app_command, connect_command, exchange_hint
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World
 from valetkey.errors import (
@@ -109,7 +109,9 @@ def start_authorization(
     """
     if not credential.signs_in:
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
-        raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
+        use = f"just use it: valetkey token {credential.name}"
+        hint = exchange_hint(credential) if credential.grant == "token_exchange" else use
+        raise ConfigurationError(msg, code="consent_not_needed", hint=hint)
     need = ("token_url", "authorization_url")
     credential, app = ready_client(world, key.env, credential, redirect_uri=redirect_uri, need=need)
     credential, asked = asking(world, credential, key, _asked(credential, scopes, only=only))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from valetkey.engine.trouble import exchange_hint
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey
@@ -24,8 +25,7 @@ def own_request(
         return client_credentials_request(credential, app, scope=scope)
     if not credential.by_itself:
         msg = f"tokens of {credential.name!r} are got for another token, and nobody said for which"
-        hint = f"valet.exchange({credential.name!r}, subject=valet.client(...))"
-        raise ConfigurationError(msg, code="exchange_needed", hint=hint)
+        raise ConfigurationError(msg, code="exchange_needed", hint=exchange_hint(credential))
     from valetkey.protocol.assertion_grants import (  # noqa: PLC0415 - only for those who have assertions
         given_assertion_request,
         jwt_bearer_request,

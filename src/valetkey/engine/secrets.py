@@ -18,6 +18,7 @@ from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.model.secret_names import read_only, variable_name
+from valetkey.protocol.certificates import BY_CERTIFICATE, uses_certificate
 from valetkey.values import Secret
 
 __all__ = [
@@ -228,14 +229,17 @@ def _readings(secret_id: str) -> Iterable[tuple[str, str | None, str]]:
 
 
 @lru_cache(maxsize=256)
-def app_variables(credential_name: str) -> tuple[str, str, str]:
-    """Return the variables that may hold client id, client secret and private key of a credential's app.
+def app_variables(credential_name: str) -> tuple[str, str, str, str, str]:
+    """Return the variables of a credential's app: client id, client secret, private key, certificate and its key.
 
-    >>> app_variables("google")
+    >>> app_variables("google")[:3]
     ('VALETKEY_GOOGLE_CLIENT_ID', 'VALETKEY_GOOGLE_CLIENT_SECRET', 'VALETKEY_GOOGLE_PRIVATE_KEY')
+    >>> app_variables("google")[3:]
+    ('VALETKEY_GOOGLE_CERTIFICATE', 'VALETKEY_GOOGLE_CERTIFICATE_KEY')
     """
     stem = variable_name(credential_name, "VALETKEY_")
-    return f"{stem}_CLIENT_ID", f"{stem}_CLIENT_SECRET", f"{stem}_PRIVATE_KEY"
+    own = f"{stem}_CLIENT_ID", f"{stem}_CLIENT_SECRET", f"{stem}_PRIVATE_KEY"
+    return *own, f"{stem}_CERTIFICATE", f"{stem}_CERTIFICATE_KEY"
 
 
 def resolve_app(
@@ -248,7 +252,8 @@ def resolve_app(
     """Return the app credentials of a credential: from the environment, else from the secret ``secret_id``.
 
     Of the variables each may stand alone: a client id for a public app, or one whose secret or key is kept under
-    ``secret_id`` together with the same client id; a client secret or a key for an app whose id is kept there.
+    ``secret_id`` together with the same client id; a client secret or a key for an app whose id is kept there; and a
+    certificate, with its key, beside what is kept there.
 
     Args:
         credential: Whose app.
@@ -262,22 +267,28 @@ def resolve_app(
     id_variable, *secret_variables = app_variables(credential.name)
     client_id = environ.get(id_variable, "").strip()
     secrets = [environ.get(name, "").strip() for name in secret_variables]
-    client_secret, private_key = (Secret(text) if text else None for text in secrets)
-    proof = client_secret or private_key
-    if client_id and (proof or not _needs_proof(credential)):
-        return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
+    client_secret, private_key, certificate, key = (Secret(text) if text else None for text in secrets)
+    proof, tls = client_secret or private_key, certificate or not uses_certificate(credential)
+    if client_id and tls and (proof or not _needs_proof(credential)):
+        given = AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
+        return replace(given, certificate=certificate, certificate_key=key)
     kept = _kept_app(credential, services)
     client_id = client_id or (kept.client_id if kept else "")
     if not client_id:
         raise _app_missing(credential, id_variable, env)
-    if proof:
-        return AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
-    return kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
+    base = kept if kept and kept.client_id == client_id else AppCredentials(client_id=client_id)
+    if certificate:
+        base = replace(base, certificate=certificate, certificate_key=key)
+    elif key:
+        base = replace(base, certificate_key=key)
+    return replace(base, client_secret=client_secret, private_key=private_key, key_id="") if proof else base
 
 
 def _needs_proof(credential: OAuth2Credential) -> bool:
     """Whether its app has a secret or a key: to prove itself, or to sign its assertions."""
-    return credential.client_auth != "none" or (credential.grant == "jwt_bearer" and not credential.assertion_secret_id)
+    return credential.client_auth not in {"none", *BY_CERTIFICATE} or (
+        credential.grant == "jwt_bearer" and not credential.assertion_secret_id
+    )
 
 
 def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -> AppCredentials | None:

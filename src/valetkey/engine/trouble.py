@@ -41,6 +41,17 @@ def refresh_command(key: ConnectionKey) -> str:
     return _command("refresh", key)
 
 
+def request_command(key: ConnectionKey) -> str:
+    """Return the command line that calls an API for this account, but for the address."""
+    return _command("request", key)
+
+
+def exchange_hint(credential: OAuth2Credential) -> str:
+    """Say how a token of a credential that exchanges tokens is got, in Python and at a shell."""
+    name = credential.name
+    return f"valet.exchange({name!r}, subject=valet.client(...)); at a shell: valetkey exchange {name} --from NAME"
+
+
 def retry_hint(key: ConnectionKey) -> str:
     """Say what to do while refreshing fails: nothing, for the next use tries again, with or without a worker."""
     return f"nothing to do: it is tried again at its next use; at once with: {refresh_command(key)}"
@@ -77,7 +88,7 @@ def not_connected(key: ConnectionKey, credential: OAuth2Credential, record: Reco
     """Say that nobody connected this account yet, or that it was disconnected."""
     name = credential.display_name or credential.name
     gone = record is not None and record.state == "disconnected"
-    exchange = f"valet.exchange({credential.name!r}, subject=...)" if credential.grant == "token_exchange" else ""
+    exchange = exchange_hint(credential) if credential.grant == "token_exchange" else ""
     return NotConnected(
         f"{key} was disconnected from {name}" if gone else f"{key} is not connected to {name} yet",
         connection=record.connection if record else Connection("", key.credential, key.owner, key.account, key.env),

@@ -340,6 +340,12 @@ class OAuth2Credential:
         return self.grant in {"client_credentials", "jwt_bearer", "saml2_bearer"}
 
     @property
+    def carries_certificate(self) -> bool:
+        """Whether requests to the server carry the app's certificate (RFC 8705): it proves the app, or binds tokens."""
+        by_certificate = self.client_auth in {"tls_client_auth", "self_signed_tls_client_auth"}
+        return by_certificate or self.sender_constraint == "mtls"
+
+    @property
     def asserts(self) -> bool:
         """Whether its tokens are asked for by an assertion (RFC 7521) or another token: a refusal speaks of that."""
         return self.grant in {"jwt_bearer", "saml2_bearer", "token_exchange"}

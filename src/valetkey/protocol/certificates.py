@@ -45,7 +45,7 @@ class AppCertificate:
 
 def uses_certificate(credential: OAuth2Credential) -> bool:
     """Whether requests to the server carry the app's certificate: they prove the app by it, or bind tokens to it."""
-    return credential.client_auth in BY_CERTIFICATE or credential.sender_constraint == "mtls"
+    return credential.carries_certificate
 
 
 def certificate_of(credential: OAuth2Credential, app: AppCredentials) -> Secret | None:
@@ -79,6 +79,15 @@ def read_certificate(credential: OAuth2Credential, app: AppCredentials) -> AppCe
         raise ConfigurationError(
             msg, code="certificate_unfit", hint=f"give the two that belong together: {add}"
         ) from None
+
+
+def belong_together(certificate: str, key: str = "") -> bool:
+    """Whether two PEM texts are a certificate and its private key, which may stand in the first too."""
+    try:
+        _read(Secret(certificate), Secret(key) if key else None)
+    except (_Unreadable, _Unfit):
+        return False
+    return True
 
 
 class _Unreadable(Exception):

@@ -93,12 +93,36 @@ _HINTS: Final[dict[str, tuple[str, str]]] = {
         "the provider gives no token for this audience or resource",
         "check the resources of {name}, or audience= and resource= of the exchange; trying again is of no use",
     ),
+    "unknown_user_id": (
+        "the provider knows nobody by that hint",
+        "write the person as the provider knows them (e-mail, phone number, customer number); then: {again}",
+    ),
+    "expired_login_hint_token": (
+        "the token that says who is to be asked has ended",
+        "get another one, and start again",
+    ),
+    "missing_user_code": (
+        "the provider wants the person's own code with the request",
+        "ask the person for it: {again} --user-code; in a program: BackchannelRequest(user_code=Secret(...))",
+    ),
+    "invalid_user_code": (
+        "the provider does not take the person's code",
+        "ask the person for it again, and mind that codes may be locked after some tries",
+    ),
+    "binding_message_invalid": (
+        "the provider does not show such a binding message",
+        "make it short and plain, such as X-42, or leave it away",
+    ),
     "unsupported_response_type": (
         "the provider does not give authorization codes to this app",
         "enable the authorization code grant in the settings of the app at the provider",
     ),
 }
-_SAME: Final = {"unauthorized_scope_error": "invalid_scope", "invalid_redirect_uri": "redirect_uri_mismatch"}
+_SAME: Final = {
+    "unauthorized_scope_error": "invalid_scope",
+    "invalid_redirect_uri": "redirect_uri_mismatch",
+    "invalid_binding_message": "binding_message_invalid",
+}
 _LATER: Final = frozenset({"temporarily_unavailable", "server_error"})
 
 

@@ -30,6 +30,10 @@ class MoreGrants(Faults):
         """Let tokens be exchanged for this audience or resource (RFC 8693)."""
         self._site.trust.targets.add(target)
 
+    def require_user_code(self, login: str, code: str) -> None:
+        """Ask this person on a phone only where the request brings the person's own code (CIBA section 7.1.2)."""
+        self._site.trust.user_codes[login] = code
+
     def answer_phone(self, login: str, *, approve: bool = True) -> None:
         """Play the person who is asked on a phone (CIBA).
 
@@ -51,6 +55,7 @@ def backchannel_authentication(site: Site, call: Call) -> Reply:
         must_allow(client, CIBA)
         scopes = within(form.get("scope", ""), client.scopes, OPENID_SCOPES)
         hint = _hint(form, scopes)
+        _check_user_code(site.trust.user_codes.get(hint), form.get("user_code"))
         auth_req_id, waiting = site.consents.start_device(client, scopes)
     except Refused as refused:
         return refusal(refused)
@@ -70,3 +75,14 @@ def _hint(form: Mapping[str, str], scopes: tuple[str, ...]) -> str:
     if "openid" not in scopes or len(hints) != 1:
         raise Refused(error="invalid_request", why="the scope openid and exactly one hint are needed")
     return hints[0]
+
+
+def _check_user_code(wanted: str | None, given: str | None) -> None:
+    """Compare a person's code with the one that came (section 13).
+
+    Raises:
+        Refused: It is missing, or another one.
+    """
+    if wanted is not None and given != wanted:
+        error = "invalid_user_code" if given else "missing_user_code"
+        raise Refused(error=error, why="this person is asked with a code only")

@@ -36,12 +36,14 @@ class Trust:
         targets: Audiences and resources that tokens may be exchanged for.
         seen: The ``jti`` of assertions that were taken.
         asked: Who is being asked, by login.
+        user_codes: The codes that have to come with a request to ask somebody, by login.
     """
 
     keys: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     targets: set[str] = field(default_factory=set[str])
     seen: set[str] = field(default_factory=set[str])
     asked: dict[str, DeviceRequest] = field(default_factory=dict[str, DeviceRequest])
+    user_codes: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def may_be_nameless(call: Call, form: Form) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from shared.certificates import self_signed
 from valetkey.errors import ClientRejected, ProviderUnavailable, ReauthorizationRequired
 from valetkey.protocol.signing import generate_key
 from valetkey.server.views.comparing import difference, nearest_scope
@@ -235,3 +237,29 @@ def test_what_is_no_key_is_refused_and_not_shown_again(bank: Any) -> None:
         assert answer.status_code == 400
         assert typed not in answer.text
     assert "no key of &#39;bank&#39; waits" in bank.visitor.post("/console/apps/bank/key/use").text
+
+
+def test_a_certificate_that_ends_soon_is_told_on_the_list_and_its_page(walk: Any) -> None:
+    practice = walk.site.practice
+    practice.declare("bank", grant="client_credentials", scopes=[], sender_constraint="mtls")
+    left = practice.clock.now() - time.time()
+    certificate, key = self_signed("bank.example", days=left / 86400 + 12.2)
+    app = json.loads(practice.secrets.get("bank-app-credentials"))
+    practice.secrets.set(
+        "bank-app-credentials", json.dumps({**app, "certificate": certificate, "certificate_key": key})
+    )
+
+    listed, page = walk.visitor.get("/console/apps").text, walk.visitor.get("/console/apps/bank").text
+    certificate, key = self_signed("bank.example", days=left / 86400 - 0.5)
+    practice.secrets.set(
+        "bank-app-credentials", json.dumps({**app, "certificate": certificate, "certificate_key": key})
+    )
+    over = walk.visitor.get("/console/apps/bank").text
+
+    assert "Certificate ends soon" in listed
+    assert 'href="/console/apps/bank#tls"' in listed
+    assert "The app\u2019s certificate ends in 12 days" in page
+    assert "CN=bank.example" in page
+    assert "valetkey app add bank --certificate-file" in page
+    assert "The app\u2019s certificate has ended" in over
+    assert "does not accept" not in over

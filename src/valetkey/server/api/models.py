@@ -306,6 +306,10 @@ class Credential(BaseModel):
         float | None,
         Field(description="When the provider ends the app's client secret, in Unix seconds, where that was noted."),
     ]
+    certificate_ends_at: Annotated[
+        float | None,
+        Field(description="When the app's certificate (mutual TLS) ends, in Unix seconds; null where it has none."),
+    ]
 
 
 class CredentialList(BaseModel):

@@ -99,6 +99,7 @@ def of_credential(credential: OAuth2Credential, trouble: str, health: AppHealth)
         trouble=trouble,
         health=health.health,
         secret_ends_at=health.secret.ends_at if health.secret else None,
+        certificate_ends_at=health.certificate.ends_at if health.certificate else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from valetkey.engine.app_certificates import CertificateInUse
 from valetkey.engine.app_health import AppHealth
 from valetkey.errors import clean
 from valetkey.model.credentials import OAuth2Credential, Source
@@ -18,6 +19,7 @@ HEALTH: Final[dict[str, Word]] = {
     "working": Word("Working", "ok", "st-ok", "c-ok"),
     "not_answering": Word("Not answering", "retry", "st-retry", "c-retry"),
     "ends_soon": Word("Secret ends soon", "clock", "st-warn", "c-warn"),
+    "certificate_ends": Word("Certificate ends soon", "clock", "st-warn", "c-warn"),
     "fixing": Word("Needs fixing", "broken", "st-bad", "c-bad"),
     "missing": Word("No app credentials", "broken", "st-bad", "c-bad"),
     "unreadable": Word("Cannot be read", "broken", "st-bad", "c-bad"),
@@ -51,6 +53,16 @@ class RefusedView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """An app's certificate: whom it names, its ``x5t#S256``, and when it ends, in words."""
+
+    subject: str
+    thumbprint: str
+    ends: str
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppView:
     """One app.
 
@@ -77,6 +89,7 @@ class AppView:
         old: Those that were in use before and are kept for a while.
         refused: The last new one, where the provider did not take it.
         leans: For how long yet one before it serves, where the provider refuses the secret in use; else empty.
+        certificate: The certificate that its connections carry (mutual TLS), where they do.
     """
 
     name: str
@@ -101,11 +114,17 @@ class AppView:
     old: tuple[SecretView, ...]
     refused: RefusedView | None
     leans: str
+    certificate: CertificateView | None
+
+    @property
+    def by_certificate(self) -> bool:
+        """Whether it is its certificate, and not its secret, that ends soon."""
+        return self.health == "ends_soon" and self.certificate is not None and not (self.leans or self.ends)
 
     @property
     def word(self) -> Word:
         """How its health is shown."""
-        return HEALTH[self.health]
+        return HEALTH["certificate_ends" if self.by_certificate else self.health]
 
 
 def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppView:
@@ -137,6 +156,7 @@ def app_view(credential: OAuth2Credential, found: AppHealth, now: float) -> AppV
         old=_old(found, now),
         refused=_refused(found, now),
         leans=_leans(found, now),
+        certificate=_certificate(found.certificate, now),
     )
 
 
@@ -147,11 +167,29 @@ def _why(found: AppHealth, now: float) -> str:
         return app_reason(found.error)
     if found.health == "not_answering":
         return f"{failing_reason(found.error)}, retrying"
-    if found.health == "ends_soon" and found.secret is not None:
-        if left := _leans(found, now):
-            return f"refused; the one before it serves for {left}"
-        return f"in {length((found.secret.ends_at or now) - now)}"
+    if found.health == "ends_soon":
+        return _why_soon(found, now)
     return app_reason(found.error) if found.health == "unreadable" else ""
+
+
+def _why_soon(found: AppHealth, now: float) -> str:
+    if left := _leans(found, now):
+        return f"refused; the one before it serves for {left}"
+    of_secret = found.secret.ends_at if found.secret else None
+    of_certificate = found.certificate.ends_at if found.certificate else None
+    return f"in {length((of_secret or of_certificate or now) - now)}"
+
+
+def _certificate(found: CertificateInUse | None, now: float) -> CertificateView | None:
+    if found is None:
+        return None
+    subject, thumbprint = clean(found.subject, 200), clean(found.thumbprint, 100)
+    return CertificateView(
+        subject=subject,
+        thumbprint=thumbprint,
+        ends=_end_words(until(found.ends_at, now, never="")),
+        ended=found.ends_at <= now,
+    )
 
 
 def _leans(found: AppHealth, now: float) -> str:

@@ -53,6 +53,7 @@ KINDS: Final = (
     "app_secret_erased",
     "app_secret_end",
     "app_secret_ends_soon",
+    "app_certificate_ends_soon",
     "signed_in",
     "sign_in_refused",
     "operator_added",

@@ -26,6 +26,7 @@ _APP: Final = {
     "client_rejected": "client id or secret refused",
     "unauthorized_client": "the app may not use this sign-in",
     "app_secret_ended": "client secret ended",
+    "certificate_ended": "certificate ended",
     "client_changed": "the app is another one now",
 }
 _FAILING: Final = {"unreachable": "cannot be reached", "no_answer": "no readable answer"}

@@ -232,6 +232,7 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "app_secret_fell_back": _said("Client secret refused, the one before it serves", "retry", "c-retry"),
     "app_secret_erased": _said("Old client secret erased", "grid"),
     "app_secret_end": _said("End of the client secret noted", "clock"),
+    "app_certificate_ends_soon": _said("Certificate of the app ends soon", "clock", "c-warn"),
     "app_secret_ends_soon": _said("Client secret ends soon", "clock", "c-warn"),
     "signed_in": _signed_in,
     "sign_in_refused": _not_signed_in,
