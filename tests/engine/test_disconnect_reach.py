@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,22 @@ def test_another_connection_of_the_same_user_is_not_ended(
     assert (stage.provider.revocations == 0) == hit
     assert ("would also end" in done.told) == hit
     assert stage.record(other).state == "connected"
+
+
+def test_a_connection_of_the_same_user_by_another_declaration_of_the_app_is_not_ended(stage: Any) -> None:
+    stage.change(revocation_reach="user")
+    mail = replace(stage.credentials["notes"], name="mail")
+    stage.credentials["mail"] = mail
+    stage.connect(stage.key(owner="ada"), login="ada")
+    other = stage.key("mail", owner="ada")
+    stage.connect(other, login="ada")
+
+    done = _disconnect(stage, stage.key(owner="ada"))
+
+    assert stage.provider.revocations == 0
+    assert "would also end mail/ada" in done.told
+    assert disconnect(stage.world, mail, other).may_live == ()
+    assert stage.provider.revocations > 0
 
 
 def test_without_identities_the_same_owner_counts_as_the_same_user(stage: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,9 +48,10 @@ def _asleep(stage: Any, act: Callable[[], object]) -> None:
     stage.clock.sleep = sleeping
 
 
-def test_a_sign_in_does_not_spend_its_code_while_a_revocation_may_end_what_it_buys(stage: Any) -> None:
-    credential = stage.change(revocation_reach="user")
-    under_way = revoking(stage.world, credential, stage.key(account="other"))
+@pytest.mark.parametrize("name", ["notes", "mail"])
+def test_a_sign_in_does_not_spend_its_code_while_a_revocation_may_end_what_it_buys(stage: Any, name: str) -> None:
+    credential = replace(stage.change(revocation_reach="user"), name=name)
+    under_way = revoking(stage.world, credential, stage.key(name, account="other"))
     under_way.__enter__()
     requests: list[int] = []
 

@@ -42,7 +42,7 @@ def of_disconnects(world: World, env: str, records: Iterable[Record]) -> Sum:
     """Work out what disconnecting all of these would do.  Nothing is changed, and no provider asked."""
     every = tuple(records)
     live = [record for record in every if record.sealed is not None]
-    told = _Told(world, env)
+    told = _Told(world, env, frozenset(record.id for record in every))
     for name in dict.fromkeys(record.key.credential for record in live):
         told.take(name, [record for record in live if record.key.credential == name])
     keys = keys_that_lose(world, env, live)
@@ -59,6 +59,7 @@ class _Told:
 
     world: World
     env: str
+    chosen: frozenset[str]
     withdrawn: Counter[tuple[str, Reach]] = field(default_factory=Counter[tuple[str, Reach]])
     kept: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     others: dict[str, None] = field(default_factory=dict[str, None])
@@ -77,9 +78,9 @@ class _Told:
             said[app] = said[app] if app in said else obstacle_of(self.world, record, credential, shown)
             self.kept[shown, said[app]] += bool(said[app])
         free = [record for record in records if not said[record.client_id, record.issuer, record.token_origin]]
-        users = _Users(records)
+        users = _Users(records, self.chosen)
         if credential.revocation_reach == "user" and free:
-            for other in _of_credential(self.world, self.env, name):
+            for other in _everything(self.world, self.env):
                 users.meet(other)
             self.others |= {str(other.key): None for other in users.beside}
         held = sum(users.holds_up(record) for record in free)
@@ -102,19 +103,23 @@ class _Told:
 class _Users:
     """Whether connections beside those chosen are of the same users; see `revoking.siblings` for who is the same."""
 
-    def __init__(self, chosen: Iterable[Record]) -> None:
-        mine = list(chosen)
+    def __init__(self, mine: Sequence[Record], chosen: frozenset[str]) -> None:
         self.beside: list[Record] = []
-        self._chosen = {record.id for record in mine}
+        self._chosen = chosen
         self._clients = {"", *(record.client_id for record in mine)}
+        self._credentials = {record.key.credential for record in mine}
+        self._origins = {record.token_origin for record in mine} - {""}
         self._mine, self._theirs = _Who(mine), _Who(())
 
     def meet(self, other: Record) -> None:
-        """Look at a connection of the same credential."""
-        of_the_app = other.sealed is not None and other.client_id in self._clients
+        """Look at a connection, which may be of another app."""
+        of_the_app = other.sealed is not None and other.client_id in self._clients and self._at_provider(other)
         if of_the_app and other.id not in self._chosen and self._mine.knows(other):
             self.beside.append(other)
             self._theirs.add(other)
+
+    def _at_provider(self, other: Record) -> bool:
+        return other.key.credential in self._credentials or other.token_origin in self._origins
 
     def holds_up(self, record: Record) -> bool:
         """Whether one beside is of the same user, so that nothing would be withdrawn."""
@@ -146,10 +151,10 @@ class _Who:
         return subject in self._subjects or record.key.owner in self._nameless
 
 
-def _of_credential(world: World, env: str, name: str) -> Iterator[Record]:
+def _everything(world: World, env: str) -> Iterator[Record]:
     cursor: str | None = None
     while True:
-        page = world.store.list(Query(env=env, credential=name), cursor=cursor, limit=_PAGE)
+        page = world.store.list(Query(env=env), cursor=cursor, limit=_PAGE)
         yield from page.items
         cursor = page.cursor
         if cursor is None:

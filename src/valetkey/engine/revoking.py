@@ -176,10 +176,11 @@ def _sibling(world: World, record: Record, identity: Identity | None) -> Record 
 def siblings(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
     """Yield the live connections that a revocation with the reach of a user would end too, some of them twice.
 
-    Where who it is at the provider is not known of both, the same owner counts as the same user.
+    They may be of another credential, for one app at one provider can be declared as several.  Where who it is at the
+    provider is not known of both, the same owner counts as the same user.
     """
     for other in _candidates(world, record, identity):
-        if other.sealed is None or other.state == "disconnected":
+        if other.sealed is None or other.state == "disconnected" or not same_provider(record, other):
             continue
         if record.client_id and other.client_id and record.client_id != other.client_id:
             continue
@@ -190,10 +191,16 @@ def siblings(world: World, record: Record, identity: Identity | None) -> Iterato
 def _candidates(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
     """Yield the connections of the same owner, and those that name the same person."""
     key = record.key
-    same = Query(env=key.env, credential=key.credential, owner=key.owner, own=key.owner is None)
-    yield from _listed(world, same)
+    yield from _listed(world, Query(env=key.env, owner=key.owner, own=key.owner is None))
     if identity and identity.subject:
-        yield from _listed(world, Query(env=key.env, credential=key.credential, search=identity.subject))
+        yield from _listed(world, Query(env=key.env, search=identity.subject))
+
+
+def same_provider(record: Record, other: Record) -> bool:
+    """Whether the grants of both come from one token endpoint's origin, or are of one credential."""
+    if record.key.credential == other.key.credential:
+        return True
+    return bool(record.token_origin) and record.token_origin == other.token_origin
 
 
 def _listed(world: World, query: Query) -> Iterator[Record]:

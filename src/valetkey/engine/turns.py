@@ -5,6 +5,7 @@ that arrives between the sale of a grant and its row ends that grant too, and no
 have warned is not written yet.  So each side leaves a note in the store first and looks for the other's then; of two
 at the same time at least one sees the other.  Who finds a revocation under way takes its note back and waits before it
 spends its code.  Who finds a sign-in under way waits for its row, which says then what a revocation would end.
+The notes are the provider's, not a credential's: one app there can be declared as several.
 
 Notes are leases: those of a process that died run out.  At other providers there are none, and no call to the store.
 """
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from valetkey.engine.leases import KIND
 from valetkey.engine.world import World
@@ -161,4 +163,4 @@ def _take_back(world: World, note: Document) -> None:
 
 
 def _prefix(credential: OAuth2Credential, deed: Deed) -> str:
-    return f"{deed}/{credential.name}/"
+    return f"{deed}/{urlsplit(credential.revocation_url).netloc}/"
