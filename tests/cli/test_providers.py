@@ -126,3 +126,40 @@ def test_a_server_that_is_not_there_is_told(bare: Any) -> None:
     assert (ran.code, ran.out) == (4, "")
     assert "http://127.0.0.1:9/.well-known/" in ran.err
     assert bare.run("providers", "discover", "http://example.com").code == 2
+
+
+# -- lint --------------------------------------------------------------------------------------------------------------
+
+
+def test_presets_of_ones_own_are_checked(bare: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+    assert str(tmp_path) in bare.run("providers", "lint").err
+    good, bad, torn, called = (tmp_path / name for name in ("mine.toml", "bad.toml", "torn.toml", "Shop 1.toml"))
+    good.write_text(MINE, encoding="utf-8")
+
+    assert bare.run("providers", "lint").code == 0
+    bad.write_text(MINE.replace("https://mine.example/docs", "", 1) + 'x = "y"', encoding="utf-8")
+    torn.write_text("# torn\nx = 1 2\n", encoding="utf-8")
+    called.write_text(MINE, encoding="utf-8")
+    ran, one = bare.run("providers", "lint"), bare.run("providers", "lint", str(good))
+
+    assert (ran.code, one.code, one.out) == (1, 0, "")
+    told = {line.partition(": ")[0]: line for line in ran.out.splitlines()}
+    assert set(told) == {str(bad), str(torn), str(called)}
+    assert "line 2" in told[str(torn)]
+    assert "rename the file" in told[str(called)]
+    assert "4 checked, 3 not in order" in ran.err
+
+
+def test_a_check_of_presets_in_json(bare: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("", encoding="utf-8")
+    ran = bare.run("providers", "lint", str(tmp_path), "--json")
+
+    assert ran.code == 1
+    mistakes = ["display_name is missing", "the table [credential] is missing"]
+    assert ran.json["presets"] == [{"file": str(tmp_path / "mine.toml"), "mistakes": mistakes}]
+
+
+def test_a_place_that_is_not_there_is_told(bare: Any, tmp_path: Path) -> None:
+    ran = bare.run("providers", "lint", str(tmp_path / "nowhere"))
+    assert (ran.code, "nowhere" in ran.err) == (2, True)

@@ -159,8 +159,8 @@ def test_an_unknown_preset_names_the_nearest() -> None:
         pytest.param("GIT", ["github", "gitlab"], id="start of the id"),
         pytest.param("hub", ["github"], id="part of the id"),
         pytest.param("Stripe Connect", ["stripe"], id="display name"),
-        pytest.param("googleapis.com", ["google"], id="host"),
-        pytest.param("microsoftonline", ["microsoft"], id="host of an endpoint"),
+        pytest.param("api.notion.com", ["notion"], id="host"),
+        pytest.param("auth.atlassian", ["atlassian"], id="host of an endpoint"),
         pytest.param("payment", ["stripe"], id="category"),
         pytest.param("no such thing", [], id="nothing"),
     ],
@@ -345,3 +345,75 @@ def test_a_parameter_stands_in_host_or_path_only(url: str) -> None:
 
 def test_a_plain_preset_lints_clean() -> None:
     assert lint_preset(DATA) == []
+
+
+# -- families ----------------------------------------------------------------------------------------------------------
+
+MEMBER = """
+extends = "shop"
+display_name = "Shop for Animals"
+[params.shop]
+description = "the zoo's name"
+[verified]
+level = "confirmed"
+date = "2026-10"
+[credential]
+api_base_url = "https://{shop}.shop.example/animals"
+additional_params = { species = "all" }
+[[quirks]]
+text = "It bites."
+source = "https://shop.example/animals"
+"""
+
+
+def test_a_member_of_a_family_says_only_what_is_different(folder: Path) -> None:
+    (folder / "zoo.toml").write_text(MEMBER)
+    zoo, shop = load_preset("zoo"), load_preset("shop")
+    made = Wiring().oauth2_credential(preset="zoo", params={"shop": "berlin"})
+
+    assert made.api_base_url == "https://berlin.shop.example/animals"
+    assert made.token_url == "https://berlin.shop.example/token"
+    assert dict(made.additional_params) == {"access": "offline", "species": "all"}
+    assert (zoo.register_url, zoo.category) == (shop.register_url, shop.category)
+    assert (zoo.url_params["shop"].pattern, zoo.url_params["shop"].description) == (
+        shop.url_params["shop"].pattern,
+        "the zoo's name",
+    )
+    assert [quirk.text for quirk in zoo.quirks] == ["It is a shop.", "It bites."]
+    assert (zoo.verified.level, shop.verified.level) == ("confirmed", "documented")
+
+
+def test_how_well_a_family_is_checked_says_nothing_about_its_members(folder: Path) -> None:
+    (folder / "zoo.toml").write_text('extends = "shop"\ndisplay_name = "Zoo"')
+    assert load_preset("zoo").verified.level == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("extends", "said"),
+    [
+        pytest.param('"shopp"', 'there is no preset "shopp"; did you mean "shop"?', id="unknown"),
+        pytest.param('"member"', '"member" extends "shop" itself; extend that one', id="two steps"),
+        pytest.param('"../shop"', "it is the id of a preset, such as google", id="a path"),
+        pytest.param("3", "it is the id of a preset, such as google", id="a number"),
+        pytest.param('"broken"', 'the preset "broken" is not in order: display_name is missing', id="broken"),
+        pytest.param('"torn"', "Expected", id="no TOML"),
+        pytest.param('"zoo"', '"zoo" extends "zoo" itself', id="itself"),
+    ],
+)
+def test_a_family_that_cannot_be_extended_is_told(folder: Path, extends: str, said: str) -> None:
+    (folder / "member.toml").write_text(MEMBER)
+    (folder / "broken.toml").write_text("[credential]")
+    (folder / "torn.toml").write_text("x y")
+    (folder / "zoo.toml").write_text(f'extends = {extends}\ndisplay_name = "Zoo"')
+    with pytest.raises(ConfigurationError) as caught:
+        load_preset("zoo")
+    assert caught.value.code == "preset_invalid"
+    assert said in str(caught.value)
+
+
+def test_what_a_member_says_is_checked_together_with_its_family(folder: Path) -> None:
+    (folder / "zoo.toml").write_text(
+        'extends = "shop"\ndisplay_name = "Zoo"\n[credential]\ntoken_url = "http://{shop}.shop.example/token"'
+    )
+    with pytest.raises(ConfigurationError, match="https"):
+        load_preset("zoo")

@@ -10,6 +10,7 @@ from valetkey.cli.commands import group, pass_session
 from valetkey.cli.completion import complete_presets
 from valetkey.cli.discovering import discover
 from valetkey.cli.exits import NOT_WELL, OK
+from valetkey.cli.linting import lint
 from valetkey.cli.output import Column, Table, emit, facts
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, paint, say
@@ -28,6 +29,7 @@ def providers() -> None:
 
 
 providers.add_command(discover)
+providers.add_command(lint)
 
 
 @providers.command("list", json=True, examples=("valetkey providers list",))

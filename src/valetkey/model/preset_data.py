@@ -58,7 +58,7 @@ STANDARD_ERRORS: Final = frozenset(
 )
 _TEXTS: Final = ("display_name", "register_url", "redirect_note", "docs_url", "scopes_doc_url")
 _TABLES: Final = ("register_labels", "well_known_scopes")
-_MEMBERS: Final = (*_TEXTS, *_TABLES, "category", "credential", "params", "quirks", "verified")
+_MEMBERS: Final = (*_TEXTS, *_TABLES, "category", "credential", "extends", "params", "quirks", "verified")
 _LABELS: Final = ("client_id", "client_secret", "redirect_uri")
 _OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
@@ -79,11 +79,42 @@ def url_params(data: Mapping[str, Any]) -> Mapping[str, UrlParam]:
     return {name: UrlParam(name=name, **param) for name, param in params.items()}
 
 
-def preset_mistakes(data: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the data of a preset, one sentence each."""
+def extended(family: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data of a preset that says only what is different in it from the one of its family.
+
+    Tables are joined, the family's quirks come first, and everything else that `data` names replaces what the family
+    says.  How well a family is checked says nothing about its members.
+    """
+    joined = {**family, **{name: value for name, value in data.items() if name != "extends"}}
+    for name in ("register_labels", "params", "credential"):
+        if name in family and name in data:
+            joined[name] = _joined(family[name], data[name])
+    joined["quirks"] = [*family.get("quirks", ()), *data.get("quirks", ())]
+    joined["verified"] = data.get("verified", {})
+    return joined
+
+
+def _joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    both = {name: _joined(below[name], value) for name, value in above.items() if _are_tables(below.get(name), value)}
+    return {**below, **above, **both}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
+
+
+def preset_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[str]:
+    """Return what is wrong with the data of a preset, one sentence each.
+
+    Args:
+        data: As it stands in its file.
+        family: The data of the preset that it extends.
+    """
     shape = [*_shape(data)]
     if shape:  # what follows takes for granted that members are of the right type
         return shape
+    if family is not None:
+        data = extended(family, data)
     params = [*_url_params(data)]
     return [*_texts(data), *params, *_quirks(data), *(() if params else _credential(data))]
 
@@ -94,6 +125,7 @@ def _shape(data: Mapping[str, Any]) -> Iterator[str]:
         **dict.fromkeys(_TABLES, _is_table),
         "category": lambda value: isinstance(value, list | tuple) and all(map(_is_text, cast("list[object]", value))),
         "credential": lambda value: isinstance(value, Mapping),
+        "extends": _is_text,
         "params": lambda value: _is_tables(value, UrlParam, without="name"),
         "quirks": lambda value: isinstance(value, list | tuple) and all(map(_is_quirk, cast("list[object]", value))),
         "verified": _is_table,
@@ -105,7 +137,7 @@ def _shape(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is not of the form that docs/presets.md describes"
     if not data.get("display_name"):
         yield "display_name is missing"
-    if "credential" not in data:
+    if "credential" not in data and "extends" not in data:
         yield "the table [credential] is missing"
 
 

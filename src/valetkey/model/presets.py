@@ -28,6 +28,8 @@ BUILT_IN: Final = Path(__file__).resolve().parent.parent / "presets"
 GROUP: Final = "valetkey.presets"
 """The entry point group: the name is the preset's id, the object is its data, or the path of its file."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_UNREADABLE = (OSError, ValueError)
+"""What reading a file of TOML raises: the errors of its encoding and of its syntax are ValueErrors."""
 _log = get_logger("presets")
 
 Origin = Literal["built in", "folder", "plugin"]
@@ -144,7 +146,18 @@ def _all() -> Iterator[Preset]:
 
 def lint_preset(data: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the data of a preset, one sentence each; none when it is in order."""
-    return preset_mistakes(data)
+    family = _family(data)
+    return [family] if isinstance(family, str) else preset_mistakes(data, family)
+
+
+def lint_preset_file(path: Path) -> list[str]:
+    """Return what is wrong with the file of a preset, its name included; none when it is in order."""
+    if not _ID.fullmatch(path.stem):
+        return [f'"{clean(path.stem, 60)}" cannot be an id: rename the file to small letters, digits and hyphens']
+    try:
+        return lint_preset(_parsed(path))
+    except _UNREADABLE as error:
+        return [clean(error)]
 
 
 def user_folder() -> Path:
@@ -192,22 +205,52 @@ def _plugins() -> Any:
 
 
 def _read(path: Path, preset_id: str, origin: Origin) -> Preset | None:
-    import tomllib  # noqa: PLC0415 - only for those who use presets
+    data = _data_in(path)
+    return None if data is None else _preset(data, preset_id, origin, str(path))
 
+
+def _data_in(path: Path) -> Mapping[str, Any] | None:
+    """Return what stands in a preset's file; None where there is none."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _invalid(preset_id, str(path), [clean(error)]) from None
-    return _preset(data, preset_id, origin, str(path))
+    except _UNREADABLE as error:
+        raise _invalid(path.stem, str(path), [clean(error)]) from None
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    import tomllib  # noqa: PLC0415 - only for those who use presets
+
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _family(data: Mapping[str, Any]) -> Mapping[str, Any] | str | None:
+    """Return the data of the preset that this one extends, or why there is none; None where it extends none."""
+    name = data.get("extends")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not _ID.fullmatch(name):
+        return "extends: it is the id of a preset, such as google"
+    for folder in (BUILT_IN, user_folder()):
+        family = _data_in(folder / f"{name}.toml")
+        if family is None:
+            continue
+        if "extends" in family:
+            return f'extends: "{name}" extends "{family["extends"]}" itself; extend that one'
+        mistakes = [] if folder == BUILT_IN else preset_mistakes(family)
+        return f'extends: the preset "{name}" is not in order: {mistakes[0]}' if mistakes else family
+    return f'extends: there is no preset "{name}"{did_you_mean(name, preset_ids())}'
 
 
 def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str) -> Preset:
     # Those built in are linted by the tests of this project; others by whoever loads them, each time.
-    mistakes = [] if origin == "built in" else preset_mistakes(data)
+    mistakes = [] if origin == "built in" else lint_preset(data)
     if mistakes:
         raise _invalid(preset_id, where, mistakes)
+    family = _family(data)
+    if isinstance(family, Mapping):
+        data = preset_data.extended(family, data)
     return Preset(
         id=preset_id,
         display_name=data["display_name"],

@@ -13,8 +13,6 @@ import pytest
 
 from valetkey.model.presets import BUILT_IN, preset_ids
 
-NUMBERS = {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14}
-
 
 @pytest.fixture
 def readme(page: Any) -> Any:
@@ -51,7 +49,7 @@ def test_there_are_as_many_presets_as_it_says(readme: Any) -> None:
     told = re.search(r"one of (\w+) presets", readme.text)
 
     assert told is not None
-    assert NUMBERS[told[1]] == len(list(BUILT_IN.glob("*.toml")))
+    assert int(told[1]) == len(list(BUILT_IN.glob("*.toml")))
 
 
 def test_the_program_is_as_short_as_it_looks(root: Path) -> None:
@@ -70,7 +68,8 @@ def test_the_python_and_the_licence_are_those_of_the_package(readme: Any, root: 
 def test_what_is_not_there_yet_is_not_there(readme: Any) -> None:
     missing = readme.text.partition("## Not there yet")[2].partition("\n## ")[0]
 
-    assert "Discovery" in missing
-    assert not (BUILT_IN.parent / "protocol" / "discovery.py").exists()
-    assert "more presets than twelve" in missing
-    assert len(preset_ids()) == NUMBERS["twelve"]
+    told = re.search(r"More presets than (\d+)", missing)
+
+    assert told is not None
+    assert int(told[1]) == len(preset_ids())
+    assert not any(word in missing for word in ("PAR", "DPoP", "iscovery", "id tokens")), "those are there"

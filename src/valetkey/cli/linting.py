@@ -1,0 +1,50 @@
+"""``valetkey providers lint``: whether presets of one's own are in order, before anything uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from valetkey.cli.commands import command, pass_session
+from valetkey.cli.exits import NOT_WELL, OK
+from valetkey.cli.output import emit
+from valetkey.cli.session import Session
+from valetkey.cli.terminal import out, paint, say
+
+
+@command(
+    "lint",
+    json=True,
+    examples=("valetkey providers lint", "valetkey providers lint shop.toml", "valetkey providers lint ./presets"),
+)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
+@pass_session
+def lint(session: Session, *, paths: tuple[Path, ...]) -> int:
+    """Check presets: files, or all files of a folder; without PATH those of your own folder.
+
+    Each mistake is a line of its own.  The exit code is 1 where there is one.
+    """
+    from valetkey.model.presets import lint_preset_file, user_folder  # noqa: PLC0415
+
+    files = [*_files(paths or (user_folder(),))]
+    found = {str(file): lint_preset_file(file) for file in files}
+    wrong = sum(map(bool, found.values()))
+    if session.json:
+        emit({"presets": [{"file": file, "mistakes": mistakes} for file, mistakes in found.items()]})
+        return NOT_WELL if wrong else OK
+    for file, mistakes in found.items():
+        for mistake in mistakes:
+            out(f"{paint(file, 'bold')}: {mistake}")
+    if not files:
+        say(f"No preset in {', '.join(map(str, paths)) or user_folder()}.")
+        say('  -> docs/presets.md shows how one is written; "valetkey providers show github" shows one')
+    else:
+        say(f"{len(files)} checked, {wrong} not in order." if wrong else f"{len(files)} checked, all in order.")
+    return NOT_WELL if wrong else OK
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        yield from sorted(path.glob("*.toml")) if path.is_dir() else [path]

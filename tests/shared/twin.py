@@ -1,0 +1,280 @@
+"""A provider's twin: an authorization server and an API that have the shape which a credential declares.
+
+It demands what the declaration says that the provider demands (how the app proves itself, form or JSON, PKCE, the
+parameters, how a token is revoked and whose account it is), refuses anything else and says why, and answers in the
+provider's form.  `Everywhere` brings it the requests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from joserfc import jwk, jwt
+
+from shared.everywhere import Asked, Reply
+from valetkey.model.credentials import OAuth2Credential
+
+CLIENT_ID = "twin-client"
+CLIENT_SECRET = "twin-secret:with odd+characters"
+LIFETIME = 3600
+KEY = jwk.RSAKey.generate_key(2048, {"kid": "twin", "alg": "RS256", "use": "sig"})
+WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+class Refused(Exception):
+    """A request is not as the declaration says that the provider wants it."""
+
+    def __init__(self, status: int, error: str, why: str) -> None:
+        super().__init__(why)
+        self.status, self.error = status, error
+
+
+class Twin:
+    """The twin of one provider.
+
+    Attributes:
+        seen: How often each endpoint was called: ``token``, ``revocation``, ``userinfo``, ``api``.
+        refusals: Why requests were refused, each in a sentence.
+        live: The access tokens that the API takes.
+    """
+
+    def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
+        self.credential = credential
+        self._now = now
+        self._nonce: str | None = None
+        self.seen: Counter[str] = Counter()
+        self.refusals: list[str] = []
+        self.live: set[str] = set()
+        self._codes: dict[str, dict[str, str]] = {}
+        self._refresh_token = ""
+        self._access_token = ""
+        self.refreshes = bool(credential.rotates_refresh_token or credential.access_token_lifetime) or (
+            not credential.never_expires
+        )
+
+    # -- the person
+
+    def approve(self, url: str) -> str:
+        """Look at an authorization request as the provider would, say yes, and return where the browser goes."""
+        where, _, query = url.partition("?")
+        asked = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
+        declared = self.credential
+        assert where == declared.authorization_url.partition("?")[0]
+        assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT_ID)
+        assert asked.get("code_challenge_method") == ("S256" if declared.pkce else None)
+        wanted = [*declared.scopes, *(s for s in declared.forced_scopes if s not in declared.scopes)]
+        assert asked.get("scope", "").split(declared.scope_separator) == (wanted or [""])
+        for name, value in declared.additional_params.items():
+            assert asked[name] == value, name
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = asked
+        answer = {"code": code, "state": asked["state"]}
+        if declared.iss_advertised:
+            answer["iss"] = declared.issuer
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+
+    # -- requests
+
+    def answer(self, request: Asked) -> Reply:
+        """Answer a request, to whatever host it goes."""
+        try:
+            return self._routed(request)
+        except Refused as refused:
+            self.refusals.append(str(refused))
+            return Reply(refused.status, {"error": refused.error, "error_description": str(refused)})
+
+    def _routed(self, request: Asked) -> Reply:
+        declared = self.credential
+        url = request.url.partition("?")[0]
+        revocation = declared.revocation_url.replace("{client_id}", CLIENT_ID)
+        if url == declared.token_url:
+            return self._token(request)
+        if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
+            return self._revoke(request)
+        if url == declared.userinfo_url.partition("?")[0]:
+            return self._userinfo(request)
+        if declared.issuer and url == declared.issuer + WELL_KNOWN:
+            return Reply(200, self._metadata())
+        if declared.issuer and url == self._jwks_url:
+            return Reply(200, {"keys": [KEY.as_dict(private=False)]})
+        return self._api(request)
+
+    @property
+    def _jwks_url(self) -> str:
+        return self.credential.jwks_url or f"{self.credential.issuer}/keys"
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "issuer": self.credential.issuer,
+            "authorization_endpoint": self.credential.authorization_url,
+            "token_endpoint": self.credential.token_url,
+            "jwks_uri": self._jwks_url,
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+
+    def _id_token(self, nonce: str | None) -> str:
+        now = int(self._now())
+        claims = {"iss": self.credential.issuer, "sub": "the-subject", "aud": CLIENT_ID, "iat": now, "exp": now + 600}
+        return jwt.encode({"alg": "RS256", "kid": "twin"}, {**claims, **({"nonce": nonce} if nonce else {})}, KEY)
+
+    def _token(self, request: Asked) -> Reply:
+        self.seen["token"] += 1
+        self._demand(request.method == "POST", "the token endpoint takes POST")
+        given = self._members(request, self.credential.token_request_format)
+        self._authenticate(request, given, self.credential.client_auth)
+        grant = given.get("grant_type")
+        if grant == "authorization_code":
+            asked = self._codes.pop(given.get("code", ""), None)
+            self._demand(asked is not None, "the code is known, and was not spent", "invalid_grant")
+            self._demand(given.get("redirect_uri") == (asked or {})["redirect_uri"], "redirect_uri is as it was asked")
+            self._nonce = (asked or {}).get("nonce")
+            self._verify(asked or {}, given)
+            self._demand_params(given, self.credential.token_params)
+        else:
+            self._demand(grant == "refresh_token", "grant_type is one that is known", "unsupported_grant_type")
+            known = bool(self._refresh_token) and given.get("refresh_token") == self._refresh_token
+            self._demand(known, "the refresh token is the latest one", "invalid_grant")
+            self._demand_params(given, self.credential.refresh_params)
+        return self._tokens(first=grant == "authorization_code")
+
+    def _tokens(self, *, first: bool) -> Reply:
+        declared = self.credential
+        if not first:
+            self.live.clear()
+        self._access_token = secrets.token_urlsafe(24)
+        self.live.add(self._access_token)
+        answer: dict[str, Any] = {"access_token": self._access_token, "token_type": "bearer"}
+        if self.refreshes:
+            answer["expires_in"] = LIFETIME
+            if first or declared.rotates_refresh_token:
+                self._refresh_token = answer["refresh_token"] = secrets.token_urlsafe(24)
+        scopes = [*declared.scopes, *declared.forced_scopes]
+        if scopes:
+            answer["scope"] = declared.scope_separator.join(dict.fromkeys(scopes))
+        if first and declared.issuer and "openid" in scopes:
+            answer["id_token"] = self._id_token(self._nonce)
+        for place in declared.kept_params.values():
+            _put(answer, place, f"kept-{place.rpartition('.')[2]}")
+        return Reply(200, answer)
+
+    def _revoke(self, request: Asked) -> Reply:
+        self.seen["revocation"] += 1
+        declared = self.credential
+        given = self._members(request, declared.revocation_format)
+        token = self._revoked(request, given)
+        allowed = {"access_token": {self._access_token}, "refresh_token": {self._refresh_token}}
+        known = allowed.get(declared.revocation_token, {self._access_token, self._refresh_token})
+        self._demand(token in known - {""}, "the token to revoke is one that was given", "invalid_token")
+        for name, template in declared.revocation_params.items():
+            wanted = template.replace("{client_id}", CLIENT_ID)
+            for kept, place in declared.kept_params.items():
+                wanted = wanted.replace(f"{{{kept}}}", f"kept-{place.rpartition('.')[2]}")
+            if "{" not in wanted:
+                self._demand(given.get(name) == wanted, f"{name} is {wanted}")
+        self.live.clear()
+        self._refresh_token = ""
+        return Reply(200, {"ok": True})
+
+    def _revoked(self, request: Asked, given: Mapping[str, str]) -> str:
+        """Return the token to revoke, having looked at how the app, or the token itself, proves it."""
+        declared = self.credential
+        carried = request.headers.get("authorization", "")
+        match declared.revocation_auth:
+            case "client":
+                self._authenticate(request, given, declared.client_auth)
+            case "client_secret_basic" | "client_secret_post" as method:
+                self._authenticate(request, given, method)
+            case "client_secret_bearer":
+                self._demand(carried == f"Bearer {CLIENT_SECRET}", "the secret is the bearer")
+            case "access_token":
+                self._demand(carried == f"Bearer {self._access_token}", "the token is the bearer")
+            case _:
+                self._demand(not carried, "nothing is proved")
+        named = [given[name] for name, text in declared.revocation_params.items() if text == "{token}"]
+        if named or declared.revocation_params or declared.revocation_format == "none":
+            return named[0] if named else self._access_token
+        return given.get("token", "")
+
+    def _userinfo(self, request: Asked) -> Reply:
+        self.seen["userinfo"] += 1
+        self._demand(request.method == self.credential.userinfo_method, "userinfo has its own method")
+        self._bearer(request)
+        answer: dict[str, Any] = {"ok": True}
+        for name, place in self.credential.identity.items():
+            _put(answer, place, f"the-{name}" if name != "email" else "somebody@example.com")
+        return Reply(200, answer)
+
+    def _api(self, request: Asked) -> Reply:
+        self.seen["api"] += 1
+        self._bearer(request)
+        for name, value in self.credential.api_headers.items():
+            self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
+        return Reply(200, {"here": request.url})
+
+    # -- what is demanded
+
+    def _demand(self, holds: bool, what: str, error: str = "invalid_request") -> None:
+        if not holds:
+            raise Refused(400, error, f"not so: {what}")
+
+    def _demand_params(self, given: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        for name, value in wanted.items():
+            self._demand(given.get(name) == value, f"{name} is {value}")
+
+    def _bearer(self, request: Asked) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or token not in self.live:
+            raise Refused(401, "invalid_token", "not so: the bearer token is live")
+
+    def _authenticate(self, request: Asked, given: Mapping[str, str], method: str) -> None:
+        carried = request.headers.get("authorization", "")
+        if method == "client_secret_basic":
+            scheme, _, text = carried.partition(" ")
+            found = base64.b64decode(text).decode().split(":", 1) if scheme == "Basic" else []
+            if not self.credential.basic_raw:
+                found = [unquote(part.replace("+", " ")) for part in found]
+            self._demand(found == [CLIENT_ID, CLIENT_SECRET], "the app proves itself by Basic", "invalid_client")
+            self._demand("client_secret" not in given, "the secret comes once")
+            return
+        self._demand(not carried.startswith("Basic"), "the app does not prove itself by Basic", "invalid_client")
+        known = given.get("client_id") == CLIENT_ID
+        if method == "client_secret_post":
+            known = known and given.get("client_secret") == CLIENT_SECRET
+        self._demand(known, f"the app proves itself by {method}", "invalid_client")
+
+    def _verify(self, asked: Mapping[str, str], given: Mapping[str, str]) -> None:
+        if not self.credential.pkce:
+            self._demand("code_verifier" not in given, "no PKCE is sent")
+            return
+        digest = hashlib.sha256(given.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        self._demand(challenge == asked["code_challenge"], "the code verifier fits", "invalid_grant")
+
+    def _members(self, request: Asked, how: str) -> dict[str, str]:
+        content = request.headers.get("content-type", "")
+        if how == "json":
+            self._demand(content.startswith("application/json"), "the body is JSON")
+            return {name: str(value) for name, value in json.loads(request.body).items()}
+        if how == "query":
+            return dict(parse_qsl(urlsplit(request.url).query))
+        if how == "none":
+            return {}
+        self._demand(content.startswith("application/x-www-form-urlencoded"), "the body is a form")
+        return dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+
+
+def _put(answer: dict[str, Any], place: str, value: str) -> None:
+    """Put a value where a dotted path says."""
+    *above, last = place.split(".")
+    for name in above:
+        answer = answer.setdefault(name, {})
+    answer.setdefault(last, value)
