@@ -38,6 +38,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a background job of a shell: children would inherit it, and Ctrl-C would not reach the programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Measured are the tests' own processes: in a program that they start, coverage would take longer than the program.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True, max_examples=50)
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("fuzz", deadline=5000, print_blob=True, max_examples=10_000)  # make fuzz; milliseconds
@@ -116,7 +120,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     mine, of = (int(part) for part in share.split("/"))
     kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % of == mine - 1]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = kept
 
 
