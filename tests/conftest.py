@@ -9,6 +9,7 @@ import inspect
 import os
 import shutil
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -47,6 +48,24 @@ settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("fuzz", deadline=5000, print_blob=True, max_examples=10_000)  # make fuzz; milliseconds
 FUZZ = "fuzz" if os.environ.get("FUZZ") == "more" else ""
 settings.load_profile(FUZZ or ("ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the machine's file of authorities hold one alone: no test meets a public host, and nearly each has clients.
+
+    To read the whole file takes a client 30 ms.
+    """
+    paths = ssl.get_default_verify_paths()
+    if not os.path.isfile(paths.openssl_cafile):  # noqa: PTH113 - then the HTTP client looks elsewhere
+        yield
+        return
+    first, end, _ = Path(paths.openssl_cafile).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    one = tmp_path_factory.mktemp("authorities") / "one.pem"
+    one.write_text(first + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(openssl_cafile=str(one)))
+        yield
 
 
 def threads_left(before: set[threading.Thread]) -> list[threading.Thread]:
