@@ -9,6 +9,7 @@ import inspect
 import os
 import shutil
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -38,11 +39,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a background job of a shell: children would inherit it, and Ctrl-C would not reach the programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Measured are the tests' own processes: in a program that they start, coverage would take longer than the program.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True, max_examples=50)
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("fuzz", deadline=5000, print_blob=True, max_examples=10_000)  # make fuzz; milliseconds
 FUZZ = "fuzz" if os.environ.get("FUZZ") == "more" else ""
 settings.load_profile(FUZZ or ("ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the machine's file of authorities hold one alone: no test meets a public host, and nearly each has clients.
+
+    To read the whole file takes a client 30 ms.
+    """
+    paths = ssl.get_default_verify_paths()
+    if not os.path.isfile(paths.openssl_cafile):  # noqa: PTH113 - then the HTTP client looks elsewhere
+        yield
+        return
+    first, end, _ = Path(paths.openssl_cafile).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    one = tmp_path_factory.mktemp("authorities") / "one.pem"
+    one.write_text(first + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(openssl_cafile=str(one)))
+        yield
 
 
 def threads_left(before: set[threading.Thread]) -> list[threading.Thread]:
@@ -116,7 +139,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     mine, of = (int(part) for part in share.split("/"))
     kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % of == mine - 1]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = kept
 
 

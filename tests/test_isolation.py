@@ -19,7 +19,8 @@ def run_in_suite(folder: Path, body: str, **environment: str) -> tuple[int, str]
     (folder / "conftest.py").write_text(CONFTEST.read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "test_it.py").write_text(body, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(folder)]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
+    ours = ("COVERAGE_", "PYTEST_", "SHARE")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     ran = subprocess.run(command, cwd=folder, env=plain | environment, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stdout + ran.stderr
 

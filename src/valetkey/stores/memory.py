@@ -26,6 +26,7 @@ from valetkey.model.connections import (
     RecordPage,
     Sealed,
     StoredState,
+    altered,
 )
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
 from valetkey.model.troubles import Trouble
@@ -97,7 +98,7 @@ class MemoryStore:
                 msg = f"There is a connection with the id {record.id} already, under another key."
                 raise StoreError(msg, code="id_taken", hint="Give each connection a new random id.")
             self._demand_key(record.sealed)
-            return self._put(replace(record, claim=None))
+            return self._put(altered(record, claim=None))
 
     def claim(
         self, record: Record, *, holder: str, life: float, spending: str, over: str | None = None, dead: bool = False
@@ -165,7 +166,7 @@ class MemoryStore:
             if row is None or self._ids.get(key, row.id) != row.id:
                 return False
             del self._ids[row.key]
-            self._put(replace(row, key=key, secret_id=secret_id))
+            self._put(altered(row, key=key, secret_id=secret_id))
             return True
 
     def delete(self, record: Record) -> bool:
@@ -353,11 +354,11 @@ class MemoryStore:
         claim = record.claim
         if claim is not None:
             claim = replace(claim, expired=self._clock.monotonic() >= claim.until)
-        return replace(record, claim=claim, params=dict(record.params), tags=dict(record.tags))
+        return altered(record, claim=claim, params=dict(record.params), tags=dict(record.tags))
 
     def _put(self, record: Record) -> Record:
         """Store the record; what is returned shares nothing with it."""
-        self._records[record.id] = replace(record, params=dict(record.params), tags=dict(record.tags))
+        self._records[record.id] = altered(record, params=dict(record.params), tags=dict(record.tags))
         self._ids[record.key] = record.id
         return record
 
