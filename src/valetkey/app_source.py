@@ -12,13 +12,19 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 
 if TYPE_CHECKING:
     from valetkey.core import Core
+    from valetkey.model.ports import SecretService
 
 DOCUMENTS: Final = "/oauth/clients"
 """Where the server publishes what its apps are: ``/oauth/clients/<credential>.json``."""
 
 
-def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
+def app_of(core: Core, credential: OAuth2Credential, service: SecretService | None = None) -> AppCredentials:
     """Read the app of a credential: from the environment, its secret, else what registered itself.
+
+    Args:
+        core: Where.
+        credential: Of which.
+        service: Where secrets are read; by default the valet's own.
 
     Raises:
         ConfigurationError: There is none (``app_missing``), or its secret has ended (``app_ended``).
@@ -27,7 +33,7 @@ def app_of(core: Core, credential: OAuth2Credential) -> AppCredentials:
 
     try:
         environ = _environ(credential)
-        app = resolve_app(credential, services=(core.secret_service,), environ=environ, env=core.env)
+        app = resolve_app(credential, services=(service or core.secret_service,), environ=environ, env=core.env)
     except ConfigurationError as error:
         if error.code != "app_missing" or not may_register(core, credential):
             raise

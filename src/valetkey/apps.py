@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from valetkey.app_source import may_register
+from valetkey.app_source import app_of, may_register
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.app_health import AppHealth
     from valetkey.engine.app_replacing import Replacement
+    from valetkey.engine.world import World
 
 WEEK = 7 * 86400.0
 
@@ -156,18 +158,33 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
     core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
 
 
-def trouble_of(core: Core, credential: OAuth2Credential) -> str:
-    """Return why the app of a credential cannot be used, empty when it can."""
+def trouble_of(core: Core, credential: OAuth2Credential, world: World) -> str:
+    """Return why the app of a credential cannot be used, empty when it can; `world` is where to look."""
     from valetkey.engine.apps import app_state, held_against  # noqa: PLC0415
 
     try:
-        app = core.app(credential)
+        app = world.app(credential)
     except (ConfigurationError, StoreError) as error:
         if not _of_the_app(error):
             raise
         return "" if error.code == "app_missing" and may_register(core, credential) else error.code
-    held = held_against(app, app_state(core.world, core.env, credential))
+    held = held_against(app, app_state(world, core.env, credential))
     return "" if held is None else str(held.body.get("error") or "client_rejected")
+
+
+def at_a_glance(core: Core, credentials: int) -> World:
+    """Return the world to look at the apps of so many credentials in: not one question of the store for each."""
+    from valetkey.engine.app_facts import KIND as APPS  # noqa: PLC0415
+    from valetkey.engine.glance import FEW, glance  # noqa: PLC0415
+    from valetkey.engine.secrets import KIND as KEPT  # noqa: PLC0415
+
+    if credentials <= FEW:
+        return core.world
+    seen = glance(getattr(core.store, "ledger", core.store), core.env, APPS, KEPT)
+    if core.given_app is not None:
+        return replace(core.world, store=seen)
+    service = core.secrets_in(seen)
+    return replace(core.world, store=seen, app=lambda credential: app_of(core, credential, service))
 
 
 def outside(credential: OAuth2Credential) -> tuple[str, ...]:

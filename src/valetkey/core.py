@@ -204,10 +204,13 @@ class Core:
     @property
     def secret_service(self) -> SecretService:
         """Where app credentials and other secrets are: the service that was given, then the sealed store."""
+        self._open()
+        return self.secrets_in(getattr(self.store, "ledger", self.store))
+
+    def secrets_in(self, ledger: Store) -> SecretService:
+        """Return the service that was given, then what is sealed in a store."""
         from valetkey.engine.secrets import ChainSecrets, StoreSecrets  # noqa: PLC0415
 
-        self._open()
-        ledger = getattr(self.store, "ledger", self.store)
         own = StoreSecrets(ledger, self.vault, self.env)
         return own if self.given_secrets is None else ChainSecrets(self.given_secrets, own)
 
@@ -274,12 +277,14 @@ class Core:
     def status(self, key: ConnectionKey) -> Status:
         """Return how a connection is."""
         record = self.store.load(key)
-        return self._status(key, record, *self._app_of(key.credential))
+        return self._status(key, record, *self._app_of(key.credential, self.world))
 
     def statuses(self, query: Query, cursor: str | None, limit: int) -> Page:
         """Return a page of connections.  What stands with an app is read once, not for each of its connections."""
         page = self.store.list(query, cursor=cursor, limit=limit)
-        apps = {name: self._app_of(name) for name in dict.fromkeys(record.key.credential for record in page.items)}
+        names = dict.fromkeys(record.key.credential for record in page.items)
+        world = self._glance(len(names))
+        apps = {name: self._app_of(name, world) for name in names}
         statuses = (self._status(record.key, record, *apps[record.key.credential]) for record in page.items)
         return Page(tuple(statuses), page.cursor)
 
@@ -290,20 +295,27 @@ class Core:
 
         return status_of(key, record, credential, now=self.clock.now(), app_error=app_error)
 
-    def _app_of(self, name: str) -> tuple[OAuth2Credential, str]:
+    def _app_of(self, name: str, world: World) -> tuple[OAuth2Credential, str]:
         """Return a credential, and why its app cannot be used."""
         credential = self.credential(name)
-        return credential, self._app_error(credential)
+        return credential, self._app_error(credential, world)
 
     def app_errors(self) -> dict[str, str]:
         """Return for each credential whose app cannot be used, why."""
-        return {one.name: error for one in self.credentials() if (error := self._app_error(one))}
+        declared = self.credentials()
+        world = self._glance(len(declared))
+        return {one.name: error for one in declared if (error := self._app_error(one, world))}
 
-    def _app_error(self, credential: OAuth2Credential) -> str:
+    def _glance(self, credentials: int) -> World:
+        from valetkey.apps import at_a_glance  # noqa: PLC0415
+
+        return at_a_glance(self, credentials)
+
+    def _app_error(self, credential: OAuth2Credential, world: World) -> str:
         """Return why the app cannot be used, empty when it can."""
         from valetkey.apps import trouble_of  # noqa: PLC0415 - tokens are asked for more often
 
-        return trouble_of(self, credential)
+        return trouble_of(self, credential, world)
 
     def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
         """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""

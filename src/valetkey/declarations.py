@@ -12,6 +12,7 @@ from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
 from valetkey.forks import late_imports
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.paging import each_document
 from valetkey.model.ports import Store
 from valetkey.model.wiring import Wiring, default_wiring, find_credential
 
@@ -138,14 +139,11 @@ class Declarations:
         declared = self.declared()
         for document in self._documents():
             if document.id not in declared:
-                declared[document.id] = self._from_store(document.id)
+                declared[document.id] = _declared(document)
         return tuple(declared[name] for name in sorted(declared))
 
     def _documents(self) -> Iterator[Document]:
-        after = ""
-        while page := self._store().list_documents(DECLARATION, env=self._env, after=after):
-            yield from page
-            after = page[-1].id
+        return each_document(self._store(), DECLARATION, env=self._env)
 
     def secret(self, secret_id: str) -> SecretDeclaration | None:
         """Return what was declared about a secret, by its id or its name; of an app's secret, what is usual."""
@@ -162,12 +160,16 @@ class Declarations:
         document = self._store().get_document(DECLARATION, name, env=self._env)
         if document is None:
             raise find_credential(name, (credential.name for credential in self.every()))
-        fields = document.body.get("fields")
-        if not isinstance(fields, dict):
-            raise _damaged(name)
-        from valetkey.model.settings import from_declaration  # noqa: PLC0415
+        return _declared(document)
 
-        return from_declaration(name, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
+
+def _declared(document: Document) -> OAuth2Credential:
+    fields = document.body.get("fields")
+    if not isinstance(fields, dict):
+        raise _damaged(document.id)
+    from valetkey.model.settings import from_declaration  # noqa: PLC0415
+
+    return from_declaration(document.id, cast("dict[str, Any]", fields), source=document.body.get("source", "code"))
 
 
 def _damaged(name: str) -> StoreError:

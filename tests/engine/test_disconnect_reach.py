@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from valetkey.engine import revoking
 from valetkey.engine.disconnect import disconnect
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import put_grant
 from valetkey.engine.world import open_grant
+from valetkey.model import paging
 from valetkey.model.connections import Identity
 from valetkey.model.grants import Grant
 from valetkey.values import Secret
@@ -110,7 +110,7 @@ def test_a_connection_that_was_made_anew_meanwhile_is_not_ended(stage: Any) -> N
 
 
 def test_all_pages_are_looked_through(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revoking, "_PAGE", 1)
+    monkeypatch.setattr(paging, "RECORDS", 1)
     stage.change(revocation_reach="user")
     for account in ("a", "b", "c"):
         stage.connect(stage.key(account=account), login="ada" if account != "b" else "bob")

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Document, Event
 from valetkey.model.names import LONGEST, check_owner, has_control
+from valetkey.model.paging import each_document
 from valetkey.model.ports import Clock, Store
 from valetkey.values import Secret
 
@@ -184,11 +185,7 @@ class ApiKeys:
 
     def list(self) -> tuple[ApiKey, ...]:
         """Return all keys by name, those that ended lately among them."""
-        found: list[ApiKey] = []
-        after = ""
-        while page := self._store.list_documents(KIND, env=self._env, after=after):
-            found += map(_key, page)
-            after = page[-1].id
+        found = map(_key, each_document(self._store, KIND, env=self._env))
         return tuple(sorted(found, key=lambda key: (key.name.lower(), key.created_at)))
 
     def revoke(self, key_id: str, *, by: str = "") -> ApiKey | None:

@@ -11,10 +11,12 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Document
+from valetkey.model.paging import each_document
 from valetkey.model.ports import Clock, Store
 
 KIND: Final = "api_calls"
@@ -26,7 +28,6 @@ MOST: Final = 20_000
 ROUND: Final = 500
 """Pairs that are written in one go."""
 _TRIES: Final = 5
-_PAGE: Final = 200
 _FEW: Final = 20
 """Connections whose counts are read one by one; for more of them all counts are gone through."""
 
@@ -117,19 +118,17 @@ def calls_for_all(store: Store, env: str, connection_ids: Collection[str], now: 
         for connection_id in connection_ids:
             summed.update(calls_for(store, env, connection_id, now))
         return summed
-    after, wanted = "", frozenset(connection_ids)
-    while page := store.list_documents(KIND, env=env, after=after, limit=_PAGE):
-        for document in page:
-            connection_id, _, key_id = document.id.rpartition(".")
-            if connection_id in wanted:
-                summed[key_id] += _sum(document, now)
-        after = page[-1].id
+    wanted = frozenset(connection_ids)
+    for document in each_document(store, KIND, env=env):
+        connection_id, _, key_id = document.id.rpartition(".")
+        if connection_id in wanted:
+            summed[key_id] += _sum(document, now)
     return summed
 
 
 def calls_by_key(store: Store, env: str, now: float) -> dict[str, int]:
     """Return how often each API key, by id, called in the last 24 hours."""
-    return {one.id: _sum(one, now) for one in store.list_documents(BY_KEY, env=env)}
+    return {one.id: _sum(one, now) for one in each_document(store, BY_KEY, env=env)}
 
 
 def drop_calls(store: Store, env: str, connection_id: str) -> None:
@@ -139,13 +138,8 @@ def drop_calls(store: Store, env: str, connection_id: str) -> None:
 
 
 def _of(store: Store, env: str, connection_id: str) -> Iterator[Document]:
-    after = mark = f"{connection_id}."
-    while page := store.list_documents(KIND, env=env, after=after, limit=_PAGE):
-        for document in page:
-            if not document.id.startswith(mark):
-                return
-            yield document
-        after = page[-1].id
+    mark = f"{connection_id}."
+    return takewhile(lambda one: one.id.startswith(mark), each_document(store, KIND, env=env, after=mark))
 
 
 def _written(store: Store, env: str, pair: Pair, counted: Mapping[int, int], now: float) -> bool:

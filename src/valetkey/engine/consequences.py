@@ -21,9 +21,9 @@ from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Query, Record
 from valetkey.model.credentials import OAuth2Credential, Reach
+from valetkey.model.paging import each_record
 
 Place = Literal["provider", "here", "others", "lives", "stays"]
-_PAGE = 200
 _NAMED = 5
 
 
@@ -157,14 +157,8 @@ def of_forget(world: World, owner: str, env: str, *, discreet: bool = False) -> 
 
 
 def connections_of(world: World, owner: str, env: str) -> Iterator[Record]:
-    """Yield all connections of an owner."""
-    cursor: str | None = None
-    while True:
-        page = world.store.list(Query(env=env, owner=owner), cursor=cursor, limit=_PAGE)
-        yield from page.items
-        cursor = page.cursor
-        if cursor is None:
-            return
+    """Return all connections of an owner."""
+    return each_record(world.store, Query(env=env, owner=owner))
 
 
 def _declared(world: World, key: ConnectionKey) -> OAuth2Credential | None:

@@ -12,8 +12,8 @@ from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import Query, Record
 from valetkey.model.credentials import Reach
+from valetkey.model.paging import each_record
 
-_PAGE: Final = 500
 _REACH: Final[dict[Reach, str]] = {
     "token": "It ends the tokens of these connections, and nothing else.",
     "grant": "It ends what the app may do with these accounts through these connections.",
@@ -152,13 +152,7 @@ class _Who:
 
 
 def _everything(world: World, env: str) -> Iterator[Record]:
-    cursor: str | None = None
-    while True:
-        page = world.store.list(Query(env=env), cursor=cursor, limit=_PAGE)
-        yield from page.items
-        cursor = page.cursor
-        if cursor is None:
-            return
+    return each_record(world.store, Query(env=env))
 
 
 def _here(n: int) -> Iterator[Consequence]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,11 +18,11 @@ from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Expect, Query, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.paging import each_record
 
 __all__ = ["Disconnected", "disconnect", "forget"]
 
 _log = get_logger("disconnect")
-_PAGE: Final = 200
 _NOTHING: Final = "There was nothing to disconnect."
 
 
@@ -69,7 +68,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
         msg = "forget() needs an owner"
         raise ConfigurationError(msg, code="owner_required", hint="pass the id of the user or tenant to forget")
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
-    records = list(_pages(world, Query(env=env, owner=owner)))
+    records = list(each_record(world.store, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)
@@ -77,16 +76,6 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
     ApiKeys(world.store, world.clock, env).drop_owner(owner, by=world.actor)
     world.store.forget_events(env=env, owner=owner)
     return done
-
-
-def _pages(world: World, query: Query) -> Iterator[Record]:
-    cursor: str | None = None
-    while True:
-        page = world.store.list(query, cursor=cursor, limit=_PAGE)
-        yield from page.items
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _forget_one(world: World, record: Record) -> Disconnected:

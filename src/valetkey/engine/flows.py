@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,13 +16,13 @@ from valetkey.engine.world import World
 from valetkey.errors import ConnectError, StateMismatch
 from valetkey.model.connections import ConnectionKey, Document, Sealed
 from valetkey.model.credentials import EMPTY
+from valetkey.model.paging import each_document
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.values import Secret
 
 KIND: Final = "flow"
 FLOW_SECONDS: Final = 600.0
 """How long a person has to sign in and consent."""
-_PAGE: Final = 500
 _STATELESS: Final = "the answer holds no state"
 _NO_FLOW: Final = "the answer belongs to no sign-in under way: it is unknown, was used already, or came too late"
 _AGAIN: Final = "start again, and finish in the same browser"
@@ -138,14 +138,14 @@ def delete_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Delete the flows of all keys that `wanted` says; returns how many."""
     return sum(
         world.store.delete_document(KIND, document.id)
-        for document in list(_flows(world))
+        for document in list(each_document(world.store, KIND))
         if wanted(_key(document.body))
     )
 
 
 def count_flows(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Return how many sign-ins are under way for the keys that `wanted` says."""
-    return sum(wanted(_key(document.body)) for document in _flows(world))
+    return sum(wanted(_key(document.body)) for document in each_document(world.store, KIND))
 
 
 def _body(flow: Flow) -> dict[str, Any]:
@@ -194,13 +194,6 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         id=document.id,
         mark=str(body["binding"]),
     )
-
-
-def _flows(world: World) -> Iterator[Document]:
-    after = ""
-    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].id
 
 
 def binding_hash(binding: Secret) -> str:

@@ -16,6 +16,7 @@ from valetkey.engine.world import World
 from valetkey.model.connections import ConnectionKey, Document, Identity, Record, Sealed
 from valetkey.model.credentials import EMPTY
 from valetkey.model.grants import Grant
+from valetkey.model.paging import each_document
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.values import Secret
 
@@ -24,7 +25,6 @@ HELD_SECONDS: Final = 600.0
 """How long the person has to answer."""
 _KEPT_SECONDS: Final = 30 * 86400.0
 """How long an unanswered grant is kept to be given back, should nobody come by earlier."""
-_PAGE: Final = 200
 Asks = Literal["account", "owner"]
 """Who answers: the person, about another ``account``; or the application, whether they are the ``owner``."""
 
@@ -185,8 +185,5 @@ def count_held(world: World, key: ConnectionKey) -> int:
 
 
 def documents(world: World) -> Iterator[Document]:
-    """Yield all that is kept aside."""
-    after = ""
-    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].id
+    """Return all that is kept aside."""
+    return each_document(world.store, KIND)

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document, Event
+from valetkey.model.paging import each_document
 from valetkey.values import Secret
 
 KIND: Final = "connect_link"
@@ -34,7 +35,6 @@ _CLOCKS: Final = 3600.0
 """Seconds by which clocks of hosts may differ."""
 _FIRST_SPAN: Final = 60_000
 """Milliseconds that the first look back goes over; each further one over eight times as many."""
-_PAGE: Final = 200
 _TRIES: Final = 20
 
 State = Literal["not_opened", "opened", "at_provider", "to_confirm", "used", "declined", "expired", "withdrawn"]
@@ -405,9 +405,7 @@ def _link(document: Document, now: float) -> Link:
 
 def _links(world: World, after: str) -> Iterator[Link]:
     now = world.clock.now()
-    while page := world.store.list_documents(KIND, after=after, limit=_PAGE):
-        yield from (_link(document, now) for document in page)
-        after = page[-1].id
+    return (_link(document, now) for document in each_document(world.store, KIND, after=after))
 
 
 def _key_id(key: ConnectionKey) -> str:

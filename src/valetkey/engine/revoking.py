@@ -17,6 +17,7 @@ from valetkey.logs import get_logger
 from valetkey.model.connections import Identity, Query, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.model.paging import each_record
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.revocation import Revoked, StillLives, parse_revocation, revocation_request
 from valetkey.values import Request, Secret
@@ -25,7 +26,6 @@ _log = get_logger("revoking")
 REVOKE_SECONDS: Final = 10.0
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
-_PAGE: Final = 500
 
 Kind = Literal["refresh_token", "access_token"]
 _WORDS: Final[dict[Kind, str]] = {"refresh_token": "refresh token", "access_token": "access token"}
@@ -191,9 +191,9 @@ def siblings(world: World, record: Record, identity: Identity | None) -> Iterato
 def _candidates(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
     """Yield the connections of the same owner, and those that name the same person."""
     key = record.key
-    yield from _listed(world, Query(env=key.env, owner=key.owner, own=key.owner is None))
+    yield from each_record(world.store, Query(env=key.env, owner=key.owner, own=key.owner is None))
     if identity and identity.subject:
-        yield from _listed(world, Query(env=key.env, search=identity.subject))
+        yield from each_record(world.store, Query(env=key.env, search=identity.subject))
 
 
 def same_provider(record: Record, other: Record) -> bool:
@@ -201,16 +201,6 @@ def same_provider(record: Record, other: Record) -> bool:
     if record.key.credential == other.key.credential:
         return True
     return bool(record.token_origin) and record.token_origin == other.token_origin
-
-
-def _listed(world: World, query: Query) -> Iterator[Record]:
-    cursor: str | None = None
-    while True:
-        page = world.store.list(query, cursor=cursor, limit=_PAGE)
-        yield from page.items
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _same_user(record: Record, identity: Identity | None, other: Record) -> bool:

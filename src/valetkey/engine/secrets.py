@@ -15,6 +15,7 @@ from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed, token_secret_id
 from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
+from valetkey.model.paging import each_document
 from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
 from valetkey.model.secret_names import read_only, variable_name
@@ -77,10 +78,7 @@ class StoreSecrets:
 
     def ids(self) -> Iterable[str]:
         """Return the ids of all secrets in this environment, in order."""
-        after = ""
-        while page := self._store.list_documents(KIND, env=self._env, after=after):
-            yield from (document.id for document in page)
-            after = page[-1].id
+        return (document.id for document in each_document(self._store, KIND, env=self._env))
 
 
 class ChainSecrets:

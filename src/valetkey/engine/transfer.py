@@ -14,12 +14,12 @@ from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, ConnectError, DecryptionFailed
 from valetkey.model.connections import ConnectionKey, Query, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.paging import each_record
 
 IMPORT_WARNING: Final = (
     "Stop whatever refreshes these grants now, before they are imported: two refreshers of one rotating grant kill it."
 )
 """What every face says before it imports."""
-_PAGE: Final = 200
 
 Outcome = Literal["created", "replaced", "skipped", "invalid"]
 OnConflict = Literal["skip", "newer"]
@@ -101,13 +101,9 @@ def export_grants(
         StoreUnavailable: The store does not answer.
     """
     query = Query(env=env, credential=credential, owner=owner)
-    cursor: str | None = None
-    while True:
-        page = world.store.list(query, cursor=cursor, limit=_PAGE)
-        yield from (_row(world, record, include_tokens) for record in page.items if record.sealed is not None)
-        cursor = page.cursor
-        if cursor is None:
-            return
+    for record in each_record(world.store, query):
+        if record.sealed is not None:
+            yield _row(world, record, include_tokens)
 
 
 def _row(world: World, record: Record, include_tokens: bool) -> dict[str, Any]:

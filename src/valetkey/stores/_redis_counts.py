@@ -8,7 +8,7 @@ from typing import Final, get_args
 from valetkey.model.connections import Counts, State, StoredState
 from valetkey.stores._cursor import Position
 from valetkey.stores._redis_documents import RedisDocuments
-from valetkey.stores._redis_names import after, before, id_and_text, texts_of, within
+from valetkey.stores._redis_names import after, before, id_and_text, texts_of
 from valetkey.stores._redis_steps import Step
 
 _STATES: Final[tuple[StoredState, ...]] = get_args(StoredState)
@@ -19,32 +19,19 @@ class RedisCounts(RedisDocuments):
 
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections each credential has in each state."""
-        found: dict[tuple[str, State], int] = {}
+        step = Step(self._names)
         for state in _STATES:
-            found.update({(credential, state): n for credential, n in self._by_credential(env, state).items()})
-        for credential, n in self._soon(env, now).items():
+            step.tally(self._names.in_state(env, state))
+        self._ask_wanting(step, env, now)
+        *tallies, wanting = self._read(step).answers
+        found: dict[tuple[str, State], int] = {}
+        for state, tally in zip(_STATES, tallies, strict=True):
+            for first, n in zip(tally[::2], tally[1::2], strict=True):
+                found[texts_of(first)[0], state] = int(n)
+        for credential, n in Counter(texts_of(member)[0] for member in wanting).items():
             found[credential, "connected"] = found.get((credential, "connected"), 0) - n
             found[credential, "expires_soon"] = n
         return {place: n for place, n in found.items() if n > 0}
-
-    def _by_credential(self, env: str, state: str) -> dict[str, int]:
-        """Count what is in a state by leaping from credential to credential: no member in between is read."""
-        key, low, found = self._names.in_state(env, state), b"-", dict[str, int]()
-        while True:
-            step = Step(self._names)
-            step.do("ZRANGEBYLEX", key, low, b"+", "LIMIT", 0, 1)
-            (members,) = self._read(step).answers
-            if not members:
-                return found
-            credential = texts_of(members[0])[0]
-            first, last = within(credential)
-            step = Step(self._names)
-            step.do("ZLEXCOUNT", key, first, last)
-            found[credential] = int(self._read(step).answers[0])
-            low = last
-
-    def _soon(self, env: str, now: float) -> Counter[str]:
-        return Counter(texts_of(member)[0] for member in self._wanting(env, now))
 
     def wanting_ids(self, env: str, by: float, position: Position | None, *, backwards: bool = False) -> list[str]:
         """Return the ids of those that want attention before a time, in order after a position, or back from it."""
@@ -59,6 +46,9 @@ class RedisCounts(RedisDocuments):
 
     def _wanting(self, env: str, by: float) -> list[bytes]:
         step = Step(self._names)
-        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({by!r}")
+        self._ask_wanting(step, env, by)
         members: list[bytes] = self._read(step).answers[0]
         return members
+
+    def _ask_wanting(self, step: Step, env: str, by: float) -> None:
+        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({by!r}")

@@ -41,6 +41,24 @@ local function find(set, low, high, count, text, wanted, way)
     end
     return { found, #members == tonumber(count) and last }
 end
+-- How many members begin with each first text, by leaping from one to the next: no member in between is read.
+local function tally(set)
+    local found, low = {}, '-'
+    while true do
+        local member = redis.call('ZRANGEBYLEX', set, low, '+', 'LIMIT', 0, 1)[1]
+        if not member then
+            return found
+        end
+        local ends = string.find(member, '\\0', 1, true)
+        while string.byte(member, ends + 1) == 255 do
+            ends = string.find(member, '\\0', ends + 1, true)
+        end
+        local first = string.sub(member, 1, ends)
+        low = '(' .. first .. '\\255'
+        found[#found + 1] = member
+        found[#found + 1] = redis.call('ZLEXCOUNT', set, '[' .. first, low)
+    end
+end
 local function call()
     local command, number, count = take(), tonumber(take()), tonumber(take())
     local arguments = {}
@@ -52,6 +70,8 @@ local function call()
     end
     if command == 'FIND' then
         return find(unpack(arguments))
+    elseif command == 'TALLY' then
+        return tally(arguments[1])
     elseif command ~= 'APPEND' then
         return redis.call(command, unpack(arguments))
     end
@@ -140,6 +160,13 @@ class Step:
         The answer has the members that have it, and where it stopped: None where there are no more.
         """
         self.do("FIND", key, low, high, count, text, wanted, "back" if backwards else "on")
+
+    def tally(self, key: bytes) -> None:
+        """Count the members of a sorted set that begin with the same first text, for each.
+
+        The answer has the first member of each, and how many there are, by turns.
+        """
+        self.do("TALLY", key)
 
     def arguments(self) -> list[bytes]:
         """Return what the script is called with beside the keys."""

@@ -71,8 +71,7 @@ class Cause:
     credential: str
 
 
-def cause(failed: Failed, credential: OAuth2Credential | None) -> Cause:
-    """Return failures in words."""
+def _cause(failed: Failed, credential: OAuth2Credential | None) -> Cause:
     name = provider_name(credential, failed.credential)
     said = person_reason(failed.error, name) if failed.person else failing_reason(failed.error)
     title = said[:1].upper() + said[1:] if failed.person else f"{name}: {said}"
@@ -81,7 +80,7 @@ def cause(failed: Failed, credential: OAuth2Credential | None) -> Cause:
 
 def causes(job: Job, declared: Mapping[str, OAuth2Credential]) -> list[Cause]:
     """Return the failures of a job by cause, the most frequent first."""
-    return [cause(failed, declared.get(failed.credential)) for failed in job.causes]
+    return [_cause(failed, declared.get(failed.credential)) for failed in job.causes]
 
 
 def progress(job: Job, now: float) -> str:
