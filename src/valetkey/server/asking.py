@@ -248,7 +248,7 @@ def _handled(ask: Ask, handler: Handler, grade: Grade | None, fresh: bool) -> Re
     except StoreUnavailable:
         raise
     except ValetkeyError as error:
-        return _troubled(ask, error)
+        return troubled(ask, error)
 
 
 def _login(ask: Ask) -> str:
@@ -271,7 +271,7 @@ def is_page(path: str) -> bool:
     return path.startswith("/console") and path.isprintable() and "\\" not in path and "//" not in path
 
 
-def _troubled(ask: Ask, error: ValetkeyError) -> Response:
+def troubled(ask: Ask, error: ValetkeyError) -> Response:
     """Show what went wrong, with the next step; to those who are not signed in, its code alone."""
     shown = ask.session is not None
     told = {"told": clean(error, 500) if shown else "", "hint": clean(error.hint, 500) if shown else ""}

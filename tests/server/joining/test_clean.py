@@ -6,7 +6,11 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
+from valetkey.errors import DecryptionFailed, StoreUnavailable
 from valetkey.server.joining.clean import KEPT, KIND
+from valetkey.server.pages import callback
 
 
 def clean(walk: Any, callback: str) -> str:
@@ -61,6 +65,48 @@ def test_a_refusal_names_the_request_in_the_audit_log_and_keeps_nothing(site: An
         assert (page.status_code in {400, 403}, "<script>" in page.text) == (True, False)
         assert walk.title(page) == "We could not match this answer to your request"
     assert walk.visitor.get("/callback/nobody/refused/console").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        pytest.param(RuntimeError("SECRET-WORD"), 500, "Something went wrong here", id="a mistake of ours"),
+        pytest.param(
+            DecryptionFailed("it cannot be opened", code="key_lost", hint="see: valetkey doctor"),
+            500,
+            "key_lost",
+            id="a store that is not well",
+        ),
+    ],
+)
+def test_what_nobody_expected_is_told_at_a_clean_address_too(
+    walk: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str
+) -> None:
+    callback_url = walk.provider.approve(walk.begin())
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(callback.ENDINGS, "console", fail)
+
+    address = clean(walk, callback_url)
+    page = walk.visitor.get(address)
+
+    assert re.fullmatch(r"/callback/notes/ended/[0-9a-f]{64}", address)
+    assert page.status_code == status
+    assert said in page.text
+    assert "SECRET-WORD" not in page.text
+
+
+def test_an_answer_stays_where_it_is_while_the_store_is_away(walk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = urlsplit(walk.provider.approve(walk.begin()))
+    again = f"{parts.path}?{parts.query}"
+    away = StoreUnavailable("it does not answer", hint="wait")
+    with monkeypatch.context() as outage:
+        outage.setitem(callback.ENDINGS, "console", lambda *_: (_ for _ in ()).throw(away))
+        assert walk.visitor.get(again).status_code == 503
+
+    assert walk.visitor.get(again).headers["location"].startswith("/console/connections/con_")
 
 
 def test_account_holders_read_their_own_words_at_a_clean_address_too(site: Any, walker: Any) -> None:

@@ -7,12 +7,16 @@ from typing import Final
 
 from starlette.responses import Response
 
-from valetkey.errors import ConfigurationError
-from valetkey.server.asking import Ask, get
+from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
+from valetkey.logs import get_logger
+from valetkey.server.asking import Ask, get, troubled
 from valetkey.server.joining import posted
 from valetkey.server.joining.arriving import Arrival, arrival, elsewhere, sweep_soon
 from valetkey.server.joining.clean import lead_away, refusal, shown_before
 from valetkey.server.pages import accounts, connect_page, joining
+from valetkey.server.refusals import UNEXPECTED, refused
+
+_log = get_logger("server")
 
 ENDINGS: Final[dict[str, Callable[[Ask, Arrival], Response]]] = {
     "": joining.finish,
@@ -36,7 +40,23 @@ def take(ask: Ask) -> Response:
     if moved is not None:
         return moved
     sweep_soon(core)
-    return lead_away(ask, came, ENDINGS.get(came.face, joining.finish)(ask, came))
+    return lead_away(ask, came, _ended(ask, came))
+
+
+def _ended(ask: Ask, came: Arrival) -> Response:
+    """Take the answer; whatever goes wrong is told at a clean address too.
+
+    While the store is away the answer is needed where it is: the page that says so asks again.
+    """
+    try:
+        return ENDINGS.get(came.face, joining.finish)(ask, came)
+    except StoreUnavailable:
+        raise
+    except ValetkeyError as error:
+        return troubled(ask, error)
+    except Exception as error:  # noqa: BLE001 - logged, and told as everywhere
+        _log.exception("%s: a mistake of ours (%s)", ask.request_id, type(error).__name__)
+        return refused(ask.request.scope, UNEXPECTED)
 
 
 def show_end(ask: Ask) -> Response:
