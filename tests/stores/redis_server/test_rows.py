@@ -301,3 +301,25 @@ def test_threads_that_note_on_one_row_all_get_their_turn(store: RedisStore) -> N
             lambda number: store.note(record.id, incarnation=1, changes={"last_used_at": float(number)}), range(80)
         )
     assert all(noted)
+
+
+def test_counts_take_one_step_whatever_the_number_of_credentials(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["github", "github\0", "github\0\0x", "github\0\u0100", "\0", "", "slack"]
+    for number, name in enumerate(names):
+        store.create(blank(2 * number, key=at(name), state="connected"))
+        store.create(blank(2 * number + 1, key=at(name, "ada"), state="needs_reauth" if number % 2 else "connected"))
+    store.create(blank(99, key=at("github", env="other"), state="connected"))
+    asked: list[object] = []
+    read = store._read
+    monkeypatch.setattr(store, "_read", lambda step: (asked.append(step), read(step))[1])
+
+    counted = store.counts(env=ENV, now=0.0)
+
+    expected: dict[tuple[str, str], int] = {}
+    for number, name in enumerate(names):
+        for state in ("connected", "needs_reauth" if number % 2 else "connected"):
+            expected[name, state] = expected.get((name, state), 0) + 1
+    assert counted == expected
+    assert len(asked) == 1
