@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Final, get_args
+from collections.abc import Sequence
+from typing import Any, Final, get_args
 
 from valetkey.model.connections import Counts, State, StoredState
 from valetkey.stores._cursor import Position
@@ -22,13 +22,12 @@ class RedisCounts(RedisDocuments):
         step = Step(self._names)
         for state in _STATES:
             step.tally(self._names.in_state(env, state))
-        self._ask_wanting(step, env, now)
-        *tallies, wanting = self._read(step).answers
+        step.tally(self._names.attention(env), below=now)
+        *tallies, soon = map(_by_credential, self._read(step).answers)
         found: dict[tuple[str, State], int] = {}
         for state, tally in zip(_STATES, tallies, strict=True):
-            for first, n in zip(tally[::2], tally[1::2], strict=True):
-                found[texts_of(first)[0], state] = int(n)
-        for credential, n in Counter(texts_of(member)[0] for member in wanting).items():
+            found.update({(credential, state): n for credential, n in tally.items()})
+        for credential, n in soon.items():
             found[credential, "connected"] = found.get((credential, "connected"), 0) - n
             found[credential, "expires_soon"] = n
         return {place: n for place, n in found.items() if n > 0}
@@ -46,9 +45,10 @@ class RedisCounts(RedisDocuments):
 
     def _wanting(self, env: str, by: float) -> list[bytes]:
         step = Step(self._names)
-        self._ask_wanting(step, env, by)
+        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({by!r}")
         members: list[bytes] = self._read(step).answers[0]
         return members
 
-    def _ask_wanting(self, step: Step, env: str, by: float) -> None:
-        step.do("ZRANGEBYSCORE", self._names.attention(env), "-inf", f"({by!r}")
+
+def _by_credential(tally: Sequence[Any]) -> dict[str, int]:
+    return {texts_of(first)[0]: int(n) for first, n in zip(tally[::2], tally[1::2], strict=True)}

@@ -41,6 +41,13 @@ local function find(set, low, high, count, text, wanted, way)
     end
     return { found, #members == tonumber(count) and last }
 end
+local function first_text(member)
+    local ends = string.find(member, '\\0', 1, true)
+    while string.byte(member, ends + 1) == 255 do
+        ends = string.find(member, '\\0', ends + 1, true)
+    end
+    return string.sub(member, 1, ends)
+end
 -- How many members begin with each first text, by leaping from one to the next: no member in between is read.
 local function tally(set)
     local found, low = {}, '-'
@@ -49,15 +56,24 @@ local function tally(set)
         if not member then
             return found
         end
-        local ends = string.find(member, '\\0', 1, true)
-        while string.byte(member, ends + 1) == 255 do
-            ends = string.find(member, '\\0', ends + 1, true)
-        end
-        local first = string.sub(member, 1, ends)
+        local first = first_text(member)
         low = '(' .. first .. '\\255'
-        found[#found + 1] = member
+        found[#found + 1] = first
         found[#found + 1] = redis.call('ZLEXCOUNT', set, '[' .. first, low)
     end
+end
+-- The same of those with a score below a bound, which have no order: they are looked at, and stay here.
+local function tally_below(set, bound)
+    local counts, found = {}, {}
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', bound)) do
+        local first = first_text(member)
+        counts[first] = (counts[first] or 0) + 1
+    end
+    for first, n in pairs(counts) do
+        found[#found + 1] = first
+        found[#found + 1] = n
+    end
+    return found
 end
 local function call()
     local command, number, count = take(), tonumber(take()), tonumber(take())
@@ -72,6 +88,8 @@ local function call()
         return find(unpack(arguments))
     elseif command == 'TALLY' then
         return tally(arguments[1])
+    elseif command == 'TALLYBELOW' then
+        return tally_below(unpack(arguments))
     elseif command ~= 'APPEND' then
         return redis.call(command, unpack(arguments))
     end
@@ -161,12 +179,15 @@ class Step:
         """
         self.do("FIND", key, low, high, count, text, wanted, "back" if backwards else "on")
 
-    def tally(self, key: bytes) -> None:
-        """Count the members of a sorted set that begin with the same first text, for each.
+    def tally(self, key: bytes, below: float | None = None) -> None:
+        """Count the members of a sorted set by their first text, those with a score `below` alone if that is given.
 
-        The answer has the first member of each, and how many there are, by turns.
+        The answer has the first text, as `ordered` writes it, and how many begin with it, by turns.
         """
-        self.do("TALLY", key)
+        if below is None:
+            self.do("TALLY", key)
+        else:
+            self.do("TALLYBELOW", key, f"({below!r}")
 
     def arguments(self) -> list[bytes]:
         """Return what the script is called with beside the keys."""
