@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from valetkey.app_source import app_of, may_register
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
+from valetkey.forks import late_imports
 from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from valetkey.core import Core
     from valetkey.engine.app_health import AppHealth
     from valetkey.engine.app_replacing import Replacement
@@ -158,6 +161,12 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
     core.secret_service.set(credential.secret_id, encode_secret(schema, members, name=credential.secret_id))
 
 
+def errors_of(core: Core, credentials: Sequence[OAuth2Credential]) -> dict[str, str]:
+    """Return for each of these credentials whose app cannot be used, why."""
+    world = at_a_glance(core, len(credentials))
+    return {one.name: error for one in credentials if (error := trouble_of(core, one, world))}
+
+
 def trouble_of(core: Core, credential: OAuth2Credential, world: World) -> str:
     """Return why the app of a credential cannot be used, empty when it can; `world` is where to look."""
     from valetkey.engine.apps import app_state, held_against  # noqa: PLC0415
@@ -174,10 +183,10 @@ def trouble_of(core: Core, credential: OAuth2Credential, world: World) -> str:
 
 def at_a_glance(core: Core, credentials: int) -> World:
     """Return the world to look at the apps of so many credentials in: not one question of the store for each."""
-    from valetkey.engine.app_facts import KIND as APPS  # noqa: PLC0415
-    from valetkey.engine.glance import FEW, glance  # noqa: PLC0415
-    from valetkey.engine.secrets import KIND as KEPT  # noqa: PLC0415
-
+    with late_imports:
+        from valetkey.engine.app_facts import KIND as APPS  # noqa: PLC0415
+        from valetkey.engine.glance import FEW, glance  # noqa: PLC0415
+        from valetkey.engine.secrets import KIND as KEPT  # noqa: PLC0415
     if credentials <= FEW:
         return core.world
     seen = glance(getattr(core.store, "ledger", core.store), core.env, APPS, KEPT)

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -277,14 +277,12 @@ class Core:
     def status(self, key: ConnectionKey) -> Status:
         """Return how a connection is."""
         record = self.store.load(key)
-        return self._status(key, record, *self._app_of(key.credential, self.world))
+        return self._status(key, record, *self._apps_of((key.credential,))[key.credential])
 
     def statuses(self, query: Query, cursor: str | None, limit: int) -> Page:
         """Return a page of connections.  What stands with an app is read once, not for each of its connections."""
         page = self.store.list(query, cursor=cursor, limit=limit)
-        names = dict.fromkeys(record.key.credential for record in page.items)
-        world = self._glance(len(names))
-        apps = {name: self._app_of(name, world) for name in names}
+        apps = self._apps_of(record.key.credential for record in page.items)
         statuses = (self._status(record.key, record, *apps[record.key.credential]) for record in page.items)
         return Page(tuple(statuses), page.cursor)
 
@@ -295,27 +293,17 @@ class Core:
 
         return status_of(key, record, credential, now=self.clock.now(), app_error=app_error)
 
-    def _app_of(self, name: str, world: World) -> tuple[OAuth2Credential, str]:
-        """Return a credential, and why its app cannot be used."""
-        credential = self.credential(name)
-        return credential, self._app_error(credential, world)
+    def _apps_of(self, names: Iterable[str]) -> dict[str, tuple[OAuth2Credential, str]]:
+        """Return credentials by name, each with why its app cannot be used."""
+        declared = {name: self.credential(name) for name in dict.fromkeys(names)}
+        errors = self.app_errors(declared.values())
+        return {name: (one, errors.get(name, "")) for name, one in declared.items()}
 
-    def app_errors(self) -> dict[str, str]:
-        """Return for each credential whose app cannot be used, why."""
-        declared = self.credentials()
-        world = self._glance(len(declared))
-        return {one.name: error for one in declared if (error := self._app_error(one, world))}
+    def app_errors(self, of: Iterable[OAuth2Credential] | None = None) -> dict[str, str]:
+        """Return for each credential whose app cannot be used, why; of all that are declared by default."""
+        from valetkey.apps import errors_of  # noqa: PLC0415 - tokens are asked for more often
 
-    def _glance(self, credentials: int) -> World:
-        from valetkey.apps import at_a_glance  # noqa: PLC0415
-
-        return at_a_glance(self, credentials)
-
-    def _app_error(self, credential: OAuth2Credential, world: World) -> str:
-        """Return why the app cannot be used, empty when it can."""
-        from valetkey.apps import trouble_of  # noqa: PLC0415 - tokens are asked for more often
-
-        return trouble_of(self, credential, world)
+        return errors_of(self, self.credentials() if of is None else tuple(of))
 
     def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
         """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from valetkey.core import Core
 from valetkey.engine.history import newest
 from valetkey.engine.overview import ACTION, FOUND_MOST, Wanted, WorstFirst, by_state, summed
 from valetkey.engine.status import status_of
@@ -26,6 +27,7 @@ PAGE: Final = 50
 LOOKED_AT: Final = 300
 """How many of those that are not well are looked at to find out why."""
 HERE: Final = "/console/connections"
+Declared = Mapping[str, OAuth2Credential]
 FILTERS: Final = ("q", "state", "credential", "owner")
 
 
@@ -65,9 +67,13 @@ class Filters:
         return urlencode({name: value for name, value in {**self.chosen, **more}.items() if value})
 
 
-def rows_of(ask: Ask, records: tuple[Record, ...], sick: Mapping[str, str]) -> list[Row]:
+def declared_in(core: Core) -> Declared:
+    """Return the credentials by name."""
+    return {credential.name: credential for credential in core.credentials()}
+
+
+def rows_of(ask: Ask, records: tuple[Record, ...], sick: Mapping[str, str], declared: Declared) -> list[Row]:
     """Return the rows of records."""
-    declared = {credential.name: credential for credential in ask.server.core.credentials()}
     now = ask.server.core.clock.now()
     rows: list[Row] = []
     for record in records:
@@ -86,7 +92,8 @@ def show(ask: Ask) -> Response:
     if filters["q"].startswith("con_") and core.store.find(filters["q"]):
         return ask.go(f"{HERE}/{quote(filters['q'], safe='')}")
     heard = newest(core.store, core.env)
-    sick, now = core.app_errors(), core.clock.now()
+    declared = declared_in(core)
+    sick, now = core.app_errors(declared.values()), core.clock.now()
     totals = summed(core.store.counts(env=core.env, now=now), sick)
     if not totals and not filters:
         return begin(ask)
@@ -99,10 +106,10 @@ def show(ask: Ask) -> Response:
     if before and found.before is None:  # it may hold few, for others came before them meanwhile: show the whole first
         return ask.go(f"{HERE}?{filters.address()}")
     states = by_state(totals)
-    behind = causes_of(ask, totals, sick) if not filters else ()
+    behind = causes_of(ask, totals, sick, declared) if not filters else ()
     return ask.page(
         "connections.html",
-        rows=rows_of(ask, found.items, sick),
+        rows=rows_of(ask, found.items, sick, declared),
         filters=filters,
         told=told(ask),
         strip=strip(states),
@@ -138,7 +145,9 @@ def in_trouble(states: Mapping[State, int]) -> int:
     return sum(states[state] for state in (*ACTION, "refresh_failing"))
 
 
-def causes_of(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str]) -> tuple[Cause, ...]:
+def causes_of(
+    ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[str, str], declared: Declared
+) -> tuple[Cause, ...]:
     """Return what is behind it."""
     core = ask.server.core
 
@@ -146,7 +155,6 @@ def causes_of(ask: Ask, totals: Mapping[tuple[str, State], int], sick: Mapping[s
         there = any(told == state for _, told in totals)
         return core.store.troubles(env=core.env, state=state, limit=LOOKED_AT) if there else ()
 
-    declared = {credential.name: credential for credential in core.credentials()}
     return causes(totals, why("needs_reauth"), why("refresh_failing"), sick, declared, core.clock.now())
 
 

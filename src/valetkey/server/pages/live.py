@@ -20,7 +20,7 @@ from valetkey.engine.overview import ACTION, by_state, summed
 from valetkey.errors import ValetkeyError
 from valetkey.model.connections import Event
 from valetkey.server.asking import Ask, get
-from valetkey.server.pages.connections import causes_of, in_trouble, rows_of
+from valetkey.server.pages.connections import causes_of, declared_in, in_trouble, rows_of
 from valetkey.server.pages.detail import find_one, parts_of
 from valetkey.server.views.live import causes_parts, row_parts
 
@@ -115,17 +115,18 @@ class _List(_Watch):
         """Return the rows of what events are about, and the rest whole."""
         core = self.ask.server.core
         ids = list(dict.fromkeys(event.connection_id for event in events if event.connection_id))
-        sick = core.app_errors()
+        declared = declared_in(core)
+        sick = core.app_errors(declared.values())
         totals = summed(core.store.counts(env=core.env, now=core.clock.now()), sick)
         states = by_state(totals)
         found = [record for one in ids if (record := core.store.find(one)) is not None]
-        causes = causes_of(self.ask, totals, sick)
+        causes = causes_of(self.ask, totals, sick, declared)
         counts = {**{str(state): n for state, n in states.items()}, "action": sum(states[state] for state in ACTION)}
         told = {
             "total": sum(totals.values()),
             "counts": counts,
             "causes": causes_parts(self.ask.url, causes, in_trouble(states)),
-            "rows": {row.id: row_parts(row) for row in rows_of(self.ask, tuple(found), sick)},
+            "rows": {row.id: row_parts(row) for row in rows_of(self.ask, tuple(found), sick, declared)},
             "changed": ids,
             "many": len(events) == MOST,
         }

@@ -15,7 +15,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.wiring import check_owner
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_after, go_with, told
-from valetkey.server.pages.connections import rows_of
+from valetkey.server.pages.connections import declared_in, rows_of
 from valetkey.server.pages.detail import actor
 from valetkey.server.views.timeline import timeline
 
@@ -38,14 +38,15 @@ def _owner(ask: Ask) -> str:
 def show(ask: Ask) -> Response:
     """Show what an owner has."""
     core, owner = ask.server.core, _owner(ask)
-    now, sick = core.clock.now(), core.app_errors()
+    declared = declared_in(core)
+    now, sick = core.clock.now(), core.app_errors(declared.values())
     lists = WorstFirst(store=core.store, query=Query(env=core.env, owner=owner), sick=sick, now=now)
     after, before = (ask.request.query_params.get(name, "") for name in ("after", "before"))
     found = lists.page(before or after or None, PAGE, backwards=bool(before)) if owner else None
     seen = History(store=core.store, env=core.env, wanted=Wanted(owner=owner)).back(None, LATELY) if owner else None
     if found is None or seen is None or not (found.items or seen.items):
         return ask.page("not-found.html", status=404)
-    rows = rows_of(ask, found.items, sick)
+    rows = rows_of(ask, found.items, sick, declared)
     return ask.page(
         "owner.html",
         owner=owner,
