@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from valetkey.engine.disconnect import forget
+from valetkey.engine.link_lists import list_links
 from valetkey.engine.links import (
     CURRENT,
     KIND,
@@ -15,7 +16,6 @@ from valetkey.engine.links import (
     find_link,
     is_bound_to,
     link_of_token,
-    list_links,
     note_declined,
     note_failed,
     note_left,

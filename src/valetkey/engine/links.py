@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -28,13 +27,9 @@ KEPT: Final = 30 * 86400.0
 """Seconds that a link can be looked at after its end."""
 SHORTEST: Final = 60.0
 LONGEST: Final = 30 * 86400.0
-_MOMENTS: Final = 1 << 48
-_MOMENT_LENGTH: Final = 12
+MOMENTS: Final = 1 << 48
+MOMENT_LENGTH: Final = 12
 _ID: Final = re.compile(r"[0-9a-f]{24}")
-_CLOCKS: Final = 3600.0
-"""Seconds by which clocks of hosts may differ."""
-_FIRST_SPAN: Final = 60_000
-"""Milliseconds that the first look back goes over; each further one over eight times as many."""
 _TRIES: Final = 20
 
 State = Literal["not_opened", "opened", "at_provider", "to_confirm", "used", "declined", "expired", "withdrawn"]
@@ -138,7 +133,7 @@ def create_link(
     now = world.clock.now()
     secret = secrets.token_urlsafe(24)
     link = Link(
-        id=f"{_MOMENTS - int(now * 1000):0{_MOMENT_LENGTH}x}{secrets.token_hex(6)}",
+        id=f"{MOMENTS - int(now * 1000):0{MOMENT_LENGTH}x}{secrets.token_hex(6)}",
         key=key,
         state="not_opened",
         scopes=tuple(scopes),
@@ -180,43 +175,6 @@ def open_link_of(world: World, key: ConnectionKey) -> Link | None:
     pointer = world.store.get_document(CURRENT, _key_id(key))
     found = find_link(world, str(pointer.body["link"])) if pointer else None
     return found if found is not None and found.is_open else None
-
-
-def list_links(
-    world: World, env: str, *, wanted: Callable[[Link], bool] = lambda _: True, after: str = "", limit: int = 50
-) -> tuple[list[Link], str]:
-    """Return a page of links, the newest first, and where the next one begins (empty: this is the last)."""
-    found: list[Link] = []
-    for link in _links(world, after):
-        if link.key.env == env and wanted(link):
-            if len(found) == limit:
-                return found, found[-1].id
-            found.append(link)
-    return found, ""
-
-
-def list_links_before(
-    world: World, env: str, before: str, *, wanted: Callable[[Link], bool] = lambda _: True, limit: int = 50
-) -> tuple[list[Link], bool]:
-    """Return the page of links that ends before an id, the newest first, and whether others stand before it.
-
-    Stores list documents forwards only; ids hold the moment, so this begins a while before, and sooner if few match.
-    """
-    newest = _MOMENTS - int((world.clock.now() + _CLOCKS) * 1000)
-    moment = int(before[:_MOMENT_LENGTH], 16)
-    span = _FIRST_SPAN
-    while True:
-        begin = moment - span
-        after = f"{begin:0{_MOMENT_LENGTH}x}" if begin > newest else ""
-        nearest: deque[Link] = deque(maxlen=limit + 1)
-        for link in _links(world, after):
-            if link.id >= before:
-                break
-            if link.key.env == env and wanted(link):
-                nearest.append(link)
-        if len(nearest) > limit or not after:
-            return list(nearest)[-limit:], len(nearest) > limit
-        span *= 8
 
 
 def is_link_id(text: str) -> bool:
@@ -327,7 +285,7 @@ def withdraw_link(world: World, link_id: str) -> Link | None:
 
 def drop_links(world: World, wanted: Callable[[ConnectionKey], bool]) -> int:
     """Erase the links of all keys that `wanted` says; returns how many."""
-    doomed = [link for link in _links(world, "") if wanted(link.key)]
+    doomed = [link for link in every_link(world) if wanted(link.key)]
     for place in {_key_id(link.key) for link in doomed}:
         world.store.delete_document(CURRENT, place)
     return sum(world.store.delete_document(KIND, link.id) for link in doomed)
@@ -403,7 +361,8 @@ def _link(document: Document, now: float) -> Link:
     return replace(link, state="expired") if link.is_open and now >= link.ends_at else link
 
 
-def _links(world: World, after: str) -> Iterator[Link]:
+def every_link(world: World, after: str = "") -> Iterator[Link]:
+    """Yield the links of all environments after that id, the newest first."""
     now = world.clock.now()
     return (_link(document, now) for document in each_document(world.store, KIND, after=after))
 

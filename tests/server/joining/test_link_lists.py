@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from valetkey.engine.links import create_link, list_links, list_links_before
+from valetkey.engine.link_lists import list_links, list_links_before
+from valetkey.engine.links import create_link
 from valetkey.model.connections import ConnectionKey
 from valetkey.server.pages import links as page_of
 

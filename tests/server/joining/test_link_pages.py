@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from valetkey.engine.links import list_links
+from valetkey.engine.link_lists import list_links
 
 
 def nonce(page: Any) -> str:

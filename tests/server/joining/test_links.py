@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from valetkey.engine.links import find_link, list_links
+from valetkey.engine.link_lists import list_links
+from valetkey.engine.links import find_link
 from valetkey.errors import ConfigurationError
 
 RETURN = "https://app.acme.example/settings"

@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from valetkey.engine.confirming import withdraw as withdraw_link
-from valetkey.engine.links import Link, find_link, is_link_id, list_links, list_links_before
+from valetkey.engine.link_lists import list_links, list_links_before
+from valetkey.engine.links import Link, find_link, is_link_id
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document
 from valetkey.model.credentials import OAuth2Credential
