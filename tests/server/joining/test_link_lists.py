@@ -85,7 +85,7 @@ def test_the_page_before_is_found_by_reading_little(site: Any, monkeypatch: pyte
         read.extend(document.id for document in documents)
         return documents
 
-    monkeypatch.setattr("valetkey.engine.links._PAGE", 4)
+    monkeypatch.setattr("valetkey.model.paging.DOCUMENTS", 4)
     monkeypatch.setattr(core.store, "list_documents", counted)
     before, more = list_links_before(core.world, core.env, everything[25].id, limit=3)
     assert [link.id for link in before] == [link.id for link in everything[22:25]]
