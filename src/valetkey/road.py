@@ -114,6 +114,7 @@ class Road:
                 f"the API asks for a stronger sign-in than the token of {self._source.key} stands for",
                 acr_values=verdict.acr_values,
                 max_age=verdict.max_age,
+                scopes=verdict.scopes,
                 hint="let the person sign in again with these acr_values",
             )
         return verdict.explicit if verdict.kind == "renew" else None

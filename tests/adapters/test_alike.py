@@ -13,7 +13,7 @@ import pytest
 from valetkey import HostNotAllowed, NotConnected, ReauthorizationRequired, ScopesMissing, StepUpRequired
 
 HOUR = 3600
-STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="5"'
+STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="5", scope="pay"'
 
 
 # -- on the way out ------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_call_for_a_stronger_sign_in_refreshes_nothing(web: Any, world: Any, s
     with pytest.raises(StepUpRequired) as caught:
         web.get(f"{world.api.url}/pay")
 
-    assert (caught.value.acr_values, caught.value.max_age) == (("gold", "silver"), 5)
+    assert (caught.value.acr_values, caught.value.max_age, caught.value.scopes) == (("gold", "silver"), 5, ("pay",))
     assert (world.provider.refreshes, len(world.api.seen)) == (0, 1)
     assert web.get(f"{world.api.url}/me").status == 200
 
