@@ -52,7 +52,7 @@ class AsyncValet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
-        request: BackchannelRequest | None = None,
+        request: BackchannelRequest | AuthenticationRequest | None = None,
     ) -> Status:
         connect = self._desk.connect
         return await self._core.beside(lambda: connect(credential, owner, account, scopes, how, port, request=request))

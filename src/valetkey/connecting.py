@@ -28,6 +28,7 @@ from valetkey.interaction import Interaction, open_browser
 from valetkey.loopback import LoopbackListener, Outcome, start_file
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.ciba import BackchannelRequest
 from valetkey.protocol.urls import is_loopback
 
@@ -42,6 +43,25 @@ _SHOW_UP: Final = 15.0
 """Seconds within which a browser usually opens the page."""
 _LOOK: Final = 0.5
 """Seconds between two looks at what another process brings about."""
+
+
+def ensure_suitable(how: str, request: object) -> None:
+    """Check that what is asked for besides goes with the way in which the person is asked.
+
+    Raises:
+        ConfigurationError: It does not (``request_unsuitable``).
+    """
+    takes: type | None = {
+        "browser": AuthenticationRequest,
+        "paste": AuthenticationRequest,
+        "ciba": BackchannelRequest,
+    }.get(how)
+    if request is None or (takes is not None and isinstance(request, takes)):
+        return
+    kind = takes.__name__ if takes else "nothing"
+    msg = f"how={how!r} takes {kind} as request=, and this is {type(request).__name__}"
+    hint = f"pass request={kind}(...)" if takes else "leave request= out"
+    raise ConfigurationError(msg, code="request_unsuitable", hint=hint)
 
 
 def _here(function: Callable[[], T]) -> T:
@@ -59,6 +79,7 @@ def connect_browser(
     timeout: float = PERSON_SECONDS,
     opener: Callable[[str], bool] = open_browser,
     run: Callable[[Callable[[], Record]], Record] = _here,
+    wants: AuthenticationRequest = NOTHING_SPECIAL,
 ) -> Record:
     """Connect by the browser on this machine (RFC 8252); one tab opens however many processes ask at once.
 
@@ -72,6 +93,7 @@ def connect_browser(
         timeout: Seconds that the person may take, and that another process with the browser open is waited for.
         opener: Opens a page in a browser; False: there is none.
         run: Runs the last step, which spends the code: in a flight, say, that Ctrl-C does not end.
+        wants: How the person is to be asked.
 
     Raises:
         ConnectError: ``browser_missing``, ``port_in_use``, ``redirect_https_only``, and all of `finish_authorization`.
@@ -92,7 +114,8 @@ def connect_browser(
         if done is not None:
             return done
         with LoopbackListener(host=place.host, port=place.port, path=place.path, provider=name_of(credential)) as ear:
-            start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=ear.redirect_uri)
+            uri = ear.redirect_uri
+            start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=uri, wants=wants)
             try:
                 callback = _answer(ear, start, credential, interaction, opener, timeout)
             except BaseException:
@@ -120,6 +143,7 @@ def connect_paste(
     interaction: Interaction,
     redirect_uri: str | None = None,
     run: Callable[[Callable[[], Record]], Record] = _here,
+    wants: AuthenticationRequest = NOTHING_SPECIAL,
 ) -> Record:
     """Connect by any browser anywhere: the person opens an address and pastes back the one that they land on.
 
@@ -129,7 +153,7 @@ def connect_paste(
         ConnectError: ``paste_empty``, ``redirect_https_only``, and all of `finish_authorization`.
     """
     where = redirect_uri or credential.redirect_uri or loopback_place(credential, None).uri(DEFAULT_PORT)
-    start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=where)
+    start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=where, wants=wants)
     try:
         interaction.show_url(start.url)
         pasted = _pasted(interaction, key)

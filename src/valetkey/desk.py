@@ -99,7 +99,7 @@ class Desk(Linking):
         how: How,
         port: int | None,
         *,
-        request: BackchannelRequest | None = None,
+        request: BackchannelRequest | AuthenticationRequest | None = None,
         interaction: Interaction | None = None,
         timeout: float = 300.0,
     ) -> Status:
@@ -107,28 +107,41 @@ class Desk(Linking):
         from valetkey import connecting  # noqa: PLC0415 - a person is slower than an import
         from valetkey.engine.connect import connect_app  # noqa: PLC0415
         from valetkey.interaction import TerminalInteraction  # noqa: PLC0415
+        from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest  # noqa: PLC0415
         from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
+        if how not in {"browser", "device", "paste", "ciba"}:
+            msg = f"how={how!r} is no way to connect"
+            raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device", "paste" or "ciba"')
+        connecting.ensure_suitable(how, request)
         if declared.by_itself:
             return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
         talk = interaction or TerminalInteraction()
         wanted = listed(scopes)
-        world = self.core.world
+        world, run = self.core.world, self.core.call
+        special = request if isinstance(request, AuthenticationRequest) else NOTHING_SPECIAL
         if how == "browser":
             record = connecting.connect_browser(
-                world, declared, key, scopes=wanted, port=port, interaction=talk, timeout=timeout, run=self.core.call
+                world,
+                declared,
+                key,
+                scopes=wanted,
+                port=port,
+                interaction=talk,
+                timeout=timeout,
+                run=run,
+                wants=special,
             )
         elif how == "device":
             record = connecting.connect_device(world, declared, key, scopes=wanted, interaction=talk)
         elif how == "ciba":
-            asked = request or BackchannelRequest()
+            asked = request if isinstance(request, BackchannelRequest) else BackchannelRequest()
             record = connecting.connect_backchannel(world, declared, key, scopes=wanted, wants=asked, interaction=talk)
-        elif how == "paste":
-            record = connecting.connect_paste(world, declared, key, scopes=wanted, interaction=talk, run=self.core.call)
         else:
-            msg = f"how={how!r} is no way to connect"
-            raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device", "paste" or "ciba"')
+            record = connecting.connect_paste(
+                world, declared, key, scopes=wanted, interaction=talk, run=run, wants=special
+            )
         return self._status(record)
 
     def authorize(

@@ -185,14 +185,29 @@ class NotConnected(ReauthorizationRequired):
 
 
 class StepUpRequired(ValetkeyError):
-    """The API wants a stronger or fresher sign-in than the token stands for (RFC 9470).  Nothing was refreshed."""
+    """The API wants a stronger or fresher sign-in than the token stands for (RFC 9470).  Nothing was refreshed.
+
+    Attributes:
+        acr_values: The ways of signing in that would do, the best first.
+        max_age: How many seconds ago the person may have signed in; None: that does not matter.
+        scopes: The scopes that the API wants besides.
+    """
 
     default_code = "step_up_required"
 
-    def __init__(self, message: str, *, acr_values: tuple[str, ...], max_age: int | None, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        acr_values: tuple[str, ...],
+        max_age: int | None,
+        scopes: tuple[str, ...] = (),
+        hint: str = "",
+    ) -> None:
         super().__init__(message, hint=hint)
         self.acr_values = acr_values
         self.max_age = max_age
+        self.scopes = scopes
 
 
 # -- the provider --------------------------------------------------------------------------------------------------

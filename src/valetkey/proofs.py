@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final
 
 from valetkey.engine.proving import NOTABLE, keep_newest, server_ahead
-from valetkey.protocol.dpop import HEADER, given_nonce, proof
+from valetkey.protocol.dpop import HEADER, given_nonce, proof, target
+from valetkey.protocol.signatures import TokenFlaw, take_apart
 from valetkey.protocol.signing import SigningKey
 from valetkey.protocol.urls import origin
 from valetkey.values import Secret
@@ -64,6 +65,13 @@ class Proofs:
         """Put a new proof for this request among its headers."""
         nonce, now = self._nonces.of(url), self._now() + self._nonces.offset(url)
         headers[HEADER] = proof(self._key, method=method, url=url, now=now, nonce=nonce, token=self._token)
+
+    def made_for(self, sent: str | None, method: str, url: str) -> bool:
+        """Whether a proof that was sent is for this very request: what a redirect leads to goes with that of before."""
+        parts = take_apart(Secret(sent or ""))
+        if isinstance(parts, TokenFlaw):
+            return False
+        return (parts.claims.get("htm"), parts.claims.get("htu")) == (method.upper(), target(url))
 
     def hear(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep the nonce that an answer gives; header names are in lower case, or the mapping does not care."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from valetkey.errors import ConfigurationError, StepUpRequired
 from valetkey.source import TokenSource
-from valetkey.tokens import Place, Token
+from valetkey.tokens import PROOF, Place, Token
 from valetkey.values import Secret
 
 REFUSING: Final = frozenset({401, 403})
@@ -72,25 +72,30 @@ class Road:
     def _wants_another_proof(
         self,
         token: Token,
-        url: str,
+        asked: tuple[str, str, Mapping[str, str]],
         headers: Mapping[str, str],
         status: int,
-        sent: str | None,
         challenges: Sequence[str],
     ) -> bool:
         """Take the nonce of an answer; whether it wants the same again with another proof; see `_refused`.
 
-        Another proof is one with that nonce (RFC 9449 section 9), or by the clock of that server.  That is no refusal
-        of the token, and does not use up the one retry after a 401.  The names of `headers` do not mind their case.
+        Another proof is one with that nonce (RFC 9449 section 9), by the clock of that server, or for what a redirect
+        led to (section 7.3): HTTP clients go on there with the proof of before.  That is no refusal of the token, and
+        does not use up the one retry after a 401.  `asked` are method, URL and headers of the request that was
+        answered, which may be a later hop; the names of `headers`, which are the answer's, do not mind their case.
         """
         if token.proofs is None:
             return False
+        method, url, with_it = asked
         token.proofs.hear(url, headers)
         if status not in REFUSING:
             return False
+        sent = with_it.get(AUTHORIZATION)
         from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
 
         verdict = refusal(status, challenges, carried=sent == token.header, refresh_on_403=False)
+        if verdict.kind in {"renew", "dpop_proof"} and not token.proofs.made_for(with_it.get(PROOF), method, url):
+            return True
         return verdict.kind == "dpop_nonce" or (verdict.kind == "dpop_proof" and token.proofs.learn_clock(url, headers))
 
     def _refused(self, token: Token, status: int, sent: str | None, challenges: Sequence[str]) -> bool | None:
@@ -114,6 +119,7 @@ class Road:
                 f"the API asks for a stronger sign-in than the token of {self._source.key} stands for",
                 acr_values=verdict.acr_values,
                 max_age=verdict.max_age,
+                scopes=verdict.scopes,
                 hint="let the person sign in again with these acr_values",
             )
         return verdict.explicit if verdict.kind == "renew" else None
@@ -193,9 +199,9 @@ class Flow(Road):
 
     def _again_with_nonce(self, response: Any, token: Token) -> bool:
         """Take the nonce of an answer, and put it on the request where it is to be sent once more."""
-        sent, said = response.request.headers.get(AUTHORIZATION), response.headers.get_list(CHALLENGE)
-        url = str(response.request.url)
-        again = self._wants_another_proof(token, url, response.headers, response.status_code, sent, said)
+        request, said = response.request, response.headers.get_list(CHALLENGE)
+        asked = (request.method, str(request.url), request.headers)
+        again = self._wants_another_proof(token, asked, response.headers, response.status_code, said)
         if again and (again := isinstance(response.request.stream, self._in_memory)):
             self._dress(response.request, token)
         return again

@@ -17,7 +17,7 @@ from valetkey.forks import late_imports
 from valetkey.http import HOP
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.protocol.urls import host_allowed, join, shown
-from valetkey.tokens import Token
+from valetkey.tokens import PROOF, Token
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -122,6 +122,8 @@ class TokenSource:
 
     def _hop(self, request: httpx2.Request, token: Token) -> None:
         """Let a redirect lead to another host only what may go there: no body, and no header of this provider's."""
+        if token.proofs is not None and "Authorization" not in request.headers:
+            request.headers.pop(PROOF, None)  # the HTTP client left the token behind, and knows nothing of proofs
         if not host_allowed(str(request.url), token.hosts):
             if request.method not in {"GET", "HEAD"}:
                 self.ensure_allowed(str(request.url), token)

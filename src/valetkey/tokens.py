@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from valetkey.engine.windows import windows
 from valetkey.errors import ConfigurationError, ScopesMissing
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str, int | None]
 """Scheme, host and port."""
+PROOF: Final = "DPoP"
+"""The header of proofs (RFC 9449 section 4), whose module is loaded for those who have some."""
 
 
 class Token:

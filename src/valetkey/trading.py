@@ -46,8 +46,8 @@ def wish_of(
     exchange = Exchange(
         subject_type=token_type(subject_type),
         actor_type=token_type(actor_type) if actor is not None else "",
-        audience=listed(audience),
-        resource=listed(resource),
+        audience=listed(audience, "audience"),
+        resource=listed(resource, "resource"),
         requested_type=token_type(requested_type) if requested_type else "",
     )
     return Wish(exchange, listed(scopes))

@@ -62,13 +62,14 @@ class Valet(BaseValet):
         scopes: Sequence[str] = (),
         how: How = "browser",
         port: int | None = None,
-        request: BackchannelRequest | None = None,
+        request: BackchannelRequest | AuthenticationRequest | None = None,
     ) -> Status:
         """Connect an account with the person at this machine, and return the connection's status.
 
         ``browser`` opens the browser and listens on 127.0.0.1 (RFC 8252), on `port` or any free one; ``device`` shows a
         code to enter anywhere (RFC 8628); ``paste`` shows an address to open anywhere and takes the address that the
         browser landed on; ``ciba`` has the person asked on another device, whom `request` names (OpenID CIBA Core).
+        With ``browser`` and ``paste`` an `AuthenticationRequest` says how the person is to be asked.
         A client-credentials credential needs no person and is connected at once.
 
         Raises:

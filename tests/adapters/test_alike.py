@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from valetkey import HostNotAllowed, NotConnected, ReauthorizationRequired, ScopesMissing, StepUpRequired
 
 HOUR = 3600
-STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="5"'
+STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="5", scope="pay"'
 
 
 # -- on the way out ------------------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def test_a_call_for_a_stronger_sign_in_refreshes_nothing(web: Any, world: Any, s
     with pytest.raises(StepUpRequired) as caught:
         web.get(f"{world.api.url}/pay")
 
-    assert (caught.value.acr_values, caught.value.max_age) == (("gold", "silver"), 5)
+    assert (caught.value.acr_values, caught.value.max_age, caught.value.scopes) == (("gold", "silver"), 5, ("pay",))
     assert (world.provider.refreshes, len(world.api.seen)) == (0, 1)
     assert web.get(f"{world.api.url}/me").status == 200
 
@@ -223,6 +225,34 @@ def test_a_bound_token_gets_another_proof_for_a_nonce_or_a_clock_also_after_a_re
     world.provider.rules.clock_offset = 300
     assert bound.get(url).status == 200
     assert world.provider.refreshes == 1
+
+
+@pytest.mark.conformance("1 DPoP: proof per request")
+def test_what_a_redirect_leads_to_gets_a_proof_of_its_own(drive: Any, world: Any) -> None:
+    world.practice.declare("bound", sender_constraint="dpop", api_hosts=[world.api.host])
+    world.practice.connect("bound")
+    bound = drive("bound")
+    world.api.lead("/from", f"{world.api.url}/to")
+    proofs: list[str] = []
+
+    def at_end(seen: Any) -> Any:
+        proofs.append(seen.headers["dpop"])
+        claims = json.loads(base64.urlsafe_b64decode(proofs[-1].split(".")[1] + "=="))
+        good = claims["htu"] == f"{world.api.url}/to" and seen.headers["authorization"].startswith("DPoP ")
+        return (200, {}, b"") if good else (401, {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}, b"")
+
+    world.api.answers["/to"] = at_end
+
+    assert bound.get(f"{world.api.url}/from").status == 200
+    assert world.provider.refreshes == 0
+    assert len(set(proofs)) == len(proofs) <= 2
+    world.foreign.answers["/file"] = lambda _: (200, {}, b"a file")
+    world.api.lead("/from", f"{world.foreign.url}/file")
+    assert bound.get(f"{world.api.url}/from").status == 200
+    (seen,) = world.foreign.seen
+    assert "authorization" not in seen.headers
+    if bound.sees_hops:
+        assert "dpop" not in seen.headers
 
 
 # -- bodies --------------------------------------------------------------------------------------------------------

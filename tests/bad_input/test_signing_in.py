@@ -6,12 +6,16 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from valetkey import (
+    AuthenticationRequest,
     AuthorizationDenied,
+    BackchannelRequest,
     ClientRejected,
     ConfigurationError,
     ConnectError,
@@ -284,6 +288,32 @@ def test_a_port_in_use_is_named_and_another_one_works(
         free = other.getsockname()[1]
     with pytest.raises(ValetkeyError, match="browser"):  # so far it goes: it listens, and looks for a browser
         face.valet.connect("notes", port=free)
+
+
+@pytest.mark.conformance("1 step-up: challenge", "5 bad input: contradictions")
+def test_a_person_at_hand_is_asked_as_the_program_says_and_an_unfit_way_is_told(
+    face: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("valetkey.interaction.TerminalInteraction.show_url", lambda _, url: asked.append(url))
+    monkeypatch.setattr("builtins.input", lambda: face.practice.provider.approve(asked[0]))
+    wants = AuthenticationRequest(prompt="login", max_age=0, login_hint="ada")
+    assert face.valet.connect("notes", how="paste", request=wants).state == "connected"
+    sent = parse_qs(urlsplit(asked[0]).query)
+    assert (sent["prompt"], sent["max_age"], sent["login_hint"]) == (["login"], ["0"], ["ada"])
+
+    elsewhere = BackchannelRequest(login_hint="ada")
+    for how, request, takes in (
+        ("browser", elsewhere, "AuthenticationRequest"),
+        ("paste", elsewhere, "AuthenticationRequest"),
+        ("ciba", wants, "BackchannelRequest"),
+        ("device", wants, "nothing"),
+        ("browser", {"max_age": 0}, "AuthenticationRequest"),
+    ):
+        connect = partial(face.valet.connect, "notes", how=how, request=request)
+        error = refused(connect, ConfigurationError, "request_unsuitable", type(request).__name__)
+        assert takes in str(error)
+    assert len(asked) == 1
 
 
 def test_no_browser_is_told_with_the_other_ways_which_work(

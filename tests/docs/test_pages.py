@@ -110,9 +110,10 @@ def test_a_stronger_sign_in_is_asked_for_as_the_page_shows(page: Any) -> None:
 
         def post(self, *_: Any, **__: Any) -> None:
             if not asked:
-                raise StepUpRequired("more", acr_values=("urn:example:strong",), max_age=60)
+                raise StepUpRequired("more", acr_values=("urn:example:strong",), max_age=60, scopes=("pay",))
 
-        def authorize(self, _: str, *, request: Any) -> Any:
+        def authorize(self, _: str, *, scopes: Any, request: Any) -> Any:
+            assert scopes == ("pay",)
             asked.append(request)
             return AuthorizationStart(url="https://auth.bank.example", binding=Secret("b"), expires_at=0.0, flow_id="")
 

@@ -74,6 +74,21 @@ def test_a_yes_on_the_phone_connects(bank: Any) -> None:
     assert flow.auth_req_id.reveal() not in repr(flow)
 
 
+@conformance("1 openid: max_age and acr")
+def test_a_yes_that_was_weaker_than_asked_for_connects_nobody(bank: Any) -> None:
+    wants = BackchannelRequest(login_hint="ada", acr_values=("gold", "platinum"))
+    for acr, holds in ((OMIT, False), ("silver", False), ("platinum", True)):
+        bank.provider.change_answer(endpoint="id_token", times=1, acr=acr)
+        flow = start(bank, wants)
+        bank.provider.answer_phone("ada")
+        if holds:
+            assert finish(bank, flow).state == "connected"
+        else:
+            with pytest.raises(ConnectError) as caught:
+                finish(bank, flow)
+            assert (caught.value.code, bank.provider.live_grants) == ("id_token_invalid", 0)
+
+
 def vars_of(event: Any) -> str:
     return f"{event.kind} {event.detail}"
 

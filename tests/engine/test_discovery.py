@@ -210,6 +210,15 @@ def test_a_server_without_a_document_is_told_with_a_way_out(
     assert not any("169.254" in request.url for request in stage.wire.sent)
 
 
+@conformance("1 keys: PAR required")
+def test_a_server_that_does_not_say_where_to_push_is_not_signed_in_at_in_another_way(stage: Any) -> None:
+    by_issuer(stage, require_par=True, pushed_authorization_url="")
+    stage.provider.change_answer(endpoint="discovery", pushed_authorization_request_endpoint=OMIT)
+    with pytest.raises(ConfigurationError, match="only sign-ins that are pushed") as caught:
+        stage.start()
+    assert caught.value.code == "par_url_missing"
+
+
 @conformance("5 bad input: issuer that redirects")
 @pytest.mark.parametrize(
     ("location", "told"),

@@ -241,6 +241,25 @@ def test_without_keys_no_code_is_spent(stage: Any) -> None:
     assert stage.connect().state == "connected"
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "told", "hint"),
+    [
+        (200, {}, "HTML", "ask the operator"),
+        (404, {}, "HTTP 404", "ask the operator"),
+        (302, {"Location": "https://elsewhere.example/keys"}, "https://elsewhere.example/keys", "have moved for good"),
+    ],
+)
+def test_keys_that_cannot_be_had_are_told_with_the_field_that_leads_to_others(
+    stage: Any, status: int, headers: dict[str, str], told: str, hint: str
+) -> None:
+    stage.provider.fail_next(status=status, headers=headers, times=None, endpoint="jwks")
+    with pytest.raises(ProviderError, match=told) as caught:
+        stage.connect()
+    assert hint in caught.value.hint
+    assert "declare jwks_url= for 'notes'" in caught.value.hint
+    assert not any("elsewhere" in path for path in stage.wire.paths())
+
+
 def test_keys_that_are_old_serve_while_their_server_is_down(stage: Any) -> None:
     stage.connect()
     stage.clock.advance(2 * HOUR)

@@ -180,6 +180,23 @@ def test_a_token_that_was_given_is_exchanged_too_and_ends_with_its_own(place: Pl
     assert caught.value.code == "exchange_refused"
 
 
+def test_one_text_for_a_list_is_told_by_its_own_name(place: Place) -> None:
+    for name in ("audience", "resource", "scopes"):
+        with pytest.raises(ConfigurationError, match=f"{name}='billing' is one string") as caught:
+            place.exchange(**{name: "billing"})
+        assert caught.value.hint == f"write {name}=['billing']"
+
+
+@conformance("1 exchange: request and answer")
+@pytest.mark.parametrize("issued", ["refresh_token", "id_token", "saml1", "saml2"])
+def test_what_is_issued_as_something_else_is_no_access_token(place: Place, issued: str) -> None:
+    place.provider.change_answer(1, issued_token_type=f"urn:ietf:params:oauth:token-type:{issued}")
+    with pytest.raises(ConnectError) as caught:
+        place.exchange()
+    assert caught.value.code == "exchange_refused"
+    assert issued in str(caught.value)
+
+
 def test_what_cannot_be_exchanged_is_said_before_anything_is_sent(place: Place) -> None:
     ada = place.face.client(owner="ada").target
     for options, code in (

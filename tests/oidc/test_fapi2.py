@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from valetkey import ConnectError
+from valetkey import ConfigurationError, ConnectError
 
 conformance = pytest.mark.conformance
 _DISCOVERED = ("authorization_url", "token_url", "device_authorization_url", "revocation_url", "userinfo_url")
@@ -47,3 +47,11 @@ def test_an_id_token_signed_with_rs256_is_refused(program: Any) -> None:
         program.connect("bank")
     assert caught.value.code == "id_token_invalid"
     assert program.tokens("bank") == {}
+
+
+@conformance("1 FAPI 2.0: algorithms")
+def test_an_answer_comes_back_by_https_or_to_this_machine_only(program: Any) -> None:
+    declare(program, "fapi2")
+    with pytest.raises(ConfigurationError) as caught:
+        program.valet.authorize("bank", redirect_uri="http://app.example.com/callback/fapi2")
+    assert (caught.value.code, "redirect_uri" in str(caught.value)) == ("url_insecure", True)

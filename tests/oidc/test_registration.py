@@ -11,6 +11,7 @@ import pytest
 from valetkey import ConfigurationError, ProviderError
 from valetkey.engine import registering
 from valetkey.engine.registrations import KIND, Registered, keep, registered
+from valetkey.protocol.client_authentication import method_of
 
 conformance = pytest.mark.conformance
 one_facade = pytest.mark.parametrize("colour", ["sync"], indirect=True)
@@ -151,3 +152,62 @@ def test_an_app_that_has_not_registered_yet_is_no_trouble(new: Any) -> None:
     assert new.client("new").status().state == "pending"
     core = new.raw._core
     assert core.app_errors().get("new") is None
+
+
+@conformance("1 metadata: registration", "1 FAPI 2.0: confidential, PAR, bound", "1 FAPI 2.0: algorithms")
+def test_an_app_of_the_fapi2_profile_registers_what_the_profile_asks_for(program: Any) -> None:
+    issuer = program.server.issuer
+    program.wiring.oauth2_credential(
+        "new",
+        issuer=issuer,
+        registration="dynamic",
+        security_profile="fapi2",
+        client_auth="private_key_jwt",
+        sender_constraint="dpop",
+        request_object=True,
+        scopes=["openid", "offline_access", "api.read"],
+        additional_params={"prompt": "consent"},
+        api_base_url=issuer,
+    )
+    assert program.connect("new").state == "connected"
+    has = kept(program).registration.metadata
+    assert (has["id_token_signed_response_alg"], has["request_object_signing_alg"]) == ("ES256", "ES256")
+    assert has["require_pushed_authorization_requests"] is True
+    program.client("new").refresh()
+    assert program.call("new").status_code == 200
+
+
+@one_facade
+@conformance("1 FAPI 2.0: confidential, PAR, bound")
+def test_a_server_cannot_register_a_weaker_proof_than_the_profile_takes(
+    program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.wiring.oauth2_credential(
+        "new",
+        issuer=program.server.issuer,
+        registration="dynamic",
+        security_profile="fapi2",
+        client_auth="private_key_jwt",
+        sender_constraint="dpop",
+        scopes=["openid"],
+    )
+    monkeypatch.setattr(registering, "method_to_register", lambda *_: "client_secret_basic")
+    with pytest.raises(ProviderError) as caught:
+        program.connect("new")
+    assert caught.value.code == "profile_unmet"
+    assert "client_secret_basic" in str(caught.value)
+    weak = replace(
+        program.raw._core.world.app(program.raw._core.credential("fapi2")), client_auth="client_secret_basic"
+    )
+    assert method_of(credential(program), weak) == "private_key_jwt"
+
+
+@one_facade
+def test_an_app_of_a_server_without_an_issuer_belongs_to_where_its_tokens_come_from(new: Any) -> None:
+    core, server = new.raw._core, new.server
+    fields = {"issuer": "", "token_url": server.metadata["token_endpoint"]}
+    there = replace(core.credential("new"), registration_url=server.metadata["registration_endpoint"], **fields)
+    registering.register(core.world, core.env, there, (CALLBACK,))
+    assert registered(core.store, core.sealer, core.env, there) is not None
+    elsewhere = replace(there, token_url="https://evil.example/token")
+    assert registered(core.store, core.sealer, core.env, elsewhere) is None

@@ -35,9 +35,8 @@ def test_a_request_that_is_pushed_shows_nothing_in_the_browser(program: Any, pus
 
 @pytest.mark.conformance("1 keys: PAR required")
 def test_a_server_that_takes_pushed_requests_only_is_not_tried_in_another_way(program: Any) -> None:
-    declare(program, "par", require_par=True)
     with pytest.raises(ConfigurationError) as caught:
-        program.connect("bank")
+        declare(program, "par", require_par=True)  # with all URLs but the one that this takes
     assert caught.value.code == "par_url_missing"
     assert "RFC 9126" in str(caught.value.hint)
 
@@ -47,7 +46,7 @@ def test_a_refused_push_ends_the_sign_in(program: Any, pushes: dict[str, Any]) -
     declare(program, "par", **pushes)
     with pytest.raises(ConnectError) as caught:
         program.connect("bank", redirect_uri="http://127.0.0.1:8421/callback/elsewhere")
-    assert caught.value.code == "invalid_request"
+    assert caught.value.code == "redirect_uri_mismatch"
     assert "redirect_uri" in str(caught.value)
     assert program.server.count("tokens") == 0
 

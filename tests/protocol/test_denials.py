@@ -120,3 +120,18 @@ def test_neither_code_nor_state_stands_in_an_error() -> None:
     found = denied(parse_callback("error=access_denied&code=c0de&state=st4te"), credential=SITE)
 
     assert not any(word in str(found) + found.hint for word in ("c0de", "st4te"))
+
+
+@pytest.mark.parametrize(
+    ("description", "code"),
+    [
+        ("redirect_uri did not match any of the client's registered redirect_uris", "redirect_uri_mismatch"),
+        ("The Redirect URI is unknown", "redirect_uri_mismatch"),
+        ("scope must not be empty", "invalid_request"),
+        ("", "invalid_request"),
+    ],
+)
+def test_a_request_that_is_refused_for_its_redirect_address_is_told_as_that(description: str, code: str) -> None:
+    error = refused_consent("invalid_request", description, name="bank")
+    assert error.code == code
+    assert ("copy the redirect address" in error.hint) is (code == "redirect_uri_mismatch")

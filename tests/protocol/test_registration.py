@@ -11,6 +11,7 @@ import pytest
 from valetkey import ConfigurationError
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.protocol.client_document import client_document
+from valetkey.protocol.metadata import Metadata
 from valetkey.protocol.registration import (
     Registration,
     RegistrationRefused,
@@ -79,6 +80,67 @@ def test_what_is_asked_for_follows_from_the_declaration() -> None:
     request = registration_request(NOTES, asked)
     assert (request.method, request.url, json.loads(request.body)) == ("POST", NOTES.registration_url, asked)
     assert "Authorization" not in request.headers
+
+
+URN = "urn:ietf:params:oauth:grant-type:"
+SERVER = Metadata(
+    issuer="https://as.example",
+    document="d",
+    id_token_algs=("RS256", "ES256", "PS256"),
+    answer_algs=("RS256", "ES256"),
+)
+
+
+@conformance("1 metadata: registration", "1 CIBA: registration and hints")
+def test_each_grant_is_asked_for_by_its_own_name() -> None:
+    def asked(redirect_uris: list[str], **fields: Any) -> list[str]:
+        made = client_metadata(replace(NOTES, **fields), redirect_uris=redirect_uris, method="private_key_jwt")
+        return list(made["grant_types"])
+
+    for grant, name in {
+        "jwt_bearer": f"{URN}jwt-bearer",
+        "saml2_bearer": f"{URN}saml2-bearer",
+        "token_exchange": f"{URN}token-exchange",
+        "client_credentials": "client_credentials",
+    }.items():
+        assert asked([], grant=grant) == [name]
+    poll = {"backchannel_token_delivery_mode": "poll"}
+    assert asked([LOCAL], device_authorization_url="https://as.example/d", client_metadata=poll) == [
+        "authorization_code",
+        f"{URN}device_code",
+        "urn:openid:params:grant-type:ciba",
+        "refresh_token",
+    ]
+
+
+@conformance("1 metadata: registration", "1 FAPI 2.0: algorithms")
+def test_what_signs_is_registered_where_it_is_not_left_open() -> None:
+    def asked(**fields: Any) -> dict[str, Any]:
+        wants = replace(NOTES, scopes=("openid",), client_auth="private_key_jwt", response_mode="jwt", **fields)
+        jwk = {"kty": "EC", "alg": "ES256"}
+        return client_metadata(wants, redirect_uris=[LOCAL], method="private_key_jwt", jwk=jwk, server=SERVER)
+
+    plain = asked()
+    assert plain["token_endpoint_auth_signing_alg"] == "ES256"
+    of_server = {"id_token_signed_response_alg", "authorization_signed_response_alg", "request_object_signing_alg"}
+    assert not of_server & set(plain), "left to the server"
+    fapi2 = asked(security_profile="fapi2", request_object=True, require_par=True, sender_constraint="mtls")
+    assert (fapi2["id_token_signed_response_alg"], fapi2["authorization_signed_response_alg"]) == ("PS256", "ES256")
+    assert fapi2["request_object_signing_alg"] == "ES256"
+    assert fapi2["require_pushed_authorization_requests"] is True
+    assert fapi2["tls_client_certificate_bound_access_tokens"] is True
+    assert asked(id_token_algs=("ES256",))["id_token_signed_response_alg"] == "ES256"
+    own = asked(security_profile="fapi2", client_metadata={"id_token_signed_response_alg": "EdDSA"})
+    assert own["id_token_signed_response_alg"] == "EdDSA", "the program's own word goes first"
+
+
+@conformance("1 metadata: registration")
+def test_an_app_that_is_to_have_a_secret_gets_one_or_is_not_registered() -> None:
+    for method in ("client_secret_basic", "client_secret_post", "client_secret_jwt"):
+        found = refused(answer(client_id="id-1", token_endpoint_auth_method=method))
+        assert (found.kind, "names no client_secret" in found.what) == ("invalid", True)
+        assert parsed(answer(200, client_id="id-1", token_endpoint_auth_method=method), KNOWN).client_secret
+    assert parsed(answer(client_id="id-1", token_endpoint_auth_method="none")).client_secret is None
 
 
 def test_an_app_proves_itself_as_declared_or_as_simply_as_it_may() -> None:

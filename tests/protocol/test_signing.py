@@ -99,6 +99,7 @@ def without_a_point() -> str:
     return json.dumps({**json.loads(generate_key().reveal()), "x": "AAAA"})
 
 
+@pytest.mark.conformance("5 bad input: keys")
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -137,6 +138,7 @@ def test_what_is_no_key_is_told_without_showing_it(text: Any, why: str) -> None:
     assert not given.strip() or given.strip()[:20] not in str(caught.value)
 
 
+@pytest.mark.conformance("5 bad input: keys")
 def test_an_algorithm_that_does_not_fit_the_key_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match=r"bank: private_key cannot sign with PS256; it can with ES256"

@@ -105,8 +105,8 @@ class ConnectionMiddleware(Road):
         self, request: ClientRequest, handler: ClientHandlerType, response: ClientResponse, token: Token
     ) -> ClientResponse:
         """Take the nonce of an answer; send the request once more where the answer wants it with that nonce."""
-        sent, said = request.headers.get(AUTHORIZATION), response.headers.getall(CHALLENGE, [])
-        again = self._wants_another_proof(token, str(request.url), response.headers, response.status, sent, said)
+        asked, said = (request.method, str(request.url), request.headers), response.headers.getall(CHALLENGE, [])
+        again = self._wants_another_proof(token, asked, response.headers, response.status, said)
         if not again or not _replayable(request.body):
             return response
         answer = await self._sent_again(request, handler, response, token)

@@ -11,6 +11,7 @@ from valetkey.adapters._given import given, missing
 from valetkey.client import OAuth2Client
 from valetkey.protocol.urls import stays
 from valetkey.road import AUTHORIZATION, CHALLENGE, REFUSING, Road
+from valetkey.tokens import PROOF
 
 try:
     from requests import PreparedRequest, Response
@@ -59,10 +60,10 @@ class RequestsAuth(Road, AuthBase):
 
     def wants_nonce(self, response: Response, token: Token) -> bool:
         """Take the nonce that an answer gives; whether it wants the same again with it."""
-        sent = response.request.headers.get(AUTHORIZATION)
-        said = response.headers.get(CHALLENGE)
+        request, said = response.request, response.headers.get(CHALLENGE)
+        asked = (request.method or "", response.url, request.headers)
         challenges = () if said is None else (said,)
-        return self._wants_another_proof(token, response.url, response.headers, response.status_code, sent, challenges)
+        return self._wants_another_proof(token, asked, response.headers, response.status_code, challenges)
 
     def newer(self, response: Response, token: Token) -> Token | None:
         """Return the token to retry with after an answer that refuses this one, else None."""
@@ -147,7 +148,7 @@ class _Exchange:
         """Let what is ours stay behind where a redirect leads to another origin."""
         location = response.headers["location"]
         if location and not stays(response.url, location):
-            ours = {AUTHORIZATION.lower(), *(name.lower() for name, _ in self._token.extra)}
+            ours = {AUTHORIZATION.lower(), PROOF.lower(), *(name.lower() for name, _ in self._token.extra)}
             response.request.headers = _Headers(response.request.headers, ours)
 
 

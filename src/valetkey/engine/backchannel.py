@@ -12,7 +12,7 @@ from valetkey.engine.connect import incarnation_of, reserved, wanted_scopes
 from valetkey.engine.device import ask_for_code, unusable
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of
-from valetkey.engine.id_tokens import ready
+from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.polling import Poll, poll
 from valetkey.engine.proving import new_dpop_key
@@ -44,6 +44,7 @@ class BackchannelFlow:
         interval: Seconds between two questions.
         incarnation: That of the record when it began.
         dpop_key: The private key that the tokens shall be bound to (RFC 9449).
+        acr_values: How the person was to sign in; the id token has to show one of them.
     """
 
     auth_req_id: Secret
@@ -52,6 +53,7 @@ class BackchannelFlow:
     interval: float
     incarnation: int = 0
     dpop_key: Secret | None = field(default=None, repr=False)
+    acr_values: tuple[str, ...] = ()
 
 
 def start_backchannel(
@@ -91,6 +93,7 @@ def start_backchannel(
         interval=answer.interval,
         incarnation=incarnation,
         dpop_key=new_dpop_key(credential),
+        acr_values=wants.acr_values,
     )
 
 
@@ -130,4 +133,5 @@ def finish_backchannel(
     )
     with ExitStack() as turn:
         tokens, buying = poll(world, credential, key, how, turn, on_wait)
-        return keep(world, credential, app, tokens, before, buying, requested=asked)
+        sign_in = SignIn(asked={"acr_values": " ".join(flow.acr_values)})
+        return keep(world, credential, app, tokens, before, buying, requested=asked, sign_in=sign_in)

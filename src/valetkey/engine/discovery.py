@@ -219,8 +219,6 @@ def _telling(flaws: list[MetadataFlaw]) -> MetadataFlaw:
     return next(wrong, None) or next(busy, None) or next(moved, None) or flaws[0]
 
 
-_BY_HAND: Final = "declare the URLs themselves"
-
 # -- errors --------------------------------------------------------------------------------------------------------
 
 
@@ -230,8 +228,28 @@ def unreachable(name: str, document: str, error: Exception) -> ProviderUnavailab
     return ProviderUnavailable(msg, error="unreachable", hint="nothing to do: it is fetched again when next needed")
 
 
-def document_error(name: str, flaw: MetadataFlaw) -> ProviderError:
-    """Return the error for a document that is of no use: it names member, document and fix."""
+_WAYS_OUT: Final = {
+    "issuer": (
+        "if the server has moved, declare issuer= of {name} as the document there spells it; else declare the URLs",
+        "check issuer= of {name} with: valetkey providers discover URL; or declare the URLs themselves",
+    ),
+    "jwks_url": (
+        "if the keys have moved for good, declare jwks_url= for {name}",
+        "ask the operator of the server for its keys; if they are elsewhere, declare jwks_url= for {name}",
+    ),
+    "api_base_url": (
+        "if the MCP server has moved, declare api_base_url= of {name} as it is called there",
+        "check api_base_url= of {name}; if people sign in for it at a server that you know, declare issuer= too",
+    ),
+}
+"""What to do where a document is elsewhere, and where it is of no use, by the field that led to it."""
+
+
+def document_error(name: str, flaw: MetadataFlaw, *, field: str = "issuer") -> ProviderError:
+    """Return the error for a document that is of no use: it names member, document and fix.
+
+    `field` is the member of the declaration that led there.
+    """
     if flaw.transient:
         msg = f"{name}: {flaw.document} {flaw.what}"
         return ProviderUnavailable(msg, error="metadata", hint="nothing to do: it is fetched again when next needed")
@@ -244,9 +262,8 @@ def document_error(name: str, flaw: MetadataFlaw) -> ProviderError:
         hint = f"ask the operator of the server to mend {flaw.member}; or declare the URLs of {name!r} themselves"
         return ProviderProtocolError(msg, code="metadata_invalid", hint=hint)
     msg = f"{name}: {flaw.document} {flaw.what}"
-    hint = f"check issuer= of {name!r} with: valetkey providers discover URL; or declare the URLs themselves"
-    if flaw.elsewhere:
-        hint = f"if the server has moved, declare issuer= of {name!r} as the document there spells it; else {_BY_HAND}"
+    moved, usual = _WAYS_OUT.get(field, _WAYS_OUT["issuer"])
+    hint = (moved if flaw.elsewhere else usual).format(name=repr(name))
     return ProviderProtocolError(msg, code="metadata_missing" if flaw.absent else "metadata_invalid", hint=hint)
 
 

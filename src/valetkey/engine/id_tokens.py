@@ -153,7 +153,7 @@ def _fetch_keys(world: World, credential: OAuth2Credential, url: str, shelf: She
         raise unreachable(credential.name, url, error) from error
     keys = parse_keys(response, url=url)
     if isinstance(keys, MetadataFlaw):
-        raise document_error(credential.name, keys)
+        raise document_error(credential.name, keys, field="jwks_url")
     shelf.put(keys, at=world.clock.now(), fresh_for=fresh_for(response.headers))
 
 

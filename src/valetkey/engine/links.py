@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from valetkey.engine.trouble import exchange_hint
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Document, Event
@@ -126,7 +127,9 @@ def create_link(
     credential = world.credential(key.credential)
     if credential.grant != "authorization_code":
         msg = f"credential {credential.name!r} is an app's own: nobody signs in for it"
-        raise ConfigurationError(msg, code="consent_not_needed", hint=f"just use it: valetkey token {credential.name}")
+        use = f"just use it: valetkey token {credential.name}"
+        hint = exchange_hint(credential) if credential.grant == "token_exchange" else use
+        raise ConfigurationError(msg, code="consent_not_needed", hint=hint)
     if not SHORTEST <= expires_in <= LONGEST:
         msg = f"expires_in={expires_in!r} is out of range"
         raise ConfigurationError(msg, code="expiry_invalid", hint="use 60 seconds to 30 days, such as expires_in=1800")

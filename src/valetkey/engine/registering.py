@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from valetkey.engine.discovery import complete, remembered
 from valetkey.engine.leases import Lease
-from valetkey.engine.registrations import KIND, Registered, keep, registered
+from valetkey.engine.registrations import KIND, Registered, keep, place_of, registered
 from valetkey.engine.world import World
 from valetkey.errors import (
     ConfigurationError,
@@ -19,6 +19,7 @@ from valetkey.errors import (
 )
 from valetkey.model.connections import ConnectionKey, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.fapi2 import METHODS, is_fapi2
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.registration import (
     Registration,
@@ -94,7 +95,7 @@ def _described(
     if mine is not None and mine.way == "document" and mine.registration.client_id == url:
         return mine.app()
     known = Registration(client_id=url, client_auth="none")
-    made = Registered(way="document", issuer=credential.issuer, registration=known, at=world.clock.now())
+    made = Registered(way="document", issuer=place_of(credential), registration=known, at=world.clock.now())
     keep(world, env, credential, made)
     return made.app()
 
@@ -224,7 +225,7 @@ def _answered(world: World, env: str, credential: OAuth2Credential, mine: Regist
     found = parse_registration(response, asked=known.metadata, server=mine.issuer or request.url, known=known)
     if isinstance(found, RegistrationRefused):
         raise _refused(credential, found)
-    new = replace(mine, registration=found)
+    new = replace(mine, registration=found)  # kept in any case: what was before is gone at the server
     keep(world, env, credential, new)
     return new
 
@@ -239,19 +240,34 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     metadata = remembered(world, credential)
     offered = metadata.client_auths if metadata is not None else ()
     method = method_to_register(credential, offered)
-    key = generate_key(credential.signing_alg or "ES256") if method == "private_key_jwt" else None
+    signs = method == "private_key_jwt" or credential.request_object
+    key = generate_key(credential.signing_alg or "ES256") if signs else None
     jwk = read_key(key, what="private_key", name=credential.name).public_jwk() if key else None
-    asked = client_metadata(credential, redirect_uris=redirect_uris, method=method, jwk=jwk)
+    asked = client_metadata(credential, redirect_uris=redirect_uris, method=method, jwk=jwk, server=metadata)
     response = _sent(world, credential, registration_request(credential, asked))
     found = parse_registration(response, asked=asked, server=credential.issuer or credential.registration_url)
     if isinstance(found, RegistrationRefused):
         raise _refused(credential, found)
+    _ensure_profile(credential, found)
     made = Registered(
-        way="dynamic", issuer=credential.issuer, registration=found, private_key=key, at=world.clock.now()
+        way="dynamic", issuer=place_of(credential), registration=found, private_key=key, at=world.clock.now()
     )
     keep(world, env, credential, made)
     _tell(world, env, credential, "app_registered", found)
     return made
+
+
+def _ensure_profile(credential: OAuth2Credential, found: Registration) -> None:
+    """Refuse a registration that has the app prove itself in a weaker way than FAPI 2.0 allows.
+
+    Raises:
+        ProviderProtocolError: ``profile_unmet``.
+    """
+    if is_fapi2(credential) and found.client_auth not in METHODS:
+        said = found.client_auth or "in no way that it names"
+        msg = f"{credential.name}: the server registered token_endpoint_auth_method {said}, which fapi2 does not take"
+        hint = f"register the app by hand with {credential.client_auth}, then: valetkey app add {credential.name}"
+        raise ProviderProtocolError(msg, code="profile_unmet", hint=hint)
 
 
 def _sent(world: World, credential: OAuth2Credential, request: Request) -> Response:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.discovery import peek
+from valetkey.engine.storing import token_origin
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.connections import Document
@@ -28,7 +29,7 @@ class Registered:
 
     Attributes:
         way: ``dynamic``: it registered itself; ``document``: its client id is the URL of a document.
-        issuer: The server that it belongs to.
+        issuer: The server that it belongs to, see `place_of`.
         registration: What the server has.
         private_key: The key that it registered, as a JWK.
         at: When, in Unix seconds.
@@ -56,6 +57,11 @@ class Registered:
         return ends is not None and self.registration.client_secret is not None and now >= ends
 
 
+def place_of(credential: OAuth2Credential) -> str:
+    """Return the server that a registration belongs to: the issuer, else where tokens come from."""
+    return credential.issuer or token_origin(credential)
+
+
 def registered(store: Store, sealer: Sealer, env: str, credential: OAuth2Credential) -> Registered | None:
     """Return the app that nobody added by hand; None where there is none, or it belongs to another issuer.
 
@@ -65,7 +71,7 @@ def registered(store: Store, sealer: Sealer, env: str, credential: OAuth2Credent
     document = store.get_document(KIND, credential.name, env=env)
     if document is None or document.sealed is None:
         return None
-    if credential.issuer and document.body.get("issuer") != credential.issuer:
+    if document.body.get("issuer") != place_of(credential):
         return None
     try:
         return _read(json.loads(sealer.open(document.sealed, document_label(document))))

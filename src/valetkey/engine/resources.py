@@ -187,7 +187,7 @@ def _useless(credential: OAuth2Credential, flaws: Sequence[MetadataFlaw]) -> Pro
         msg = f"{credential.name}: resource in {flaw.document} {flaw.what}, so nothing of it was used"
         hint = f"check api_base_url= of {credential.name!r}; if the other name is meant, declare it: resources=[...]"
         return ProviderProtocolError(msg, code="resource_differs", hint=hint)
-    return document_error(credential.name, flaw)
+    return document_error(credential.name, flaw, field="api_base_url")
 
 
 # -- in the store ------------------------------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ def check_agreement(credential: OAuth2Credential, place: Place) -> None:
         place.refuse(
             "require_par is true, and it is not known where sign-ins are pushed to",
             code="par_url_missing",
-            hint=f"write {place.line('pushed_authorization_url', 'https://auth.example.com/par')}, or declare issuer=",
+            hint=f"write {place.line('pushed_authorization_url', 'https://auth.example.com/par')} (RFC 9126), "
+            "or declare issuer= alone",
         )
 
 

@@ -69,15 +69,15 @@ def check_named(credential: object) -> str:
     raise ConfigurationError(msg, code="credential_unknown", hint=f'pass "{clean(name, 60)}"')
 
 
-def listed(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Return scopes as a tuple.
+def listed(scopes: Sequence[str], what: str = "scopes") -> tuple[str, ...]:
+    """Return scopes, or `what` else is listed, as a tuple.
 
     Raises:
         ConfigurationError: They are one string (``scopes_not_a_list``).
     """
     if isinstance(scopes, str):
-        msg = f"scopes={scopes!r} is one string; its letters would be taken for scopes"
-        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write scopes=[{scopes!r}]")
+        msg = f"{what}={scopes!r} is one string, and has to be a list: each of its letters would count"
+        raise ConfigurationError(msg, code="scopes_not_a_list", hint=f"write {what}=[{scopes!r}]")
     return tuple(scopes)
 
 

@@ -34,7 +34,7 @@ class BackchannelRequest:
         binding_message: A short text that is shown both here and there, so that the person sees that they belong
             together.
         user_code: The person's secret code, where the provider wants one; it is sent once and kept nowhere.
-        acr_values: How strongly the person is to sign in.
+        acr_values: How strongly the person is to sign in; one of them is checked for in the id token.
     """
 
     login_hint: str = ""

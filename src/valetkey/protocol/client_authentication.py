@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 from valetkey.errors import ConfigurationError
 from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential
-from valetkey.model.fapi2 import allowed_algs
+from valetkey.model.fapi2 import METHODS, allowed_algs, is_fapi2
 from valetkey.protocol.certificates import BY_CERTIFICATE
 from valetkey.values import Params, Secret
 
@@ -59,8 +59,9 @@ def authenticate(
 
 
 def method_of(credential: OAuth2Credential, app: AppCredentials) -> ClientAuth:
-    """Return how an app proves itself: as it was registered, else as its credential says."""
-    return cast("ClientAuth", app.client_auth) if app.client_auth in _METHODS else credential.client_auth
+    """Return how an app proves itself: as it was registered, where its profile takes that, else as declared."""
+    taken = METHODS if is_fapi2(credential) else _METHODS
+    return cast("ClientAuth", app.client_auth) if app.client_auth in taken else credential.client_auth
 
 
 def can_sign(credential: OAuth2Credential, app: AppCredentials, method: ClientAuth | None = None) -> bool:

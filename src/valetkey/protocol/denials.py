@@ -123,6 +123,8 @@ _SAME: Final = {
     "invalid_redirect_uri": "redirect_uri_mismatch",
     "invalid_binding_message": "binding_message_invalid",
 }
+_ABOUT_REDIRECT: Final = re.compile(r"\bredirect[_ ]ur[il]s?\b", re.IGNORECASE)
+"""A pushed request with an address that is not registered has no error of its own (RFC 9126 section 2.3)."""
 _LATER: Final = frozenset({"temporarily_unavailable", "server_error"})
 
 
@@ -148,6 +150,8 @@ def refused_consent(
     `again` and `add` are the command lines that connect this very account, and that take its app credentials.
     """
     error = _SAME.get(error, error)
+    if error == "invalid_request" and _ABOUT_REDIRECT.search(description):
+        error = "redirect_uri_mismatch"
     quoted = f" ({description})" if description else ""
     name = name or "this credential"
     known = {"name": name, "again": again or f"valetkey connect {name}", "add": add or f"valetkey app add {name}"}

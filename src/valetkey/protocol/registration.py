@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 
 from valetkey.errors import clean
 from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
+from valetkey.model.fapi2 import allowed_algs
+from valetkey.protocol.assertion_grants import JWT_GRANT, SAML_GRANT
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members, seconds
+from valetkey.protocol.ciba import CIBA_GRANT
 from valetkey.protocol.device import DEVICE_GRANT
-from valetkey.protocol.metadata import MAX_DOCUMENT
+from valetkey.protocol.metadata import MAX_DOCUMENT, Metadata
 from valetkey.protocol.outside import outside_flaw
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.texts import provider_text
+from valetkey.protocol.token_exchange import EXCHANGE_GRANT
 from valetkey.protocol.urls import is_loopback, require_https
 from valetkey.values import Request, Response, Secret
 
@@ -33,6 +37,7 @@ _SECRET: Final = re.compile(r"[\x20-\x7e]{1,16384}")
 _SIMPLE: Final = cast(
     "tuple[ClientAuth, ...]", ("none", "client_secret_post", "client_secret_basic", "private_key_jwt")
 )
+_BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
 _NOT_SENT_BACK: Final = (
     "registration_access_token",
     "registration_client_uri",
@@ -99,14 +104,17 @@ def client_metadata(
     redirect_uris: Sequence[str],
     method: ClientAuth,
     jwk: Mapping[str, Any] | None = None,
+    server: Metadata | None = None,
 ) -> dict[str, Any]:
     """Return what an app says of itself (RFC 7591 section 2).
 
     A redirect URI on the local machine makes it a native one: other servers than those that ask for it do not mind.
+    `jwk` is the public half of its key; `server` is what the server says of itself, where that is known.
     """
     native = any(_on_this_machine(uri) for uri in redirect_uris)
     asked: dict[str, Any] = {
         "client_name": "valetkey",
+        **_signed(credential, method, jwk, server),
         **credential.client_metadata,
         "redirect_uris": list(redirect_uris),
         "grant_types": _grant_types(credential, redirect_uris),
@@ -116,16 +124,56 @@ def client_metadata(
         "scope": " ".join(credential.all_scopes),
         "jwks": {"keys": [dict(jwk)]} if jwk else None,
         "dpop_bound_access_tokens": credential.sender_constraint == "dpop" or None,
+        "tls_client_certificate_bound_access_tokens": credential.sender_constraint == "mtls" or None,
+        "require_pushed_authorization_requests": (credential.require_par and bool(redirect_uris)) or None,
     }
     return {name: value for name, value in asked.items() if value not in ("", None)}
 
 
+def _signed(
+    credential: OAuth2Credential, method: ClientAuth, jwk: Mapping[str, Any] | None, server: Metadata | None
+) -> dict[str, str]:
+    """Return which algorithms sign what: only those that the declaration, or its profile, does not leave open.
+
+    Without a word a server signs with RS256 (OpenID Connect Registration section 2), which FAPI 2.0 does not take.
+    """
+    alg = str((jwk or {}).get("alg", ""))
+    may = credential.id_token_algs or allowed_algs(credential)
+
+    def one_of(named: Sequence[str]) -> str:
+        return next((alg for alg in may if not named or alg in named), "")
+
+    return {
+        "token_endpoint_auth_signing_alg": alg if method == "private_key_jwt" else "",
+        "request_object_signing_alg": alg if credential.request_object else "",
+        "id_token_signed_response_alg": one_of(server.id_token_algs if server else ()) if _openid(credential) else "",
+        "authorization_signed_response_alg": one_of(server.answer_algs if server else ())
+        if credential.response_mode == "jwt"
+        else "",
+    }
+
+
+def _openid(credential: OAuth2Credential) -> bool:
+    return "openid" in credential.all_scopes and credential.signs_in
+
+
 def _grant_types(credential: OAuth2Credential, redirect_uris: Sequence[str]) -> list[str]:
-    if credential.grant == "client_credentials":
-        return ["client_credentials"]
+    if not credential.signs_in:
+        return [_GRANTS[credential.grant]]
     code = ["authorization_code"] if redirect_uris else []
     device = [DEVICE_GRANT] if credential.device_authorization_url else []
-    return [*code, *device, "refresh_token"]
+    asked_elsewhere = [CIBA_GRANT] if _DELIVERY in credential.client_metadata else []
+    return [*code, *device, *asked_elsewhere, "refresh_token"]
+
+
+_GRANTS: Final[Mapping[str, str]] = {
+    "client_credentials": "client_credentials",
+    "jwt_bearer": JWT_GRANT,
+    "saml2_bearer": SAML_GRANT,
+    "token_exchange": EXCHANGE_GRANT,
+}
+_DELIVERY: Final = "backchannel_token_delivery_mode"
+"""What an app that has people asked elsewhere registers (CIBA section 4); of its values we speak ``poll``."""
 
 
 def method_to_register(credential: OAuth2Credential, offered: Sequence[str]) -> ClientAuth:
@@ -200,6 +248,8 @@ def parse_registration(
     if known is not None and client_id != known.client_id:
         return _useless(response, "is about another client")
     found = _read(members, client_id, asked, known)
+    if found.client_auth in _BY_SECRET and found.client_secret is None:
+        return _useless(response, f"names no client_secret, and wants the app to prove itself by {found.client_auth}")
     problem = outside_flaw(found.management_url, named_by=server) if found.management_url else ""
     return _useless(response, f"names a registration_client_uri that {problem}") if problem else found
 

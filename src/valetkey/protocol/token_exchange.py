@@ -19,6 +19,8 @@ EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPES: Final = "urn:ietf:params:oauth:token-type:"
 TOKEN_TYPES: Final = ("access_token", "refresh_token", "id_token", "saml1", "saml2", "jwt")
 """The types of section 3 by their last word."""
+_NO_ACCESS: Final = frozenset({"refresh_token", "id_token", "saml1", "saml2"})
+"""Types that no API takes in its ``Authorization`` header; a ``jwt`` may be an access token (section 3)."""
 NOT_APPLICABLE: Final = "n_a"
 """The ``token_type`` of what is no access token (section 2.2.1)."""
 
@@ -89,4 +91,7 @@ def parse_exchange_response(
     if not (isinstance(issued, str) and issued):
         note = "a token without issued_token_type"
         return Refusal(kind="request", error="issued_token_type_missing", status=response.status, note=note)
+    if issued.removeprefix(_TYPES) in _NO_ACCESS:
+        note = f"a token that is no access token: it was issued as {issued.removeprefix(_TYPES)}"
+        return Refusal(kind="request", error=UNSUPPORTED_TOKEN_TYPE, status=response.status, note=note)
     return answer
