@@ -23,6 +23,7 @@ from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.bodies import Members
 from valetkey.protocol.id_token import Expected, claims_of, for_us, identity_of, moved, parse_id_token
+from valetkey.protocol.introspection import Introspection, read_signed_introspection
 from valetkey.protocol.keys import PublicKey, keys_request, parse_keys
 from valetkey.protocol.metadata import Metadata, MetadataFlaw
 from valetkey.protocol.signatures import TokenFlaw, Unverified, verified
@@ -253,6 +254,22 @@ def claims_of_userinfo(
     if isinstance(parts, TokenFlaw):
         return parts
     return for_us(parts.claims, issuer=credential.issuer, client_id=app.client_id) or parts.claims
+
+
+def signed_introspection(
+    world: World, credential: OAuth2Credential, app: AppCredentials, answer: Secret
+) -> Introspection | TokenFlaw:
+    """Return what a signed answer says of a token, once it holds (RFC 9701 section 5); keys are fetched once more."""
+    algs = allowed_algs(credential) or ASYMMETRIC
+
+    def looked_at(*, anew: bool) -> Introspection | TokenFlaw:
+        parts = verified(answer, keys=_keys(world, credential, anew=anew), algs=algs)
+        if isinstance(parts, TokenFlaw):
+            return parts
+        return read_signed_introspection(parts, issuer=credential.issuer, client_id=app.client_id)
+
+    found = looked_at(anew=False)
+    return looked_at(anew=True) if isinstance(found, TokenFlaw) and found.fault in _OF_KEYS else found
 
 
 def signed_answer(

@@ -27,6 +27,7 @@ Endpoint = Literal[
     "jwks",
     "id_token",
     "jarm",
+    "signed_introspection",
     "registration",
     "management",
     "resource_metadata",
