@@ -16,6 +16,7 @@ from valetkey.engine.servers import Shelf, fresh_for, once
 from valetkey.engine.storing import tell
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConnectError, ProviderError, ProviderProtocolError, StoreError
+from valetkey.forks import late_imports
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import ASYMMETRIC, EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.fapi2 import allowed_algs
@@ -276,7 +277,8 @@ def signed_answer(
     world: World, credential: OAuth2Credential, app: AppCredentials, answer: Secret
 ) -> dict[str, str] | TokenFlaw:
     """Return what a signed authorization answer says, once it holds (JARM section 2.4)."""
-    from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
+    with late_imports:
+        from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
 
     metadata = _metadata(world, credential)
     algs = _algs_of(credential, metadata, metadata.answer_algs if metadata else ())

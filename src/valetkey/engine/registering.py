@@ -17,6 +17,7 @@ from valetkey.errors import (
     ProviderProtocolError,
     ProviderUnavailable,
 )
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.fapi2 import METHODS, is_fapi2
@@ -247,7 +248,8 @@ def _answered(world: World, env: str, credential: OAuth2Credential, mine: Regist
 
 
 def _register(world: World, env: str, credential: OAuth2Credential, redirect_uris: tuple[str, ...]) -> Registered:
-    from valetkey.protocol.signing import generate_key, read_key  # noqa: PLC0415 - mostly there is no key
+    with late_imports:
+        from valetkey.protocol.signing import generate_key, read_key  # noqa: PLC0415 - mostly there is no key
 
     if not credential.registration_url:
         msg = f"{credential.name}: its server does not say where apps register themselves"

@@ -257,9 +257,8 @@ def parse_registration(
     if found.client_auth in _BY_SECRET and found.client_secret is None:
         return _useless(response, f"names no client_secret, and wants the app to prove itself by {found.client_auth}")
     problem = outside_flaw(found.management_url, named_by=server) if found.management_url else ""
+    problem = f"names a registration_client_uri that {problem}" if problem else _unusable(found)
     if problem:
-        return _useless(response, f"names a registration_client_uri that {problem}")
-    if problem := _unusable(found):
         return _useless(response, problem)
     before = known.management_url if known is not None else ""
     own = {urlsplit(url).hostname for url in (server, before, *hosts)}
