@@ -29,7 +29,8 @@ def app_of(core: Core, credential: OAuth2Credential, service: SecretService | No
     Raises:
         ConfigurationError: There is none (``app_missing``), or its secret has ended (``app_ended``).
     """
-    from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine.secrets import resolve_app  # noqa: PLC0415
 
     try:
         environ = _environ(credential)
@@ -37,7 +38,8 @@ def app_of(core: Core, credential: OAuth2Credential, service: SecretService | No
     except ConfigurationError as error:
         if error.code != "app_missing" or not may_register(core, credential):
             raise
-        from valetkey.engine.registrations import registered_app  # noqa: PLC0415 - mostly somebody added it
+        with late_imports:
+            from valetkey.engine.registrations import registered_app  # noqa: PLC0415 - mostly somebody added it
 
         found = registered_app(core.world, core.env, credential)
         if found is None:

@@ -106,7 +106,8 @@ class AsyncApps:
 
 def health_of(core: Core, credential: OAuth2Credential) -> AppHealth:
     """Return how an app is; see `Apps.health`."""
-    from valetkey.engine.app_health import app_health  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine.app_health import app_health  # noqa: PLC0415
 
     return app_health(core.world, core.env, credential)
 
@@ -121,7 +122,8 @@ def replace_secret(
     actor: str = "",
 ) -> Replacement:
     """Give an app a new client secret; `actor` does it, where it is not this face as such."""
-    from valetkey.engine import app_replacing  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine import app_replacing  # noqa: PLC0415
 
     declared = core.credential(credential)
     new = _checked_key(declared, secret) if declared.client_auth == "private_key_jwt" else _checked(secret)
@@ -132,14 +134,16 @@ def replace_secret(
 
 def withdraw_secret(core: Core, credential: str, *, actor: str = "") -> bool:
     """Take back a new secret that is not in use yet; `actor` does it, where it is not this face as such."""
-    from valetkey.engine import app_replacing  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine import app_replacing  # noqa: PLC0415
 
     return app_replacing.withdraw_secret(core.acting(actor), core.env, core.credential(credential))
 
 
 def set_end(core: Core, credential: str, ends_at: float | None, *, actor: str = "") -> None:
     """Say when the secret in use ends; `actor` does it, where it is not this face as such."""
-    from valetkey.engine import app_replacing  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine import app_replacing  # noqa: PLC0415
 
     app_replacing.set_end(core.acting(actor), core.env, core.credential(credential), ends_at)
 
@@ -150,7 +154,8 @@ def keep(core: Core, credential: OAuth2Credential, app: AppCredentials) -> None:
     Raises:
         ConfigurationError: They do not fit what was declared about them, or the place is read-only.
     """
-    from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine.secrets import encode_secret  # noqa: PLC0415
 
     declared = core.declarations.secret(credential.secret_id)
     schema = (declared.schema if declared is not None else None) or AppCredentials
@@ -169,7 +174,8 @@ def errors_of(core: Core, credentials: Sequence[OAuth2Credential]) -> dict[str, 
 
 def trouble_of(core: Core, credential: OAuth2Credential, world: World) -> str:
     """Return why the app of a credential cannot be used, empty when it can; `world` is where to look."""
-    from valetkey.engine.apps import app_state, held_against  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine.apps import app_state, held_against  # noqa: PLC0415
 
     try:
         app = world.app(credential)
@@ -198,7 +204,8 @@ def at_a_glance(core: Core, credentials: int) -> World:
 
 def outside(credential: OAuth2Credential) -> tuple[str, ...]:
     """Return the environment variables that the app credentials come from."""
-    from valetkey.app_files import set_variables  # noqa: PLC0415
+    with late_imports:
+        from valetkey.app_files import set_variables  # noqa: PLC0415
 
     return set_variables(credential.name)
 
@@ -229,7 +236,8 @@ def _checked(secret: Secret | str) -> Secret:
 
 
 def _checked_key(credential: OAuth2Credential, key: Secret | str) -> Secret:
-    from valetkey.engine.app_keys import described  # noqa: PLC0415 - only for those who have a key
+    with late_imports:
+        from valetkey.engine.app_keys import described  # noqa: PLC0415 - only for those who have a key
 
     found = key if isinstance(key, Secret) else Secret(key)
     described(credential, found, "next")

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import httpx2
 
-from valetkey.road import Flow
+from valetkey.errors import ConfigurationError
+from valetkey.road import Flow, OtherCertificate
 
 
 class ConnectionAuth(Flow, httpx2.Auth):
@@ -18,3 +19,15 @@ class ConnectionAuth(Flow, httpx2.Auth):
 
     __slots__ = ()
     _in_memory: ClassVar[type] = httpx2.ByteStream
+
+
+def unsent(error: ConfigurationError) -> httpx2.Request:
+    """Return the request that was not sent because the token had got another certificate; raises all other errors on.
+
+    Raises:
+        ConfigurationError: `error`.
+    """
+    if not isinstance(error, OtherCertificate) or error.request is None:
+        raise error
+    found: httpx2.Request = error.request
+    return found

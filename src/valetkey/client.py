@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from valetkey.core import Core
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.connections import Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import listed
@@ -84,19 +85,24 @@ class _Client:
     def auth(self) -> ConnectionAuth:
         """An `httpx2.Auth` for clients of your own: ``httpx2.Client(auth=github.auth)``."""
         if self._auth is None:
-            from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
-
-            self._auth = ConnectionAuth(self._source, self._scopes)
+            self._auth = self._auth_for(None)
         return self._auth
 
     def _way_of(self, token: Token) -> tuple[Http, ConnectionAuth]:
         """Return the HTTP clients for a token, which may be bound to a certificate, and what puts it on."""
-        if token.certificate is None:
-            return self._core.http, self.auth
-        from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
-
-        auth = ConnectionAuth(self._source, self._scopes, carries=token.certificate)
+        auth = self.auth if token.certificate is None else self._auth_for(token.certificate)
         return self._core.http.carrying(token.certificate), auth
+
+    def _auth_for(self, certificate: Secret | None) -> ConnectionAuth:
+        with late_imports:
+            from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
+        return ConnectionAuth(self._source, self._scopes, carries=certificate)
+
+    def _left_over(self, error: ConfigurationError, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the request that was not sent because the app's certificate was replaced, and how to send it."""
+        with late_imports:
+            from valetkey.auth import unsent  # noqa: PLC0415 - loaded by then
+        return unsent(error), {name: value for name, value in options.items() if name == "follow_redirects"}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._source.key)!r})"
@@ -176,7 +182,7 @@ class OAuth2Client(_Client):
             try:
                 response = stack.enter_context(http.client.stream(method, address, auth=auth, **options))
             except ConfigurationError as other:
-                response = self._resend(_unsent(other), options, stream=True)
+                response = self._resend(other, options, stream=True)
                 stack.callback(response.close)
             yield response
 
@@ -230,7 +236,7 @@ class OAuth2Client(_Client):
             ConfigurationError: Nobody knows where to ask (``introspection_missing``).
             ProviderError: The server does not answer, does not let the app ask, or says nothing that can be used.
         """
-        return self._core.call(lambda: introspection_of(self._core, self._source))
+        return self._core.call(self._source.introspect)
 
     def disconnect(self) -> Disconnected:
         """Clear the stored tokens, revoke them where the provider can, and say truthfully what happened."""
@@ -250,12 +256,12 @@ class OAuth2Client(_Client):
         try:
             return http.client.request(method, address, auth=auth, **options)
         except ConfigurationError as other:
-            return self._resend(_unsent(other), options)
+            return self._resend(other, options)
 
-    def _resend(self, request: httpx2.Request, options: dict[str, Any], *, stream: bool = False) -> httpx2.Response:
-        """Send by another HTTP client what one could not: the app's certificate was replaced meanwhile."""
+    def _resend(self, error: ConfigurationError, options: dict[str, Any], *, stream: bool = False) -> httpx2.Response:
+        request, how = self._left_over(error, options)
         http, auth = self._way()
-        return http.client.send(request, stream=stream, auth=auth, **_of_sending(options))
+        return http.client.send(request, stream=stream, auth=auth, **how)
 
     def _way(self) -> tuple[Http, ConnectionAuth]:
         return self._way_of(self._source.get())
@@ -297,7 +303,7 @@ class AsyncOAuth2Client(_Client):
                 streaming = http.client_here().stream(method, address, auth=auth, **options)
                 response = await stack.enter_async_context(streaming)
             except ConfigurationError as other:
-                response = await self._resend(_unsent(other), options, stream=True)
+                response = await self._resend(other, options, stream=True)
                 stack.push_async_callback(response.aclose)
             yield response
 
@@ -340,7 +346,7 @@ class AsyncOAuth2Client(_Client):
 
     @like(OAuth2Client.introspect)
     async def introspect(self) -> Introspection:
-        return await self._core.in_flight(lambda: introspection_of(self._core, self._source))
+        return await self._core.in_flight(self._source.introspect)
 
     @like(OAuth2Client.disconnect)
     async def disconnect(self) -> Disconnected:
@@ -361,40 +367,20 @@ class AsyncOAuth2Client(_Client):
         try:
             return await http.client_here().request(method, address, auth=auth, **options)
         except ConfigurationError as other:
-            return await self._resend(_unsent(other), options)
+            return await self._resend(other, options)
 
     async def _resend(
-        self, request: httpx2.Request, options: dict[str, Any], *, stream: bool = False
+        self, error: ConfigurationError, options: dict[str, Any], *, stream: bool = False
     ) -> httpx2.Response:
+        request, how = self._left_over(error, options)
         http, auth = await self._way()
-        return await http.client_here().send(request, stream=stream, auth=auth, **_of_sending(options))
+        return await http.client_here().send(request, stream=stream, auth=auth, **how)
 
     async def _way(self) -> tuple[Http, ConnectionAuth]:
         return self._way_of(await self._source.aget())
 
     async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())
-
-
-def introspection_of(core: Core, source: TokenSource) -> Introspection:
-    """Ask about the token of a source."""
-    from valetkey.engine.introspecting import introspect  # noqa: PLC0415 - requests are made more often
-
-    return introspect(core.world, source.key)
-
-
-def _unsent(error: ConfigurationError) -> Any:
-    """Return the request that was not sent because the app's certificate was replaced; raises all other errors on."""
-    from valetkey.road import OtherCertificate  # noqa: PLC0415 - loaded by then
-
-    if not isinstance(error, OtherCertificate) or error.request is None:
-        raise error
-    return error.request
-
-
-def _of_sending(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that are not in the request itself."""
-    return {name: options[name] for name in ("follow_redirects",) if name in options}
 
 
 def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> bool:

@@ -21,7 +21,7 @@ from valetkey.forks import late_imports
 from valetkey.http import Http
 from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.model.names import DEFAULT_ENV, current_env
+from valetkey.model.names import DEFAULT_ENV, current_env, folder_of_env
 from valetkey.model.ports import Clock, Sealer, SecretService, Store
 from valetkey.model.registry import Wiring
 from valetkey.news import News, OnReauthorize
@@ -123,6 +123,7 @@ class Core:
     def _made(self) -> World:
         """Make the world.  No I/O while imports are held up: a fork waits for those, and they would wait for it."""
         with late_imports:
+            from valetkey.apps import keep  # noqa: PLC0415
             from valetkey.host import (  # noqa: PLC0415
                 Bringer,
                 open_endpoint,
@@ -159,7 +160,7 @@ class Core:
             changed=self._changed,
             fate=self.holders.fate,
             journal=journal,
-            keep_app=self.keep_app,
+            keep_app=lambda credential, app: keep(self, credential, app),
             client_document=lambda credential: client_document_url(self, credential),
             assertion=lambda credential, key: assertion_for(self, credential, key),
         )
@@ -181,11 +182,9 @@ class Core:
         """Return where the store is: the embedded one has a folder, and so a master key, for each environment."""
         if self._where is not None or self.env == DEFAULT_ENV:
             return self._where
-        from valetkey.model.names import folder_of_env  # noqa: PLC0415
-        from valetkey.stores import default_path  # noqa: PLC0415
-
-        usual = default_path()
-        return usual.parent / "environments" / folder_of_env(self.env) / usual.name
+        with late_imports:
+            from valetkey.stores import default_path  # noqa: PLC0415
+        return (usual := default_path()).parent / "environments" / folder_of_env(self.env) / usual.name
 
     # -- declarations and app credentials
 
@@ -209,7 +208,8 @@ class Core:
 
     def secrets_in(self, ledger: Store) -> SecretService:
         """Return the service that was given, then what is sealed in a store."""
-        from valetkey.engine.secrets import ChainSecrets, StoreSecrets  # noqa: PLC0415
+        with late_imports:
+            from valetkey.engine.secrets import ChainSecrets, StoreSecrets  # noqa: PLC0415
 
         own = StoreSecrets(ledger, self.vault, self.env)
         return own if self.given_secrets is None else ChainSecrets(self.given_secrets, own)
@@ -219,12 +219,6 @@ class Core:
         if self.given_app is not None:
             return self.given_app
         return app_of(self, credential)
-
-    def keep_app(self, credential: OAuth2Credential, app: AppCredentials) -> None:
-        """Store the app credentials of a credential; see `apps.keep`."""
-        from valetkey.apps import keep  # noqa: PLC0415
-
-        keep(self, credential, app)
 
     # -- tokens
 
@@ -289,7 +283,8 @@ class Core:
     def _status(
         self, key: ConnectionKey, record: Record | None, credential: OAuth2Credential, app_error: str
     ) -> Status:
-        from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
+        with late_imports:
+            from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
 
         return status_of(key, record, credential, now=self.clock.now(), app_error=app_error)
 
@@ -301,13 +296,15 @@ class Core:
 
     def app_errors(self, of: Iterable[OAuth2Credential] | None = None) -> dict[str, str]:
         """Return for each credential whose app cannot be used, why; of all that are declared by default."""
-        from valetkey.apps import errors_of  # noqa: PLC0415 - tokens are asked for more often
+        with late_imports:
+            from valetkey.apps import errors_of  # noqa: PLC0415 - tokens are asked for more often
 
         return errors_of(self, self.credentials() if of is None else tuple(of))
 
     def disconnect(self, key: ConnectionKey, *, actor: str = "") -> Disconnected:
         """Disconnect one connection and tell what happened; `actor` did it, where it is not this face as such."""
-        from valetkey.engine.disconnect import disconnect  # noqa: PLC0415
+        with late_imports:
+            from valetkey.engine.disconnect import disconnect  # noqa: PLC0415
 
         return disconnect(self.acting(actor), self.credential(key.credential), key)
 
@@ -339,15 +336,17 @@ class Core:
 
     async def in_flight(self, function: Callable[[], T]) -> T:
         """Run a blocking function in a flight and await it: it goes on if this task is cancelled."""
-        from valetkey.bridge import landing  # noqa: PLC0415 - only programs that have an event loop pay for it
+        with late_imports:
+            from valetkey.bridge import landing  # noqa: PLC0415 - only programs that have an event loop pay for it
 
         return await landing(self.flights.call(function))
 
     async def beside(self, function: Callable[[], T]) -> T:
         """Run a function that waits for a person in a thread which does not hold up the end of the interpreter."""
-        from concurrent.futures import Future  # noqa: PLC0415 - as in `Flights`
+        with late_imports:
+            from concurrent.futures import Future  # noqa: PLC0415 - as in `Flights`
 
-        from valetkey.bridge import landing  # noqa: PLC0415
+            from valetkey.bridge import landing  # noqa: PLC0415
 
         future: Future[T] = Future()
 
@@ -362,7 +361,8 @@ class Core:
 
     async def in_background(self, function: Callable[[], T]) -> T:
         """Run a blocking function in the loop's own threads: for what waits for the flights themselves."""
-        from asyncio import to_thread  # noqa: PLC0415
+        with late_imports:
+            from asyncio import to_thread  # noqa: PLC0415
 
         return await to_thread(function)
 

@@ -77,9 +77,10 @@ class Desk(Linking):
         Raises:
             ConfigurationError: They do not fit what was declared about them, or the place is read-only.
         """
+        from valetkey.apps import keep  # noqa: PLC0415
         from valetkey.engine.app_replacing import forget_secrets  # noqa: PLC0415
 
-        self.core.keep_app(credential, app)
+        keep(self.core, credential, app)
         forget_secrets(self.core.world, self.core.env, credential)
         self.save_declaration(credential)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, MutableMapping, 
 from typing import Any, ClassVar, Final
 
 from valetkey.errors import ConfigurationError, StepUpRequired
+from valetkey.protocol.bearer import refusal
 from valetkey.source import TokenSource
 from valetkey.tokens import PROOF, Place, Token
 from valetkey.values import Secret
@@ -91,8 +92,6 @@ class Road:
         if status not in REFUSING:
             return False
         sent = with_it.get(AUTHORIZATION)
-        from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
-
         verdict = refusal(status, challenges, carried=sent == token.header, refresh_on_403=False)
         if verdict.kind in {"renew", "dpop_proof"} and not token.proofs.made_for(with_it.get(PROOF), method, url):
             return True
@@ -110,8 +109,6 @@ class Road:
         Raises:
             StepUpRequired: The token is fine; the API asks for a stronger or fresher sign-in.
         """
-        from valetkey.protocol.bearer import refusal  # noqa: PLC0415 - only for answers that refuse
-
         carried = sent == token.header
         verdict = refusal(status, challenges, carried=carried, refresh_on_403=token.refresh_on_403)
         if verdict.kind == "step_up":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
+    from valetkey.protocol.introspection import Introspection
 
 Start = Callable[[], "Future[Token]"] | Callable[[], "Future[Token | None]"]
 LOOK_LOCAL = 0.25
@@ -87,6 +88,13 @@ class TokenSource:
     async def arefresh(self, actor: str = "") -> Token:
         """Do what `refresh` does without blocking the event loop."""
         return await self._alanded(await self._core.in_flight(self._by_hand), actor)
+
+    def introspect(self) -> Introspection:
+        """Ask the server what the token is."""
+        with late_imports:
+            from valetkey.engine.introspecting import introspect  # noqa: PLC0415 - requests are made more often
+
+        return introspect(self._core.world, self.key)
 
     def expire(self) -> None:
         """Look whether the token still is the current one before it is used again."""
@@ -303,9 +311,10 @@ class TokenSource:
             raise self._core.told(self.key, error) from None
 
     async def _ajoined(self, start: Start, want: Want) -> Token | None:
-        from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
+        with late_imports:
+            from asyncio import timeout  # noqa: PLC0415 - only programs that have an event loop pay for it
 
-        from valetkey.bridge import landing  # noqa: PLC0415
+            from valetkey.bridge import landing  # noqa: PLC0415
 
         future: Future[Any] = start()
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from valetkey.engine.windows import windows
 from valetkey.errors import ConfigurationError, ScopesMissing
+from valetkey.forks import late_imports
 from valetkey.protocol.bearer import authorization
 from valetkey.protocol.urls import allowed_hosts, hosts_of
 
@@ -123,14 +124,16 @@ class Token:
 
 
 def _certificate(core: Core, credential: OAuth2Credential) -> Secret:
-    from valetkey.protocol.certificates import read_certificate  # noqa: PLC0415 - only for tokens bound to one
+    with late_imports:
+        from valetkey.protocol.certificates import read_certificate  # noqa: PLC0415 - only for tokens bound to one
 
     return read_certificate(credential, core.app(credential)).pem
 
 
 def _proofs(grant: Grant, key: Secret, core: Core) -> Proofs:
-    from valetkey.proofs import NONCES, Proofs  # noqa: PLC0415 - only for tokens that are bound to a key
-    from valetkey.protocol.signing import read_key  # noqa: PLC0415
+    with late_imports:
+        from valetkey.proofs import NONCES, Proofs  # noqa: PLC0415 - only for tokens that are bound to a key
+        from valetkey.protocol.signing import read_key  # noqa: PLC0415
 
     return Proofs(
         read_key(key, what="the DPoP key", name="this connection"), grant.access_token, NONCES, core.clock.now

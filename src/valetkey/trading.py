@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.exchanges import Exchange
 from valetkey.model.names import listed
@@ -41,7 +42,8 @@ def wish_of(
     Raises:
         ConfigurationError: One text where several are listed (``scopes_not_a_list``), or a type that is none.
     """
-    from valetkey.protocol.token_exchange import token_type  # noqa: PLC0415
+    with late_imports:
+        from valetkey.protocol.token_exchange import token_type  # noqa: PLC0415
 
     exchange = Exchange(
         subject_type=token_type(subject_type),
@@ -57,7 +59,8 @@ def exchange(
     core: Core, declared: OAuth2Credential, subject: object, actor: object, wish: Wish, owner: object, account: str
 ) -> ConnectionKey:
     """Exchange a token, and return the key of the connection that holds what it was exchanged for."""
-    from valetkey.engine.exchanging import exchanged, label_of  # noqa: PLC0415
+    with late_imports:
+        from valetkey.engine.exchanging import exchanged, label_of  # noqa: PLC0415
 
     whose, acting = _party(subject, "subject"), _party(actor, "actor")
     inherited = whose.key.owner if whose.key is not None and owner is None else owner
@@ -68,8 +71,9 @@ def exchange(
 
 
 def _party(given: Any, what: str) -> Party:
-    from valetkey.client import AsyncOAuth2Client, OAuth2Client, parts_of  # noqa: PLC0415
-    from valetkey.engine.exchanging import Party  # noqa: PLC0415
+    with late_imports:
+        from valetkey.client import AsyncOAuth2Client, OAuth2Client, parts_of  # noqa: PLC0415
+        from valetkey.engine.exchanging import Party  # noqa: PLC0415
 
     if given is None and what == "actor":
         return Party()

@@ -11,6 +11,7 @@ from valetkey.errors import ClientRejected, ConfigurationError, ProviderProtocol
 from valetkey.testing.provider import OMIT
 
 conformance = pytest.mark.conformance
+JSON = {"Content-Type": "application/json"}
 HOUR = 3600
 ASKED = [{"type": "payment_initiation", "actions": ["initiate", "status"]}]
 GIVEN = [{"type": "payment_initiation", "actions": ["status"], "iban": "DE\u001b[31m"}]
@@ -82,3 +83,74 @@ def test_what_is_no_answer_about_a_token_is_not_believed(face: Any) -> None:
     with pytest.raises(ClientRejected):
         client.introspect()
     assert client.status().state == "connected"
+
+
+# -- signed answers (RFC 9701) -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signing(face: Any) -> Any:
+    """A connection whose server is asked for signed answers."""
+    issuer = face.practice.provider.issuer
+    face.practice.declare(
+        "notes2", introspection_url=f"{issuer}/introspect", issuer=issuer, jwks_url=f"{issuer}/jwks",
+        signed_introspection=True,
+    )  # fmt: skip
+    face.practice.connect("notes2")
+    return face
+
+
+@conformance("1 revocation: signed introspection")
+def test_a_signed_answer_says_what_a_token_is(signing: Any) -> None:
+    client, provider = signing.client("notes2"), signing.practice.provider
+
+    said = client.introspect()
+
+    assert (said.active, said.scope, said.client_id) == (True, ("notes.read", "notes.write"), "practice-app")
+    assert said.issuer == provider.issuer
+    provider.keys.rotate()
+    signing.practice.clock.advance(61)
+    assert client.introspect().active, "keys that are new are fetched once more"
+    provider.expire_access_tokens()
+    assert (client.introspect().active, client.introspect().scope) == (False, ())
+
+
+@conformance("1 revocation: signed introspection")
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"iss": "https://evil.example"}, id="of another server"),
+        pytest.param({"iss": OMIT}, id="of no server"),
+        pytest.param({"aud": "other-app"}, id="for another app"),
+        pytest.param({"aud": ["practice-app", "other-app"]}, id="for others too"),
+        pytest.param({"typ": "JWT"}, id="of another type"),
+        pytest.param({"typ": "at+jwt"}, id="an access token"),
+        pytest.param({"iat": OMIT}, id="without its time"),
+        pytest.param({"token_introspection": OMIT}, id="without an answer"),
+        pytest.param({"token_introspection": {"active": "true"}}, id="with an answer that is none"),
+        pytest.param({"token_introspection": [True]}, id="with a list"),
+    ],
+)
+def test_a_signed_answer_that_does_not_hold_is_not_used(signing: Any, claims: dict[str, Any]) -> None:
+    provider = signing.practice.provider
+    provider.change_answer(1, endpoint="signed_introspection", **claims)
+
+    with pytest.raises(ProviderProtocolError) as caught:
+        signing.client("notes2").introspect()
+
+    assert caught.value.code == "introspection_invalid"
+    assert signing.client("notes2").status().state == "connected"
+
+
+@conformance("1 revocation: signed introspection")
+def test_a_forged_and_an_unsigned_answer_are_refused(signing: Any) -> None:
+    provider, client = signing.practice.provider, signing.client("notes2")
+    provider.keys.forged = 2
+    provider.fail_next(status=200, endpoint="introspection", body='{"active": true}', headers=JSON, times=1)
+
+    with pytest.raises(ProviderProtocolError) as unsigned:
+        client.introspect()
+    with pytest.raises(ProviderProtocolError) as forged:
+        client.introspect()
+
+    assert (unsigned.value.code, forged.value.code) == ("introspection_unsigned", "introspection_invalid")

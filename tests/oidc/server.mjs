@@ -147,7 +147,7 @@ function createProvider(issuer, tlsBase) {
       ...(tls && { mTLS: mutual }),
       devInteractions: { enabled: false }, revocation: on, clientCredentials: on, deviceFlow: on,
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
-      requestObjects: { enabled: true, requireSignedRequestObject: false }, jwtResponseModes: on, introspection: on,
+      requestObjects: { enabled: true, requireSignedRequestObject: false }, jwtResponseModes: on, introspection: on, jwtIntrospection: on,
       registration: on, registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       resourceIndicators: {
         enabled: true,

@@ -135,3 +135,15 @@ def test_the_server_says_what_a_token_is(program: Any, client: str) -> None:
 
     assert (said.active, said.client_id, said.subject) == (True, program.server.app(client)["client_id"], "alice")
     assert "api.read" in said.scope
+
+
+@pytest.mark.conformance("1 revocation: signed introspection")
+def test_the_server_signs_what_it_says_of_a_token(program: Any) -> None:
+    where = program.server.metadata["introspection_endpoint"]
+    declare(program, "basic", introspection_url=where, signed_introspection=True)
+    program.connect("bank")
+
+    said = program.client("bank").introspect()
+
+    assert (said.active, said.client_id, said.subject) == (True, "basic", "alice")
+    assert "GET /jwks 200" in program.server.said()

@@ -16,9 +16,10 @@ from valetkey.errors import ConfigurationError, ConnectError, IssuerMismatch, Va
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.authorization import (
     CallbackParams,
-    authorization_url,
+    authorization_params,
     challenge,
     check_issuer,
+    front_url,
     new_verifier,
     parse_callback,
 )
@@ -39,7 +40,8 @@ def url(credential: OAuth2Credential = SITE, **changes: object) -> str:
         "scopes": ("a", "b:c"),
         "nonce": None,
     }
-    return authorization_url(credential, APP, **{**options, **changes})  # type: ignore[arg-type]
+    params = authorization_params(credential, APP, **{**options, **changes})  # type: ignore[arg-type]
+    return front_url(credential, params)
 
 
 def query(address: str) -> dict[str, str]:
@@ -174,7 +176,7 @@ def test_a_browser_is_sent_to_https_only(address: str, code: str) -> None:
 
 def test_an_app_without_an_id_asks_for_nothing() -> None:
     with pytest.raises(ConfigurationError, match="no client id") as caught:
-        authorization_url(
+        authorization_params(
             SITE, AppCredentials(client_id=""), redirect_uri=BACK, state="s", challenge=None, scopes=(), nonce=None
         )
 

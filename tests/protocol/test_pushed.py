@@ -12,7 +12,7 @@ import pytest
 
 from valetkey import AuthenticationRequest, ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.protocol.authorization import authorization_params, authorization_url, claimed_state, front_url
+from valetkey.protocol.authorization import authorization_params, claimed_state, front_url
 from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer, state_in
 from valetkey.protocol.keys import parse_keys
 from valetkey.protocol.pushed import Pushed, by_reference, parse_pushed, pushed_request, request_object
@@ -207,10 +207,3 @@ def test_the_state_of_a_signed_answer_only_helps_to_find_who_signs() -> None:
     assert state_in(answer()) == claimed_state("", answer().reveal()) == "st"
     assert claimed_state("mine", answer().reveal()) == "mine"
     assert state_in(Secret("x.y.z")) == state_in(answer(state=7)) == ""
-
-
-def test_a_url_is_made_of_the_same_parameters() -> None:
-    url = authorization_url(
-        BANK, APP, redirect_uri="https://me.example/cb", state="st", challenge="ch", scopes=["a"], nonce=None
-    )
-    assert url == front_url(BANK, params())

@@ -28,7 +28,7 @@ SCOPES = ["notes.read", "notes.write"]
 class Trial:
     """A valet, what it holds, and the server that it trusts."""
 
-    def __init__(self, server: WickedServer, clock: FakeClock, http: httpx2.Client) -> None:
+    def __init__(self, server: WickedServer, clock: FakeClock, http: httpx2.Client | None) -> None:
         self.server = server
         self.clock = clock
         self.store = MemoryStore(clock=clock)
@@ -126,6 +126,16 @@ def http() -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def trial(server: WickedServer, clock: FakeClock, http: httpx2.Client) -> Iterator[Trial]:
+    yield from tried(server, clock, http)
+
+
+@pytest.fixture
+def lone_trial(server: WickedServer, clock: FakeClock) -> Iterator[Trial]:
+    """Give one whose valet makes its own HTTP clients, as those with a certificate have to."""
+    yield from tried(server, clock, None)
+
+
+def tried(server: WickedServer, clock: FakeClock, http: httpx2.Client | None) -> Iterator[Trial]:
     server.behave()
     server.revoke()
     server.reset_counters()

@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final, Literal
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.forks import late_imports
 from valetkey.model.connections import Document, Event
 from valetkey.model.names import LONGEST, check_owner, has_control
 from valetkey.model.paging import each_document
@@ -305,7 +306,8 @@ def _some(given: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def _owner(owner: str) -> str:
-    from valetkey.model.credentials import OAuth2Credential  # noqa: PLC0415 - keys are found more often than made
+    with late_imports:
+        from valetkey.model.credentials import OAuth2Credential  # noqa: PLC0415 - keys are found more often than made
 
     return check_owner(owner, OAuth2Credential(name="any")) or owner
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from valetkey.engine.servers import fresh_for, once
 from valetkey.engine.world import World
 from valetkey.errors import ProviderError, ProviderProtocolError, ProviderUnavailable, StoreError, clean
+from valetkey.forks import late_imports
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import OAuth2Credential
@@ -96,7 +97,8 @@ def complete(
 
 def _of_profile(world: World, credential: OAuth2Credential, *, lenient: bool, anew: bool) -> OAuth2Credential:
     """Return the credential with what its resource says, once its server is one that the profile allows."""
-    from valetkey.engine.resources import behind, ensure_pkce  # noqa: PLC0415 - only for MCP servers
+    with late_imports:
+        from valetkey.engine.resources import behind, ensure_pkce  # noqa: PLC0415 - only for MCP servers
 
     whole = behind(world, credential, lenient=lenient, anew=anew)
     if anew:
@@ -109,7 +111,8 @@ def peek(world: World, credential: OAuth2Credential) -> OAuth2Credential:
     if not credential.discovers:
         return credential
     if credential.security_profile == "mcp":
-        from valetkey.engine.resources import peeked  # noqa: PLC0415 - only for MCP servers
+        with late_imports:
+            from valetkey.engine.resources import peeked  # noqa: PLC0415 - only for MCP servers
 
         credential = peeked(world, credential)
     known = world.servers.shelf(_name(credential)).value or _stored(world, credential)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
+from valetkey.forks import late_imports
 from valetkey.model.connections import Document
 from valetkey.model.journals import Journal
 from valetkey.model.ports import KeyProvider, Store
@@ -116,7 +117,8 @@ class Reporter:
 
 def this_host() -> str:
     """Return the name of this host."""
-    import socket  # noqa: PLC0415 - slow to load, and asked for seldom
+    with late_imports:
+        import socket  # noqa: PLC0415 - slow to load, and asked for seldom
 
     return socket.gethostname()
 

@@ -16,6 +16,7 @@ from valetkey.engine.servers import Shelf, fresh_for, once
 from valetkey.engine.storing import tell
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, ConnectError, ProviderError, ProviderProtocolError, StoreError
+from valetkey.forks import late_imports
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import ASYMMETRIC, EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.fapi2 import allowed_algs
@@ -23,6 +24,7 @@ from valetkey.model.grants import Grant
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.bodies import Members
 from valetkey.protocol.id_token import Expected, claims_of, for_us, identity_of, moved, parse_id_token
+from valetkey.protocol.introspection import Introspection, read_signed_introspection
 from valetkey.protocol.keys import PublicKey, keys_request, parse_keys
 from valetkey.protocol.metadata import Metadata, MetadataFlaw
 from valetkey.protocol.signatures import TokenFlaw, Unverified, verified
@@ -255,11 +257,28 @@ def claims_of_userinfo(
     return for_us(parts.claims, issuer=credential.issuer, client_id=app.client_id) or parts.claims
 
 
+def signed_introspection(
+    world: World, credential: OAuth2Credential, app: AppCredentials, answer: Secret
+) -> Introspection | TokenFlaw:
+    """Return what a signed answer says of a token, once it holds (RFC 9701 section 5); keys are fetched once more."""
+    algs = allowed_algs(credential) or ASYMMETRIC
+
+    def looked_at(*, anew: bool) -> Introspection | TokenFlaw:
+        parts = verified(answer, keys=_keys(world, credential, anew=anew), algs=algs)
+        if isinstance(parts, TokenFlaw):
+            return parts
+        return read_signed_introspection(parts, issuer=credential.issuer, client_id=app.client_id)
+
+    found = looked_at(anew=False)
+    return looked_at(anew=True) if isinstance(found, TokenFlaw) and found.fault in _OF_KEYS else found
+
+
 def signed_answer(
     world: World, credential: OAuth2Credential, app: AppCredentials, answer: Secret
 ) -> dict[str, str] | TokenFlaw:
     """Return what a signed authorization answer says, once it holds (JARM section 2.4)."""
-    from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
+    with late_imports:
+        from valetkey.protocol.jarm import SignedAnswer, parse_signed_answer  # noqa: PLC0415 - only for some
 
     metadata = _metadata(world, credential)
     algs = _algs_of(credential, metadata, metadata.answer_algs if metadata else ())

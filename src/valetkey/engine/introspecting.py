@@ -1,4 +1,4 @@
-"""Asking the server about the access token of a connection (RFC 7662)."""
+"""Asking the server about the access token of a connection (RFC 7662, RFC 9701)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of
+from valetkey.engine.id_tokens import signed_introspection
 from valetkey.engine.lifecycle import obtain
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
@@ -20,8 +21,10 @@ from valetkey.errors import (
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.ports import InDoubt, NotSent
-from valetkey.protocol.introspection import Introspection, introspection_request, parse_introspection
+from valetkey.protocol.introspection import Introspection, introspection_request, is_signed, parse_introspection
 from valetkey.protocol.refusals import Refusal
+from valetkey.protocol.signatures import TokenFlaw
+from valetkey.values import Response, Secret
 
 _SECONDS: Final = 15.0
 
@@ -33,7 +36,8 @@ def introspect(world: World, key: ConnectionKey) -> Introspection:
         ConfigurationError: Nobody knows where to ask (``introspection_missing``).
         ClientRejected: The server does not accept the app there.
         ProviderUnavailable: It does not answer.
-        ProviderProtocolError: It answers with something else.
+        ProviderProtocolError: It answers with something else, or its signed answer does not hold
+            (``introspection_unsigned``, ``introspection_invalid``).
         ValetkeyError: As `obtain` does.
     """
     credential = complete(world, world.credential(key.credential))
@@ -44,18 +48,35 @@ def introspect(world: World, key: ConnectionKey) -> Introspection:
     token = obtain(world, key).grant.access_token
 
     def send(app: AppCredentials) -> Introspection | Refusal:
-        request = introspection_request(credential, app, token=token)
+        request = introspection_request(credential, app, token=token, signed=credential.signed_introspection)
         try:
             response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SECONDS)
         except (NotSent, InDoubt) as error:
             msg = f"{name_of(credential)} could not be asked about the token: {error}"
             raise ProviderUnavailable(msg, error="unreachable", hint="try again in a moment") from error
-        return parse_introspection(response, credential=credential, now=world.clock.now())
+        if is_signed(response):
+            return _signed(world, credential, app, response)
+        found = parse_introspection(response, credential=credential, now=world.clock.now())
+        if credential.signed_introspection and isinstance(found, Introspection):
+            msg = f"{name_of(credential)} answered unsigned what it was asked to sign"
+            hint = f"ask its operator, or declare {credential.name!r} without signed_introspection"
+            raise ProviderProtocolError(msg, code="introspection_unsigned", status=response.status, hint=hint)
+        return found
 
     answer = tried_in_order(world, key.env, credential, world.app(credential), send)
     if isinstance(answer, Refusal):
         raise _error(credential, key, answer)
     return answer
+
+
+def _signed(world: World, credential: OAuth2Credential, app: AppCredentials, response: Response) -> Introspection:
+    answer = Secret(response.body.decode("ascii", "replace").strip())
+    found = signed_introspection(world, credential, app, answer)
+    if isinstance(found, TokenFlaw):
+        msg = f"the answer of {name_of(credential)} about the token {found.what}, so nothing of it was used"
+        hint = f"check issuer and introspection_url of {credential.name!r}"
+        raise ProviderProtocolError(msg, code="introspection_invalid", status=response.status, hint=hint)
+    return found
 
 
 def _error(credential: OAuth2Credential, key: ConnectionKey, refusal: Refusal) -> ProviderError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from valetkey.engine.trouble import exchange_hint
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.token_request import client_credentials_request
@@ -26,11 +27,12 @@ def own_request(
     if not credential.by_itself:
         msg = f"tokens of {credential.name!r} are got for another token, and nobody said for which"
         raise ConfigurationError(msg, code="exchange_needed", hint=exchange_hint(credential))
-    from valetkey.protocol.assertion_grants import (  # noqa: PLC0415 - only for those who have assertions
-        given_assertion_request,
-        jwt_bearer_request,
-        subject_for,
-    )
+    with late_imports:
+        from valetkey.protocol.assertion_grants import (  # noqa: PLC0415 - only for those who have assertions
+            given_assertion_request,
+            jwt_bearer_request,
+            subject_for,
+        )
 
     if credential.assertion_secret_id:
         assertion = world.assertion(credential, key)

@@ -17,6 +17,7 @@ from valetkey.errors import (
     ProviderProtocolError,
     ProviderUnavailable,
 )
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.fapi2 import METHODS, is_fapi2
@@ -115,7 +116,23 @@ def _registered_for(world: World, env: str, credential: OAuth2Credential, redire
             changed = _widened(world, env, credential, mine, uris)
             if changed is not None:
                 return changed.app()
-        return _register(world, env, credential, uris).app()
+        made = _register(world, env, credential, uris)
+        _ensure_usable(world, credential, made, redirect_uri)
+        return made.app()
+
+
+def _ensure_usable(world: World, credential: OAuth2Credential, made: Registered, redirect_uri: str) -> None:
+    """Check that a new registration is good for a sign-in: what the server returned counts, and not what was asked.
+
+    Raises:
+        ProviderProtocolError: It has ended, or is for other redirect URIs (``registration_refused``).
+    """
+    uris = made.registration.redirect_uris
+    problem = "its answer gives a client_secret that has ended already" if made.ended(world.clock.now()) else ""
+    if redirect_uri and not covers(uris, redirect_uri, any_port=credential.loopback == "any_port"):
+        problem = f"its answer registers other redirect URIs than {redirect_uri}"
+    if problem:
+        raise _refused(credential, RegistrationRefused(kind="invalid", what=problem))
 
 
 def _widened(
@@ -231,7 +248,8 @@ def _answered(world: World, env: str, credential: OAuth2Credential, mine: Regist
 
 
 def _register(world: World, env: str, credential: OAuth2Credential, redirect_uris: tuple[str, ...]) -> Registered:
-    from valetkey.protocol.signing import generate_key, read_key  # noqa: PLC0415 - mostly there is no key
+    with late_imports:
+        from valetkey.protocol.signing import generate_key, read_key  # noqa: PLC0415 - mostly there is no key
 
     if not credential.registration_url:
         msg = f"{credential.name}: its server does not say where apps register themselves"
@@ -245,7 +263,8 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     jwk = read_key(key, what="private_key", name=credential.name).public_jwk() if key else None
     asked = client_metadata(credential, redirect_uris=redirect_uris, method=method, jwk=jwk, server=metadata)
     response = _sent(world, credential, registration_request(credential, asked))
-    found = parse_registration(response, asked=asked, server=credential.issuer or credential.registration_url)
+    where = credential.registration_url
+    found = parse_registration(response, asked=asked, server=credential.issuer or where, hosts=(where,))
     if isinstance(found, RegistrationRefused):
         raise _refused(credential, found)
     _ensure_profile(credential, found)

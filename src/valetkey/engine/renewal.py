@@ -34,6 +34,7 @@ from valetkey.errors import (
     StoreError,
     StoreUnavailable,
 )
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -122,7 +123,8 @@ class _Attempt:
         """Return the tokens to exchange, brought up to date before anything is claimed; None where nothing is."""
         if self.credential.grant != "token_exchange":
             return None
-        from valetkey.engine.subjects import subjects_of  # noqa: PLC0415 - only for those who exchange tokens
+        with late_imports:
+            from valetkey.engine.subjects import subjects_of  # noqa: PLC0415 - only for those who exchange tokens
 
         return subjects_of(self.world, record, refused=self.refused_subject)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ProviderError, ReauthorizationRequired
+from valetkey.forks import late_imports
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
@@ -63,7 +64,8 @@ def app_command(credential: str, env: str) -> str:
 
 
 def _command(verb: str, key: ConnectionKey) -> str:
-    import shlex  # noqa: PLC0415 - troubles are rare
+    with late_imports:
+        import shlex  # noqa: PLC0415 - troubles are rare
 
     words = ["valetkey", *verb.split(), key.credential]
     if key.owner is not None:

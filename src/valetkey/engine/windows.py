@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from valetkey.forks import late_imports
 from valetkey.model.connections import Record
 from valetkey.model.credentials import OAuth2Credential
 
@@ -93,7 +94,8 @@ def _jitter(record: Record) -> float:
 
 def backoff(failures: int) -> float:
     """Return seconds to wait after that many failures in a row: doubling from 2, at most 5 minutes, with jitter."""
-    import random  # noqa: PLC0415 - failures are rare
+    with late_imports:
+        import random  # noqa: PLC0415 - failures are rare
 
     ceiling = min(2.0 ** min(failures, 16), LONGEST_BACKOFF)
     return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from valetkey.engine.lookout import Lookout
 from valetkey.engine.servers import Servers
 from valetkey.errors import ConfigurationError, DecryptionFailed
+from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -142,7 +143,8 @@ def open_grant(world: World, record: Record) -> Grant | None:
 
 
 def _broken(record: Record, problem: str) -> DecryptionFailed:
-    from valetkey.engine.trouble import broken_grant  # noqa: PLC0415 - a grant that opens needs none of it
+    with late_imports:
+        from valetkey.engine.trouble import broken_grant  # noqa: PLC0415 - a grant that opens needs none of it
 
     return broken_grant(record.key, problem)
 

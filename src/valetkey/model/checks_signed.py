@@ -35,6 +35,12 @@ def check_signed(credential: OAuth2Credential, place: Place) -> None:
             code="issuer_missing",
             hint=f"write {place.line('issuer', 'https://auth.example.com')} (JARM section 2.4)",
         )
+    if credential.signed_introspection and not credential.issuer:
+        place.refuse(
+            "signed_introspection is set, and it is not known whose signature that has to be",
+            code="issuer_missing",
+            hint=f"write {place.line('issuer', 'https://auth.example.com')} (RFC 9701 section 5)",
+        )
 
 
 def check_agreement(credential: OAuth2Credential, place: Place) -> None:

@@ -161,6 +161,7 @@ class OAuth2Credential:
             template, with ``{token}``, ``{token_type_hint}``, ``{client_id}`` and the connection's params by name.
         revocation_gone: Answers that mean "it was gone already": HTTP statuses (``"404"``) and error codes.
         introspection_url: The introspection endpoint (RFC 7662).
+        signed_introspection: Ask there for signed answers (RFC 9701), and take no others; it needs `issuer`.
         secret_check: By which request a new client secret can be checked at once, without spending anything:
             ``client_credentials`` (the provider lets any app have a token of its own), ``introspection`` (of a token
             that nobody has), or ``none``: then its first refresh checks it.
@@ -258,6 +259,7 @@ class OAuth2Credential:
     revocation_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     revocation_gone: tuple[str, ...] = ()
     introspection_url: str = ""
+    signed_introspection: bool = False
     secret_check: SecretCheck = "none"  # noqa: S105 - a way to check, not a secret
     userinfo_url: str = ""
     userinfo_method: UserinfoMethod = "GET"

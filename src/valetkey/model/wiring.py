@@ -162,6 +162,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     accept: str | None = None,
     kept_params: Mapping[str, str] | None = None,
     introspection_url: str | None = None,
+    signed_introspection: bool | None = None,
     secret_check: SecretCheck | None = None,
     userinfo_url: str | None = None,
     userinfo_method: UserinfoMethod | None = None,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.bodies import as_object, read_json, unix_time
 from valetkey.protocol.client_authentication import app_key, client_id
@@ -47,7 +48,8 @@ def jwt_bearer_request(
     whom = audience.get(credential.grant_audience, credential.grant_audience)
 
     def fresh(now: float) -> Params:
-        from valetkey.protocol.assertions import assertion_claims, signed_by_key  # noqa: PLC0415
+        with late_imports:
+            from valetkey.protocol.assertions import assertion_claims, signed_by_key  # noqa: PLC0415
 
         iss = said.get("iss", issuer)
         claims = assertion_claims(issuer=iss, subject=subject or iss, audience=whom, now=now)

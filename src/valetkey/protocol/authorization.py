@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from valetkey.errors import ConnectError, IssuerMismatch
+from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.client_authentication import client_id
@@ -25,7 +26,6 @@ from valetkey.values import Params, Secret
 __all__ = [
     "CallbackParams",
     "authorization_params",
-    "authorization_url",
     "callback_of",
     "challenge",
     "check_issuer",
@@ -74,37 +74,6 @@ def new_verifier(random: bytes) -> Secret:
 def challenge(verifier: Secret) -> str:
     """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
     return _base64url(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
-
-
-def authorization_url(
-    credential: OAuth2Credential,
-    app: AppCredentials,
-    *,
-    redirect_uri: str,
-    state: str,
-    challenge: str | None,
-    scopes: Sequence[str],
-    nonce: str | None,
-    dpop_jkt: str = "",
-    wants: AuthenticationRequest = NOTHING_SPECIAL,
-) -> str:
-    """Return the URL that a person's browser opens, with all parameters in it; see `authorization_params`.
-
-    Raises:
-        ConfigurationError: As `authorization_params` and `front_url`.
-    """
-    params = authorization_params(
-        credential,
-        app,
-        redirect_uri=redirect_uri,
-        state=state,
-        challenge=challenge,
-        scopes=scopes,
-        nonce=nonce,
-        dpop_jkt=dpop_jkt,
-        wants=wants,
-    )
-    return front_url(credential, params)
 
 
 def authorization_params(
@@ -215,7 +184,8 @@ def claimed_state(state: str, response: str) -> str:
     """Return the state of an answer; of a signed one what it claims, to find out who has to have signed it (JARM)."""
     if state or not response:
         return state
-    from valetkey.protocol.jarm import state_in  # noqa: PLC0415 - only for signed answers
+    with late_imports:
+        from valetkey.protocol.jarm import state_in  # noqa: PLC0415 - only for signed answers
 
     return state_in(Secret(response))
 

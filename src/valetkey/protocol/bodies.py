@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
+from valetkey.forks import late_imports
+
 Members = Mapping[str, object]
 """The members of a body that was read: names, and whatever a server put there."""
 
@@ -170,7 +172,8 @@ def _number(value: object) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and seldom needed
+    with late_imports:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and seldom needed
 
     try:
         return _as_utc(parsedate_to_datetime(text)).timestamp()

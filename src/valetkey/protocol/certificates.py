@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from valetkey.errors import ConfigurationError
+from valetkey.forks import late_imports
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
@@ -100,10 +101,11 @@ class _Unfit(Exception):
 
 @functools.lru_cache(maxsize=64)
 def _read(certificate: Secret, key: Secret | None) -> AppCertificate:
-    from base64 import urlsafe_b64encode  # noqa: PLC0415 - all of it only for those who have a certificate
+    with late_imports:
+        from base64 import urlsafe_b64encode  # noqa: PLC0415 - all of it only for those who have a certificate
 
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
 
     text = certificate.reveal()
     try:

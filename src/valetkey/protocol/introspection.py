@@ -1,17 +1,21 @@
-"""Asking the server whether a token is active, and what it is (RFC 7662)."""
+"""Asking the server whether a token is active, and what it is (RFC 7662), and its signed answers (RFC 9701)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.protocol.bodies import Members, as_list, read_members, unix_time
 from valetkey.protocol.forms import post
+from valetkey.protocol.id_token import for_us
 from valetkey.protocol.refusals import Refusal, read_refusal
+from valetkey.protocol.signatures import TokenFlaw, Unverified
 from valetkey.values import Request, Response, Secret
 
+SIGNED: Final = "application/token-introspection+jwt"
+_TYP: Final = "token-introspection+jwt"
 _SUCCESS: Final = range(200, 300)
 _NAMED: Final = frozenset(
     {
@@ -55,14 +59,46 @@ class Introspection:
     claims: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
-def introspection_request(credential: OAuth2Credential, app: AppCredentials, *, token: Secret) -> Request:
+def introspection_request(
+    credential: OAuth2Credential, app: AppCredentials, *, token: Secret, signed: bool = False
+) -> Request:
     """Return the request that asks about an access token (section 2.1), authenticated as at the token endpoint.
+
+    `signed`: the answer shall be signed (RFC 9701 section 4).
 
     Raises:
         ConfigurationError: See `forms.post`.
     """
     params = {"token": token.reveal(), "token_type_hint": "access_token"}
-    return post(credential.introspection_url, params, what="introspection_url", credential=credential, app=app)
+    request = post(credential.introspection_url, params, what="introspection_url", credential=credential, app=app)
+    return replace(request, headers={**request.headers, "Accept": SIGNED}) if signed else request
+
+
+def is_signed(response: Response) -> bool:
+    """Whether an answer is a signed token, by its media type."""
+    media_type = response.headers.get("content-type", "").partition(";")[0]
+    return response.status in _SUCCESS and media_type.strip().lower() == SIGNED
+
+
+def read_signed_introspection(parts: Unverified, *, issuer: str, client_id: str) -> Introspection | TokenFlaw:
+    """Read a signed answer whose signature holds (RFC 9701 section 5): its type, whose it is, and for whom.
+
+    An access token or an id token of the same server must not pass for one, nor an answer to somebody else.
+    """
+    typ = parts.header.get("typ")
+    if not isinstance(typ, str) or typ.lower().removeprefix("application/") != _TYP:
+        return TokenFlaw("malformed", "is a token of another type")
+    flaw = for_us(parts.claims, issuer=issuer, client_id=client_id)
+    if flaw is not None:
+        return flaw
+    inside = parts.claims.get("token_introspection")
+    issued = parts.claims.get("iat")
+    if isinstance(issued, bool) or not isinstance(issued, int | float):
+        return TokenFlaw("malformed", "does not say when it was made")
+    if not isinstance(inside, dict) or not isinstance(cast("Members", inside).get("active"), bool):
+        return TokenFlaw("malformed", "does not say whether the token is active")
+    members = cast("Members", inside)
+    return _read(members) if members["active"] is True else Introspection(active=False)
 
 
 def parse_introspection(response: Response, *, credential: OAuth2Credential, now: float) -> Introspection | Refusal:

@@ -13,7 +13,8 @@ def outside_flaw(url: str, *, named_by: str) -> str:
     """Return why a URL out of a document of `named_by` must not be followed; empty where it may.
 
     It has to be https, as every URL; and a server elsewhere must not lead us to this machine or into its network (RFC
-    9728 section 7.7).  Only addresses written as such are looked at: what a name resolves to is not.
+    9728 section 7.7).  Nor must anybody lead us to a link-local address, where data centres keep what is theirs, who is
+    not there too.  Only addresses written as such are looked at: what a name resolves to is not.
     """
     try:
         require_https(url, what="it", name="")
@@ -22,9 +23,17 @@ def outside_flaw(url: str, *, named_by: str) -> str:
     if "#" in url:
         return "has a fragment"
     host = urlsplit(url).hostname or ""
-    if _is_inside(host) and not _is_inside(urlsplit(named_by).hostname or ""):
+    there = urlsplit(named_by).hostname or ""
+    if (_is_inside(host) and not _is_inside(there)) or (_is_link_local(host) and not _is_link_local(there)):
         return f"leads into a private network ({shown(url)})"
     return ""
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_link_local
+    except ValueError:
+        return False
 
 
 def _is_inside(host: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from valetkey.errors import clean
@@ -21,7 +21,7 @@ from valetkey.protocol.outside import outside_flaw
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.texts import provider_text
 from valetkey.protocol.token_exchange import EXCHANGE_GRANT
-from valetkey.protocol.urls import is_loopback, require_https
+from valetkey.protocol.urls import is_loopback, require_https, shown
 from valetkey.values import Request, Response, Secret
 
 _OK: Final = frozenset({200, 201})
@@ -231,13 +231,19 @@ def _request(method: str, url: str, body: Mapping[str, Any] | None) -> Request:
 
 
 def parse_registration(
-    response: Response, *, asked: Mapping[str, Any], server: str, known: Registration | None = None
+    response: Response,
+    *,
+    asked: Mapping[str, Any],
+    server: str,
+    known: Registration | None = None,
+    hosts: Sequence[str] = (),
 ) -> Registration | RegistrationRefused:
     """Read an answer with a registration (RFC 7591 section 3.2, RFC 7592 section 3).  Never raises.
 
     What the server returned counts, and not what was `asked`; where it says nothing of a member, that.  A new secret or
     token takes the place of the `known` one, in any answer; what an answer does not hold stays.  `server` is who
-    answers: it cannot lead the token elsewhere than to an https address.
+    answers: it cannot lead the token of the registration to another host than its own, or those in `hosts`; an address
+    there is passed over.
     """
     members = read_members(response.body) if response.status in _OK else None
     if members is None or len(response.body) > MAX_DOCUMENT or refused(members):
@@ -251,7 +257,19 @@ def parse_registration(
     if found.client_auth in _BY_SECRET and found.client_secret is None:
         return _useless(response, f"names no client_secret, and wants the app to prove itself by {found.client_auth}")
     problem = outside_flaw(found.management_url, named_by=server) if found.management_url else ""
-    return _useless(response, f"names a registration_client_uri that {problem}") if problem else found
+    problem = f"names a registration_client_uri that {problem}" if problem else _unusable(found)
+    if problem:
+        return _useless(response, problem)
+    before = known.management_url if known is not None else ""
+    own = {urlsplit(url).hostname for url in (server, before, *hosts)}
+    return found if urlsplit(found.management_url).hostname in own else replace(found, management_url=before)
+
+
+def _unusable(found: Registration) -> str:
+    """Return why an app cannot prove itself as it was registered; empty where it can."""
+    if found.client_auth and found.client_auth not in get_args(ClientAuth):
+        return f"wants the app to prove itself by {shown(found.client_auth)}, which is not known here"
+    return ""
 
 
 def _read(members: Members, client_id: str, asked: Mapping[str, Any], known: Registration | None) -> Registration:

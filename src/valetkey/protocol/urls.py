@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.forks import late_imports
 from valetkey.model.credentials import OAuth2Credential
 
 _PORTS: Final = {"https": 443, "http": 80}
@@ -185,7 +186,8 @@ def _normal_host(host: str) -> str | None:
 
 def _ascii_host(host: str) -> str:
     """Return the ASCII form of an internationalised host, or an empty text where the two IDNA standards differ."""
-    import unicodedata  # noqa: PLC0415 - seldom needed
+    with late_imports:
+        import unicodedata  # noqa: PLC0415 - seldom needed
 
     plain = unicodedata.normalize("NFKC", host) == host and _DEVIANT.isdisjoint(host)
     if not plain or not all(c in ".-" or unicodedata.category(c)[0] in "LMN" for c in host):

@@ -213,6 +213,7 @@ def metadata(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signat
         "revocation_endpoint_auth_methods_supported": methods,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": site.ledger.rules.sends_iss,
+        **site.more_metadata,
     }
     return _kept(site.faults.rendered("discovery", 200, members))
 

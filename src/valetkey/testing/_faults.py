@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 from urllib.parse import urlencode
 
 from valetkey.testing._http import Reply
@@ -27,21 +27,13 @@ Endpoint = Literal[
     "jwks",
     "id_token",
     "jarm",
+    "signed_introspection",
+    "registration",
+    "management",
+    "resource_metadata",
+    "mcp",
 ]
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
-    "authorization",
-    "token",
-    "revocation",
-    "introspection",
-    "device_authorization",
-    "ciba",
-    "userinfo",
-    "api",
-    "discovery",
-    "jwks",
-    "id_token",
-    "jarm",
-)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = get_args(Endpoint)
 
 OMIT: Final = object()
 """As the value of a member: leave the member out."""
@@ -233,9 +225,10 @@ class Faults:
     def change_answer(self, times: int | None = None, *, endpoint: Endpoint = "token", **members: object) -> None:
         """Give members of right answers these values; `OMIT` leaves a member out.
 
-        Meant for the JSON of ``token``, ``device_authorization``, ``userinfo``, ``discovery`` and ``jwks``, for the
-        parameters of the redirect of ``authorization``, and for the claims of an ``id_token`` or of a signed
-        authorization answer (``jarm``).
+        Meant for the JSON of ``token``, ``device_authorization``, ``ciba``, ``userinfo``, ``discovery`` and ``jwks``;
+        at a `WickedServer` of ``registration``, ``management`` and ``resource_metadata`` too; for the parameters of the
+        redirect of ``authorization``; and for the claims of an ``id_token`` or of a signed authorization answer
+        (``jarm``).
 
         Raises:
             ValueError: There is no such endpoint.

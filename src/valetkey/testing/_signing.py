@@ -60,14 +60,16 @@ class SigningKeys:
             others = [_shown(_made("ES256"), "ES256") for _ in range(self.companions)]
             return {"keys": [*others, *self._shown]}
 
-    def sign(self, claims: Mapping[str, Any], *, client_secret: str = "") -> str:
-        """Return a signed token with these claims."""
+    def sign(self, claims: Mapping[str, Any], *, client_secret: str = "", typ: str = "") -> str:
+        """Return a signed token with these claims, of this type."""
         with self._lock:
             if self.rotates_next:
                 self.rotates_next, self._keys = False, []
             header, key = {"alg": self.alg}, self._current()
             if self.named:
                 header["kid"] = key.kid
+            if typ:
+                header["typ"] = typ
             forged, self.forged = self.forged > 0, max(self.forged - 1, 0)
         token = _signed(header, claims, key, client_secret)
         return f"{token[: token.rindex('.')]}.{_base64url(secrets.token_bytes(64))}" if forged else token

@@ -30,6 +30,7 @@ class Site:
         issuer: The issuer identifier (RFC 8414).
         login: Who consents unless somebody else is named.
         trust: Whose assertions are taken, and for what tokens are exchanged.
+        more_metadata: What the metadata says beside the usual.
     """
 
     ledger: Ledger
@@ -41,6 +42,7 @@ class Site:
     issuer: str = ""
     login: str = "ada"
     trust: Trust = field(default_factory=Trust)
+    more_metadata: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def refusal(refused: Refused) -> Reply:

@@ -21,6 +21,8 @@ from valetkey.testing._site import Site, person, refusal
 from valetkey.testing._trust import by_assertion, by_auth_req_id, by_exchange, may_be_nameless
 
 Form = Mapping[str, str]
+_TYP = "token-introspection+jwt"
+_SIGNED = f"application/{_TYP}"
 
 
 def token(site: Site, call: Call) -> Reply:
@@ -52,7 +54,7 @@ def revoke(site: Site, call: Call) -> Reply:
 
 
 def introspect(site: Site, call: Call) -> Reply:
-    """Tell whether an access token is active, and of one that is, what it is (RFC 7662 section 2.2)."""
+    """Tell whether an access token is active, and what it is (RFC 7662 section 2.2); signed if asked so (RFC 9701)."""
     try:
         form = read_form(call)
         client = authenticate(site, call, form)
@@ -64,6 +66,14 @@ def introspect(site: Site, call: Call) -> Reply:
         members |= {"scope": " ".join(token.scopes), "client_id": client.client_id, "token_type": "Bearer"}
         members |= {"exp": int(token.expires_at), "iss": site.issuer}
         members |= {"sub": person(token.family)["sub"]}
+    if _SIGNED in call.headers.get("accept", ""):
+        signed = {"iss": site.issuer, "aud": client.client_id, "iat": int(site.ledger.now())}
+        inside = site.faults.changed("introspection", members)
+        claims = site.faults.changed("signed_introspection", {**signed, "token_introspection": inside})
+        typ = str(claims.pop("typ", _TYP))
+        return Reply(
+            200, site.keys.sign(claims, typ=typ).encode(), {"Content-Type": _SIGNED, "Cache-Control": "no-store"}
+        )
     return site.faults.rendered("introspection", 200, members)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from valetkey.testing import _wicked_api, _wicked_front, _wicked_id_tokens, _wicked_tokens
+from valetkey.testing import _wicked_api, _wicked_front, _wicked_id_tokens, _wicked_more, _wicked_tokens
+from valetkey.testing._mcp_server import METADATA, PATH, mcp, protected_resource
+from valetkey.testing._registration import Registrations
 from valetkey.testing.provider import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, PracticeProvider
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ SWITCHES: Mapping[str, Switch] = MappingProxyType(
             *_wicked_tokens.SWITCHES,
             *_wicked_id_tokens.SWITCHES,
             *_wicked_api.SWITCHES,
+            *_wicked_more.SWITCHES,
         )
     }
 )
@@ -42,7 +45,8 @@ class _Twisted:
 class WickedServer(PracticeProvider):
     """A practice provider with a switch for each way in which servers are known to go wrong.
 
-    It behaves until it is told otherwise.
+    It behaves until it is told otherwise.  Beside what a practice provider has, apps can register themselves at it
+    (RFC 7591, RFC 7592), and ``/mcp`` is a resource that says where people sign in for it (RFC 9728).
 
     >>> with WickedServer() as server, server.misbehaving("token-html"):
     ...     SWITCHES["token-html"].does
@@ -56,6 +60,24 @@ class WickedServer(PracticeProvider):
         super().__init__(**options)
         self._twists: list[_Twisted] = []
         self._usual = asdict(self.rules)
+        site, at = self._site, self._issuer_path
+        apps = Registrations(site)
+        self._routes |= {
+            f"{at}/register": ("registration", ("POST",), apps.register),
+            f"{at}/registered": ("management", ("GET", "PUT", "DELETE"), apps.manage),
+            METADATA: ("resource_metadata", ("GET", "HEAD"), lambda call: protected_resource(site, call)),
+            PATH: ("mcp", (), lambda call: mcp(site, call)),
+        }
+
+    def start(self) -> Self:
+        """Listen; returns itself.  Starting it twice changes nothing.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        super().start()
+        self._site.more_metadata["registration_endpoint"] = f"{self._site.issuer}/register"
+        return self
 
     @property
     def switches(self) -> tuple[str, ...]:
