@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError, clean
 from valetkey.linking import Linking
 from valetkey.model.connections import (
     Connection,
@@ -15,8 +15,8 @@ from valetkey.model.connections import (
     Page,
     Query,
     Record,
+    State,
     Status,
-    StoredState,
     token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
@@ -230,7 +230,7 @@ class Desk(Linking):
         self,
         credential: str | None,
         owner: object,
-        state: StoredState | None,
+        state: State | None,
         missing_scope: str | None,
         search: str | None,
         cursor: str | None,
@@ -241,18 +241,17 @@ class Desk(Linking):
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
         self._known(credential)
-        if state is not None and state not in get_args(StoredState):
-            msg, states = f"state={state!r} is none that is kept", ", ".join(get_args(StoredState))
+        if state is not None and state not in get_args(State):
+            msg, states = f"state={clean(state, 40)!r} is no state of a connection", ", ".join(get_args(State))
             raise ConfigurationError(msg, code="state_unknown", hint=f"use one of {states}")
         query = Query(
             env=self.core.env,
             credential=credential,
             owner=check_owner(owner, ANY),
-            state=state,
             missing_scope=missing_scope,
             search=search,
         )
-        return self.core.statuses(query, cursor, limit)
+        return self.core.statuses(query, cursor, limit, state)
 
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""

@@ -17,7 +17,8 @@ where the server has one and can tell (``WAITAOF``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
@@ -37,6 +38,7 @@ from valetkey.model.connections import (
 from valetkey.model.troubles import Trouble
 from valetkey.stores import _cursor, _rules
 from valetkey.stores._attention import reasoned
+from valetkey.stores._damage import sifted
 from valetkey.stores._redis_connections import RedisConnections
 from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
@@ -90,7 +92,8 @@ class RedisStore(RedisConnections):
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
-        A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
+        A damaged row is listed with what can be read of it and the error ``row_corrupt``, as one that needs a person:
+        it must not hide the rest.  It is put with those as soon as it is met, so that filters and counts agree.
         """
         position = None if cursor is None else _cursor.decode(cursor)
         found: list[Record] = []
@@ -99,12 +102,20 @@ class RedisStore(RedisConnections):
             route = walk(self._names, query, position, limit + 1, backwards=backwards)
         else:
             ids = self.wanting_ids(query.env, query.attention_by, position, backwards=backwards)
-            found += islice((row.whole() for row in self._rows(ids) if _listed(row, query)), limit + 1)
+            found += islice(self._listed(ids, query), limit + 1)
         while route is not None and len(found) <= limit:
             ids, route = self._stride(route)
-            rows = (row.whole() for row in self._rows(ids) if _listed(row, query))
-            found += islice(rows, limit + 1 - len(found))
-        return _cursor.page_of(found, limit, cursor, backwards=backwards)
+            found += islice(self._listed(ids, query), limit + 1 - len(found))
+        return sifted(_cursor.page_of(found, limit, cursor, backwards=backwards), query)
+
+    def _listed(self, ids: Sequence[str], query: Query) -> Iterator[Record]:
+        """Yield those that a query asks for, the damaged ones too, which are put with those that need a person."""
+        for row in self._rows(ids):
+            if _listed(row, query):
+                if row.damage and query.state != "needs_reauth":
+                    with suppress(StoreError, Conflict):  # this is no trouble of whoever reads
+                        self._note_damage(row.record)
+                yield row.whole()
 
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""

@@ -52,6 +52,9 @@ def test_a_damaged_row_is_told_of_hides_no_other_and_can_be_erased(
     first, second = store.list(Query(env=ENV)).items
     assert (first.id, first.key, first.error) == (record.id, record.key, "row_corrupt")
     assert (second.id, second.error) == ("con_0002", "")
+    assert [one.id for one in store.list(Query(env=ENV, state="needs_reauth")).items] == [record.id]
+    assert store.list(Query(env=ENV, state=record.state)).items == ()
+    assert sorted(state for (_, state), n in store.counts(env=ENV, now=0.0).items() if n) == ["needs_reauth", "pending"]
     assert store.delete(record)
     assert ids(store.list(Query(env=ENV)).items) == ["con_0002"]
     assert store.create(blank(3, key=record.key)).id == "con_0003"

@@ -131,10 +131,16 @@ def _people(totals: Totals, troubles: Iterable[Trouble], declared: Mapping[str, 
             word=STATES["needs_reauth"],
             n=names.total(),
             title=said if one else f"{said}: {providers}",
-            text=f"{_many(names.total())}. Only the account holders can restore access, by signing in again.",
+            text=f"{_many(names.total())}. {_people_can(reason)}",
             state="needs_reauth",
             credential=one,
         )
+
+
+def _people_can(reason: str) -> str:
+    if reason == "row_corrupt":
+        return "A backup of the store may hold it whole; valetkey refresh tells what else can be done."
+    return "Only the account holders can restore access, by signing in again."
 
 
 def _failing(
