@@ -23,13 +23,13 @@ from valetkey.model.connections import (
     State,
     StoredState,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
 from valetkey.stores._damage import as_damaged, is_noted, sifted
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
-from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, TROUBLES, page_statement
+from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, OWNERS, STANDINGS, TROUBLES, page_statement
 from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
@@ -132,6 +132,12 @@ class PostgresStore(PostgresDocuments):
         for name, state, n in self._read(COUNTED, (env, env, now)):
             found[name, state] = found.get((name, state), 0) + n
         return {place: n for place, n in found.items() if n > 0}
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike."""
+        rows = self._read(STANDINGS, (now, now, env, credential))
+        ((owners,),) = self._read(OWNERS, (env, credential, _rules.stored_owner(None)))
+        return Standings(groups=tuple(map(_rows.group_of, rows)), owners=owners)
 
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""

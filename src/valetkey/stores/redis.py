@@ -35,9 +35,9 @@ from valetkey.model.connections import (
     Sealed,
     StoredState,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Group, Standings, Trouble
 from valetkey.stores import _cursor, _rules
-from valetkey.stores._attention import reasoned
+from valetkey.stores._attention import grouped, reasoned, wants_attention
 from valetkey.stores._damage import sifted
 from valetkey.stores._redis_connections import RedisConnections
 from valetkey.stores._redis_errors import Conflict
@@ -52,6 +52,9 @@ _GROWTH: Final = 1.5
 _LISTENING_LOOK: Final = 1.0
 """Seconds after which a row that is waited for is read although nothing was heard of it."""
 
+READ_MOST: Final = 1000
+"""How many of an app's connections that are well are read for the ends of their tokens."""
+_READ_AT_ONCE: Final = 200
 _LOOKS: Final = 8
 """How often a key is followed that leads to a row which has another key meanwhile."""
 
@@ -124,6 +127,44 @@ class RedisStore(RedisConnections):
     def searches_anywhere(self) -> bool:
         """Return True: a search finds any part of a text."""
         return True
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike.
+
+        Those that are not well are read; those that are, up to a number, beyond which they are counted only.
+        """
+        read: list[Record] = []
+        groups: list[Group] = []
+        unread = 0
+        for state, n in self.in_states(env, credential).items():
+            if state in {"pending", "disconnected"}:
+                groups.append(Group(state=state, n=n))
+                continue
+            found = self._some(
+                Query(env=env, credential=credential, state=state), READ_MOST if state == "connected" else n
+            )
+            rest = max(n - len(found), 0)
+            read += found
+            if rest:
+                seen = sum(wants_attention(record, now) for record in found)
+                soon = min(max(self.soon(env, credential, now) - seen, 0), rest) if state == "connected" else 0
+                parts = ((True, soon), (False, rest - soon))
+                groups += [Group(state=state, held=True, soon=ends, alive="unread", n=n) for ends, n in parts if n]
+                unread += rest
+        told = grouped(read, now)
+        return Standings(groups=(*told.groups, *groups), owners=told.owners, unread=unread)
+
+    def _some(self, query: Query, most: int) -> Sequence[Record]:
+        """Return the first `most` that a query finds."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while len(found) < most:
+            page = self.list(query, cursor=cursor, limit=min(most - len(found), _READ_AT_ONCE))
+            found += page.items
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return found
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -326,3 +327,27 @@ def test_counts_take_one_step_whatever_the_number_of_credentials(
             expected[name, state] = expected.get((name, state), 0) + 1
     assert counted == expected
     assert len(asked) == 1
+
+
+def test_of_many_that_are_well_only_some_are_read_and_all_are_counted(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valetkey.stores.redis.READ_MOST", 2)
+    now = 1_000_000_000.0
+    for number in range(7):
+        record = store.create(blank(number, key=at("github", f"o{number}")))
+        grown = replace(with_grant(record, number), refreshable=number != 6, refresh_expires_at=None)
+        state = "refresh_failing" if number == 5 else "connected"
+        assert store.swap(replace(grown, state=state, expires_at=now + 60), expect=Expect.of(record)) is not None
+
+    told = store.standings(env=ENV, credential="github", now=now)
+
+    assert told.unread == 4
+    found = {(one.state, one.soon, one.alive): one.n for one in told.groups}
+    assert found == {
+        ("connected", False, "ends"): 2,
+        ("connected", False, "unread"): 3,
+        ("connected", True, "unread"): 1,
+        ("refresh_failing", False, "ends"): 1,
+    }
+    assert told.owners == 3
