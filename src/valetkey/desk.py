@@ -247,7 +247,7 @@ class Desk(Linking):
         query = Query(
             env=self.core.env,
             credential=credential,
-            owner=check_owner(owner, ANY),
+            owner=check_owner(owner, ANY, kept=True),
             missing_scope=missing_scope,
             search=search,
         )
@@ -288,7 +288,7 @@ class Desk(Linking):
         """Revoke and erase everything of an owner; `actor` asked for it, where it is not this face as such."""
         from valetkey.engine.disconnect import forget  # noqa: PLC0415
 
-        whose = check_owner(owner, ANY)
+        whose = check_owner(owner, ANY, kept=True)
         if whose is None:
             msg = "forget() needs an owner: the program's own connections are disconnected one by one"
             raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
@@ -311,7 +311,7 @@ class Desk(Linking):
             self.core.world,
             self.core.env,
             credential=credential,
-            owner=check_owner(owner, ANY),
+            owner=check_owner(owner, ANY, kept=True),
             include_tokens=include_tokens,
         )
 
@@ -386,7 +386,7 @@ class Desk(Linking):
         """Return the declaration and the key, with the declaration's own rules about owners checked."""
         key = self.key(credential, owner, account)
         declared = self.core.credential(key.credential)
-        check_owner(key.owner, declared)
+        check_owner(key.owner, declared, kept=True)  # one that was given by name is checked
         return declared, key
 
     def _status(self, record: Record) -> Status:

@@ -12,8 +12,8 @@ from valetkey.model.connections import State
 from valetkey.model.names import LONGEST
 
 STRICT: Final = ConfigDict(extra="forbid")
-PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-"""No control characters and no line separators: as `valetkey.model.names.has_control` has it."""
+PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
+"""No control characters, line separators, marks of direction: as `has_control` and `has_marks` of `names` have it."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=PLAIN)]
 _SOME = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
 Owner = Annotated[
