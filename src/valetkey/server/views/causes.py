@@ -13,7 +13,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.troubles import Trouble
 from valetkey.server.times import Moment, due, length
 from valetkey.server.views.naming import provider_name
-from valetkey.server.views.reasons import app_reason, failing_reason, person_reason
+from valetkey.server.views.reasons import OURS, app_reason, failing_reason, person_reason
 from valetkey.server.words import STATES, Word
 
 MOST: Final = 3
@@ -171,7 +171,9 @@ def _failing(
 
 def _answers(error: str) -> str:
     said = failing_reason(error)
-    return f"answers {said}" if said[:1].isdigit() else said if error == "unreachable" else f"answers with: {said}"
+    if error in OURS or not said:
+        return "cannot be reached" if error == "unreachable" else "gives no readable answer"
+    return f"answers {said}" if said[:1].isdigit() else f"answers with: {said}"
 
 
 def _many(n: int) -> str:
