@@ -24,6 +24,7 @@ TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
 Time = Annotated[float | None, Field(examples=[1795910400.0])]
+Moment = Annotated[float, Field(ge=0, le=1e12)]
 Absent = SkipJsonSchema[None]
 """Stands for what a query does not hold: it cannot hold null."""
 MOST_TAGS: Final = 50
@@ -358,8 +359,8 @@ class EventFilter(BaseModel):
     owner: Annotated[Text | Absent, Field(description="Only those about this owner.")] = None
     kind: Annotated[Text | Absent, Field(description="Only those of this kind.")] = None
     origin: Annotated[Origin | Absent, Field(description="Only what was done from there.")] = None
-    since: Annotated[float | Absent, Field(description="Not those of before this time.", ge=0, le=1e12)] = None
-    until: Annotated[float | Absent, Field(description="Only those of before this time.", ge=0, le=1e12)] = None
+    since: Annotated[Moment | Absent, Field(description="Not those of before this time.")] = None
+    until: Annotated[Moment | Absent, Field(description="Only those of before this time.")] = None
     search: Annotated[
         Text | Absent, Field(description="In kind, credential, owner, account, actor or detail, without case.")
     ] = None
