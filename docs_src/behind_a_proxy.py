@@ -10,7 +10,7 @@ from valetkey.server import create_app
 PUBLIC = "https://app.example.com/accounts"
 
 valet = Valet(base_url=PUBLIC)
-app = create_app(valet, base_url=PUBLIC)
+pages = create_app(valet, base_url=PUBLIC)
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=8000, root_path=urlsplit(PUBLIC).path)
+    uvicorn.run(pages, port=8000, root_path=urlsplit(PUBLIC).path)

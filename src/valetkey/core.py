@@ -19,7 +19,7 @@ from valetkey.errors import StoreUnavailable, ValetkeyError
 from valetkey.flights import Flights
 from valetkey.forks import late_imports
 from valetkey.http import Http
-from valetkey.model.connections import ConnectionKey, Page, Query, Record, State, Status
+from valetkey.model.connections import ConnectionKey, Page, Query, Record, Status
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV, current_env
 from valetkey.model.ports import Clock, Sealer, SecretService, Store
@@ -279,31 +279,12 @@ class Core:
         record = self.store.load(key)
         return self._status(key, record, *self._apps_of((key.credential,))[key.credential])
 
-    def statuses(self, query: Query, cursor: str | None, limit: int, state: State | None = None) -> Page:
+    def statuses(self, query: Query, cursor: str | None, limit: int) -> Page:
         """Return a page of connections.  What stands with an app is read once, not for each of its connections."""
-        if state is not None:
-            return self._in_state(query, cursor, limit, state)
         page = self.store.list(query, cursor=cursor, limit=limit)
         apps = self._apps_of(record.key.credential for record in page.items)
         statuses = (self._status(record.key, record, *apps[record.key.credential]) for record in page.items)
         return Page(tuple(statuses), page.cursor)
-
-    def _in_state(self, query: Query, cursor: str | None, limit: int, state: State) -> Page:
-        from valetkey.engine.listing import find_page, in_state  # noqa: PLC0415 - tokens are asked for more often
-
-        sick = self.app_errors()
-        apps = {one.name: one for one in self.credentials()}
-        told: dict[str, Status] = {}
-
-        def takes(record: Record) -> bool:
-            name = record.key.credential
-            credential = apps.get(name) or self.credential(name)
-            status = told[record.id] = self._status(record.key, record, credential, sick.get(name, ""))
-            return status.state == state
-
-        queries = in_state(query, state, self.clock.now(), sick)
-        found, after = find_page(self.store, queries, cursor, limit, takes) if queries else ([], None)
-        return Page(tuple(told[record.id] for record in found), after)
 
     def _status(
         self, key: ConnectionKey, record: Record | None, credential: OAuth2Credential, app_error: str

@@ -251,7 +251,20 @@ class Desk(Linking):
             missing_scope=missing_scope,
             search=search,
         )
-        return self.core.statuses(query, cursor, limit, state)
+        if state is None:
+            return self.core.statuses(query, cursor, limit)
+        from valetkey.engine.listing import told_page  # noqa: PLC0415 - tokens are asked for more often
+
+        core, known = self.core, {one.name: one for one in self.core.credentials()}
+        return told_page(
+            core.store,
+            query,
+            state,
+            (cursor, limit),
+            now=core.clock.now(),
+            sick=core.app_errors(),
+            credential=lambda name: known.get(name) or core.credential(name),
+        )
 
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from valetkey.engine.status import status_of
 from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Query, Record, State
+from valetkey.model.connections import Page, Query, Record, State, Status
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.ports import Store
 
 LOOKED_AT: Final = 5000
@@ -58,6 +60,30 @@ def find_page(
         if len(found) == limit or looked_at >= LOOKED_AT:
             return found, f"{number}.{inner or ''}" if number < len(queries) else None
     return found, None
+
+
+def told_page(
+    store: Store,
+    query: Query,
+    state: State,
+    place: tuple[str | None, int],
+    *,
+    now: float,
+    sick: Mapping[str, str],
+    credential: Callable[[str], OAuth2Credential],
+) -> Page:
+    """Return a page of statuses in a state; `place`: after which cursor, and how many."""
+    told: dict[str, Status] = {}
+
+    def takes(record: Record) -> bool:
+        name = record.key.credential
+        status = status_of(record.key, record, credential(name), now=now, app_error=sick.get(name, ""))
+        told[record.id] = status
+        return status.state == state
+
+    queries = in_state(query, state, now, sick)
+    found, after = find_page(store, queries, *place, takes) if queries else ([], None)
+    return Page(tuple(told[record.id] for record in found), after)
 
 
 def _read(cursor: str | None, count: int) -> tuple[int, str | None]:

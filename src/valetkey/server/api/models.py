@@ -361,9 +361,7 @@ class EventFilter(BaseModel):
     origin: Annotated[Origin | Absent, Field(description="Only what was done from there.")] = None
     since: Annotated[Moment | Absent, Field(description="Not those of before this time.")] = None
     until: Annotated[Moment | Absent, Field(description="Only those of before this time.")] = None
-    search: Annotated[
-        Text | Absent, Field(description="In kind, credential, owner, account, actor or detail, without case.")
-    ] = None
+    search: Annotated[Text | Absent, Field(description="In what is told of it but its numbers, without case.")] = None
     limit: Limit = 100
 
 
