@@ -199,7 +199,11 @@ def at_a_glance(core: Core, credentials: int) -> World:
     if core.given_app is not None:
         return replace(core.world, store=seen)
     service = core.secrets_in(seen)
-    return replace(core.world, store=seen, app=lambda credential: app_of(core, credential, service))
+
+    def app(credential: OAuth2Credential) -> AppCredentials:
+        return app_of(core, credential, service)
+
+    return replace(core.world, store=seen, app=app)
 
 
 def outside(credential: OAuth2Credential) -> tuple[str, ...]:

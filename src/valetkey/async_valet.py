@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from valetkey._valet import BaseValet
 from valetkey.apps import AsyncApps
 from valetkey.client import AsyncOAuth2Client, client_of, like
-from valetkey.model.connections import Connection, Event, Page, Status, StoredState
+from valetkey.model.connections import Connection, Event, Page, State, Status
 from valetkey.trading import wish_of
 from valetkey.values import Secret
 
@@ -128,7 +128,7 @@ class AsyncValet(BaseValet):
         *,
         credential: str | None = None,
         owner: Owner = None,
-        state: StoredState | None = None,
+        state: State | None = None,
         missing_scope: str | None = None,
         search: str | None = None,
         cursor: str | None = None,

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError, clean
 from valetkey.linking import Linking
 from valetkey.model.connections import (
     Connection,
@@ -15,8 +15,8 @@ from valetkey.model.connections import (
     Page,
     Query,
     Record,
+    State,
     Status,
-    StoredState,
     token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
@@ -231,7 +231,7 @@ class Desk(Linking):
         self,
         credential: str | None,
         owner: object,
-        state: StoredState | None,
+        state: State | None,
         missing_scope: str | None,
         search: str | None,
         cursor: str | None,
@@ -242,18 +242,30 @@ class Desk(Linking):
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
         self._known(credential)
-        if state is not None and state not in get_args(StoredState):
-            msg, states = f"state={state!r} is none that is kept", ", ".join(get_args(StoredState))
+        if state is not None and state not in get_args(State):
+            msg, states = f"state={clean(state, 40)!r} is no state of a connection", ", ".join(get_args(State))
             raise ConfigurationError(msg, code="state_unknown", hint=f"use one of {states}")
         query = Query(
             env=self.core.env,
             credential=credential,
-            owner=check_owner(owner, ANY),
-            state=state,
+            owner=check_owner(owner, ANY, kept=True),
             missing_scope=missing_scope,
             search=search,
         )
-        return self.core.statuses(query, cursor, limit)
+        if state is None:
+            return self.core.statuses(query, cursor, limit)
+        from valetkey.engine.listing import told_page  # noqa: PLC0415 - tokens are asked for more often
+
+        core, known = self.core, {one.name: one for one in self.core.credentials()}
+        return told_page(
+            core.store,
+            query,
+            state,
+            (cursor, limit),
+            now=core.clock.now(),
+            sick=core.app_errors(),
+            credential=lambda name: known.get(name) or core.credential(name),
+        )
 
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""
@@ -290,7 +302,7 @@ class Desk(Linking):
         """Revoke and erase everything of an owner; `actor` asked for it, where it is not this face as such."""
         from valetkey.engine.disconnect import forget  # noqa: PLC0415
 
-        whose = check_owner(owner, ANY)
+        whose = check_owner(owner, ANY, kept=True)
         if whose is None:
             msg = "forget() needs an owner: the program's own connections are disconnected one by one"
             raise ConfigurationError(msg, code="owner_required", hint="valet.disconnect(credential)")
@@ -313,7 +325,7 @@ class Desk(Linking):
             self.core.world,
             self.core.env,
             credential=credential,
-            owner=check_owner(owner, ANY),
+            owner=check_owner(owner, ANY, kept=True),
             include_tokens=include_tokens,
         )
 
@@ -388,7 +400,7 @@ class Desk(Linking):
         """Return the declaration and the key, with the declaration's own rules about owners checked."""
         key = self.key(credential, owner, account)
         declared = self.core.credential(key.credential)
-        check_owner(key.owner, declared)
+        check_owner(key.owner, declared, kept=True)  # one that was given by name is checked
         return declared, key
 
     def _status(self, record: Record) -> Status:

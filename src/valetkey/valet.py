@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from valetkey._valet import BaseValet
 from valetkey.apps import Apps
 from valetkey.client import OAuth2Client, client_of
-from valetkey.model.connections import Connection, Event, Page, Status, StoredState
+from valetkey.model.connections import Connection, Event, Page, State, Status
 from valetkey.trading import wish_of
 from valetkey.values import Secret
 
@@ -218,13 +218,19 @@ class Valet(BaseValet):
         *,
         credential: str | None = None,
         owner: Owner = None,
-        state: StoredState | None = None,
+        state: State | None = None,
         missing_scope: str | None = None,
         search: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
     ) -> Page:
-        """Return a page of connections in the order of credential, owner and account; None does not filter."""
+        """Return a page of connections in the order of credential, owner and account; None does not filter.
+
+        Where few of many are in the `state`, a page may hold fewer and others still come: go on until `cursor` is None.
+
+        Raises:
+            ConfigurationError: There is no such state (``state_unknown``); `limit` or `cursor` is none.
+        """
         return self._desk.connections(credential, owner, state, missing_scope, search, cursor, limit)
 
     def disconnect(self, credential: str | Connection, *, owner: Owner = None, account: str = "") -> Disconnected:

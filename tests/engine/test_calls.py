@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valetkey.engine import calls as module
-from valetkey.engine.calls import BY_KEY, HOUR, KIND, Calls, calls_by_key, calls_for
+from valetkey.engine.calls import BY_KEY, HOUR, KIND, Calls, calls_by_key, calls_for, calls_of_app
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Document
 from valetkey.testing import Practice
@@ -96,6 +96,25 @@ def test_with_the_owner_its_counts_are_forgotten_those_in_memory_too(desk: Desk)
 
     assert (desk.of(ada), desk.of(bob)) == ({}, {"0a": 1})
     assert ada not in repr(desk.documents())
+
+
+def test_calls_are_summed_by_app_as_well(desk: Desk) -> None:
+    desk.practice.declare("notes.more", display_name="More")
+    ada, bob = desk.connect("ada"), desk.connect("bob")
+    more = str(desk.practice.connect("notes.more", owner="ada").connection_id)
+    for connection_id, key_id in [(ada, "0a"), (bob, "0a"), (bob, "0b"), (more, "0a"), ("con_gone", "0a")]:
+        desk.first.note(connection_id, key_id)
+    desk.second.note(bob, "0b")
+    desk.first.flush(desk.store)
+    desk.second.flush(desk.store)
+
+    def of(name: str) -> dict[str, int]:
+        return calls_of_app(desk.store, "test", name, desk.clock.now())
+
+    assert of("notes") == {"0a": 2, "0b": 2}
+    assert of("notes.more") == {"0a": 1}
+    desk.practice.clock.advance(25 * HOUR)
+    assert of("notes") == {}
 
 
 def test_what_could_not_be_written_is_kept_and_there_is_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

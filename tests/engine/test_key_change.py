@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from valetkey import Valet, Wiring
 from valetkey.engine import rekeying
 from valetkey.engine.hosts import LIFE, PROGRAM, PROGRAM_LIFE, Reporter, host_reports, journals, reporting
 from valetkey.engine.key_change import STALE, KeyChange, Needed
@@ -89,6 +91,25 @@ def test_a_change_does_not_begin_where_a_host_cannot_read_the_new_key(core: Any,
     host(core, "web-2", [*old, core.keys.keys()[0]])
     assert change.run(by="mira").master == core.keys.keys()[0].id
     assert change.now().state == "finished"
+
+
+def test_a_host_is_not_called_blind_for_a_key_that_was_just_added_to_the_file_it_reads(tmp_path: Path) -> None:
+    with Valet(tmp_path / "store.db", key=f"file:{tmp_path / 'key'}", env="test", wiring=Wiring()) as valet:
+        core = valet._core
+        core.secret_service.set("one", "secret")
+        change = KeyChange(core.world, core.vault, core.keys, env="test")
+        Reporter(core.store, core.keys, core.world.journal, what="server").tell()
+        elsewhere = GivenKeys(*core.keys.keys())
+        before = core.keys.keys()[0].id
+
+        done = change.run(by="mira")
+
+        (report,) = change.reports()
+        assert done.master != before
+        assert report.masters == tuple(ids(core))
+        assert change.needed(before).blind == ()
+        Reporter(core.store, elsewhere, core.world.journal, what="worker").tell()
+        assert done.master not in change.reports()[1].masters, "who reads another place is believed"
 
 
 def test_a_host_that_says_nothing_any_more_is_not_waited_for(practice: Any, core: Any, change: KeyChange) -> None:

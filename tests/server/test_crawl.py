@@ -14,7 +14,7 @@ from valetkey.model.connections import Query
 
 START = "/console/connections"
 LINK = re.compile(r'(?:href|src)="([^"]*)"')
-HOSTILE = '<script>alert(1)</script>"\u202e'
+HOSTILE = '<script>alert(1)</script>"\u05d0'
 
 
 def walk(site: Any, visitor: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 
 from shared.waiting import wait_until
 from valetkey.engine import bulk
+from valetkey.engine.bulk_acts import refreshing
+from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Document, Query
+from valetkey.testing.clock import FakeClock
 
 LIST = "/console/connections"
 JOBS = "/console/jobs"
@@ -132,6 +136,50 @@ def test_a_job_that_meets_a_mistake_of_ours_says_that_it_ended(site: Any) -> Non
     assert done.state == "interrupted"
     assert bulk.find_job(core.world, core.env, done.id) == done
     assert said
+
+
+def test_a_store_that_does_not_answer_for_a_moment_ends_no_job(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner in "abc":
+        site.practice.connect(owner=owner)
+    core, refused = site.practice.valet._core, list[str]()
+    put, get = core.store.put_document, core.store.get_document
+
+    def away(kind: str) -> None:
+        if kind in {bulk.KIND, bulk.STOP} and len(refused) < 9:
+            refused.append(kind)
+            raise StoreUnavailable("busy")
+
+    def put_document(document: Document, **how: Any) -> Any:
+        away(document.kind)
+        return put(document, **how)
+
+    def get_document(kind: str, name: str, **where: Any) -> Any:
+        away(kind if kind == bulk.STOP else "")
+        return get(kind, name, **where)
+
+    job = bulk.Bulk.begin(
+        core.world, core.env, core.flights.call, refreshing(core.world), kind="refresh", what="x", by="mira"
+    )
+    monkeypatch.setattr(bulk, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(core.store, "put_document", put_document)
+    monkeypatch.setattr(core.store, "get_document", get_document)
+    done = job.run(core.store.list(Query(env=core.env)).items)
+
+    assert {bulk.KIND, bulk.STOP} == set(refused)
+    assert (done.state, done.done, done.failed) == ("finished", 3, 0)
+    assert bulk.find_job(core.world, core.env, done.id) == done
+
+
+def test_a_job_is_alive_whatever_the_clock_of_the_host_that_looks_at_it(site: Any) -> None:
+    core = site.practice.valet._core
+    begun = bulk.Bulk.begin(
+        core.world, core.env, core.flights.call, refreshing(core.world), kind="refresh", what="x", by="mira"
+    )
+    ahead = FakeClock()
+    ahead.set(core.clock.now() + 10 * bulk.STALE)
+    found = bulk.find_job(replace(core.world, clock=ahead), core.env, begun.job.id)
+    assert found is not None
+    assert found.state == "running"
 
 
 def test_nothing_ticked_is_told_and_nothing_begun(site: Any) -> None:

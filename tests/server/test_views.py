@@ -15,7 +15,7 @@ from valetkey.model.troubles import Trouble
 from valetkey.server.views.banners import banner
 from valetkey.server.views.causes import causes
 from valetkey.server.views.connections import row, strip
-from valetkey.server.views.detail import fingerprint, scopes
+from valetkey.server.views.detail import figures, fingerprint, scopes
 from valetkey.server.views.naming import letters, named
 from valetkey.server.views.plot import LEFT, NOW, RIGHT, SPAN, plot
 from valetkey.server.views.snippet import snippet
@@ -186,6 +186,50 @@ def test_at_most_three_causes_are_told_the_worst_first() -> None:
     ]
     assert found[0].text.startswith("7 connections. ")
     assert "still work for 40 min" in found[1].text
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        ("http_503", "a: the token endpoint answers 503"),
+        ("unreachable", "a: the token endpoint cannot be reached"),
+        ("no_answer", "a: the token endpoint gives no readable answer"),
+        ("slow_down", "a: the token endpoint answers with: slow down"),
+        ("", "a: the token endpoint gives no readable answer"),
+    ],
+)
+def test_a_cause_is_a_sentence_whatever_a_refresh_met(error: str, title: str) -> None:
+    failing = [Trouble(credential="a", error=error, n=1, ends_at=T + 600, next_try_at=T + 42)]
+    (found,) = causes({("a", "refresh_failing"): 1}, [], failing, {}, {}, T)  # type: ignore[arg-type]
+    assert found.title == title
+    assert found.next_try is not None
+    told = f"{found.text} {found.next_try.said}."
+    assert told.removeprefix("1 connection. ") == (
+        "Its access token still works for 10 min. Nothing to do yet: it is tried again by itself, in 42 s."
+    )
+
+
+@pytest.mark.parametrize(("error", "theirs"), [("http_503", True), ("slow_down", True), ("unreachable", False)])
+def test_a_banner_puts_no_words_into_the_mouth_of_a_provider_that_was_not_reached(error: str, theirs: bool) -> None:
+    record = replace(RECORD, state="refresh_failing", error=error, failures=1)
+    found = banner(told(record), record, [], "Google", T)
+    assert found is not None
+    assert found.theirs is theirs
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state", "more"),
+    [
+        (["refreshed"] * 4, "connected", "in the last 12 hours"),
+        (["refreshed"] * 4 + ["refresh_failed"], "refresh_failing", "in the last 12 hours, and 1 failed"),
+        (["refreshed"] * 4, "needs_reauth", "in the last 12 hours; then one was refused"),
+    ],
+)
+def test_the_figure_of_refreshes_says_what_became_of_them(kinds: list[str], state: Any, more: str) -> None:
+    record = replace(RECORD, state=state, reason="revoked" if state == "needs_reauth" else "", error="x", failures=1)
+    events = [Event(kind=kind, at=T - 60) for kind in kinds]
+    shown = figures(told(record), record, events, GOOGLE, T)[-1]
+    assert (shown.name, shown.value, shown.more) == ("Refreshes", "4", more)
 
 
 def test_a_banner_quotes_the_provider_capped_and_cleaned() -> None:

@@ -89,6 +89,29 @@ def test_a_damaged_row_is_never_overwritten(
     assert ids(store.list(Query(env=ENV)).items) == ["con_0001", "con_0003"]
 
 
+def test_a_damaged_row_is_found_and_counted_among_those_that_need_a_person(
+    store: SQLiteStore, damaged: Callable[[str, object], Record]
+) -> None:
+    record = damaged("params", "{")
+    assert record.state == "connected"
+
+    assert ids(store.list(Query(env=ENV, state="connected")).items) == ["con_0001", "con_0003"]
+    (found,) = store.list(Query(env=ENV, state="needs_reauth")).items
+    assert (found.id, found.state, found.reason, found.error) == (
+        record.id,
+        "needs_reauth",
+        "row_corrupt",
+        "row_corrupt",
+    )
+    assert sum(n for (_, state), n in store.counts(env=ENV, now=0.0).items() if state == "needs_reauth") == 1
+    assert [one.reason for one in store.troubles(env=ENV, state="needs_reauth")] == ["row_corrupt"]
+    assert trouble(lambda: store.find(record.id))[1] == "row_corrupt"
+    store.list(Query(env=ENV))
+    mark = store.change_mark()
+    store.list(Query(env=ENV))
+    assert store.change_mark() == mark, "it is noted once"
+
+
 def test_the_hint_for_a_damaged_row_removes_it_and_no_other(
     store: SQLiteStore, sql: Sql, damaged: Callable[[str, object], Record]
 ) -> None:

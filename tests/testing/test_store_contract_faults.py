@@ -21,7 +21,7 @@ from valetkey.model.connections import (
     StoredState,
 )
 from valetkey.model.ports import Clock, Store
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.stores import _cursor, _rules
 from valetkey.stores.memory import MemoryStore
 from valetkey.testing.clock import FakeClock
@@ -206,6 +206,12 @@ class LastTrouble(MemoryStore):
         return [replace(one, next_try_at=None) for one in super().troubles(env=env, state=state, limit=limit)]
 
 
+class LastOfStandings(MemoryStore):
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        told = super().standings(env=env, credential=credential, now=now)
+        return replace(told, groups=tuple(replace(one, first_end=one.last_end) for one in told.groups))
+
+
 class OwnersFirst(MemoryStore):
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         page = super().list(query, cursor=cursor, limit=limit, backwards=backwards)
@@ -296,6 +302,7 @@ FAULTS: dict[type[MemoryStore], str] = {
     PagesByNumber: "test_what_is_erased_between_two_pages_hides_nothing_else",
     BackUpsideDown: "test_a_page_tells_whether_another_is_before_it",
     NothingBefore: "test_a_page_tells_whether_another_is_before_it",
+    LastOfStandings: "test_all_connections_of_a_credential_are_summed_in_groups_that_are_alike",
     LastTrouble: "test_why_connections_are_not_well_is_summed",
     OwnersFirst: "test_connections_are_listed_by_credential_then_owner_none_first_then_account",
     OverlooksClaims: "test_a_renewed_claim_is_a_change",

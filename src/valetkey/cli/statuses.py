@@ -82,6 +82,6 @@ def checked_owner(owner: str | None) -> str | None:
     from valetkey.model.wiring import check_owner  # noqa: PLC0415
 
     try:
-        return check_owner(owner, OAuth2Credential(name=""))
+        return check_owner(owner, OAuth2Credential(name=""), kept=True)
     except ConfigurationError as error:
         raise Stop(str(error).partition(": ")[2], code=error.code) from None

@@ -309,7 +309,7 @@ def _owner(owner: str) -> str:
     with late_imports:
         from valetkey.model.credentials import OAuth2Credential  # noqa: PLC0415 - keys are found more often than made
 
-    return check_owner(owner, OAuth2Credential(name="any")) or owner
+    return check_owner(owner, OAuth2Credential(name="any"), kept=True) or owner
 
 
 def _network(network: str) -> str:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.app_certificates import DAY, WARN_DAYS, CertificateInUse, certificate_in_use
 from valetkey.engine.app_facts import Facts, facts_for, proof_of, secrets_of
 from valetkey.engine.apps import app_state, held_against
-from valetkey.engine.status import status_of
+from valetkey.engine.status import told_group
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, clean
-from valetkey.model.connections import Document, Query, Record, State
+from valetkey.model.connections import Document, Query, State
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.values import Secret
 
 Health = Literal["working", "not_answering", "ends_soon", "fixing", "missing", "unreadable"]
-LOOKED_AT: Final = 1000
-"""How many connections are read for what the store does not count."""
-_PAGE: Final = 200
 _NO_ANSWER: Final = ("unreachable", "no_answer", "temporarily_unavailable", "server_error")
 
 
@@ -99,8 +96,8 @@ class Standing:
         first_end: When the first of these ends, in Unix seconds.
         last_end: When the last of these ends.
         owners: How many owners they belong to.
-        looked_at: How many connections were looked at: the figures are about these.
-        cut: Whether there are more.
+        total: How many connections there are.
+        unread: Of how many only the state is known: the other figures are not about these.
     """
 
     counts: dict[tuple[State, str], int]
@@ -109,8 +106,8 @@ class Standing:
     first_end: float | None = None
     last_end: float | None = None
     owners: int = 0
-    looked_at: int = 0
-    cut: bool = False
+    total: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,51 +261,28 @@ def _silent(world: World, env: str, credential: OAuth2Credential) -> str:
 def standing_of(world: World, env: str, credential: OAuth2Credential, *, rejected: str = "") -> Standing:
     """Return how the connections under an app are, by cause; `rejected` is why the app cannot be used, if so.
 
-    It reads `LOOKED_AT` connections at most.
-
     Raises:
         StoreError: The store cannot be read.
     """
-    now = world.clock.now()
+    found = world.store.standings(env=env, credential=credential.name, now=world.clock.now())
     counts: Counter[tuple[State, str]] = Counter()
-    ends: list[float] = []
-    owners: set[str] = set()
-    cut, stopped, looked_at = False, 0, 0
-    for record in _listed(world, env, credential):
-        cut = record is None
-        if record is None:
-            break
-        looked_at += 1
-        status = status_of(record.key, record, credential, now=now, app_error=rejected)
-        counts[status.state, status.reason] += 1
-        lives = record.sealed is not None and (record.expires_at is None or record.expires_at > now)
-        stopped += record.sealed is not None and not lives
-        if lives and record.expires_at is not None:
-            ends.append(record.expires_at)
-        if record.sealed is not None and record.key.owner is not None:
-            owners.add(record.key.owner)
+    stopped, living = 0, 0
+    first: list[float] = []
+    last: list[float] = []
+    for group in found.groups:
+        counts[told_group(group, app_error=rejected)] += group.n
+        stopped += group.n if group.held and group.alive == "ended" else 0
+        if group.held and group.alive == "ends":
+            living += group.n
+            first += [group.first_end] if group.first_end is not None else []
+            last += [group.last_end] if group.last_end is not None else []
     return Standing(
         counts=dict(counts.most_common()),
         stopped=stopped,
-        living=len(ends),
-        first_end=min(ends, default=None),
-        last_end=max(ends, default=None),
-        owners=len(owners),
-        looked_at=looked_at,
-        cut=cut,
+        living=living,
+        first_end=min(first, default=None),
+        last_end=max(last, default=None),
+        owners=found.owners,
+        total=counts.total(),
+        unread=found.unread,
     )
-
-
-def _listed(world: World, env: str, credential: OAuth2Credential) -> Iterator[Record | None]:
-    """Yield connections; None where there are more than are looked at."""
-    cursor: str | None = None
-    seen = 0
-    while True:
-        page = world.store.list(Query(env=env, credential=credential.name), cursor=cursor, limit=_PAGE)
-        yield from page.items
-        seen, cursor = seen + len(page.items), page.cursor
-        if cursor is None:
-            return
-        if seen >= LOOKED_AT:
-            yield None
-            return

@@ -17,10 +17,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.gates import Gate
+from valetkey.engine.keeping import patiently
 from valetkey.engine.storing import token_origin
 from valetkey.engine.tending import Host
 from valetkey.engine.world import World
-from valetkey.errors import ConfigurationError, ProviderError, ReauthorizationRequired, StoreError, ValetkeyError, clean
+from valetkey.errors import (
+    ConfigurationError,
+    ProviderError,
+    ReauthorizationRequired,
+    StoreError,
+    StoreUnavailable,
+    ValetkeyError,
+    clean,
+)
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document, Record
 
@@ -102,8 +111,8 @@ class Job:
         skipped: With how many there was nothing to do, or others did it meanwhile.
         living: Of how many that are done something may live on at the provider.
         causes: The failures by cause.
-        began_at: Unix seconds.
-        seen_at: Unix seconds of its last word.
+        began_at: Unix seconds, by the store's clock: who looks at it may be on another host.
+        seen_at: Unix seconds of its last word, by the store's clock.
     """
 
     id: str
@@ -136,7 +145,7 @@ class Job:
 def find_job(world: World, env: str, job_id: str) -> Job | None:
     """Return a job by its id."""
     found = world.store.get_document(KIND, job_id, env=env)
-    return None if found is None else _job(job_id, found.body, world.clock.now())
+    return None if found is None else _job(job_id, found.body, world.store.now())
 
 
 def stop_job(world: World, env: str, job_id: str) -> None:
@@ -175,7 +184,7 @@ class Bulk:
     @classmethod
     def begin(cls, world: World, env: str, fly: Fly, act: Act, *, kind: JobKind, what: str, by: str) -> Bulk:
         """Make a job and its document."""
-        now = world.clock.now()
+        now = world.store.now()
         job = Job(id=f"job_{secrets.token_hex(8)}", kind=kind, what=what, by=by, began_at=now, seen_at=now)
         made = cls(world=world, env=env, fly=fly, act=act, job=job)
         made._save()
@@ -189,18 +198,18 @@ class Bulk:
         try:
             for record in records:
                 self._take(record)
-            self._save()
+            self._tell()
             while self._goes_on():
                 self._start()
                 self._land()
-            over(self.job)
+            patiently(self.world, lambda: over(self.job))
             stopped = any(self._waiting.values())
             self.job = replace(self.job, state="stopped" if stopped else "finished")
         except Exception as error:  # noqa: BLE001 - without a last word it would seem to go on
             _log.warning("the job %s ends early: %s", self.job.id, clean(error, 300))
             self.job = replace(self.job, state="interrupted")
         with suppress(StoreError):  # then it is seen to be interrupted by its silence
-            self._save()
+            patiently(self.world, self._save)
         return self.job
 
     def _take(self, record: Record) -> None:
@@ -215,11 +224,18 @@ class Bulk:
     def _goes_on(self) -> bool:
         if not any(self._waiting.values()):
             return bool(self._under_way)
-        if self.world.store.get_document(STOP, self.job.id, env=self.env) is None:
+        if not self._is_stopped():
             return True
         while self._under_way:
             self._land()
         return False
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody had it stopped; a store that does not answer stops nothing."""
+        try:
+            return self.world.store.get_document(STOP, self.job.id, env=self.env) is not None
+        except StoreUnavailable:
+            return False
 
     def _start(self) -> None:
         """Start what the gates let in."""
@@ -240,7 +256,7 @@ class Bulk:
             host, ticket = self._under_way.pop(future)
             self._note(self._gates[host], ticket, future.result())
         if time.monotonic() - self._saved_at >= SAVED_EVERY:
-            self._save()
+            self._tell()
 
     def _note(self, gate: Gate, ticket: int, result: Result) -> None:
         gate.leave()
@@ -265,10 +281,17 @@ class Bulk:
         ids = (*before.ids, record.id)[:_SAMPLES]
         self._causes[place] = replace(before, n=before.n + 1, ids=ids)
 
+    def _tell(self) -> None:
+        """Say how far it is.  Where the store does not take that now, the work goes on, and it is said later."""
+        try:
+            self._save()
+        except StoreUnavailable as error:
+            _log.info("how far the job %s is was not written down: %s", self.job.id, error)
+
     def _save(self) -> None:
         self._saved_at = time.monotonic()
         causes = sorted(self._causes.values(), key=lambda cause: -cause.n)
-        self.job = replace(self.job, causes=tuple(causes), seen_at=self.world.clock.now())
+        self.job = replace(self.job, causes=tuple(causes), seen_at=self.world.store.now())
         ends = self.job.seen_at + KEPT
         self.world.store.put_document(
             Document(kind=KIND, env=self.env, id=self.job.id, body=_body(self.job), expires_at=ends)

@@ -1,8 +1,8 @@
 """How often programs called for a connection in the last 24 hours, by API key: who would lose it (SPEC section 6).
 
 A call costs a number in memory.  The numbers are written down now and then, one document for each connection and key,
-and one for each key; a document goes by itself a day after the last call.  Hours are counted whole, so "the last 24
-hours" begins with the hour in which it was 24 hours ago.
+one for each credential and key, and one for each key; a document goes by itself a day after the last call.  Hours are
+counted whole, so "the last 24 hours" begins with the hour in which it was 24 hours ago.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from valetkey.model.ports import Clock, Store
 
 KIND: Final = "api_calls"
 BY_KEY: Final = "api_calls_of_key"
+BY_APP: Final = "api_calls_of_app"
 HOUR: Final = 3600.0
 HOURS: Final = 24
 MOST: Final = 20_000
@@ -82,15 +83,16 @@ class Calls:
             StoreUnavailable: The store does not answer.
         """
         taken = self._taken(connection_id)
-        by_key: dict[str, Counter[int]] = {}
+        sums: dict[tuple[str, str], Counter[int]] = {}
         try:
             for pair in list(taken):
-                if _written(store, self._env, pair, taken[pair], self._clock.now()):
-                    by_key.setdefault(pair.key_id, Counter()).update(taken[pair])
+                credential = _written(store, self._env, pair, taken[pair], self._clock.now())
+                if credential:
+                    for place in ((BY_KEY, pair.key_id), (BY_APP, f"{credential}.{pair.key_id}")):
+                        sums.setdefault(place, Counter()).update(taken[pair])
                 del taken[pair]
-            for key_id in list(by_key):
-                _add(store, BY_KEY, self._env, key_id, by_key[key_id], self._clock.now())
-                del by_key[key_id]
+            for (kind, name), counted in sums.items():
+                _add(store, kind, self._env, name, counted, self._clock.now())
         finally:
             self._put_back(taken)
 
@@ -131,24 +133,37 @@ def calls_by_key(store: Store, env: str, now: float) -> dict[str, int]:
     return {one.id: _sum(one, now) for one in each_document(store, BY_KEY, env=env)}
 
 
+def calls_of_app(store: Store, env: str, credential: str, now: float) -> dict[str, int]:
+    """Return how often each API key, by id, called for connections of a credential in the last 24 hours."""
+    found: dict[str, int] = {}
+    for document in _of(store, env, credential, BY_APP):
+        name, _, key_id = document.id.rpartition(".")
+        if name == credential and (count := _sum(document, now)):
+            found[key_id] = count
+    return found
+
+
 def drop_calls(store: Store, env: str, connection_id: str) -> None:
     """Erase the counts of a connection."""
     for document in list(_of(store, env, connection_id)):
         store.delete_document(KIND, document.id, env=env)
 
 
-def _of(store: Store, env: str, connection_id: str) -> Iterator[Document]:
-    mark = f"{connection_id}."
-    return takewhile(lambda one: one.id.startswith(mark), each_document(store, KIND, env=env, after=mark))
+def _of(store: Store, env: str, name: str, kind: str = KIND) -> Iterator[Document]:
+    mark = f"{name}."
+    return takewhile(lambda one: one.id.startswith(mark), each_document(store, kind, env=env, after=mark))
 
 
-def _written(store: Store, env: str, pair: Pair, counted: Mapping[int, int], now: float) -> bool:
-    """Write the calls for a connection; nothing is left of one that is gone, nor of one that goes meanwhile."""
+def _written(store: Store, env: str, pair: Pair, counted: Mapping[int, int], now: float) -> str:
+    """Write the calls for a connection, and return its credential.
+
+    Nothing is left of one that is gone, nor of one that goes meanwhile; its credential is empty then.
+    """
     _add(store, KIND, env, pair.name, counted, now)
-    there = store.find(pair.connection_id) is not None
-    if not there:
+    there = store.find(pair.connection_id)
+    if there is None:
         store.delete_document(KIND, pair.name, env=env)
-    return there
+    return "" if there is None else there.key.credential
 
 
 def _add(store: Store, kind: str, env: str, name: str, counted: Mapping[int, int], now: float) -> None:

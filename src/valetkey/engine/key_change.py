@@ -33,6 +33,9 @@ _log = get_logger("keys")
 
 ChangeState = Literal["none", "running", "paused", "finished", "failed", "interrupted"]
 
+_SHARED: Final = ("file:", "keyring:")
+"""What the places begin with that hold the same for all processes of one user on one host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -97,6 +100,15 @@ class Needed:
         return ", ".join(part for part in parts if part)
 
 
+def _renewed(report: HostReport, mine: HostReport) -> HostReport:
+    """Return what a process said, with what is known of it here: `mine` is how this one is right now."""
+    if (report.host, report.journal_place) != (mine.host, mine.journal_place):
+        return report
+    if report.place == mine.place and mine.place.startswith(_SHARED):
+        report = replace(report, masters=mine.masters, problem=mine.problem)
+    return replace(report, journal=mine.journal)
+
+
 class KeyChange:
     """The change of the keys of one store.
 
@@ -127,14 +139,13 @@ class KeyChange:
         return replace(change, state="interrupted") if lost else change
 
     def reports(self) -> tuple[HostReport, ...]:
-        """Return what the processes on the store say of themselves; of this host's journal, what it is right now."""
+        """Return what the processes on the store say of themselves; of what this host keeps, what it is right now.
+
+        A process speaks every few seconds: a key that was added to a file which it shares with this one would seem to
+        be one that it cannot read, until it speaks again.
+        """
         mine = Reporter(self._store, self._keys, self._journal, what="here").look()
-        return tuple(
-            replace(report, journal=mine.journal)
-            if (report.host, report.journal_place) == (mine.host, mine.journal_place)
-            else report
-            for report in host_reports(self._store)
-        )
+        return tuple(_renewed(report, mine) for report in host_reports(self._store))
 
     def old(self) -> tuple[str, ...]:
         """Return the master keys that are at hand here and wrap nothing in this store any more."""

@@ -64,7 +64,7 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     """
     want = want or Want()
     credential = world.credential(key.credential)
-    check_owner(key.owner, credential)
+    check_owner(key.owner, credential, kept=True)
     try:
         record = look(world, credential, key)
         if usable(world, credential, record, want):
@@ -99,7 +99,7 @@ def read(world: World, key: ConnectionKey) -> Held | None:
         StoreError: The store or its key.
     """
     credential = world.credential(key.credential)
-    check_owner(key.owner, credential)
+    check_owner(key.owner, credential, kept=True)
     record = look(world, credential, key)
     return opened(world, record) if usable(world, credential, record, Want()) else None
 

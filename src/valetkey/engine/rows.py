@@ -12,7 +12,7 @@ from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import ConnectionKey, Identity, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.names import check_account, check_owner, has_control
+from valetkey.model.names import check_account, check_owner, has_control, has_marks
 from valetkey.protocol.bodies import seconds, unix_time
 
 _ACCESS: Final = re.compile(r"[\x21-\x7e]+")
@@ -187,8 +187,8 @@ def _identity(value: object) -> Identity | None:
 
 def _text(row: Mapping[str, Any], *names: str) -> str:
     text = next((str(row[name]) for name in names if row.get(name)), "")
-    if has_control(text):
-        msg = f"its {names[0]} holds control characters"
+    if has_control(text) or has_marks(text):
+        msg = f"its {names[0]} holds control characters, or marks that turn the direction of text"
         raise BadRow(msg)
     return text
 
@@ -199,7 +199,7 @@ def _texts(row: Mapping[str, Any], name: str) -> dict[str, str]:
         msg = f"its {name} are no object"
         raise BadRow(msg)
     for key, item in value.items():
-        if not isinstance(item, str | int | float) or has_control(f"{key}{item}"):
+        if not isinstance(item, str | int | float) or has_control(f"{key}{item}") or has_marks(f"{key}{item}"):
             msg = f"its {name} hold something that is no plain text"
             raise BadRow(msg)
     return {str(key): str(item) for key, item in value.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from valetkey.engine.lifecycle import dead
 from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
-from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, attention_at
+from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, StoredState, attention_at
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.troubles import Group
 
 DAMAGED: Final = "row_corrupt"
 """The error of a record of which the store could read only a part."""
@@ -48,6 +49,24 @@ def missing_scopes(record: Record) -> tuple[str, ...]:
     if record.sealed is None or not record.granted:
         return ()
     return tuple(scope for scope in record.requested if scope not in record.granted)
+
+
+def told_group(group: Group, *, app_error: str = "") -> tuple[State, str]:
+    """Return the state and the reason that are told of connections which are alike, as `status_of` tells them."""
+    if group.reason == DAMAGED:
+        return "needs_reauth", DAMAGED
+    over = group.state == "needs_reauth" and (group.reason != "no_refresh_token" or group.alive != "ends")
+    stored = cast("StoredState", group.state)
+    state: State
+    if stored in {"pending", "disconnected"} or over:
+        state = stored
+    elif app_error:
+        return "app_error", app_error
+    elif stored == "refresh_failing":
+        state = stored
+    else:
+        state = "expires_soon" if group.soon else "connected"
+    return state, (group.reason or group.error) if state != "expires_soon" else ""
 
 
 def _reason(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ProviderError, ReauthorizationRequired
@@ -63,10 +64,21 @@ def app_command(credential: str, env: str) -> str:
     return _command("app add", ConnectionKey(env, credential))
 
 
-def _command(verb: str, key: ConnectionKey) -> str:
+def command_line(words: Iterable[str]) -> str:
+    """Return a command line for a shell; what cannot be seen in a word, or turns the text around it, is escaped."""
     with late_imports:
         import shlex  # noqa: PLC0415 - troubles are rare
 
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in words)
+
+
+def _escaped(word: str) -> str:
+    """Return a word as bash, zsh and ksh read it within ``$'...'``."""
+    seen = (c if c.isprintable() and c not in "\\'" else f"\\U{ord(c):08x}" for c in word)
+    return "".join(seen)
+
+
+def _command(verb: str, key: ConnectionKey) -> str:
     words = ["valetkey", *verb.split(), key.credential]
     if key.owner is not None:
         words += ["--owner", key.owner]
@@ -74,7 +86,7 @@ def _command(verb: str, key: ConnectionKey) -> str:
         words += ["--account", key.account]
     if key.env != DEFAULT_ENV:
         words += ["--env", key.env]
-    return shlex.join(words)
+    return command_line(words)
 
 
 def broken_grant(key: ConnectionKey, problem: str) -> DecryptionFailed:

@@ -49,9 +49,12 @@ class ConnectionKey:
     account: str = ""
 
     def __str__(self) -> str:
-        """As in messages: ``slack``, ``slack/ada``, ``slack/ada/work``; ``slack//work`` without owner."""
-        parts = [self.credential, self.owner or "", self.account]
-        return "/".join(parts).rstrip("/")
+        """As in messages: ``slack``, ``slack/ada``, ``slack/ada/work``; ``slack//work`` without owner.
+
+        What cannot be seen, or turns the text around it, is escaped.
+        """
+        text = "/".join([self.credential, self.owner or "", self.account]).rstrip("/")
+        return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,18 @@ DEFAULT_ENV: Final = "default"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+"""What turns the direction of the text around it (Unicode UAX #9), or is not there to see."""
+
 
 def has_control(text: str) -> bool:
     """Tell whether `text` holds control characters, line separators or broken surrogates."""
     return not text.isprintable() and _CONTROL.search(text) is not None  # the first is quick, and sees all of these
+
+
+def has_marks(text: str) -> bool:
+    """Tell whether `text` holds marks that turn the direction of the text around it: it would be read as another."""
+    return not text.isascii() and _MARKS.search(text) is not None
 
 
 def _place(title: str) -> Place:
@@ -81,11 +89,11 @@ def listed(scopes: Sequence[str], what: str = "scopes") -> tuple[str, ...]:
     return tuple(scopes)
 
 
-def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
+def check_owner(owner: object, credential: OAuth2Credential, *, kept: bool = False) -> str | None:
     """Return whose grant is meant: None (the program's own) or the owner's id as text.
 
     A non-empty string, an int and a UUID are ids.  An empty string is refused, for an empty session must never mean
-    the shared grant.
+    the shared grant.  `kept`: it may be one that is in the store already, from before marks of direction were refused.
 
     Raises:
         ConfigurationError: ``owner_invalid``; or ``owner_required``, where the credential is declared `per_owner`.
@@ -102,7 +110,7 @@ def check_owner(owner: object, credential: OAuth2Credential) -> str | None:
     if plain is None:
         problem = f"is {type(owner).__name__}, which is no id"
     else:
-        problem = "is empty" if not plain.strip() else _problem(plain)
+        problem = "is empty" if not plain.strip() else _problem(plain, marks=kept)
     if plain is None or problem:
         own = "" if credential.per_owner else ", or leave it out for the program's own grant"
         _place(f'credential "{credential.name}"').refuse(
@@ -123,9 +131,11 @@ def _owner_text(owner: object) -> str | None:
     return str(owner) if isinstance(owner, uuid.UUID) else None
 
 
-def _problem(text: str) -> str:
+def _problem(text: str, *, marks: bool = False) -> str:
     if has_control(text):
         return "holds control characters"
+    if not marks and (found := None if text.isascii() else _MARKS.search(text)):
+        return f"holds a mark that turns the direction of text (U+{ord(found[0]):04X}), so it would be read as another"
     return f"has more than {LONGEST} characters" if len(text) > LONGEST else ""
 
 

@@ -22,7 +22,7 @@ from valetkey.model.connections import (
     Sealed,
     StoredState,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.values import Request, Response, Secret
 
 FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}
@@ -186,6 +186,13 @@ class Store(Protocol):
 
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed by credential, reason and error."""
+        ...
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike, as of the last commit.
+
+        However many there are, all are counted.  A store that cannot sum by itself may leave some unread.
+        """
         ...
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from valetkey.model.connections import Counts, Record, attention_at
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Group, Standings, Trouble
 
 
 def wants_attention(record: Record, by: float) -> bool:
@@ -39,6 +39,42 @@ def reasoned(records: Iterable[Record]) -> Sequence[Trouble]:
         there = found.get(place)
         found[place] = one if there is None else _together(there, one)
     return tuple(found.values())
+
+
+def grouped(records: Iterable[Record], now: float) -> Standings:
+    """Return how these are, in groups: for stores that cannot sum by themselves."""
+    found: dict[Group, Group] = {}
+    owners: set[str] = set()
+    for record in records:
+        alike = _group(record, now)
+        there, end = found.get(alike), record.expires_at
+        found[alike] = (
+            replace(alike, first_end=end, last_end=end)
+            if there is None
+            else replace(
+                there, n=there.n + 1, first_end=_first(there.first_end, end), last_end=_last(there.last_end, end)
+            )
+        )
+        if record.sealed is not None and record.key.owner is not None:
+            owners.add(record.key.owner)
+    return Standings(groups=tuple(found.values()), owners=len(owners))
+
+
+def _group(record: Record, now: float) -> Group:
+    end = record.expires_at
+    moment = attention_at(replace(record, state="connected"))
+    return Group(
+        state=record.state,
+        reason=record.reason,
+        error=record.error if record.failures else "",
+        held=record.sealed is not None,
+        soon=moment is not None and moment < now,
+        alive="unknown" if end is None else "ends" if end > now else "ended",
+    )
+
+
+def _last(one: float | None, other: float | None) -> float | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _together(one: Trouble, other: Trouble) -> Trouble:

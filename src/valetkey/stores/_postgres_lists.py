@@ -8,7 +8,7 @@ from valetkey.model.connections import Query
 from valetkey.stores._cursor import Position
 from valetkey.stores._postgres_schema import BEGINNINGS, LONGEST
 from valetkey.stores._rows import COLUMNS
-from valetkey.stores._where import ATTENTION, Where, order
+from valetkey.stores._where import ATTENTION, Where, order, standings_statement
 
 COLUMN_LIST: Final = ", ".join(
     "c.claim_until <= {S}.unix_now()" if name == "claim_boot" else f"c.{name}" for name in COLUMNS
@@ -31,6 +31,12 @@ TROUBLES: Final = (
     " ORDER BY credential, owner, account LIMIT %s) s GROUP BY credential, reason, error"
 )
 """Why connections are in a state: narrow, for a page that asks often."""
+
+STANDINGS: Final = standings_statement("{S}.connection", "%s", "{S}.on_primary() AND ")
+OWNERS: Final = (
+    "SELECT count(DISTINCT owner) FROM {S}.connection"
+    " WHERE {S}.on_primary() AND env = %s AND credential = %s AND owner <> %s AND sealed IS NOT NULL"
+)
 
 _BY_SCOPE: Final = "{S}.missing_scope m JOIN {S}.connection c ON c.id = m.connection_id"
 _BY_SEARCH: Final = "{S}.search_text s JOIN {S}.connection c ON c.id = s.connection_id"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, get_args
 
-from valetkey.model.connections import ConnectionKey, Event, Record, Sealed, attention_at
+from valetkey.model.connections import ConnectionKey, Event, Record, Sealed, StoredState, attention_at
 from valetkey.stores import _rules
 from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_errors import row_corrupt
@@ -85,6 +85,20 @@ class RedisConnections(RedisCounts):
         if (moment := attention_at(record)) is not None:
             places[names.attention(env), place] = moment
         return places
+
+    def _note_damage(self, record: Record) -> None:
+        """Put a damaged row with those that need a person, in whichever state it stood, unless it is there."""
+        env, place = record.key.env, member(record)
+        look = Step(self._names)
+        look.do("ZSCORE", self._names.in_state(env, "needs_reauth"), place)
+        if not env or self._read(look).answers[0] is not None:
+            return
+        step = self._begun()
+        for state in get_args(StoredState):
+            step.do("ZREM", self._names.in_state(env, state), place)
+        step.do("ZREM", self._names.attention(env), place)
+        step.do("ZADD", self._names.in_state(env, "needs_reauth"), 0, place)
+        self._commit(step, record.id, record.key)
 
     def _pointed(self, key: ConnectionKey) -> str | None:
         """Return the id of the connection with that key."""

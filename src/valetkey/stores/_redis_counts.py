@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from valetkey.model.connections import Counts, State, StoredState
 from valetkey.stores._cursor import Position
 from valetkey.stores._redis_documents import RedisDocuments
-from valetkey.stores._redis_names import after, before, id_and_text, texts_of
+from valetkey.stores._redis_names import after, before, id_and_text, texts_of, within
 from valetkey.stores._redis_steps import Step
 
 _STATES: Final[tuple[StoredState, ...]] = get_args(StoredState)
@@ -31,6 +31,20 @@ class RedisCounts(RedisDocuments):
             found[credential, "connected"] = found.get((credential, "connected"), 0) - n
             found[credential, "expires_soon"] = n
         return {place: n for place, n in found.items() if n > 0}
+
+    def in_states(self, env: str, credential: str) -> dict[StoredState, int]:
+        """Return how many connections of a credential are in each state; those that are none are left out."""
+        step = Step(self._names)
+        first, last = within(credential)
+        for state in _STATES:
+            step.do("ZLEXCOUNT", self._names.in_state(env, state), first, last)
+        return {state: int(n) for state, n in zip(_STATES, self._read(step).answers, strict=True) if int(n)}
+
+    def soon(self, env: str, credential: str, now: float) -> int:
+        """Return how many connections of a credential want attention."""
+        step = Step(self._names)
+        step.tally(self._names.attention(env), below=now)
+        return _by_credential(self._read(step).answers[0]).get(credential, 0)
 
     def wanting_ids(self, env: str, by: float, position: Position | None, *, backwards: bool = False) -> list[str]:
         """Return the ids of those that want attention before a time, in order after a position, or back from it."""

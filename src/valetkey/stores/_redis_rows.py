@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from valetkey.model.connections import ConnectionKey, Document, Event, Record, Sealed
+from valetkey.stores._damage import as_damaged
 from valetkey.stores._redis_names import texts_of
 from valetkey.stores._rows import (
     CLAIM,
@@ -42,7 +43,7 @@ class Row:
 
     def whole(self) -> Record:
         """Return the record, for lists: a damaged one says so."""
-        return replace(self.record, error="row_corrupt", error_text=self.damage) if self.damage else self.record
+        return as_damaged(self.record, self.damage) if self.damage else self.record
 
 
 def row_fields(record: Record) -> list[str | bytes | int]:
@@ -80,7 +81,7 @@ def _remains(connection_id: str, fields: Mapping[bytes, bytes], sealed: Sealed |
         incarnation = int(fields[b"incarnation"])
     except (KeyError, TypeError, ValueError):
         key, incarnation = ConnectionKey("", ""), 0
-    return Record(id=connection_id, key=key, incarnation=incarnation, sealed=sealed)
+    return Record(id=connection_id, key=key, incarnation=incarnation, sealed=sealed, state="needs_reauth")
 
 
 # -- documents and events ------------------------------------------------------------------------------------------

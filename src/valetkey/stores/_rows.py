@@ -18,7 +18,7 @@ from valetkey.model.connections import (
     Sealed,
     assembled,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Group, Trouble
 from valetkey.stores._rules import owner_of, search_text, stored_owner
 
 PLAIN: Final[tuple[str, ...]] = (
@@ -201,6 +201,22 @@ def _identity(text: str | None) -> Identity | None:
         email=str(known("email", "")),
         name=str(known("name", "")),
         login=str(known("login", "")),
+    )
+
+
+def group_of(row: tuple[Any, ...]) -> Group:
+    """Return the group that a row of `_where.standings_statement` tells of."""
+    state, reason, error, held, soon, alive, n, first, last = row
+    return Group(
+        state=state,
+        reason=reason,
+        error=error,
+        held=bool(held),
+        soon=bool(soon),
+        alive=alive,
+        n=n,
+        first_end=first,
+        last_end=last,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from valetkey.model.connections import Counts, State, StoredState
-from valetkey.model.troubles import Trouble
-from valetkey.stores._rows import trouble_of
+from valetkey.model.troubles import Standings, Trouble
+from valetkey.stores._rows import group_of, trouble_of
+from valetkey.stores._rules import stored_owner
 from valetkey.stores._sqlite_base import SQLiteBase
-from valetkey.stores._where import ATTENTION
+from valetkey.stores._where import ATTENTION, standings_statement
 
 BY_STATE: Final = "SELECT credential, state, n FROM state_count WHERE env = ? AND n > 0"
 SOON: Final = (
@@ -23,6 +24,13 @@ TROUBLES: Final = (
     " ORDER BY credential, owner, account LIMIT ?) s GROUP BY credential, reason, error"
 )
 """Why connections are in a state: narrow, for a page that asks often."""
+
+
+STANDINGS: Final = standings_statement("connection", "?")
+OWNERS: Final = (
+    "SELECT count(DISTINCT owner) FROM connection"
+    " WHERE env = ? AND credential = ? AND owner <> ? AND sealed IS NOT NULL"
+)
 
 
 class SQLiteCounts(SQLiteBase):
@@ -46,3 +54,14 @@ class SQLiteCounts(SQLiteBase):
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""
         return tuple(map(trouble_of, self._read(TROUBLES, (env, state, limit))))
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike."""
+        with self._readers.lend() as handle:
+            handle.db.execute("BEGIN")  # both readings see the same commit
+            try:
+                rows = handle.db.execute(STANDINGS, (now, now, env, credential)).fetchall()
+                ((owners,),) = handle.db.execute(OWNERS, (env, credential, stored_owner(None))).fetchall()
+            finally:
+                handle.db.execute("ROLLBACK")
+        return Standings(groups=tuple(map(group_of, rows)), owners=owners)

@@ -20,6 +20,22 @@ ATTENTION: Final = (
 """`attention_at` of a row that is connected, for SQLite and Postgres; the same words stand in their indexes."""
 
 
+def standings_statement(table: str, mark: str, only: str = "") -> str:
+    """Return the statement for groups of connections that are alike (`model.troubles.Group`), `mark` being a value's.
+
+    Its values: now, now, environment, credential.
+    """
+    return (
+        "SELECT state, reason, error, held, soon, alive, count(*), min(expires_at), max(expires_at) FROM"  # noqa: S608
+        " (SELECT state, reason, CASE WHEN failures > 0 THEN error ELSE '' END AS error,"
+        " CASE WHEN sealed IS NULL THEN 0 ELSE 1 END AS held,"
+        f" CASE WHEN {ATTENTION} < {mark} THEN 1 ELSE 0 END AS soon,"
+        f" CASE WHEN expires_at IS NULL THEN 'unknown' WHEN expires_at > {mark} THEN 'ends' ELSE 'ended' END AS alive,"
+        f" expires_at FROM {table} WHERE {only}env = {mark} AND credential = {mark}) s"
+        " GROUP BY state, reason, error, held, soon, alive"
+    )
+
+
 def order(table: str, *, backwards: bool = False) -> str:
     """Return the columns that connections are listed by; without a table, those of what is put together."""
     return ", ".join(f"{table}{'.' if table else ''}{name}{' DESC' if backwards else ''}" for name in _ORDER)

@@ -29,9 +29,9 @@ from valetkey.model.connections import (
     altered,
 )
 from valetkey.model.ports import FORGOTTEN, Clock, KeyRetired
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.stores import _cursor, _rules
-from valetkey.stores._attention import counted, reasoned
+from valetkey.stores._attention import counted, grouped, reasoned
 from valetkey.stores._bell import Bell
 
 _DocumentKey = tuple[str, str, str]
@@ -210,6 +210,12 @@ class MemoryStore:
     def searches_anywhere(self) -> bool:
         """Return True: a search finds any part of a text."""
         return True
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike."""
+        with self._lock:
+            keys = (env, credential)
+            return grouped((one for one in self._records.values() if (one.key.env, one.key.credential) == keys), now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: nobody else changes what is in this process's memory."""

@@ -21,7 +21,7 @@ from valetkey.model.connections import (
     StoredState,
 )
 from valetkey.model.ports import Clock, SecretService, Store
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.stores import _rules, _tokens
 from valetkey.stores._ledger import LedgerPart
 from valetkey.stores._turns import Turns
@@ -116,6 +116,10 @@ class SecretServiceStore(LedgerPart):
     def searches_anywhere(self) -> bool:
         """Return True: a search finds any part of a text."""
         return True
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, as the ledger knows, in groups that are alike."""
+        return self.ledger.standings(env=_tokens.ledger_env(env), credential=credential, now=now)
 
     def watch(self, tell: Callable[[ConnectionKey | None], None]) -> None:
         """Do nothing: a plain service tells nobody of changes."""

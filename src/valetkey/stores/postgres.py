@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,17 +23,19 @@ from valetkey.model.connections import (
     State,
     StoredState,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Standings, Trouble
 from valetkey.stores import _cursor, _rows, _rules
 from valetkey.stores import _postgres_errors as trouble
+from valetkey.stores._damage import as_damaged, is_noted, sifted
 from valetkey.stores._postgres_base import Writing
 from valetkey.stores._postgres_documents import PostgresDocuments
-from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, TROUBLES, page_statement
+from valetkey.stores._postgres_lists import COLUMN_LIST, COUNTED, OWNERS, STANDINGS, TROUBLES, page_statement
 from valetkey.stores._rows import CLAIM, WRITTEN, CorruptRow, changed_values, record_values
 
 _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: S608 - all statements are made of names of ours
 _FRESH: Final = f"{_SELECT} {{S}}.on_primary() AND"
 _KEY: Final = "c.env = %s AND c.credential = %s AND c.owner = %s AND c.account = %s"
+_DAMAGED: Final = "UPDATE {S}.connection SET state = 'needs_reauth', reason = 'row_corrupt' WHERE id = %s"
 _BY_ID: Final = f"{_FRESH} c.id = %s"
 _BY_KEY: Final = f"{_FRESH} {_KEY}"
 _LOCKED: Final = f"{_SELECT} c.id = %s FOR NO KEY UPDATE"
@@ -105,12 +108,13 @@ class PostgresStore(PostgresDocuments):
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
-        A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
+        A damaged row is listed with what can be read of it and the error ``row_corrupt``, as one that needs a person:
+        it must not hide the rest.  Its own state is set to that as soon as it is met, so that filters and counts agree.
         """
         after = None if cursor is None else _cursor.decode(cursor)
         anywhere = not query.search or self.searches_anywhere()
         rows = self._read(*page_statement(query, after, limit + 1, backwards=backwards, anywhere=anywhere))
-        return _cursor.page_of([self._listed(row) for row in rows], limit, cursor, backwards=backwards)
+        return sifted(_cursor.page_of(self._listed(rows), limit, cursor, backwards=backwards), query)
 
     def searches_anywhere(self) -> bool:
         """Whether a search finds any part of a text: where there is no index of trigrams, it finds beginnings only."""
@@ -120,7 +124,7 @@ class PostgresStore(PostgresDocuments):
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
-        return tuple(self._listed(row) for row in self._read(_DUE, (env, until, limit)))
+        return tuple(self._listed(self._read(_DUE, (env, until, limit))))
 
     def counts(self, *, env: str, now: float) -> Counts:
         """Return how many connections each credential has in each state, as of the last commit."""
@@ -129,13 +133,19 @@ class PostgresStore(PostgresDocuments):
             found[name, state] = found.get((name, state), 0) + n
         return {place: n for place, n in found.items() if n > 0}
 
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike."""
+        rows = self._read(STANDINGS, (now, now, env, credential))
+        ((owners,),) = self._read(OWNERS, (env, credential, _rules.stored_owner(None)))
+        return Standings(groups=tuple(map(_rows.group_of, rows)), owners=owners)
+
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""
         return tuple(map(_rows.trouble_of, self._read(TROUBLES, (env, state, limit))))
 
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
-        records = tuple(self._listed(row) for row in self._read(_BY_DATA_KEY, (key_id, limit)))
+        records = tuple(self._listed(self._read(_BY_DATA_KEY, (key_id, limit))))
         return records, self._documents_sealed_with(key_id, limit)
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:
@@ -321,11 +331,19 @@ class PostgresStore(PostgresDocuments):
             what = f"Connection {row[0]}"
             raise trouble.row_corrupt(self._place, what, str(error), "connection", id=row[0]) from None
 
-    def _listed(self, row: tuple[Any, ...]) -> Record:
-        try:
-            return _rows.record_of(row, _expired)
-        except CorruptRow as error:
-            return replace(_rows.readable_part(row, _expired), error="row_corrupt", error_text=str(error))
+    def _listed(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[Record]:
+        """Return records, the damaged ones too, and note in the state of those that they are."""
+        found: list[Record] = []
+        for row in rows:
+            try:
+                found.append(_rows.record_of(row, _expired))
+            except CorruptRow as error:
+                part = _rows.readable_part(row, _expired)
+                found.append(as_damaged(part, str(error)))
+                if not is_noted(part):
+                    with suppress(StoreError):  # this is no trouble of whoever reads
+                        self._write(lambda writing, part=part: writing.run(_DAMAGED, (part.id,)))  # type: ignore[misc]
+        return found
 
 
 def _expired(_until: float, expired: bool) -> bool:

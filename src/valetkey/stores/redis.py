@@ -17,7 +17,8 @@ where the server has one and can tell (``WAITAOF``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
@@ -34,9 +35,10 @@ from valetkey.model.connections import (
     Sealed,
     StoredState,
 )
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Group, Standings, Trouble
 from valetkey.stores import _cursor, _rules
-from valetkey.stores._attention import reasoned
+from valetkey.stores._attention import grouped, reasoned, wants_attention
+from valetkey.stores._damage import sifted
 from valetkey.stores._redis_connections import RedisConnections
 from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
@@ -50,6 +52,9 @@ _GROWTH: Final = 1.5
 _LISTENING_LOOK: Final = 1.0
 """Seconds after which a row that is waited for is read although nothing was heard of it."""
 
+READ_MOST: Final = 1000
+"""How many of an app's connections that are well are read for the ends of their tokens."""
+_READ_AT_ONCE: Final = 200
 _LOOKS: Final = 8
 """How often a key is followed that leads to a row which has another key meanwhile."""
 
@@ -90,7 +95,8 @@ class RedisStore(RedisConnections):
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
-        A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
+        A damaged row is listed with what can be read of it and the error ``row_corrupt``, as one that needs a person:
+        it must not hide the rest.  It is put with those as soon as it is met, so that filters and counts agree.
         """
         position = None if cursor is None else _cursor.decode(cursor)
         found: list[Record] = []
@@ -99,12 +105,20 @@ class RedisStore(RedisConnections):
             route = walk(self._names, query, position, limit + 1, backwards=backwards)
         else:
             ids = self.wanting_ids(query.env, query.attention_by, position, backwards=backwards)
-            found += islice((row.whole() for row in self._rows(ids) if _listed(row, query)), limit + 1)
+            found += islice(self._listed(ids, query), limit + 1)
         while route is not None and len(found) <= limit:
             ids, route = self._stride(route)
-            rows = (row.whole() for row in self._rows(ids) if _listed(row, query))
-            found += islice(rows, limit + 1 - len(found))
-        return _cursor.page_of(found, limit, cursor, backwards=backwards)
+            found += islice(self._listed(ids, query), limit + 1 - len(found))
+        return sifted(_cursor.page_of(found, limit, cursor, backwards=backwards), query)
+
+    def _listed(self, ids: Sequence[str], query: Query) -> Iterator[Record]:
+        """Yield those that a query asks for, the damaged ones too, which are put with those that need a person."""
+        for row in self._rows(ids):
+            if _listed(row, query):
+                if row.damage and query.state != "needs_reauth":
+                    with suppress(StoreError, Conflict):  # this is no trouble of whoever reads
+                        self._note_damage(row.record)
+                yield row.whole()
 
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""
@@ -113,6 +127,44 @@ class RedisStore(RedisConnections):
     def searches_anywhere(self) -> bool:
         """Return True: a search finds any part of a text."""
         return True
+
+    def standings(self, *, env: str, credential: str, now: float) -> Standings:
+        """Return how all connections of a credential are, in groups that are alike.
+
+        Those that are not well are read; those that are, up to a number, beyond which they are counted only.
+        """
+        read: list[Record] = []
+        groups: list[Group] = []
+        unread = 0
+        for state, n in self.in_states(env, credential).items():
+            if state in {"pending", "disconnected"}:
+                groups.append(Group(state=state, n=n))
+                continue
+            found = self._some(
+                Query(env=env, credential=credential, state=state), READ_MOST if state == "connected" else n
+            )
+            rest = max(n - len(found), 0)
+            read += found
+            if rest:
+                seen = sum(wants_attention(record, now) for record in found)
+                soon = min(max(self.soon(env, credential, now) - seen, 0), rest) if state == "connected" else 0
+                parts = ((True, soon), (False, rest - soon))
+                groups += [Group(state=state, held=True, soon=ends, alive="unread", n=n) for ends, n in parts if n]
+                unread += rest
+        told = grouped(read, now)
+        return Standings(groups=(*told.groups, *groups), owners=told.owners, unread=unread)
+
+    def _some(self, query: Query, most: int) -> Sequence[Record]:
+        """Return the first `most` that a query finds."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while len(found) < most:
+            page = self.list(query, cursor=cursor, limit=min(most - len(found), _READ_AT_ONCE))
+            found += page.items
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return found
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from valetkey.errors import StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, RecordPage, Sealed
 from valetkey.stores import _cursor, _rows, _rules
+from valetkey.stores._damage import as_damaged, is_noted, sifted
 from valetkey.stores._rows import CLAIM, COLUMNS, WRITTEN, CorruptRow, changed_values, record_values
 from valetkey.stores._sqlite_counts import SQLiteCounts
 from valetkey.stores._sqlite_documents import SQLiteDocuments
@@ -17,6 +19,7 @@ from valetkey.stores._sqlite_errors import row_corrupt
 from valetkey.stores._sqlite_lists import page_rows
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM connection"  # noqa: S608 - all statements are made of names of ours
+_DAMAGED: Final = "UPDATE connection SET state = 'needs_reauth', reason = 'row_corrupt' WHERE id = ?"
 _BY_ID: Final = f"{_SELECT} WHERE id = ?"
 _BY_KEY: Final = f"{_SELECT} WHERE env = ? AND credential = ? AND owner = ? AND account = ?"
 _BY_DATA_KEY: Final = f"{_SELECT} WHERE key_id = ? LIMIT ?"
@@ -64,20 +67,21 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
     def list(self, query: Query, *, cursor: str | None = None, limit: int = 100, backwards: bool = False) -> RecordPage:
         """Return one page, in the order of (credential, owner, account, id).
 
-        A damaged row is listed with what can be read of it and the error ``row_corrupt``: it must not hide the rest.
+        A damaged row is listed with what can be read of it and the error ``row_corrupt``, as one that needs a person:
+        it must not hide the rest.  Its own state is set to that as soon as it is met, so that filters and counts agree.
         """
         after = None if cursor is None else _cursor.decode(cursor)
         with self._readers.lend() as handle:
             rows = page_rows(handle.db, query, after, limit + 1, backwards=backwards)
-        return _cursor.page_of([self._listed(row) for row in rows], limit, cursor, backwards=backwards)
+        return sifted(_cursor.page_of(self._listed(rows), limit, cursor, backwards=backwards), query)
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""
-        return tuple(self._listed(row) for row in self._read(_DUE, (env, until, limit)))
+        return tuple(self._listed(self._read(_DUE, (env, until, limit))))
 
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
-        records = tuple(self._listed(row) for row in self._read(_BY_DATA_KEY, (key_id, limit)))
+        records = tuple(self._listed(self._read(_BY_DATA_KEY, (key_id, limit))))
         return records, self._documents_sealed_with(key_id, limit)
 
     def wait_for_change(self, record: Record, timeout: float) -> bool:
@@ -251,9 +255,16 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
         # Measured from the boot of the machine (R10): a claim of another boot has run out, for its holder is gone.
         return self._clock.monotonic() >= until or boot != self._clock.boot_id()
 
-    def _listed(self, row: tuple[Any, ...]) -> Record:
-        try:
-            return _rows.record_of(row, self._expired)
-        except CorruptRow as error:
-            part = _rows.readable_part(row, self._expired)
-            return replace(part, error="row_corrupt", error_text=str(error))
+    def _listed(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[Record]:
+        """Return records, the damaged ones too, and note in the state of those that they are."""
+        found: list[Record] = []
+        for row in rows:
+            try:
+                found.append(_rows.record_of(row, self._expired))
+            except CorruptRow as error:
+                part = _rows.readable_part(row, self._expired)
+                found.append(as_damaged(part, str(error)))
+                if not is_noted(part):
+                    with suppress(StoreError):  # this is no trouble of whoever reads
+                        self._write(lambda db, part=part: db.execute(_DAMAGED, (part.id,)))  # type: ignore[misc]
+        return found

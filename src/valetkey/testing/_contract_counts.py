@@ -8,7 +8,7 @@ from typing import Any
 
 from valetkey.model.connections import SOON, Event, Expect, Query, Record, StoredState, attention_at
 from valetkey.model.ports import FORGOTTEN, Store
-from valetkey.model.troubles import Trouble
+from valetkey.model.troubles import Group, Trouble
 from valetkey.testing._contract_base import ENV, ContractBase, at, blank, every_page, ids, with_grant
 
 _NOW = 1_000_000_000.0
@@ -69,6 +69,45 @@ class Counted(ContractBase):
         ]
         assert sum(one.n for one in store.troubles(env=ENV, state="needs_reauth", limit=2)) == 2  # noqa: PLR2004
         assert not store.troubles(env="other", state="needs_reauth")
+
+    def test_all_connections_of_a_credential_are_summed_in_groups_that_are_alike(self, store: Store) -> None:
+        facts: list[dict[str, Any]] = [
+            {"expires_at": _NOW + 60, "refreshable": True},
+            {"expires_at": _NOW + 90, "refreshable": True},
+            {"expires_at": _NOW - 5, "refreshable": True},
+            {"expires_at": None, "refreshable": True},
+            {"expires_at": _NOW + 60, "refreshable": False},
+            {
+                "state": "refresh_failing",
+                "error": "http_503",
+                "failures": 2,
+                "expires_at": _NOW + 9,
+                "refreshable": True,
+            },
+            {"state": "needs_reauth", "reason": "revoked", "error": "invalid_grant"},
+            {"state": "disconnected", "sealed": None},
+        ]
+        for number, fact in enumerate(facts):
+            record = store.create(blank(number, key=at("github", f"owner{number // 2}", str(number))))
+            grown = replace(with_grant(record, number), **{"refresh_expires_at": None, "state": "connected", **fact})
+            assert store.swap(grown, expect=Expect.of(record)) is not None
+        self._in_state(store, 20, "needs_reauth", "slack")
+        store.create(blank(21, key=at("github", "none")))
+
+        told = store.standings(env=ENV, credential="github", now=_NOW)
+        connected, failing = Group(state="connected", held=True), "refresh_failing"
+        expected = {
+            replace(connected, alive="ends", n=2, first_end=_NOW + 60, last_end=_NOW + 90),
+            replace(connected, alive="ended", first_end=_NOW - 5, last_end=_NOW - 5),
+            replace(connected, alive="unknown"),
+            replace(connected, alive="ends", soon=True, first_end=_NOW + 60, last_end=_NOW + 60),
+            Group(state=failing, error="http_503", held=True, alive="ends", first_end=_NOW + 9, last_end=_NOW + 9),
+        }
+        assert expected <= set(told.groups), told.groups
+        rest = {(one.state, one.reason, one.held, one.n) for one in set(told.groups) - expected}
+        assert rest == {("needs_reauth", "revoked", True, 1), ("disconnected", "", False, 1), ("pending", "", False, 1)}
+        assert (told.owners, told.unread) == (4, 0)
+        assert not store.standings(env="other", credential="github", now=_NOW).groups
 
     def test_a_write_that_does_not_happen_counts_for_nothing(self, store: Store) -> None:
         record = self._in_state(store, 1, "refresh_failing")

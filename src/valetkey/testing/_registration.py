@@ -61,7 +61,8 @@ class Registrations:
         secret = None
         if method.startswith("client_secret"):
             secret = (before.client_secret if before else None) or self._site.ledger.mint("dynamic-secret")
-        keys = (asked.get("jwks") or {}).get("keys") or [None]
+        document: Mapping[str, list[Mapping[str, Any]]] = asked.get("jwks") or {}
+        keys = document.get("keys", [])
         client = Client(
             client_id=client_id,
             client_secret=secret,
@@ -69,7 +70,7 @@ class Registrations:
             redirect_uris=tuple(asked.get("redirect_uris", ())),
             grant_types=ALL_GRANT_TYPES,
             scopes=NOTES_SCOPES,
-            public_key=keys[0],
+            public_key=keys[0] if keys else None,
         )
         with self._lock:
             self._site.ledger.clients[client_id] = client

@@ -32,6 +32,8 @@ def test_calls_are_told_wherever_somebody_asks_who_would_lose_the_connection(api
         (f"/console/connections/{notes}", "API calls, last 24 h"),
         (f"/console/connections/{other}", "1 call"),
         ("/console/settings/api-keys", "5 calls in 24 h"),
+        ("/console/apps/notes", "<dt>API calls</dt><dd>5<span"),
+        ("/console/apps/notes", '>a program</a><span class="d">5 calls</span>'),
         ("/console/owner/forget?id=ada", "a program (4 calls)"),
     ):
         assert words in operator.get(page).text, page

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from valetkey.engine.link_lists import list_links
+from valetkey.engine.links import create_link
+from valetkey.model.connections import ConnectionKey
 
 
 def nonce(page: Any) -> str:
@@ -33,10 +35,12 @@ def address(page: Any) -> str:
 
 def test_an_owner_that_turns_the_text_around_is_shown_without_it_everywhere(walk: Any) -> None:
     owner = "hooli\u202e<b>"
-    page, _ = create(walk, owner=owner, account="work\u202e")
-    walk.site.practice.connect("notes", owner=owner)
+    core = walk.site.practice.valet._core
+    create_link(core.world, ConnectionKey("test", "notes", owner, "work\u202e"))  # from before they were refused
+    record = core.store.find(walk.site.practice.connect("notes", owner="kept").connection_id)
+    assert core.store.rename(record, ConnectionKey("test", "notes", owner), "elsewhere")
     visitor = walk.visitor
-    shown = [page, visitor.get("/console/links"), visitor.get("/console/owner", params={"id": owner})]
+    shown = [visitor.get("/console/links"), visitor.get("/console/owner", params={"id": owner})]
 
     for one in shown:
         assert "hooli &lt;b&gt;" in one.text

@@ -456,6 +456,12 @@ def test_a_damaged_row_is_told_and_hides_no_other(store: PostgresStore, sql: Sql
     assert "granted is not JSON" in text
     first, second = store.list(Query(env=ENV)).items
     assert (first.id, first.error, second) == (damaged.id, "row_corrupt", well)
+    assert [one.id for one in store.list(Query(env=ENV, state="needs_reauth")).items] == [damaged.id]
+    assert [one.id for one in store.list(Query(env=ENV, state="connected")).items] == [well.id]
+    assert sorted(state for (_, state), n in store.counts(env=ENV, now=0.0).items() if n) == [
+        "connected",
+        "needs_reauth",
+    ]
     sql(hint.partition("remove this row: ")[2])
     assert store.list(Query(env=ENV)).items == (well,)
 

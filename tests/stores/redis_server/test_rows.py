@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,9 @@ def test_a_damaged_row_is_told_of_hides_no_other_and_can_be_erased(
     first, second = store.list(Query(env=ENV)).items
     assert (first.id, first.key, first.error) == (record.id, record.key, "row_corrupt")
     assert (second.id, second.error) == ("con_0002", "")
+    assert [one.id for one in store.list(Query(env=ENV, state="needs_reauth")).items] == [record.id]
+    assert store.list(Query(env=ENV, state=record.state)).items == ()
+    assert sorted(state for (_, state), n in store.counts(env=ENV, now=0.0).items() if n) == ["needs_reauth", "pending"]
     assert store.delete(record)
     assert ids(store.list(Query(env=ENV)).items) == ["con_0002"]
     assert store.create(blank(3, key=record.key)).id == "con_0003"
@@ -323,3 +327,27 @@ def test_counts_take_one_step_whatever_the_number_of_credentials(
             expected[name, state] = expected.get((name, state), 0) + 1
     assert counted == expected
     assert len(asked) == 1
+
+
+def test_of_many_that_are_well_only_some_are_read_and_all_are_counted(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valetkey.stores.redis.READ_MOST", 2)
+    now = 1_000_000_000.0
+    for number in range(7):
+        record = store.create(blank(number, key=at("github", f"o{number}")))
+        grown = replace(with_grant(record, number), refreshable=number != 6, refresh_expires_at=None)
+        state = "refresh_failing" if number == 5 else "connected"
+        assert store.swap(replace(grown, state=state, expires_at=now + 60), expect=Expect.of(record)) is not None
+
+    told = store.standings(env=ENV, credential="github", now=now)
+
+    assert told.unread == 4
+    found = {(one.state, one.soon, one.alive): one.n for one in told.groups}
+    assert found == {
+        ("connected", False, "ends"): 2,
+        ("connected", False, "unread"): 3,
+        ("connected", True, "unread"): 1,
+        ("refresh_failing", False, "ends"): 1,
+    }
+    assert told.owners == 3

@@ -10,12 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.disconnect import disconnect as disconnect_connection
+from valetkey.engine.listing import as_stored
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.world import emit
 from valetkey.model import connections as model
 from valetkey.server.api import models, shapes
 from valetkey.server.api.caller import Caller, Connector, Manager, Reader, Refresher, TokenReader, beyond_limits
-from valetkey.server.api.finding import as_stored, find_connections
+from valetkey.server.api.finding import find_connections
 from valetkey.server.api.problems import Refusal, problems
 
 router: Final = APIRouter(prefix="/connections", tags=["Connections"])

@@ -9,23 +9,14 @@ from typing import Final
 
 from valetkey.engine.api_keys import ApiKey
 from valetkey.engine.history import CLOCKS, History, Wanted
-from valetkey.errors import ConfigurationError
-from valetkey.model.connections import Event, Query, Record, State
+from valetkey.engine.listing import find_page
+from valetkey.model.connections import Event, Query, Record
 from valetkey.model.ports import Store
 
 LOOKED_AT: Final = 5000
-"""Events or connections that one call looks at, at most: few of them may be wanted, or for a key with limits to see."""
+"""Events that one call looks at, at most: few of them may be wanted, or for a key with limits to see."""
 _PAGE: Final = 500
 ALL: Final = Wanted()
-
-
-def as_stored(query: Query, state: State | None, now: float) -> Query:
-    """Return what to ask the store for: it knows neither the clock nor what is held against apps."""
-    if state is None or state == "app_error":
-        return query
-    if state == "expires_soon":
-        return replace(query, state="connected", attention_by=now)
-    return replace(query, state=state)
 
 
 def find_connections(
@@ -38,19 +29,7 @@ def find_connections(
     Raises:
         ConfigurationError: The cursor is none of this list (``cursor_invalid``).
     """
-    queries = list(_queries(key, query))
-    number, inner = _read(cursor, len(queries))
-    found: list[Record] = []
-    looked_at = 0
-    while number < len(queries):
-        # never more than are wanted, so that the cursor stands right behind the last one
-        page = store.list(queries[number], cursor=inner, limit=limit - len(found))
-        found += filter(takes, page.items)
-        looked_at += max(len(page.items), 1)
-        number, inner = (number, page.cursor) if page.cursor is not None else (number + 1, None)
-        if len(found) == limit or looked_at >= LOOKED_AT:
-            return found, f"{number}.{inner or ''}" if number < len(queries) else None
-    return found, None
+    return find_page(store, list(_queries(key, query)), cursor, limit, takes)
 
 
 def _queries(key: ApiKey, query: Query) -> Iterator[Query]:
@@ -64,16 +43,6 @@ def _queries(key: ApiKey, query: Query) -> Iterator[Query]:
             owner is None or not key.owners or owner in key.owners
         ):
             yield replace(query, credential=credential, owner=owner)
-
-
-def _read(cursor: str | None, count: int) -> tuple[int, str | None]:
-    if cursor is None:
-        return 0, None
-    number, dot, inner = cursor.partition(".")
-    if not dot or not number.isascii() or not number.isdecimal() or len(number) > 6 or int(number) >= count:  # noqa: PLR2004
-        msg = "that is no cursor of this list"
-        raise ConfigurationError(msg, code="cursor_invalid", hint="start again without one")
-    return int(number), inner or None
 
 
 def find_events(

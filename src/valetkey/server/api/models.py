@@ -12,8 +12,8 @@ from valetkey.model.connections import State
 from valetkey.model.names import LONGEST
 
 STRICT: Final = ConfigDict(extra="forbid")
-PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-"""No control characters and no line separators: as `valetkey.model.names.has_control` has it."""
+PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
+"""No control characters, line separators, marks of direction: as `has_control` and `has_marks` of `names` have it."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=PLAIN)]
 _SOME = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
 Owner = Annotated[
@@ -24,6 +24,7 @@ TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x20-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many, at most.")]
 Time = Annotated[float | None, Field(examples=[1795910400.0])]
+Moment = Annotated[float, Field(ge=0, le=1e12)]
 Absent = SkipJsonSchema[None]
 """Stands for what a query does not hold: it cannot hold null."""
 MOST_TAGS: Final = 50
@@ -358,11 +359,9 @@ class EventFilter(BaseModel):
     owner: Annotated[Text | Absent, Field(description="Only those about this owner.")] = None
     kind: Annotated[Text | Absent, Field(description="Only those of this kind.")] = None
     origin: Annotated[Origin | Absent, Field(description="Only what was done from there.")] = None
-    since: Annotated[float | Absent, Field(description="Not those of before this time.", ge=0, le=1e12)] = None
-    until: Annotated[float | Absent, Field(description="Only those of before this time.", ge=0, le=1e12)] = None
-    search: Annotated[
-        Text | Absent, Field(description="In kind, credential, owner, account, actor or detail, without case.")
-    ] = None
+    since: Annotated[Moment | Absent, Field(description="Not those of before this time.")] = None
+    until: Annotated[Moment | Absent, Field(description="Only those of before this time.")] = None
+    search: Annotated[Text | Absent, Field(description="In what is told of it but its numbers, without case.")] = None
     limit: Limit = 100
 
 

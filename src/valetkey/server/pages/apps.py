@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace as dataclass_replace
 from datetime import UTC, datetime
 from typing import Final
@@ -12,7 +13,9 @@ from valetkey.apps import health_of, outside, replace_secret, set_end, withdraw_
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.app_health import standing_of
 from valetkey.engine.app_replacing import OVERLAP
-from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
+from valetkey.engine.calls import calls_of_app
+from valetkey.engine.consequences import said_calls
+from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, clean
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.urls import allowed_hosts
 from valetkey.server.addresses import leads_here, redirect_uri
@@ -131,6 +134,7 @@ def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: i
     core = ask.server.core
     shown, now = view(ask, credential), core.clock.now()
     standing = standing_of(core.world, core.env, credential, rejected=shown.error if shown.health == "fixing" else "")
+    calls = _calls_of(ask, credential)
     return ask.page(
         "app.html",
         status=status,
@@ -139,7 +143,8 @@ def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: i
         users=used_by(ask).get(credential.name, 0),
         standing=standing,
         causes=rows(shown, standing, now),
-        keys=_keys_of(ask, credential) if ask.operator.may("everything") else (),
+        calls=sum(calls.values()),
+        keys=_keys_of(ask, credential, calls) if ask.operator.may("everything") else (),
         redirect_uri=redirect_uri(ask, credential),
         here=leads_here(ask, credential),
         hosts=allowed_hosts(credential),
@@ -153,11 +158,20 @@ def page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: i
     )
 
 
-def _keys_of(ask: Ask, credential: OAuth2Credential) -> tuple[str, ...]:
-    """Return the names of the API keys that may use this credential."""
+def _keys_of(ask: Ask, credential: OAuth2Credential, calls: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
+    """Return the API keys that may use this credential, and how often they called for it; the busiest first."""
     core = ask.server.core
     keys = ApiKeys(core.store, core.clock, core.env).list()
-    return tuple(key.name for key in keys if not key.credentials or credential.name in key.credentials)
+    may = [key for key in keys if not key.credentials or credential.name in key.credentials]
+    busiest = sorted(may, key=lambda key: -calls.get(key.id, 0))
+    return tuple((clean(key.name, 200), said_calls(calls.get(key.id, 0))) for key in busiest)
+
+
+def _calls_of(ask: Ask, credential: OAuth2Credential) -> dict[str, int]:
+    """Return how often API keys called for its connections in the last 24 hours."""
+    core = ask.server.core
+    ask.server.calls.flush()
+    return calls_of_app(core.store, core.env, credential.name, core.clock.now())
 
 
 # -- what the wizard uses too ------------------------------------------------------------------------------------------

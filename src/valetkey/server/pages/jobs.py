@@ -197,7 +197,7 @@ def show(ask: Ask) -> Response:
         title=title(job),
         name=SAID[job.kind].name,
         causes=causes(job, declared),
-        progress=progress(job, core.clock.now()),
+        progress=progress(job, core.store.now()),
         links=job.state != "running" and has_links(core.world, core.env, job.id),
         told=told(ask),
     )
@@ -208,7 +208,7 @@ def look(ask: Ask) -> Response:
     job = _find(ask)
     if job is None:
         return JSONResponse({"state": "gone"}, status_code=404)
-    return JSONResponse(to_object(job, ask.server.core.clock.now()))
+    return JSONResponse(to_object(job, ask.server.core.store.now()))
 
 
 def stop(ask: Ask) -> Response:

@@ -26,11 +26,9 @@ LATELY: Final = 8
 
 def _owner(ask: Ask) -> str:
     """Return the owner that address or form names; empty where it is none."""
+    given = ask.field("id") or ask.request.query_params.get("id") or None
     try:
-        return (
-            check_owner(ask.field("id") or ask.request.query_params.get("id") or None, OAuth2Credential(name="any"))
-            or ""
-        )
+        return check_owner(given, OAuth2Credential(name="any"), kept=True) or ""
     except ConfigurationError:
         return ""
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from valetkey.engine.api_keys import RATE, SCOPES, ApiKey, Scope
 from valetkey.engine.consequences import said_calls
+from valetkey.errors import clean
 from valetkey.server.times import Moment, ago, until
 
 WARNED: Final[frozenset[Scope]] = frozenset({"read_secret"})
@@ -69,7 +70,7 @@ def row(key: ApiKey, now: float, calls: int = 0) -> Row:
 def _owners(key: ApiKey) -> str:
     if not key.owners:
         return "all owners"
-    return f"{'owner' if len(key.owners) == 1 else 'owners'} {_some(key.owners)}"
+    return f"{'owner' if len(key.owners) == 1 else 'owners'} {_some(tuple(map(clean, key.owners)))}"
 
 
 def _limits(key: ApiKey) -> list[str]:
@@ -115,7 +116,7 @@ def made(key: ApiKey, now: float) -> Made:
     return Made(
         name=key.name,
         scopes=tuple((scope, scope in WARNED) for scope in key.scopes),
-        owners=", ".join(key.owners) or "all",
+        owners=", ".join(map(clean, key.owners)) or "all",
         credentials=", ".join(key.credentials) or "all",
         networks=", ".join(key.networks) or "anywhere",
         identities=key.identities,

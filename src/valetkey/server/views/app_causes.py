@@ -37,12 +37,13 @@ def rows(app: AppView, standing: Standing, now: float) -> tuple[Row, ...]:
 
 
 def _rejected(app: AppView, standing: Standing, now: float) -> Iterator[Row]:
-    if not standing.looked_at:
+    if not standing.total:
         return
+    of = f", of {standing.total - standing.unread:,} looked at" if standing.unread else ""
     if standing.stopped:
         yield Row(
             word=STATES["app_error"],
-            title=f"{standing.stopped:,} stopped: {app.why}",
+            title=f"{standing.stopped:,} stopped{of}: {app.why}",
             text="You repair it here. Nobody signs in again.",
             state="app_error",
             n=standing.stopped,
@@ -50,7 +51,7 @@ def _rejected(app: AppView, standing: Standing, now: float) -> Iterator[Row]:
     if standing.living:
         yield Row(
             word=STATES["expires_soon"],
-            title=f"{standing.living:,} still work, until their access token ends",
+            title=f"{standing.living:,} still work{of}, until their access token ends",
             text=_ends(standing, now),
             state="app_error",
             n=standing.living,

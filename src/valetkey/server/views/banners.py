@@ -10,7 +10,7 @@ from valetkey.errors import clean
 from valetkey.model.connections import Event, Record, Status
 from valetkey.server.times import Moment, length, until
 from valetkey.server.views.connections import Act
-from valetkey.server.views.reasons import app_reason, failing_reason, next_try
+from valetkey.server.views.reasons import OURS, app_reason, failing_reason, next_try
 
 _LONGEST: Final = 300
 
@@ -44,6 +44,8 @@ class Banner:
     code: str = ""
     at: str = ""
     act: Act = ""
+    theirs: bool = True
+    """Whether code and words are the provider's, not those of whoever could not reach it."""
 
 
 _CAUSES: Final = {
@@ -92,6 +94,7 @@ def banner(status: Status, record: Record, events: Iterable[Event], provider: st
             said=clean(record.error_text, _LONGEST),
             code=clean(record.error, 100),
             act="retry",
+            theirs=record.error not in OURS,
         )
     if status.state == "expires_soon":
         return _expires_soon(status, record, provider, now)

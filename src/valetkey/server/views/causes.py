@@ -13,7 +13,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.troubles import Trouble
 from valetkey.server.times import Moment, due, length
 from valetkey.server.views.naming import provider_name
-from valetkey.server.views.reasons import app_reason, failing_reason, person_reason
+from valetkey.server.views.reasons import OURS, app_reason, failing_reason, person_reason
 from valetkey.server.words import STATES, Word
 
 MOST: Final = 3
@@ -131,10 +131,16 @@ def _people(totals: Totals, troubles: Iterable[Trouble], declared: Mapping[str, 
             word=STATES["needs_reauth"],
             n=names.total(),
             title=said if one else f"{said}: {providers}",
-            text=f"{_many(names.total())}. Only the account holders can restore access, by signing in again.",
+            text=f"{_many(names.total())}. {_people_can(reason)}",
             state="needs_reauth",
             credential=one,
         )
+
+
+def _people_can(reason: str) -> str:
+    if reason == "row_corrupt":
+        return "A backup of the store may hold it whole; valetkey refresh tells what else can be done."
+    return "Only the account holders can restore access, by signing in again."
 
 
 def _failing(
@@ -165,7 +171,9 @@ def _failing(
 
 def _answers(error: str) -> str:
     said = failing_reason(error)
-    return f"answers {said}" if said[:1].isdigit() else said if error == "unreachable" else f"answers with: {said}"
+    if error in OURS or not said:
+        return "cannot be reached" if error == "unreachable" else "gives no readable answer"
+    return f"answers {said}" if said[:1].isdigit() else f"answers with: {said}"
 
 
 def _many(n: int) -> str:

@@ -49,9 +49,11 @@ def figures(
     """Return the four figures: the access token, its next refresh, its last use, how often it was refreshed."""
     refreshed = sum(event.kind == "refreshed" and now - event.at < SPAN for event in events)
     failed = sum(event.kind == "refresh_failed" and now - event.at < SPAN for event in events)
-    more = "the last one refused" if status.state == "needs_reauth" and record.error else f"in the last {HOURS} hours"
+    more = f"in the last {HOURS} hours"
     if failed:
-        more = f"{failed} failed, in the last {HOURS} hours"
+        more += f", and {failed} failed"
+    if status.state == "needs_reauth" and record.error:
+        more += "; then one was refused"
     used = ago(record.last_used_at, now)
     return (
         _access(status, record, now),

@@ -89,7 +89,7 @@ def link_row(link: Link, credential: OAuth2Credential, now: float) -> LinkRow:
         why=_why(link),
         since=_since(link, now),
         ends=until(link.ends_at, now, never="") if link.is_open else None,
-        by=link.created_by,
+        by=clean(link.created_by, 200),
         made=ago(link.created_at, now),
         connection_id=link.connection_id if link.state == "used" else "",
         is_open=link.is_open,

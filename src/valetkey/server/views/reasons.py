@@ -30,6 +30,8 @@ _APP: Final = {
     "client_changed": "the app is another one now",
 }
 _FAILING: Final = {"unreachable": "cannot be reached", "no_answer": "no readable answer"}
+OURS: Final = frozenset(_FAILING)
+"""What a refresh met that is no answer of the provider."""
 
 
 def app_reason(error: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
+from valetkey.engine.trouble import command_line
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
@@ -73,7 +73,7 @@ def _shell(key: ConnectionKey, url: str, store: str) -> str:
     words += ["--owner", key.owner] if key.owner is not None else []
     words += ["--account", key.account] if key.account else []
     words += ["--env", key.env] if key.env != DEFAULT_ENV else []
-    return shlex.join(words)
+    return command_line(words)
 
 
 def _url(credential: OAuth2Credential) -> str:
