@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError, clean
+from valetkey.errors import ConfigurationError, ReauthorizationRequired, StoreError
 from valetkey.linking import Linking
 from valetkey.model.connections import (
     Connection,
@@ -22,6 +22,7 @@ from valetkey.model.connections import (
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_named, listed
 from valetkey.model.wiring import check_account, check_owner
+from valetkey.paging import check_state, page_of
 from valetkey.source import TokenSource
 from valetkey.values import Secret
 
@@ -242,9 +243,7 @@ class Desk(Linking):
             msg = f"limit={limit} is out of range"
             raise ConfigurationError(msg, code="limit_invalid", hint="use a limit from 1 to 1000")
         self._known(credential)
-        if state is not None and state not in get_args(State):
-            msg, states = f"state={clean(state, 40)!r} is no state of a connection", ", ".join(get_args(State))
-            raise ConfigurationError(msg, code="state_unknown", hint=f"use one of {states}")
+        check_state(state)
         query = Query(
             env=self.core.env,
             credential=credential,
@@ -252,20 +251,7 @@ class Desk(Linking):
             missing_scope=missing_scope,
             search=search,
         )
-        if state is None:
-            return self.core.statuses(query, cursor, limit)
-        from valetkey.engine.listing import told_page  # noqa: PLC0415 - tokens are asked for more often
-
-        core, known = self.core, {one.name: one for one in self.core.credentials()}
-        return told_page(
-            core.store,
-            query,
-            state,
-            (cursor, limit),
-            now=core.clock.now(),
-            sick=core.app_errors(),
-            credential=lambda name: known.get(name) or core.credential(name),
-        )
+        return page_of(self.core, query, state, cursor, limit)
 
     def events(self, connection: Connection | str | None, after: int, limit: int) -> tuple[Event, ...]:
         """Return events, oldest first."""
