@@ -38,9 +38,15 @@ class AsyncValet(BaseValet):
 
     @like(Valet.client)
     def client(
-        self, credential: str, *, owner: Owner = None, account: str = "", scopes: Sequence[str] = ()
+        self,
+        credential: str,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
     ) -> AsyncOAuth2Client:
-        return client_of(AsyncOAuth2Client, self._core, self._desk.source(credential, owner, account), scopes)
+        return client_of(AsyncOAuth2Client, self._core, self._desk.source(credential, owner, account, resource), scopes)
 
     @like(Valet.connect)
     async def connect(

@@ -222,13 +222,13 @@ class Core:
 
     # -- tokens
 
-    def source(self, key: ConnectionKey) -> TokenSource:
-        """Return the token source of a connection; clients of the same connection share it."""
+    def source(self, key: ConnectionKey, resource: str = "") -> TokenSource:
+        """Return the token source of a connection, or of its tokens for one resource; clients of the same share it."""
         source = self._sources.get(key)
         if source is None:
             source = self._sources.setdefault(key, TokenSource(self, key))
             self._kept.append(source)
-        return source
+        return source.narrowed(resource, self._lock, self._kept.append) if resource else source
 
     def unchanged(self, mark: object) -> bool:
         """Whether nothing was committed since `mark`.  The store itself is asked four times a second at most (R0).
@@ -284,9 +284,9 @@ class Core:
         self, key: ConnectionKey, record: Record | None, credential: OAuth2Credential, app_error: str
     ) -> Status:
         with late_imports:
-            from valetkey.engine.status import status_of  # noqa: PLC0415 - tokens are asked for more often
+            from valetkey.engine.status import whole_status  # noqa: PLC0415 - tokens are asked for more often
 
-        return status_of(key, record, credential, now=self.clock.now(), app_error=app_error)
+        return whole_status(self.world, key, record, credential, app_error=app_error)
 
     def _apps_of(self, names: Iterable[str]) -> dict[str, tuple[OAuth2Credential, str]]:
         """Return credentials by name, each with why its app cannot be used."""
@@ -385,7 +385,7 @@ class Core:
             self._bringer.reset()
         self.http.after_fork()
         for source in list(self._sources.values()):
-            source.expire()
+            source.after_fork()
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()

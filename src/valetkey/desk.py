@@ -21,6 +21,7 @@ from valetkey.model.connections import (
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_named, listed
+from valetkey.model.resources import check_resource
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.paging import check_state, page_of
 from valetkey.source import TokenSource
@@ -56,9 +57,13 @@ class Desk(Linking):
         declared = self.core.declarations.wiring.get(name) or OAuth2Credential(name=name)
         return ConnectionKey(self.core.env, name, check_owner(owner, declared), check_account(account))
 
-    def source(self, credential: str, owner: object, account: str) -> TokenSource:
-        """Return the token source that the arguments name."""
-        return self.core.source(self.key(credential, owner, account))
+    def source(self, credential: str, owner: object, account: str, resource: str | None = None) -> TokenSource:
+        """Return the token source that the arguments name; a `resource` is checked at once where code declares it."""
+        key = self.key(credential, owner, account)
+        declared = self.core.declarations.wiring.get(key.credential)
+        if resource is not None and (declared is not None or not resource):  # an empty one means no other token either
+            check_resource(declared or ANY, resource)
+        return self.core.source(key, resource or "")
 
     def secrets(self) -> DeclaredSecrets:
         """Return the secrets of this environment, token objects among them."""

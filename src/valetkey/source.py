@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from valetkey.engine.lifecycle import Want, obtain, read
+from valetkey.engine.lifecycle import Want, by_hand, obtain, read
 from valetkey.engine.windows import DEADLINE
 from valetkey.errors import HostNotAllowed, RefreshBusy, StoreUnavailable, ValetkeyError
 from valetkey.forks import late_imports
 from valetkey.http import HOP
 from valetkey.model.connections import ConnectionKey, Record
+from valetkey.narrowed import Narrowed
 from valetkey.protocol.urls import host_allowed, join, shown
 from valetkey.tokens import PROOF, Token
 
@@ -44,18 +46,51 @@ ROUNDS = 4
 
 
 class TokenSource:
-    """Where the clients of one connection get their token."""
+    """Where the clients of one connection get their token.
 
-    __slots__ = ("__weakref__", "_core", "_heard", "_news", "_noted_at", "key", "now", "token")
+    Those who want it for one resource (RFC 8707) have a source of their own; it hears what its connection's hears.
+    """
 
-    def __init__(self, core: Core, key: ConnectionKey) -> None:
+    __slots__ = (
+        *("__weakref__", "_connection", "_core", "_heard", "_narrowed", "_news", "_noted_at", "_usable"),
+        *("key", "now", "resource", "token"),
+    )
+
+    def __init__(
+        self, core: Core, key: ConnectionKey, resource: str = "", connection: TokenSource | None = None
+    ) -> None:
         self._core = core
+        self._connection = connection  # it is what hears, so it must live as long as this does
+        self._narrowed: Narrowed | None = connection._narrowed if connection else None  # noqa: SLF001 - its own kind
+        self._usable = Want(resource=resource) if resource else USABLE
+        self.resource = resource
         self.now = core.ticks
         self._noted_at = 0.0
         self._heard: object = None
         self._news: Record | None = None
         self.key = key
         self.token: Token | None = None
+
+    def narrowed(
+        self, resource: str, lock: AbstractContextManager[object], keep: Callable[[TokenSource], None]
+    ) -> TokenSource:
+        """Return the source of this connection's tokens for one resource; one that is new is handed to `keep`."""
+
+        def make() -> TokenSource:
+            made = TokenSource(self._core, self.key, resource, self)
+            keep(made)
+            return made
+
+        with lock:  # of two that are made at once one would hear nothing
+            if self._narrowed is None:
+                self._narrowed = Narrowed()
+            return self._narrowed.source(resource, make)
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child: look again, and wait for nobody who is not here."""
+        self.expire()
+        if self._narrowed is not None:
+            self._narrowed.after_fork()
 
     # -- getting a token
 
@@ -64,14 +99,14 @@ class TokenSource:
         token = self.token
         if token is not None and self.now() < token.until:
             return token
-        return self._still_good() or self._landed(USABLE)
+        return self._still_good() or self._landed(self._usable)
 
     async def aget(self, actor: str = "") -> Token:
         """Do what `get` does without blocking the event loop; `actor` asks, where it is not this face as such."""
         token = self.token
         if token is not None and self.now() < token.until:
             return token
-        return self._still_good(actor) or await self._alanded(USABLE, actor)
+        return self._still_good(actor) or await self._alanded(self._usable, actor)
 
     def heal(self, refused: str, *, explicit: bool) -> Token | None:
         """Return the token to retry with after a 401, or None to let the 401 stand (R11)."""
@@ -94,21 +129,24 @@ class TokenSource:
         with late_imports:
             from valetkey.engine.introspecting import introspect  # noqa: PLC0415 - requests are made more often
 
-        return introspect(self._core.world, self.key)
+        return introspect(self._core.world, self.key, self.resource)
 
     def expire(self) -> None:
         """Look whether the token still is the current one before it is used again."""
         if self.token is not None:
             self.token.until = 0.0
+        if self._narrowed is not None and self._connection is None:
+            self._narrowed.expire()
 
     def hear(self, record: Record | None = None) -> None:
         """Read the store before the token is used again: the connection has changed (R0).
 
         `record` is what this process itself has written.
         """
-        self._news = record
-        self._heard = object()
+        self._news, self._heard = record, object()
         self.expire()
+        if self._narrowed is not None and self._connection is None:
+            self._narrowed.hear(record)
 
     def prepare(self, url: str, options: dict[str, Any], token: Token) -> str:
         """Return the absolute URL, and have the host rule checked on each hop of a request that follows redirects.
@@ -148,6 +186,8 @@ class TokenSource:
             host = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
             hosts = tuple(dict.fromkeys((*token.hosts, host)))
             hint = f"if it is meant: wire_oauth2_credential({self.key.credential!r}, api_hosts={[*hosts]!r})"
+            if token.home:
+                hint = f"it is for {token.home} alone; another one: valet.client({self.key.credential!r}, resource=...)"
             self._refuse(url, hint, hosts)
 
     def _refuse(self, url: str, hint: str, hosts: tuple[str, ...] = ()) -> NoReturn:
@@ -187,7 +227,7 @@ class TokenSource:
             self._core.flights.run(("used", self.key), self._note_use)
 
     def _refresh_ahead(self, actor: str) -> None:
-        self._run(Want(ahead=True), actor)
+        self._run(replace(self._usable, ahead=True), actor)
 
     def _ahead(self, token: Token, actor: str) -> Token:
         """Have a token that was just read refreshed ahead: a store that changes all the time is read at every look."""
@@ -204,42 +244,53 @@ class TokenSource:
         them to one request, as it does between processes.
         """
         kind = "ahead" if want.ahead else "by hand" if want.manual else ""
-        key = (kind, self.key) if kind else self.key
+        key = (kind, self._flight) if kind else self._flight
         return self._core.flights.run(key, lambda: self._fly(want, actor), lane=self.key.credential)
 
     def _begun(self, want: Want, actor: str) -> Future[Token] | None:
         """Start a flight for a usable token if it can begin at once: it looks first, and so needs nobody to do so."""
         if not self._may_do(want):
             return None
-        return self._core.flights.start(self.key, lambda: self._fly(want, actor), lane=self.key.credential)
+        return self._core.flights.start(self._flight, lambda: self._fly(want, actor), lane=self.key.credential)
+
+    @property
+    def _flight(self) -> object:
+        """What flights of this source are known by."""
+        return (self.key, self.resource) if self.resource else self.key
 
     def _glance(self) -> Token | None:
         """Read the record, in a flight that waits for no provider; None where its token will not do."""
         world = self._core.world
         heard, mark = self._heard, world.store.change_mark()
-        held = read(world, self.key)
+        held = read(world, self.key, self._usable)
         return None if held is None else self._remember(held, mark, heard)
 
     def _may_do(self, want: Want) -> bool:
         """Whether the token that is stored may be what is wanted: not where it is known to be due."""
-        if want is not USABLE:
+        if want is not self._usable:
             return False
         token = self.token
         return token is None or token.due is None or self._core.clock.now() < token.due
 
     def _glancing(self) -> Future[Token | None]:
-        return self._core.flights.run(("look", self.key), self._glance)[0]
+        return self._core.flights.run(("look", self._flight), self._glance)[0]
 
     def _fly(self, want: Want, actor: str) -> Token:
         """Run as a flight, in a thread of the valet; those who join it later are not who asked for it."""
         world = self._core.acting(actor)
-        heard, mark = self._heard, world.store.change_mark()
-        return self._remember(obtain(world, self.key, want), mark, heard)
+        with self._turn(want):
+            heard, mark = self._heard, world.store.change_mark()
+            return self._remember(obtain(world, self.key, want), mark, heard)
+
+    def _turn(self, want: Want) -> AbstractContextManager[None]:
+        """Wait for others who spend this grant here, but with an old token that serves meanwhile."""
+        lives = self.token is not None and not want.manual and not want.refused and not self._ended(self.token)
+        return nullcontext() if self._narrowed is None or lives else self._narrowed.turn()
 
     def _remember(self, held: Held, mark: object, heard: object) -> Token:
         if self._news is held.record:
             heard = self._heard  # it is our own news
-        token = Token(self._core, held, mark, heard)
+        token = Token(self._core, held, mark, heard, self.resource)
         now = self._core.clock.now()
         limit = token.due if token.soft is None or self._core.one_shot or now >= token.soft else token.soft
         if limit is not None and limit <= now:  # an old token that serves while its successor is under way
@@ -260,8 +311,7 @@ class TokenSource:
 
     def _by_hand(self) -> Want:
         """Say what a refresh by hand wants: any token but the one that is stored as the person asks."""
-        record = self._core.store.load(self.key)
-        return Want(refused=record.access_fp if record is not None else "", manual=True)
+        return by_hand(self._core.world, self.key, self._usable)
 
     def _heal_flight(self, refused: str, *, explicit: bool) -> Callable[[], Future[Token | None]]:
         def fly() -> Token | None:
@@ -269,11 +319,12 @@ class TokenSource:
                 from valetkey.engine.renewal import heal  # noqa: PLC0415 - a valid token needs none of it
 
             world = self._core.world
-            heard, mark = self._heard, world.store.change_mark()
-            held = heal(world, self.key, refused, explicit=explicit)
-            return None if held is None else self._remember(held, mark, heard)
+            with self._turn(Want(refused=refused)):
+                heard, mark = self._heard, world.store.change_mark()
+                held = heal(world, self.key, refused, explicit=explicit, resource=self.resource)
+                return None if held is None else self._remember(held, mark, heard)
 
-        return lambda: self._core.flights.run(("heal", self.key, refused), fly, lane=self.key.credential)[0]
+        return lambda: self._core.flights.run(("heal", self._flight, refused), fly, lane=self.key.credential)[0]
 
     def _landed(self, want: Want, actor: str = "") -> Token:
         """Wait for a flight that brings what is wanted, own or another's."""

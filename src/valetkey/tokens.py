@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from valetkey.engine.windows import windows
 from valetkey.errors import ConfigurationError, ScopesMissing
 from valetkey.forks import late_imports
+from valetkey.model.resources import home
 from valetkey.protocol.bearer import authorization
 from valetkey.protocol.urls import allowed_hosts, hosts_of
 
@@ -38,6 +39,7 @@ class Token:
         due: Unix seconds from which it counts as expired, or None.
         end: Unix seconds at which it ends, or None.
         granted: The scopes granted.
+        home: The one resource that it is for (RFC 8707), empty where it is for several or nobody knows.
         hosts: The hosts that may see it.
         base: What relative URLs are joined to; empty where nobody knows.
         extra: Headers that this provider wants on every API call, unless the caller sets them.
@@ -58,6 +60,7 @@ class Token:
         "granted",
         "header",
         "heard",
+        "home",
         "hosts",
         "mark",
         "places",
@@ -68,8 +71,8 @@ class Token:
         "until",
     )
 
-    def __init__(self, core: Core, held: Held, mark: object, heard: object) -> None:
-        record, grant = held.record, held.grant
+    def __init__(self, core: Core, held: Held, mark: object, heard: object, resource: str = "") -> None:
+        record, grant = held.facts, held.grant
         credential = core.credential(record.key.credential)
         moments = windows(record, credential)
         instance = record.params.get("instance_url", "")
@@ -81,8 +84,9 @@ class Token:
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted
-        self.hosts = (*allowed_hosts(credential), *hosts_of((instance,)))
-        self.base = instance or credential.api_base_url
+        self.home = home(credential, resource)
+        self.hosts = hosts_of((self.home,)) or (*allowed_hosts(credential), *hosts_of((instance,)))
+        self.base = _base(instance or credential.api_base_url, self.home)
         self.mark = mark
         self.heard = heard
         self.extra = tuple(credential.api_headers.items())
@@ -121,6 +125,12 @@ class Token:
 
     def __repr__(self) -> str:
         return "Token(****)"
+
+
+def _base(base: str, resource: str) -> str:
+    """Return what relative URLs are joined to: the base of the API, unless a resource elsewhere is meant."""
+    theirs = hosts_of((resource,))
+    return resource if theirs and theirs != hosts_of((base,)) else base
 
 
 def _certificate(core: Core, credential: OAuth2Credential) -> Secret:

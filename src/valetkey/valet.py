@@ -38,7 +38,13 @@ class Valet(BaseValet):
     """
 
     def client(
-        self, credential: str, *, owner: Owner = None, account: str = "", scopes: Sequence[str] = ()
+        self,
+        credential: str,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
     ) -> OAuth2Client:
         """Return a client for a connection.  It costs nothing: no I/O, nothing to close.
 
@@ -47,11 +53,14 @@ class Valet(BaseValet):
             owner: Whose connection it is in your program; None for the program's own.
             account: The label of one of several accounts of that owner.
             scopes: Scopes that every use demands, or `ScopesMissing` is raised.
+            resource: Which of the declared `resources` the tokens are to be for (RFC 8707): they come out of the same
+                grant, and go to that resource's host alone.  None: the grant's own token.
 
         Raises:
-            ConfigurationError: The owner is empty or of a wrong type, or one is required.
+            ConfigurationError: The owner is empty or of a wrong type, or one is required; or the declaration does not
+                list the resource (``resource_undeclared``).
         """
-        return client_of(OAuth2Client, self._core, self._desk.source(credential, owner, account), scopes)
+        return client_of(OAuth2Client, self._core, self._desk.source(credential, owner, account, resource), scopes)
 
     def connect(
         self,

@@ -117,7 +117,7 @@ def revoke_what_was_overtaken(patch: Patch) -> None:
     """Revoke an answer that the row does not want, whoever it belongs to."""
 
     def revoke(world: Any, credential: Any, *rest: Any) -> None:
-        revoking.revoke_grant(world, credential, rest[-1])
+        revoking.revoke_grant(world, credential, rest[1])
 
     patch.setattr(spending, "_not_wanted", revoke)
 

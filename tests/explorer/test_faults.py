@@ -23,6 +23,7 @@ from stepped.cases import (
     ONE_HOST,
     REFRESH_AND_RECONNECT,
     STORE_FAULTS,
+    TWO_RESOURCES,
 )
 from stepped.interleaving import Explored
 from stepped.plays import Case, played
@@ -55,6 +56,7 @@ LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
     ("both get, deny", GET_DENY, "kill", {NOBODY}),
     *(("both get, grace", GET_GRACE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
     *(("both get, none", GET_NONE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
+    ("two resources", TWO_RESOURCES, "kill", {NOBODY}),
     ("both heal", BOTH_HEAL, "kill", {NOBODY}),
     *(("both heal", BOTH_HEAL, fault, QUIETLY) for fault in STORE_FAULTS),
     ("get and disconnect", GET_AND_DISCONNECT, "kill", {KILLED}),

@@ -16,9 +16,11 @@ from stepped.cases import (
     DISCONNECT_AND_RECONNECT,
     GET_AND_DISCONNECT,
     GET_AND_RECONNECT,
+    MORE,
+    TWO_RESOURCES,
 )
 from stepped.interleaving import Broken, Explored
-from stepped.plays import Act, Case, Scene, played
+from stepped.plays import RESOURCES, Act, Case, Scene, played
 from stepped.small_server import HOUR
 
 Report = Callable[[Explored], Explored]
@@ -42,6 +44,18 @@ def keeps_its_promises(case: Case, report: Report) -> None:
 )
 def test_two_racers_refresh_once_and_both_get_the_token(case: Case, on_reuse: Any, report: Report) -> None:
     keeps_its_promises(replace(case, on_reuse=on_reuse, check=outcomes.one_refresh_for_all), report)
+
+
+@pytest.mark.parametrize("on_reuse", ["revoke", "deny", "grace", "none"])
+def test_two_racers_who_ask_for_different_resources_spend_each_refresh_token_once(
+    on_reuse: Any, report: Report
+) -> None:
+    keeps_its_promises(replace(TWO_RESOURCES, on_reuse=on_reuse, check=outcomes.one_refresh_each), report)
+
+
+def test_two_racers_who_ask_for_the_same_resource_refresh_once(report: Report) -> None:
+    same = {name: acts.get(resource=RESOURCES[0]) for name in "AB"}
+    keeps_its_promises(replace(TWO_RESOURCES, acts=same, check=outcomes.one_refresh_for_all), report)
 
 
 def test_two_racers_refresh_once_ahead_of_time(report: Report) -> None:
@@ -96,6 +110,7 @@ def test_side_facts_that_are_written_during_a_refresh_are_kept(report: Report) -
 
 ACTS: dict[str, Act] = {
     "get": acts.get(),
+    "resource": acts.get(resource=RESOURCES[0]),
     "heal": acts.heal(),
     "by hand": acts.refresh_now,
     "disconnect": acts.disconnect,
@@ -106,8 +121,15 @@ ACTS: dict[str, Act] = {
 }
 
 
-@pytest.mark.parametrize("withdrawn", [False, True], ids=["alive", "withdrawn"])
-@pytest.mark.parametrize(("one", "other"), [*combinations_with_replacement(ACTS, 2)])
+PAIRS = [
+    pytest.param(one, other, withdrawn, id=f"{one}-{other}-{'withdrawn' if withdrawn else 'alive'}")
+    for one, other in combinations_with_replacement(ACTS, 2)
+    for withdrawn in (False, True)
+    if MORE or not (one == other == "resource" and withdrawn)  # each asks twice for what is dead: it takes a minute
+]
+
+
+@pytest.mark.parametrize(("one", "other", "withdrawn"), PAIRS)
 def test_whatever_two_racers_do_the_promises_are_kept(one: str, other: str, withdrawn: bool, report: Report) -> None:
     keeps_its_promises(
         replace(BOTH_GET, acts={"A": ACTS[one], "B": ACTS[other]}, withdrawn=withdrawn, check=_any), report

@@ -320,13 +320,15 @@ def test_declaring_imports_nothing_heavy() -> None:
         ({"sender_constraint": "DPOP"}, "choice_invalid", "dpop"),
         ({"resources": ["api"]}, "url_invalid", "RFC 8707"),
         ({"resources": ["https://api.example.com/#a"]}, "url_invalid", "RFC 8707"),
+        ({"resources": ["https://api.example.com/a b"]}, "url_invalid", "RFC 8707"),
+        ({"one_token_per_resource": True}, "resources_missing", "resources"),
         ({"authorization_details": "payment"}, "authorization_details_invalid", "RFC 9396"),
         ({"authorization_details": '[{"amount": 1}]'}, "authorization_details_invalid", "RFC 9396"),
         ({"response_mode": "jwt"}, "issuer_missing", "JARM"),
         ({"signed_introspection": True}, "issuer_missing", "RFC 9701"),
         ({"additional_params": {"dpop_jkt": "x"}}, "parameter_reserved", "dpop_jkt"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_is_signed_is_declared_so_that_it_means_something(fields: dict[str, Any], code: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:

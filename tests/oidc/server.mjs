@@ -18,6 +18,7 @@
 //   POST /_phone?login=NAME&action=approve|deny   NAME, who is asked on a phone (CIBA), answers; bob has the code 4711
 //   POST /_expire            the API takes none of the access tokens that were issued so far
 //   GET  /resource           an API: answers those who bring a token that lives, with a proof where it is bound
+//   GET  /files              another: the same, and each of both takes no token that names the other as its audience
 // Apps may register themselves; what they manage their registration with changes with every use.
 import crypto from 'node:crypto';
 import fs from 'node:fs';
@@ -82,6 +83,7 @@ const clients = [
   { client_id: 'fapi2', ...byKey, dpop_bound_access_tokens: true, require_pushed_authorization_requests: true, id_token_signed_response_alg: 'ES256', ...withCode('fapi2') },
   { client_id: 'resource', client_secret: SECRET, ...withCode('resource') },
   { client_id: 'ciba', client_secret: SECRET, backchannel_token_delivery_mode: 'poll', backchannel_user_code_parameter: true, ...withoutBrowser(CIBA, 'refresh_token') },
+  { client_id: 'resource-dpop', token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true, ...withCode('resource-dpop') },
   { client_id: 'service', client_secret: SECRET, ...withoutBrowser('client_credentials') },
 ];
 
@@ -154,7 +156,7 @@ function createProvider(issuer, tlsBase) {
         defaultResource: () => undefined,
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => {
-          if (resource !== `${issuer}/resource`) throw new errors.InvalidTarget();
+          if (![`${issuer}/resource`, `${issuer}/files`].includes(resource)) throw new errors.InvalidTarget();
           return { scope: 'api.read api.write', audience: resource, accessTokenTTL: switches.access_ttl, accessTokenFormat: 'opaque' };
         },
       },
@@ -236,7 +238,7 @@ const json = (res, value) => { res.setHeader('content-type', 'application/json')
 
 const METADATA = '/.well-known/oauth-protected-resource/resource';
 
-async function resource(provider, req, res) {
+async function resource(provider, pathname, req, res) {
   count('calls');
   const [scheme, token] = (req.headers.authorization ?? '').split(' ');
   const found = token && ((await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)));
@@ -247,6 +249,7 @@ async function resource(provider, req, res) {
     res.end();
   };
   if (!found || found.isExpired || expired.has(found.jti)) return refuse(token ? 'invalid_token' : '');
+  if (found.aud && found.aud !== `${provider.issuer}${pathname}`) return refuse('invalid_token');
   if (found['x5t#S256'] && found['x5t#S256'] !== thumbprintOf(req)) return refuse('invalid_token');
   if (scheme !== (found.jkt ? 'DPoP' : 'Bearer')) return refuse('invalid_token');
   if (found.jkt && !(await proves(provider, req, token, found))) return refuse('invalid_dpop_proof');
@@ -275,7 +278,7 @@ async function proves(provider, req, token, found) {
     const ath = crypto.createHash('sha256').update(token).digest('base64url');
     if (used.has(payload.jti)) return false;
     used.add(payload.jti);
-    const meant = payload.ath === ath && payload.htm === req.method && payload.htu === `${provider.issuer}/resource`;
+    const meant = payload.ath === ath && payload.htm === req.method && payload.htu === `${provider.issuer}${req.url}`;
     return meant && (await calculateJwkThumbprint(protectedHeader.jwk)) === found.jkt;
   } catch {
     return false;
@@ -319,7 +322,7 @@ async function serve(provider, others, req, res) {
     if (pathname === '/_phone') return await answerPhone(provider, searchParams, res);
     if (pathname === '/_expire') return expire(res);
     if (pathname === METADATA) return json(res, { resource: `${provider.issuer}/resource`, authorization_servers: [provider.issuer], scopes_supported: ['api.read'] });
-    if (pathname === '/resource') return await resource(provider, req, res);
+    if (['/resource', '/files'].includes(pathname)) return await resource(provider, pathname, req, res);
     if (pathname === '/token' && switches.busy > 0) return busy(res);
     if (pathname.startsWith('/interaction/')) return await interaction(provider, req, res);
     return await others(req, res);

@@ -70,6 +70,12 @@ def whose(function: F) -> F:
     return owner(account(function))
 
 
+def resource_option(function: F) -> F:
+    """Add the option that says for which resource the token is to be."""
+    says = "One of the declared resources: a token for it alone."
+    return click.option("--resource", metavar="URL", help=says)(function)
+
+
 def credential_argument(function: F) -> F:
     """Add the argument NAME: a declared credential, completed by the shell."""
     from valetkey.cli.completion import complete_credentials  # noqa: PLC0415 - it imports from here

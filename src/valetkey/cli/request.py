@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import click
 
-from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.commands import command, credential_argument, pass_session, resource_option, whose
 from valetkey.cli.exits import NOT_WELL, OK, Stop
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import is_terminal, out, sanitised, say
@@ -37,6 +37,7 @@ _JSON: Final = "application/json"
 @credential_argument
 @click.argument("words", metavar="[METHOD] URL", nargs=-1, required=True)
 @whose
+@resource_option
 @click.option("-d", "--data", metavar="DATA", help="Send this: text, @FILE, or - for stdin.")
 @click.option("--json-body", is_flag=True, help="The data is JSON.")
 @click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Add a header.")
@@ -52,6 +53,7 @@ def request(
     words: Sequence[str],
     owner: str | None,
     account: str,
+    resource: str | None,
     data: str | None,
     json_body: bool,
     headers: Sequence[str],
@@ -69,7 +71,7 @@ def request(
     content = None if data is None else _content(data)
     if json_body:
         _check_json(content)
-    client = session.client(name, owner, account)
+    client = session.client(name, owner, account, resource)
     options = {
         "headers": _headers(headers, has_data=content is not None, json_body=json_body),
         "follow_redirects": location,

@@ -106,15 +106,24 @@ class Session:
         check_owner(key.owner, self.credential(name))
         return key
 
-    def source(self, name: str, owner: str | None, account: str) -> TokenSource:
-        """Return where the connection's token comes from."""
-        return self.core.source(self.key_of(name, owner, account))
+    def source(self, name: str, owner: str | None, account: str, resource: str | None = None) -> TokenSource:
+        """Return where the connection's token comes from, or its token for one resource.
 
-    def client(self, name: str, owner: str | None, account: str) -> OAuth2Client:
+        Raises:
+            ConfigurationError: The declaration does not list the resource.
+        """
+        key = self.key_of(name, owner, account)
+        if resource is None:
+            return self.core.source(key)
+        from valetkey.model.resources import check_resource  # noqa: PLC0415 - few ask for one
+
+        return self.core.source(key, check_resource(self.credential(name), resource))
+
+    def client(self, name: str, owner: str | None, account: str, resource: str | None = None) -> OAuth2Client:
         """Return a client for the connection."""
         from valetkey.client import OAuth2Client, client_of  # noqa: PLC0415
 
-        return client_of(OAuth2Client, self.core, self.source(name, owner, account))
+        return client_of(OAuth2Client, self.core, self.source(name, owner, account, resource))
 
     def declared_secret(self, secret_id: str) -> SecretDeclaration | None:
         """Return what code or file declare about a secret."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from valetkey.model.connections import Event, Identity, Status
@@ -30,6 +31,7 @@ def of_status(status: Status) -> dict[str, Any]:
         "last_refresh_at": status.last_refresh_at,
         "last_used_at": status.last_used_at,
         "next_try_at": status.next_try_at,
+        "resource_tokens": [asdict(one) for one in status.resource_tokens],
     }
 
 

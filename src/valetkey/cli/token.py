@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.commands import command, credential_argument, pass_session, resource_option, whose
 from valetkey.cli.output import emit
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import is_terminal, out
@@ -16,20 +16,23 @@ from valetkey.cli.terminal import is_terminal, out
     examples=(
         "valetkey token github",
         "valetkey token google --owner ada --json | jq .expires_at",
+        "valetkey token suite --resource https://files.example.com/",
         "valetkey header github | curl -sH @- https://api.github.com/user    # better",
     ),
 )
 @credential_argument
 @whose
+@resource_option
 @pass_session
-def token(session: Session, *, name: str, owner: str | None, account: str) -> None:
+def token(session: Session, *, name: str, owner: str | None, account: str, resource: str | None) -> None:
     """Print a valid access token of NAME, refreshed if need be.
 
     On a pipe nothing follows the token, not even a line break.  Whoever has it can use the account until it ends:
     prefer request, header or exec.  A token that is bound to a key or certificate is not handed out.
+
+    With --resource it is for that one of the declared resources alone, out of the same grant (RFC 8707).
     """
-    source = session.source(name, owner, account)
-    held = source.get()
+    held = session.source(name, owner, account, resource).get()
     held.ensure_bearer()
     if session.json:
         emit(
@@ -53,12 +56,13 @@ def token(session: Session, *, name: str, owner: str | None, account: str) -> No
 )
 @credential_argument
 @whose
+@resource_option
 @pass_session
-def header(session: Session, *, name: str, owner: str | None, account: str) -> None:
+def header(session: Session, *, name: str, owner: str | None, account: str, resource: str | None) -> None:
     """Print the line "Authorization: Bearer ..." for NAME, as curl reads it with -H @-.
 
     So the token stands neither in the process list nor in the history of your shell.
     """
-    held = session.source(name, owner, account).get()
+    held = session.source(name, owner, account, resource).get()
     held.ensure_bearer()
     out(f"Authorization: {held.header}")

@@ -16,6 +16,7 @@ from valetkey.engine.discovery import peek
 from valetkey.engine.flows import count_flows
 from valetkey.engine.holding import count_held
 from valetkey.engine.links import open_link_of
+from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.revoking import moment, siblings
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
@@ -117,7 +118,7 @@ def of_disconnect(world: World, record: Record, *, discreet: bool = False, forge
     obstacle, others = _obstacle(world, record, credential, name, discreet=discreet)
     live = record.sealed is not None
     revokes = live and not obstacle
-    end = record.expires_at
+    end = _last_end(world, credential, record)
     lives = live and (end is None or end > world.clock.now())
     keys = () if discreet or not live else _keys(world, record)
     link = open_link_of(world, record.key)
@@ -166,6 +167,14 @@ def _declared(world: World, key: ConnectionKey) -> OAuth2Credential | None:
         return peek(world, world.credential(key.credential))
     except ConfigurationError:
         return None
+
+
+def _last_end(world: World, credential: OAuth2Credential | None, record: Record) -> float | None:
+    """Return when the last access token of a grant ends, those of resources among them; None: that is not known."""
+    tokens = tokens_of(world, credential, record) if credential else ()
+    ends = [record.expires_at, *(token.expires_at for token in tokens)]
+    known = [end for end in ends if end is not None]
+    return max(known) if len(known) == len(ends) else None
 
 
 def _obstacle(

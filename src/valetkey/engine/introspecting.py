@@ -8,7 +8,7 @@ from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of
 from valetkey.engine.id_tokens import signed_introspection
-from valetkey.engine.lifecycle import obtain
+from valetkey.engine.lifecycle import Want, obtain
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
 from valetkey.errors import (
@@ -29,8 +29,10 @@ from valetkey.values import Response, Secret
 _SECONDS: Final = 15.0
 
 
-def introspect(world: World, key: ConnectionKey) -> Introspection:
+def introspect(world: World, key: ConnectionKey, resource: str = "") -> Introspection:
     """Ask the server about the connection's access token, which is refreshed first where it has ended.
+
+    `resource` is for which resource it is (RFC 8707); empty: the grant's own.
 
     Raises:
         ConfigurationError: Nobody knows where to ask (``introspection_missing``).
@@ -45,7 +47,7 @@ def introspect(world: World, key: ConnectionKey) -> Introspection:
         msg = f"{name_of(credential)} has no introspection endpoint that is known here"
         hint = f"declare introspection_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="introspection_missing", hint=hint)
-    token = obtain(world, key).grant.access_token
+    token = obtain(world, key, Want(resource=resource)).grant.access_token
 
     def send(app: AppCredentials) -> Introspection | Refusal:
         request = introspection_request(credential, app, token=token, signed=credential.signed_introspection)

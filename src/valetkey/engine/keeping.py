@@ -95,6 +95,7 @@ def goods(
         previous=None,
         learnt_lifetime=before.learnt_lifetime,
     )
+    grant = replace(grant, resources=credential.resources)
     try:
         claims = person_of(world, credential, app, tokens, requested, sign_in)
     except (ConnectError, ProviderError):

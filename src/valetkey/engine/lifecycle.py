@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from valetkey.engine.narrowing import facts_of, in_hand, told_of
 from valetkey.engine.trouble import not_connected
 from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
@@ -16,14 +17,22 @@ from valetkey.model.connections import ConnectionKey, Record, token_secret_id
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.names import check_owner
+from valetkey.model.resources import aimed
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A grant in hand, with the record that it stands in."""
+    """A token in hand, with the record that it stands in.
+
+    Attributes:
+        record: The record.
+        grant: The grant, whose access token is the one in hand: its own, or that for one resource (RFC 8707).
+        facts: What the record would say if the token in hand were the grant's own: its times, scopes, fingerprint.
+    """
 
     record: Record
     grant: Grant
+    facts: Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Want:
         manual: A person asked: back-off and cool-down do not hold it up, and a failure is raised even while the old
             token lives.
         ahead: Refresh already in the soft window.
+        resource: For which resource the token is to be (RFC 8707); empty: the grant's own.
         due: A worker asks: spend the refresh token if the record's own due time has come, also where the access token
             is good for longer; wait for nobody, and raise a failure even while the old token lives.
     """
@@ -43,6 +53,7 @@ class Want:
     manual: bool = False
     ahead: bool = False
     due: bool = False
+    resource: str = ""
 
     @property
     def strict(self) -> bool:
@@ -62,13 +73,13 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
         RefreshBusy: Another holder did not finish in time.
         StoreError: The store or its key.
     """
-    want = want or Want()
     credential = world.credential(key.credential)
     check_owner(key.owner, credential, kept=True)
+    want = _aimed(credential, want or Want())
     try:
         record = look(world, credential, key)
         if usable(world, credential, record, want):
-            return opened(world, record)
+            return opened(world, record, want.resource)
         with late_imports:
             from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
@@ -76,6 +87,11 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
     except StoreUnavailable:
         world.lookout.store_away()
         raise
+
+
+def _aimed(credential: OAuth2Credential, want: Want) -> Want:
+    """Return the wish with the resource left away where the grant's own token is for that one alone."""
+    return want if not want.resource else replace(want, resource=aimed(credential, want.resource))
 
 
 def load(world: World, key: ConnectionKey) -> Record | None:
@@ -90,7 +106,7 @@ def load(world: World, key: ConnectionKey) -> Record | None:
     return record
 
 
-def read(world: World, key: ConnectionKey) -> Held | None:
+def read(world: World, key: ConnectionKey, want: Want | None = None) -> Held | None:
     """Return the token of the connection where it is usable as it is; None where `obtain` has something to do.
 
     Raises:
@@ -100,8 +116,17 @@ def read(world: World, key: ConnectionKey) -> Held | None:
     """
     credential = world.credential(key.credential)
     check_owner(key.owner, credential, kept=True)
+    want = _aimed(credential, want or Want())
     record = look(world, credential, key)
-    return opened(world, record) if usable(world, credential, record, Want()) else None
+    return opened(world, record, want.resource) if usable(world, credential, record, want) else None
+
+
+def by_hand(world: World, key: ConnectionKey, want: Want) -> Want:
+    """Return the wish of a person who asks for any token but the one that is stored now."""
+    record = world.store.load(key)
+    aim = _aimed(world.credential(key.credential), want).resource if want.resource else ""
+    facts = None if record is None else facts_of(world, record, aim)
+    return replace(want, manual=True, refused="" if facts is None else facts.access_fp)
 
 
 def look(world: World, credential: OAuth2Credential, key: ConnectionKey) -> Record:
@@ -134,11 +159,12 @@ def usable(world: World, credential: OAuth2Credential, record: Record, want: Wan
     """Whether the token at hand will do: not refused, and not yet due."""
     if record.sealed is None or dead(record, world.clock.now()):
         return False
-    if want.refused and record.access_fp == want.refused:
+    facts = facts_of(world, record, want.resource)
+    if facts is None or (want.refused and facts.access_fp == want.refused):
         return False
     if want.due:
         return record.due_at is None or world.clock.now() < record.due_at
-    moments = windows(record, credential)
+    moments = windows(facts, credential)
     limit = moments.soft if want.ahead else moments.due
     return limit is None or world.clock.now() < limit
 
@@ -153,9 +179,14 @@ def dead(record: Record, now: float) -> bool:
     return record.reason != "no_refresh_token" or record.expires_at is None or now >= record.expires_at
 
 
-def opened(world: World, record: Record) -> Held:
-    """Open the grant of a record that holds one."""
+def opened(world: World, record: Record, resource: str = "") -> Held:
+    """Open the grant of a record that holds one, and a token for `resource` where one is named."""
     grant = open_grant(world, record)
     if grant is None:
         raise not_connected(record.key, world.credential(record.key.credential), record)
-    return Held(record, grant)
+    return held(record, grant, resource)
+
+
+def held(record: Record, grant: Grant, resource: str) -> Held:
+    """Return a token in hand: that for `resource`, or the grant's own where none is named."""
+    return Held(record, in_hand(grant, resource), told_of(record, grant, resource))

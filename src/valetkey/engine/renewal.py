@@ -15,6 +15,13 @@ from valetkey.engine.apps import client_changed, ensure_accepted
 from valetkey.engine.discovery import complete
 from valetkey.engine.id_tokens import ready_if_possible
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
+from valetkey.engine.narrowing import (
+    GrantInQuestion,
+    ensure_signed_in_for,
+    facts_of,
+    refused_resource,
+    resource_unrenewable,
+)
 from valetkey.engine.replay import replay
 from valetkey.engine.spending import Claimed, Work, spend
 from valetkey.engine.storing import reserve
@@ -39,6 +46,7 @@ from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.ports import TooLate
+from valetkey.model.resources import aimed
 from valetkey.protocol.bodies import LONGEST_WAIT
 
 MOST_CLAIMS: Final = 5
@@ -66,11 +74,12 @@ class _Attempt:
         self.doubts = 0
         self.claims = 0
         self.refused_subject = ""
+        self.questioned = False
 
     def step(self, record: Record, *, looked: bool = False) -> Held | None:
         """Return the token, or None when the record has to be looked at again; `looked`: it is known to be unusable."""
         if not looked and usable(self.world, self.credential, record, self.want):
-            return opened(self.world, record)
+            return self._opened(record)
         try:
             return self._renewed(record)
         except ReauthorizationRequired as error:
@@ -92,12 +101,15 @@ class _Attempt:
         if record.id == "":
             reserve(self.world, self.credential, self.key)
             return None
-        return self._claimed(record, Work(app, state=state, suspect=suspect, used=self._uses))
+        work = Work(app, state=state, suspect=suspect, used=self._uses, resource=self.want.resource)
+        return self._claimed(record, work)
 
     def _claimed(self, record: Record, work: Work) -> Held | None:
         """Claim the right to spend, and spend; or wait where another holder has it."""
         work = replace(work, subjects=self._subjects(record))
         grant = open_grant(self.world, record)  # a row that cannot be opened is not written to: it stays as it is
+        if self.want.resource:
+            ensure_signed_in_for(record, grant, self.credential, self.want.resource)
         claimed = self._claim(record)
         if claimed is None:
             return self._wait(record)
@@ -113,11 +125,24 @@ class _Attempt:
         if self.claims > MOST_CLAIMS:
             release(self.world, claimed.record, claimed.holder)
             raise _fruitless(self.key)
-        with self._subject_once(), suppress(TooLate):
-            outcome = spend(self.world, self.credential, claimed, work)
-            self.doubts += outcome is None
-            return outcome
+        try:
+            with self._subject_once(), suppress(TooLate):
+                outcome = spend(self.world, self.credential, claimed, work)
+                self.doubts += outcome is None
+                return outcome
+        except GrantInQuestion as question:
+            self._question(claimed.record, question)
         return None
+
+    def _question(self, record: Record, question: GrantInQuestion) -> None:
+        """Find out by a refresh of its own token whether the grant is dead, once; then the resource is asked for again.
+
+        By then the refresh token may be another: that of a newer sign-in, too.
+        """
+        if self.questioned:
+            raise refused_resource(self.credential, self.want.resource, question.refusal)
+        self.questioned = True
+        obtain(self.world, self.key, Want(refused=record.access_fp))  # raises where it is dead
 
     def _subjects(self, record: Record) -> Subjects | None:
         """Return the tokens to exchange, brought up to date before anything is claimed; None where nothing is."""
@@ -143,7 +168,7 @@ class _Attempt:
 
     def _in_doubt(self, record: Record) -> Held | None:
         """Let the old token serve to its end where its refresh token must not be sent again; then ask a person."""
-        if self._lives(record) and self._unexpired(record):
+        if self._lives(record) or self.want.resource:  # what becomes of the grant is for its own token to tell
             return self._old(record, _unanswered(self.credential, record))
         error = mark_dead(self.world, record, self.credential, reason="lost_in_rotation")
         if error is not None:
@@ -166,9 +191,13 @@ class _Attempt:
 
     def _lives(self, record: Record) -> bool:
         """Whether the old token may still be handed out while its successor is not there."""
-        if record.sealed is None or dead(record, self.world.clock.now()) or record.access_fp == self.want.refused:
+        if record.sealed is None or dead(record, self.world.clock.now()):
             return False
-        return self._unexpired(record)
+        facts = facts_of(self.world, record, self.want.resource)
+        return facts is not None and facts.access_fp != self.want.refused and self._unexpired(facts)
+
+    def _opened(self, record: Record) -> Held:
+        return opened(self.world, record, self.want.resource)
 
     def _unexpired(self, record: Record) -> bool:
         return record.expires_at is None or self.world.clock.now() < record.expires_at
@@ -176,7 +205,7 @@ class _Attempt:
     def _old(self, record: Record, error: Exception) -> Held:
         """Serve the old token while it lives, else raise (R5, R12)."""
         if not self.want.strict and self._lives(record):
-            return opened(self.world, record)
+            return self._opened(record)
         raise error
 
     def _refreshable(self, record: Record) -> bool:
@@ -189,7 +218,9 @@ class _Attempt:
         if self.want.manual and record.sealed is not None and self._unexpired(record):
             raise not_refreshable(record, self.credential)
         if self._lives(record):
-            return opened(self.world, record)
+            return self._opened(record)
+        if self.want.resource:
+            raise resource_unrenewable(self.credential, record, self.want.resource)
         error = mark_dead(self.world, record, self.credential, reason="no_refresh_token")
         if error is not None:
             raise error
@@ -254,7 +285,7 @@ class _Attempt:
     def _wait(self, record: Record) -> Held | None:
         """Watch the record while another holder works; meanwhile the old token serves (R5)."""
         if not self.want.manual and self._lives(record):
-            return opened(self.world, record)
+            return self._opened(record)
         left = self.give_up_at - self.world.clock.monotonic()
         if left <= 0 or self.want.due:
             msg = f"{self.key} is being refreshed by another process, which has not finished yet"
@@ -301,11 +332,13 @@ def _another_app(key: ConnectionKey, difference: str) -> ClientRejected:
     )
 
 
-def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> Held | None:
+def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool, resource: str = "") -> Held | None:
     """Answer to a 401 that says the token is invalid: the token to retry with, or None to let the 401 stand (R11).
 
     `refused` is the fingerprint of the access token that was sent; `explicit` tells whether the challenge said
-    ``invalid_token`` in so many words.
+    ``invalid_token`` in so many words.  `resource` is what the token is for (RFC 8707): of the grant nothing else is
+    touched then, so that a resource which refuses everything harms nobody; a new token for it is bought once a minute
+    at most, as for all.
 
     Raises:
         ReauthorizationRequired: The token is dead and nothing can renew it.
@@ -315,20 +348,36 @@ def heal(world: World, key: ConnectionKey, refused: str, *, explicit: bool) -> H
     record = load(world, key)
     if record is None or record.sealed is None:
         return None
-    if record.access_fp != refused:
-        return obtain(world, key, Want(refused=refused))
+    want = Want(refused=refused, resource=aimed(credential, resource))
+    facts = facts_of(world, record, want.resource)
+    if facts is None or facts.access_fp != refused:
+        return obtain(world, key, want)
+    if _may_heal(world, credential, facts, want, explicit=explicit):
+        return obtain(world, key, want)
+    return None
+
+
+def _may_heal(world: World, credential: OAuth2Credential, record: Record, want: Want, *, explicit: bool) -> bool:
+    """Whether a refused token is to be refreshed; `record` is as `facts_of` returns it.
+
+    Raises:
+        ReauthorizationRequired: Nothing can renew it, and the API said that it is dead.
+    """
     now = world.clock.now()
+    renewable = record.refreshable or credential.by_itself
+    young = abs(now - (record.obtained_at or 0.0)) < YOUNG
+    if want.resource:
+        return renewable and not young
     # What lies further ahead than it can is from before the clock was set back: it holds nothing up.
     if 0 < (record.cooldown_until or 0.0) - now <= 2 * YOUNG:
-        return None
-    if abs(now - (record.obtained_at or 0.0)) < YOUNG:
+        return False
+    if young:
         world.store.note(record.id, incarnation=record.incarnation, changes={"cooldown_until": now + YOUNG})
-        return None
-    if not record.refreshable and not credential.by_itself:
+    elif not renewable:
         _unhealable(world, credential, record, explicit=explicit)
-        return None
-    _learn_lifetime(world, record, now)
-    return obtain(world, key, Want(refused=refused))
+    else:
+        _learn_lifetime(world, record, now)
+    return renewable and not young
 
 
 def _unhealable(world: World, credential: OAuth2Credential, record: Record, *, explicit: bool) -> None:

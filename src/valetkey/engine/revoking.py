@@ -224,6 +224,8 @@ def _tell_provider(
     for kind, token in _tokens(world, credential, grant):
         if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):
             continue
+        if answers.get(kind):
+            continue  # one of several was not taken back: whoever waits here need not hear that of each
         request = revocation_request(
             credential,
             app,
@@ -246,8 +248,10 @@ def _tokens(world: World, credential: OAuth2Credential, grant: Grant) -> Iterato
     only = credential.revocation_token
     if grant.refresh_token is not None and only != "access_token":
         yield "refresh_token", grant.refresh_token
-    if only != "refresh_token" and not _over(world, grant.expires_at):
-        yield "access_token", grant.access_token
+    if only != "refresh_token":
+        for one in grant.access_tokens:
+            if not _over(world, one.expires_at):
+                yield "access_token", one.access_token
 
 
 def _ask(world: World, credential: OAuth2Credential, request: Request, turn: Turn) -> str:
@@ -333,8 +337,15 @@ def _unrevoked(
     if grant.refresh_token is not None and "refresh_token" not in revoked and not whole:
         left["refresh_token"] = grant.refresh_expires_at
     if "access_token" not in revoked and not (whole and _goes_along(credential)):
-        left["access_token"] = grant.expires_at
+        left["access_token"] = _last_end(grant)
     return {kind: end for kind, end in left.items() if not _over(world, end)}
+
+
+def _last_end(grant: Grant) -> float | None:
+    """Return when the last of its access tokens ends; None: that is not known."""
+    ends = [token.expires_at for token in grant.access_tokens]
+    known = [end for end in ends if end is not None]
+    return max(known) if len(known) == len(ends) else None
 
 
 def _sentence(said: str, living: tuple[str, ...]) -> str:

@@ -143,7 +143,7 @@ def _grant(token: Mapping[str, Any], credential: OAuth2Credential) -> Grant:
     except (ValueError, TypeError):
         msg = "it holds no access token"
         raise BadRow(msg) from None
-    if not _ACCESS.fullmatch(grant.access_token.reveal()):
+    if not all(_ACCESS.fullmatch(one.access_token.reveal()) for one in grant.access_tokens):
         msg = "its access token is none that a header can carry"
         raise BadRow(msg)
     if grant.refresh_token is not None and not _REFRESH.fullmatch(grant.refresh_token.reveal()):

@@ -10,7 +10,16 @@ from typing import TypeVar
 from valetkey.engine.app_secrets import Way, all_refused, next_way, settle, taken, to_settle, ways
 from valetkey.engine.apps import app_accepted, standing
 from valetkey.engine.id_tokens import note_renewed, renewed
-from valetkey.engine.lifecycle import Held
+from valetkey.engine.lifecycle import Held, held
+from valetkey.engine.narrowing import (
+    GrantInQuestion,
+    bought,
+    facts_of,
+    narrowed,
+    refused_resource,
+    speaks_of_resource,
+    told_of,
+)
 from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
@@ -58,6 +67,7 @@ class Work:
         suspect: Whether anything is held against the app.
         used: Whether it is a caller that wants the token now.
         subjects: The tokens that are exchanged for the new one, where it is got that way (RFC 8693).
+        resource: For which resource a token is bought (RFC 8707); empty: the grant's own.
     """
 
     app: AppCredentials
@@ -67,6 +77,7 @@ class Work:
     suspect: bool = False
     used: bool = False
     subjects: Subjects | None = None
+    resource: str = ""
 
 
 def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work) -> Held | None:
@@ -77,12 +88,14 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
 
     Raises:
         TooLate: The claim was too old to send; it was given back.
+        GrantInQuestion: The provider refuses the grant, but was asked for one resource; the claim was given back.
+        ProviderError: It gives no token for that resource (``resource_refused``); the same.
     """
     env = claimed.record.key.env
     try:
         grant = _to_spend(work.grant or open_grant(world, claimed.record))
         order = ways(world, env, credential, work.app, work.state, spends=True)
-        first = _request(world, credential, order[0].app, claimed.record, grant, work.subjects)
+        first = _request(world, credential, order[0].app, claimed.record, grant, work)
     except ValetkeyError:
         release(world, claimed.record, claimed.holder)
         raise
@@ -92,26 +105,41 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
     if taken(sent.answer) and isinstance(sent.answer, Refusal):
         _settle(world, credential, claimed, work, sent)
     if isinstance(sent.answer, Refusal):
-        if work.subjects is not None and work.subjects.mark and sent.answer.error in REFUSED_SUBJECT:
-            release(world, claimed.record, claimed.holder)
-            raise SubjectRefused(work.subjects.mark)
-        tried = standing(work.app, work.state)
-        refused(world, credential, claimed.record, claimed.holder, tried, sent.answer, retry=work.retry)
+        _refused(world, credential, claimed, work, sent.answer)
         return None
     found = renewed(world, credential, work.app, claimed.record, grant, sent.answer)
     if found is not None and found.estranged:
         _settle(world, credential, claimed, work, sent)
         estranged(world, credential, claimed.record, claimed.holder, grant, found)
         return None
-    held = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, used=work.used)
-    if held is not None:
-        note_details(world, held.record, held.grant)
-    if found is not None and held is not None:
-        note_renewed(world, credential, found, held.record)
+    done = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, work)
+    if done is not None:
+        note_details(world, done.record, done.grant)
+    if found is not None and done is not None:
+        note_renewed(world, credential, found, done.record)
     _settle(world, credential, claimed, work, sent)
     if work.suspect:
         app_accepted(world, env, credential)
-    return held
+    return done
+
+
+def _refused(world: World, credential: OAuth2Credential, claimed: Claimed, work: Work, refusal: Refusal) -> None:
+    """Act on a refusal: what is, or may be, of one resource or subject alone leaves the record as it is.
+
+    Raises, or returns where the record is to be looked at again.
+    """
+    error: Exception | None = None
+    if work.resource and speaks_of_resource(credential, refusal):
+        error = refused_resource(credential, work.resource, refusal)
+    elif work.resource and refusal.kind == "grant":
+        error = GrantInQuestion(refusal)
+    elif work.subjects is not None and work.subjects.mark and refusal.error in REFUSED_SUBJECT:
+        error = SubjectRefused(work.subjects.mark)
+    if error is not None:
+        release(world, claimed.record, claimed.holder)
+        raise error
+    tried = standing(work.app, work.state)
+    refused(world, credential, claimed.record, claimed.holder, tried, refusal, retry=work.retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +174,7 @@ def _tried(
         again = replace(claimed, since=world.clock.monotonic())
         if not world.store.renew(claimed.record, holder=claimed.holder, life=claimed.life):
             return None
-        way, request = following, _request(world, credential, following.app, claimed.record, grant, work.subjects)
+        way, request = following, _request(world, credential, following.app, claimed.record, grant, work)
         answer = _send_in_time(world, credential, again, request, retry=work.retry)
     if answer is None:
         return None
@@ -184,10 +212,11 @@ def _request(
     app: AppCredentials,
     record: Record,
     grant: Grant | None,
-    subjects: Subjects | None = None,
+    work: Work,
 ) -> Request:
-    if subjects is not None:
-        request = exchange_again(credential, app, record, subjects)
+    credential = narrowed(credential, work.resource)
+    if work.subjects is not None:
+        request = exchange_again(credential, app, record, work.subjects)
         return replace(request, dpop_key=grant.dpop_key if grant is not None else None)
     if credential.by_itself:
         asked = record.requested or credential.all_scopes
@@ -245,27 +274,19 @@ def _commit(
     claimed: Claimed,
     answer: TokenSet,
     before: Grant | None,
-    *,
-    used: bool,
+    work: Work,
 ) -> Held | None:
     """Store the new grant; the row decides whether it is still wanted (R6)."""
-    record = claimed.record
-    requested = record.requested or credential.all_scopes
-    grant = answer.grant(
-        now=world.clock.now(),
-        credential=credential,
-        requested=requested,
-        previous=before,
-        learnt_lifetime=record.learnt_lifetime,
-    )
-    new = _renewed(world, credential, record, grant, used=used)
+    record, resource = claimed.record, work.resource
+    grant = bought(answer, before, credential, record, resource=resource, now=world.clock.now())
+    new = _renewed(world, credential, record, grant, used=work.used)
     rotated = bool(record.refresh_fp) and new.refresh_fp != record.refresh_fp
     expect = Expect.of(record, holder=claimed.holder, spent=record.refresh_fp if rotated else None)
-    told = event_about(world, "refreshed", new, rotated=rotated)
+    told = event_about(world, "refreshed", new, rotated=rotated, **({"resource": resource} if resource else {}))
     entry = _noted(world, record, grant) if rotated and world.journal is not NO_JOURNAL else None
     try:
         stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
-        held = _not_wanted(world, credential, new, grant) if stored is None else Held(stored, grant)
+        done = _not_wanted(world, credential, new, grant, resource) if stored is None else held(stored, grant, resource)
     except StoreUnavailable:
         if entry is not None:
             world.journal.leave(entry)
@@ -274,7 +295,7 @@ def _commit(
         world.journal.settle(entry)
     if stored is not None:
         world.changed(stored)
-    return held
+    return done
 
 
 def _noted(world: World, record: Record, grant: Grant) -> JournalEntry:
@@ -313,14 +334,17 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
             pause = min(pause * 2, COMMIT_PAUSE)
 
 
-def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant) -> Held | None:
+def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant, resource: str) -> Held | None:
     """Find out why the row moved on: ours is in it after all, or nobody wants it and it is revoked, or adopt theirs.
 
     What a newer sign-in replaced is revoked where that ends it alone (R14), as the grant before it was.
     """
     current = _patiently(world, lambda: world.store.find(new.id))
     if current is not None and current.sealed is not None and _same_tokens(current, new):
-        return Held(current, grant)
+        ours = told_of(new, grant, resource).access_fp
+        facts = facts_of(world, current, resource)
+        if facts is not None and facts.access_fp == ours:
+            return held(current, grant, resource)
     if current is None or current.state == "disconnected" or superseded(credential, current, new.incarnation, grant):
         revoke_grant(world, credential, grant, record=new)
     if current is None:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Final, cast
 
 from valetkey.engine.lifecycle import dead
+from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
+from valetkey.engine.world import World
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, StoredState, attention_at
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.troubles import Group
@@ -42,6 +44,15 @@ def status_of(
         next_try_at=record.next_try_at,
         refreshable=record.refreshable,
     )
+
+
+def whole_status(
+    world: World, key: ConnectionKey, record: Record | None, credential: OAuth2Credential, *, app_error: str = ""
+) -> Status:
+    """Return what `status_of` does, and what only the opened grant tells: its tokens for one resource each."""
+    status = status_of(key, record, credential, now=world.clock.now(), app_error=app_error)
+    tokens = tokens_of(world, credential, record)
+    return replace(status, resource_tokens=tokens) if tokens else status
 
 
 def missing_scopes(record: Record) -> tuple[str, ...]:

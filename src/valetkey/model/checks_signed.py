@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from valetkey.model import checks
 from valetkey.model.credentials import ASYMMETRIC, OAuth2Credential
 from valetkey.model.places import Place
+from valetkey.model.resources import is_resource
 
-_LONGEST: Final = 2000
 _OF_ID_TOKENS: Final = ("jwks_url", "id_token_algs", "id_token_audiences")
 _BY_FIELD: Final = {"resources": "resource", "authorization_details": "authorization_details"}
 """Fields, and the parameter that each becomes."""
@@ -27,6 +26,12 @@ def check_signed(credential: OAuth2Credential, place: Place) -> None:
         checks.choice(place, "signing_alg", credential.signing_alg, ASYMMETRIC)
     for uri in credential.resources:
         _check_resource(place, uri)
+    if credential.one_token_per_resource and not credential.resources:
+        place.refuse(
+            "one_token_per_resource is set, and no resources are named",
+            code="resources_missing",
+            hint=f"write {place.line('resources', ['https://api.example.com/', 'https://files.example.com/'])}",
+        )
     if credential.authorization_details:
         _check_details(place, credential.authorization_details)
     if credential.response_mode == "jwt" and not credential.issuer:
@@ -162,12 +167,7 @@ def _is_json(text: str) -> bool:
 
 
 def _check_resource(place: Place, uri: str) -> None:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        parts = urlsplit("")
-    absolute = parts.scheme and (parts.netloc or parts.path) and "#" not in uri
-    if not absolute or len(uri) > _LONGEST or not uri.isprintable():
+    if not is_resource(uri):
         place.refuse(
             f'resources names "{uri:.60}", which is no absolute URI without a fragment',
             code="url_invalid",

@@ -295,6 +295,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceTokenStatus:
+    """What is told of an access token for one resource (RFC 8707), which ends at `expires_at` (Unix seconds)."""
+
+    resource: str
+    fingerprint: str
+    expires_at: float | None = None
+    granted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """How a connection is.  States are data: looking never raises for a connection that is not well.
 
@@ -314,6 +324,7 @@ class Status:
         last_used_at: Unix seconds, to the minute, of the last use.
         next_try_at: Unix seconds before which a failing refresh is not tried again.
         refreshable: Whether the connection can renew its access token by itself.
+        resource_tokens: The access tokens for one resource each that the grant holds beside its own (RFC 8707).
     """
 
     connection: Connection
@@ -331,6 +342,7 @@ class Status:
     last_used_at: float | None = None
     next_try_at: float | None = None
     refreshable: bool = False
+    resource_tokens: tuple[ResourceTokenStatus, ...] = ()
 
     @property
     def connection_id(self) -> str:

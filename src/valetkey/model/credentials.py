@@ -190,6 +190,8 @@ class OAuth2Credential:
             form; ``jwt``: signed (JARM), and then no other answer is taken.
         authorization_details: What exactly every sign-in asks for, as JSON text: a list of objects (RFC 9396).
         resources: The APIs that the token is for, as absolute URIs (RFC 8707).
+        one_token_per_resource: Whether an access token is for one of the `resources` alone: people sign in for all of
+            them, and the grant's own token is for the first.  Else it is for all of them.
         scopes: What is asked for.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
@@ -279,6 +281,7 @@ class OAuth2Credential:
     response_mode: ResponseMode = "default"
     authorization_details: str = ""
     resources: tuple[str, ...] = ()
+    one_token_per_resource: bool = False
     scopes: tuple[str, ...] = ()
     forced_scopes: tuple[str, ...] = ()
     scope_separator: str = " "
@@ -351,6 +354,11 @@ class OAuth2Credential:
     def asserts(self) -> bool:
         """Whether its tokens are asked for by an assertion (RFC 7521) or another token: a refusal speaks of that."""
         return self.grant in {"jwt_bearer", "saml2_bearer", "token_exchange"}
+
+    @property
+    def token_resources(self) -> tuple[str, ...]:
+        """The resources that the grant's own access token is asked for."""
+        return self.resources[:1] if self.one_token_per_resource else self.resources
 
     @property
     def resends(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from valetkey.values import Secret
@@ -13,7 +14,58 @@ _MILLISECONDS = 100_000_000_000
 """Unix times above this are in milliseconds: as seconds they would lie beyond the year 5138."""
 
 
+EMPTY_TOKENS: Final[Mapping[str, ResourceToken]] = MappingProxyType({})
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceToken:
+    """An access token that the grant's refresh token bought for one resource (RFC 8707 section 2.2).
+
+    What it is bound to, a key or a certificate, is what the grant's own access token is bound to.
+
+    Attributes:
+        access_token: What the resource takes.
+        token_type: As the provider wrote it.
+        expires_at: Unix seconds at which it ends; None when unknown or never.
+        scope: The scopes that it holds.
+        obtained_at: Unix seconds at which it arrived.
+    """
+
+    access_token: Secret
+    token_type: str = "bearer"  # noqa: S105 - a scheme, not a password
+    expires_at: float | None = None
+    scope: tuple[str, ...] = ()
+    obtained_at: float = 0.0
+
+    def to_object(self) -> dict[str, Any]:
+        """Return it as plain JSON values, the token in clear."""
+        token: dict[str, Any] = {
+            "access_token": self.access_token.reveal(),
+            "token_type": self.token_type,
+            "scope": " ".join(self.scope),
+            "obtained_at": self.obtained_at,
+        }
+        return token if self.expires_at is None else {**token, "expires_at": self.expires_at}
+
+    @classmethod
+    def from_object(cls, token: Mapping[str, Any]) -> ResourceToken:
+        """Read what `to_object` wrote.
+
+        Raises:
+            ValueError: It holds no access token.
+        """
+        access = _secret(token, "access_token")
+        if access is None:
+            msg = "the token of a resource holds no access_token"
+            raise ValueError(msg)
+        return cls(
+            access_token=access,
+            token_type=_text(token, "token_type") or "bearer",
+            expires_at=_seconds(token.get("expires_at")),
+            scope=tuple(str(token.get("scope") or "").split()),
+            obtained_at=_seconds(token.get("obtained_at")) or 0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +87,9 @@ class Grant:
             bearer tokens.
         authorization_details: What exactly was granted, as JSON text (RFC 9396), which may differ from what was asked
             for; empty where the provider does not say.
+        resources: The resources that the sign-in asked for (RFC 8707); none where that is not known, or it named none.
+        resource_tokens: Access tokens for one resource each, by the resource's URI (RFC 8707), which the same refresh
+            token bought.
     """
 
     access_token: Secret
@@ -48,6 +103,21 @@ class Grant:
     quarantined: Secret | None = None
     dpop_key: Secret | None = None
     authorization_details: str = ""
+    resources: tuple[str, ...] = ()
+    resource_tokens: Mapping[str, ResourceToken] = field(default_factory=lambda: EMPTY_TOKENS)
+
+    @property
+    def access_tokens(self) -> tuple[ResourceToken, ...]:
+        """All its access tokens, its own first.  One that is both counts once, as that of the resource."""
+        own = ResourceToken(
+            access_token=self.access_token,
+            token_type=self.token_type,
+            expires_at=self.expires_at,
+            scope=self.scope,
+            obtained_at=self.obtained_at,
+        )
+        every = (own, *self.resource_tokens.values())
+        return tuple({token.access_token.fingerprint(): token for token in every}.values())
 
     def to_token_object(self) -> dict[str, Any]:
         """Return the stored form: plain JSON values, secrets in clear.  For sealing, never for printing."""
@@ -65,6 +135,8 @@ class Grant:
             "quarantined": self.quarantined and self.quarantined.reveal(),
             "dpop_key": self.dpop_key and self.dpop_key.reveal(),
             "authorization_details": self.authorization_details or None,
+            "resources": list(self.resources) or None,
+            "resource_tokens": {name: token.to_object() for name, token in self.resource_tokens.items()} or None,
         }
         token.update({name: value for name, value in optional.items() if value is not None})
         return token
@@ -97,6 +169,8 @@ class Grant:
             quarantined=_secret(token, "quarantined"),
             dpop_key=_secret(token, "dpop_key"),
             authorization_details=_text(token, "authorization_details") or "",
+            resources=_texts(token.get("resources")),
+            resource_tokens=_by_resource(token.get("resource_tokens")),
         )
 
     @classmethod
@@ -111,6 +185,26 @@ class Grant:
             msg = "the token object is not a JSON object"
             raise ValueError(msg)  # noqa: TRY004 - the caller gave text, not a type
         return cls.from_token_object(cast("dict[str, Any]", token))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not value:
+        return ()
+    texts = cast("list[object]", value if isinstance(value, (list, tuple)) else [None])
+    if not all(isinstance(text, str) for text in texts):
+        msg = "resources of the token object are no list of texts"
+        raise ValueError(msg)
+    return tuple(map(str, texts))
+
+
+def _by_resource(value: object) -> Mapping[str, ResourceToken]:
+    if not value:
+        return EMPTY_TOKENS
+    tokens = cast("Mapping[str, Mapping[str, Any]]", value if isinstance(value, Mapping) else {"": None})
+    if not all(isinstance(token, Mapping) for token in tokens.values()):
+        msg = "resource_tokens of the token object is no object of objects"
+        raise ValueError(msg)
+    return {name: ResourceToken.from_object(token) for name, token in tokens.items()}
 
 
 def _text(token: Mapping[str, Any], *names: str) -> str | None:

@@ -149,6 +149,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     response_mode: ResponseMode | None = None,
     authorization_details: str | None = None,
     resources: Sequence[str] | None = None,
+    one_token_per_resource: bool | None = None,
     basic_raw: bool | None = None,
     device_authorization_url: str | None = None,
     redirect_uri: str | None = None,

@@ -58,7 +58,7 @@ def jwt_bearer_request(
     params: Params = {
         "grant_type": JWT_GRANT,
         "scope": "" if inside else scopes,
-        "resource": credential.resources,
+        "resource": credential.token_resources,
         "authorization_details": credential.authorization_details,
     }
     extra = credential.token_params
@@ -83,7 +83,7 @@ def given_assertion_request(
         "grant_type": SAML_GRANT if saml else JWT_GRANT,
         "assertion": text,
         "scope": credential.scope_separator.join(scope),
-        "resource": credential.resources,
+        "resource": credential.token_resources,
         "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params, named=False)

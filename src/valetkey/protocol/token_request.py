@@ -35,7 +35,7 @@ def code_request(
         "code": code.reveal(),
         "redirect_uri": redirect_uri,
         "code_verifier": verifier.reveal() if verifier else "",
-        "resource": credential.resources,
+        "resource": credential.token_resources,
     }
     return token_request(credential, app, params, extra=credential.token_params)
 
@@ -58,7 +58,7 @@ def refresh_request(
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
         "scope": credential.scope_separator.join(scope),
-        "resource": credential.resources,
+        "resource": credential.token_resources,
     }
     return token_request(credential, app, params, extra=credential.refresh_params, what="refresh_params")
 
@@ -76,7 +76,7 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
     params: Params = {
         "grant_type": "client_credentials",
         "scope": credential.scope_separator.join(scope),
-        "resource": credential.resources,
+        "resource": credential.token_resources,
         "authorization_details": credential.authorization_details,
     }
     return token_request(credential, app, params, extra=credential.token_params)

@@ -46,10 +46,15 @@ def joined(row: Record, text: str | None) -> Record:
 
 
 def agrees(row: Record, text: str | None) -> bool:
-    """Whether the token object is the one that the row tells of."""
+    """Whether the token object is the one that the row tells of.
+
+    Not by the access token alone: what is bought for one resource (RFC 8707) leaves that as it is.
+    """
     if text is None or row.sealed is None:
         return text is None and row.sealed is None
-    return read_token(text, row.secret_id).access_token.fingerprint() == row.access_fp
+    token = read_token(text, row.secret_id)
+    refresh = token.refresh_token.fingerprint() if token.refresh_token else ""
+    return (token.access_token.fingerprint(), refresh) == (row.access_fp, row.refresh_fp)
 
 
 def plain_text(sealed: Sealed | None) -> str | None:

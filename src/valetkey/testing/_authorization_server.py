@@ -231,7 +231,7 @@ def jwks(site: Site, call: Call) -> Reply:  # noqa: ARG001 - the same signature 
 
 def userinfo(site: Site, call: Call) -> Reply:
     """Tell who an access token stands for."""
-    token = bearer(site, call)
+    token = bearer(site, call, aimed=False)
     return token if isinstance(token, Reply) else site.faults.rendered("userinfo", 200, claims(token))
 
 

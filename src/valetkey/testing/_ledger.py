@@ -18,6 +18,7 @@ from valetkey.testing._signing import Sign
 from valetkey.testing._tally import Tally
 
 OnReuse = Literal["revoke", "deny", "grace", "none"]
+ForOne = Literal["right", "refused", "refused_late", "another"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 
 NOTES_SCOPES = ("notes.read", "notes.write")
@@ -46,6 +47,9 @@ class Rules:
         auto_approve: Whether the person says yes without being asked.
         sends_iss: Whether authorization answers carry ``iss``, and the metadata says so (RFC 9207).
         dpop_nonces: Whether DPoP proofs need the nonce of the answer before (RFC 9449 sections 8 and 9).
+        one_resource: Whether a request for a token that names several resources is refused (RFC 8707 section 2.2).
+        for_one_resource: What comes of asking for a token for one resource: ``right``; ``refused``; ``refused_late``,
+            when the refresh token is spent already; ``another``: a token for another resource.
         clock_offset: Seconds by which its clock is ahead of the right time.
     """
 
@@ -63,6 +67,8 @@ class Rules:
     auto_approve: bool = True
     sends_iss: bool = True
     dpop_nonces: bool = False
+    one_resource: bool = False
+    for_one_resource: ForOne = "right"
     clock_offset: float = 0
 
 
@@ -121,13 +127,22 @@ class Family:
 
 @dataclass(slots=True)
 class AccessToken:
-    """An access token; `live` turns false when it dies before its time, `bound_to` is the thumbprint of its key."""
+    """An access token.
+
+    `live` turns false when it dies before its time, `bound_to` is the thumbprint of its key, and `targets` are the
+    resources that it is for, none where it is for all.
+    """
 
     family: Family
     scopes: tuple[str, ...]
     expires_at: float
     live: bool = True
     bound_to: str = ""
+    targets: tuple[str, ...] = ()
+
+    def opens(self, url: str) -> bool:
+        """Whether it is for that address."""
+        return not self.targets or any(url == one or url.startswith(one.rstrip("/") + "/") for one in self.targets)
 
 
 @dataclass(slots=True)
@@ -211,6 +226,13 @@ class Ledger:
         with self.lock:
             self._access[answer["access_token"]].bound_to = thumbprint
         return answer | {"token_type": "DPoP"}
+
+    def aim(self, answer: dict[str, Any], targets: tuple[str, ...]) -> dict[str, Any]:
+        """Let the access token of a token answer be for these resources alone (RFC 8707)."""
+        if targets:
+            with self.lock:
+                self._access[answer["access_token"]].targets = targets
+        return answer
 
     # -- refreshing
 

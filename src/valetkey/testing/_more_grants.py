@@ -27,7 +27,11 @@ class MoreGrants(Faults):
         self._site.trust.keys[issuer] = public_key
 
     def allow_target(self, target: str) -> None:
-        """Let tokens be exchanged for this audience or resource (RFC 8693)."""
+        """Let tokens be exchanged for this audience or resource (RFC 8693), or be asked for it (RFC 8707).
+
+        Once there is one, others are refused; a token that names resources opens those routes of the API alone that lie
+        at their addresses or below.
+        """
         self._site.trust.targets.add(target)
 
     def require_user_code(self, login: str, code: str) -> None:

@@ -15,17 +15,23 @@ class Refused(Exception):
         self.status = status
 
 
+REPEATED = "resource"
+"""The one parameter that may come several times (RFC 8707 section 2)."""
+
+
 def only_once(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """Return parameters by name; empty ones count as absent, repeated ones are refused (RFC 6749 section 3.1, 3.2).
+
+    Only resources may come several times: they are joined by spaces, which no URI holds.
 
     Raises:
         Refused: A parameter came twice.
     """
     found: dict[str, str] = {}
     for name, value in pairs:
-        if name in found:
+        if name in found and name != REPEATED:
             raise Refused(error="invalid_request", why="a parameter came more than once")
-        found[name] = value
+        found[name] = f"{found[name]} {value}".strip() if name in found else value
     return {name: value for name, value in found.items() if value}
 
 

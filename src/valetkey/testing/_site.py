@@ -52,14 +52,23 @@ def refusal(refused: Refused) -> Reply:
     return Reply.of_json(refused.status, body, **challenge)
 
 
-def bearer(site: Site, call: Call, scope: str = "") -> AccessToken | Reply:
-    """Return the access token of a request, or the challenge to answer with (RFC 6750 section 3)."""
+def bearer(site: Site, call: Call, scope: str = "", *, aimed: bool = True) -> AccessToken | Reply:
+    """Return the access token of a request, or the challenge to answer with (RFC 6750 section 3).
+
+    Args:
+        site: The provider.
+        call: The request.
+        scope: What the token must hold.
+        aimed: Whether it must be for this route, where it is for some resources alone (RFC 8707).
+    """
     scheme, _, value = call.headers.get("authorization", "").partition(" ")
     if scheme.lower() not in {"bearer", "dpop"}:
         return _challenge(401)
     token = site.ledger.bearer(value.strip())
     if token is None:
         return _challenge(401, "invalid_token", "the access token is unknown, expired or revoked")
+    if aimed and not token.opens(site.url + call.path):
+        return _challenge(401, "invalid_token", "the access token is for another resource")
     if token.bound_to and (refused := _unproven(site, call, scheme, value.strip(), token)):
         return refused
     if scope and scope not in token.scopes:

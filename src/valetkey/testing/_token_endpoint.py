@@ -23,6 +23,7 @@ from valetkey.testing._trust import by_assertion, by_auth_req_id, by_exchange, m
 Form = Mapping[str, str]
 _TYP = "token-introspection+jwt"
 _SIGNED = f"application/{_TYP}"
+_ANOTHER = "https://another.example/"
 
 
 def token(site: Site, call: Call) -> Reply:
@@ -34,7 +35,9 @@ def token(site: Site, call: Call) -> Reply:
         client = authenticate(site, call, form)
         grant_type = _allowed_grant_type(client, form)
         thumbprint = site.proofs.thumbprint(call, f"{site.issuer}/token")
-        members = site.ledger.bind(_granted(site, client, grant_type, form), thumbprint)
+        targets = _targets(site, form)
+        members = _aimed(site, _granted(site, client, grant_type, form), targets)
+        members = site.ledger.bind(members, thumbprint)
     except Refused as refused:
         return refusal(refused)
     note = "refreshed" if grant_type == "refresh_token" else "issued"
@@ -164,6 +167,32 @@ def _allowed_grant_type(client: Client, form: Form) -> str:
         raise Refused(error="unsupported_grant_type", why="no such grant type here")
     must_allow(client, grant_type)
     return grant_type
+
+
+def _targets(site: Site, form: Form) -> tuple[str, ...]:
+    """Return the resources that the token is to be for (RFC 8707 section 2); none where this provider knows of none.
+
+    Raises:
+        Refused: One is unknown here, or they are too many for one token.
+    """
+    asked, known = tuple(form.get("resource", "").split()), site.trust.targets
+    if not asked or not known:
+        return ()
+    if any(target not in known for target in asked):
+        raise Refused(error="invalid_target", why="no tokens for this resource here")
+    if len(asked) > 1 and site.ledger.rules.one_resource:
+        raise Refused(error="invalid_target", why="a token is for one resource here")
+    if len(asked) == 1 and site.ledger.rules.for_one_resource == "refused":
+        raise Refused(error="invalid_target", why="no tokens for this resource today")
+    return asked
+
+
+def _aimed(site: Site, members: dict[str, Any], targets: tuple[str, ...]) -> dict[str, Any]:
+    """Let a token that was granted be for its resources; or do to it what is planned (`Rules.for_one_resource`)."""
+    planned = site.ledger.rules.for_one_resource if len(targets) == 1 else "right"
+    if planned == "refused_late":
+        raise Refused(error="invalid_target", why="no tokens for this resource, as was found out too late")
+    return site.ledger.aim(members, (_ANOTHER,) if planned == "another" else targets)
 
 
 def must_allow(client: Client, grant_type: str) -> None:

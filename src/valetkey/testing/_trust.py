@@ -33,7 +33,7 @@ class Trust:
 
     Attributes:
         keys: The public keys by issuer.
-        targets: Audiences and resources that tokens may be exchanged for.
+        targets: Audiences and resources that tokens may be exchanged or asked for.
         seen: The ``jti`` of assertions that were taken.
         asked: Who is being asked, by login.
         user_codes: The codes that have to come with a request to ask somebody, by login.
@@ -109,7 +109,7 @@ def by_exchange(site: Site, client: Client, form: Form) -> dict[str, Any]:
         raise Refused(error="invalid_request", why="actor_token and actor_token_type go together")
     if subject is None or ("actor_token" in form and site.ledger.bearer(form["actor_token"]) is None):
         raise Refused(error="invalid_request", why="the subject token or the actor token is not valid")
-    wanted = [form[name] for name in ("audience", "resource") if name in form]
+    wanted = [*form.get("resource", "").split(), *([form["audience"]] if "audience" in form else [])]
     if any(target not in site.trust.targets for target in wanted):
         raise Refused(error="invalid_target", why="no tokens for this target here")
     family = site.ledger.open_family(client, subject.family.login, within(form.get("scope", ""), subject.scopes))

@@ -251,6 +251,27 @@ _REFRESHES = (
         rule(refresh_ends_access_tokens=True),
     ),
     switch(
+        "resource-refused",
+        "it gives no token for one resource alone",
+        "tell so; the grant and all its other tokens stay",
+        "RFC 8707 2",
+        rule(for_one_resource="refused"),
+    ),
+    switch(
+        "resource-refused-late",
+        "it spends the refresh token, and then gives no token for one resource",
+        "tell so; use the tokens that live to their end; then ask the person again",
+        "seen",
+        rule(for_one_resource="refused_late"),
+    ),
+    switch(
+        "resource-another",
+        "tokens for one resource are for another",
+        "send them to the resource that was asked for, and nowhere else; one refresh and one retry, then give up",
+        "RFC 8707 3",
+        rule(for_one_resource="another"),
+    ),
+    switch(
         "refresh-token-dead",
         "all grants are taken back",
         "ask the person again",

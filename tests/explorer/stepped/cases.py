@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from stepped import acts, outcomes
-from stepped.plays import FRESH, Case
+from stepped.plays import FRESH, RESOURCES, Case
 
 MORE: Final = os.environ.get("EXPLORE") == "more"
 """Look further than a test run has time for."""
@@ -36,6 +36,11 @@ _ONE: Final = frozenset({"A"})
 """Where both do the same it does not matter which of them is hit."""
 
 BOTH_GET: Final = Case({"A": acts.get(), "B": acts.get()}, victims=_ONE, check=outcomes.served)
+TWO_RESOURCES: Final = Case(
+    {name: acts.get(resource=resource) for name, resource in zip("AB", RESOURCES, strict=True)},
+    victims=_ONE,
+    check=outcomes.served,
+)
 BOTH_HEAL: Final = Case({"A": acts.heal(), "B": acts.heal()}, age=FRESH, victims=_ONE, check=outcomes.served)
 GET_AND_DISCONNECT: Final = Case({"A": acts.get(), "B": acts.disconnect}, check=outcomes.disconnected)
 GET_AND_RECONNECT: Final = Case({"A": acts.get(), "B": acts.reconnect}, check=outcomes.connected_anew)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stepped.interleaving import Broken
-from stepped.promises import grant_of
+from stepped.promises import grant_of, tokens_of
 from stepped.small_server import serial
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ def one_refresh_for_all(scene: Scene) -> list[str]:
     _demand(scene.server.asked == scene.server.refreshes == 1, f"the server was asked {scene.server.asked} times")
     for name, outcome in outcomes(scene).items():
         _demand(outcome == NEXT, f"{name} got {outcome}")
+    return []
+
+
+def one_refresh_each(scene: Scene) -> list[str]:
+    """Look that each got a token of its own, by one refresh each, and that the row holds both."""
+    got = set(outcomes(scene).values())
+    _demand(scene.server.asked == scene.server.refreshes == 2, f"the server was asked {scene.server.asked} times")
+    _demand(got == {"a2", "a3"}, f"they got {got}")
+    row = scene.row()
+    _demand(row is not None and tokens_of(row) == {"a1", "a2", "a3"}, "the row does not hold all of them")
     return []
 
 

@@ -35,12 +35,15 @@ PAST: Final = CLAIM_LIFE + 1.0
 
 Act = Callable[["Part"], Any]
 SERVER_FAULTS: Final = ("answer_lost", "request_lost", "late", "slow", "slow_answer", "unavailable")
+RESOURCES: Final = ("https://a.example/", "https://b.example/")
+"""What the grant is for (RFC 8707): its own token for both, others for one of them."""
 CREDENTIAL: Final = OAuth2Credential(
     name="notes",
     token_secret_id="notes-token",
     authorization_url="https://as.example/authorize",
     token_url="https://as.example/token",
     revocation_url="https://as.example/revoke",
+    resources=RESOURCES,
 )
 
 

@@ -229,12 +229,20 @@ def fingerprint(token: str) -> str:
 
 
 def grant_of(record: Record) -> tuple[str, str]:
-    """Return the refresh and the access token in a row."""
+    """Return the refresh token in a row, and the newest of its access tokens: its own, or that of a resource."""
     assert record.sealed is not None
     return _tokens(record.sealed.blob)
+
+
+def tokens_of(record: Record) -> set[str]:
+    """Return all access tokens in a row."""
+    assert record.sealed is not None
+    token = json.loads(unlabelled(record.sealed.blob))
+    return {token["access_token"], *(one["access_token"] for one in token.get("resource_tokens", {}).values())}
 
 
 @cache
 def _tokens(blob: bytes) -> tuple[str, str]:
     token = json.loads(unlabelled(blob))
-    return token["refresh_token"], token["access_token"]
+    others = [one["access_token"] for one in token.get("resource_tokens", {}).values()]
+    return token["refresh_token"], max((token["access_token"], *others), key=serial)

@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 
 from valetkey.engine.api_keys import ApiKey
 from valetkey.engine.api_keys import Scope as Right
-from valetkey.engine.status import status_of
+from valetkey.engine.status import whole_status
 from valetkey.engine.world import World
 from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import OAuth2Credential
@@ -85,7 +85,7 @@ class Caller:
             name = record.key.credential
             credential = declared.get(name) or OAuth2Credential(name=name)
             trouble = troubles.get(name, "") if name in declared else "credential_unknown"
-            return status_of(record.key, record, credential, now=core.clock.now(), app_error=trouble)
+            return whole_status(core.world, record.key, record, credential, app_error=trouble)
 
         return status
 

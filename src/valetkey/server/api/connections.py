@@ -14,7 +14,7 @@ from valetkey.engine.listing import as_stored
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.world import emit
 from valetkey.model import connections as model
-from valetkey.server.api import models, shapes
+from valetkey.server.api import models, shapes, token_models
 from valetkey.server.api.caller import Caller, Connector, Manager, Reader, Refresher, TokenReader, beyond_limits
 from valetkey.server.api.finding import find_connections
 from valetkey.server.api.problems import Refusal, problems
@@ -124,22 +124,27 @@ async def get_token(
     caller: TokenReader,
     connection_id: ConnectionId,
     response: Response,
-    wanted: Annotated[models.TokenWish | None, Body()] = None,
-) -> models.Token:
+    wanted: Annotated[token_models.TokenWish | None, Body()] = None,
+) -> token_models.Token:
     """Return an access token that works: the stored one while it is valid, else a fresh one.
 
     Scope: `read_secret`.  This is the only answer of the API that holds a secret.  However many ask at the same time,
     an expired token is refreshed once.  A token that is bound to a key (DPoP) or a certificate (mTLS) is not handed
     out: code `token_bound`.
+
+    With `resource` the token is for that one of the resources that the credential declares, bought out of the same
+    grant; a provider that gives none for it answers in a problem with the code `resource_refused`, and the connection
+    is as it was.
     """
     record = await run_in_threadpool(caller.record, connection_id)
     caller.server.calls.note(record.id, caller.key.id)
-    token = await caller.server.core.source(record.key).aget(caller.actor)
+    source = caller.server.core.source(record.key, (wanted.resource if wanted else None) or "")
+    token = await source.aget(caller.actor)
     token.demand(wanted.scopes if wanted else ())
     token.ensure_bearer()
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"  # RFC 6749 section 5.1
-    return models.Token(
+    return token_models.Token(
         access_token=token.secret.reveal(),
         expires_at=token.end,
         scope=" ".join(token.granted),

@@ -50,6 +50,17 @@ class Identity(BaseModel):
     title: Annotated[str, Field(description="What a person reads: the first of these that is there.")]
 
 
+class ResourceToken(BaseModel):
+    """An access token for one resource that the grant holds beside its own (RFC 8707), without the token itself."""
+
+    model_config = STRICT
+
+    resource: Annotated[str, Field(description="What it is for.", examples=["https://files.example.com/"])]
+    fingerprint: Annotated[str, Field(description="By which two of them can be compared.")]
+    expires_at: Annotated[Time, Field(description="When it ends; null: unknown or never.")]
+    granted: Annotated[list[str], Field(description="The scopes that it holds.")]
+
+
 class Connection(BaseModel):
     """One grant under a credential, and how it is.  It never holds a token."""
 
@@ -75,6 +86,7 @@ class Connection(BaseModel):
     last_refresh_at: Annotated[Time, Field(description="The last successful refresh.")]
     last_used_at: Annotated[Time, Field(description="The last use, to the minute.")]
     next_try_at: Annotated[Time, Field(description="Before this a failing refresh is not tried again.")]
+    resource_tokens: Annotated[list[ResourceToken], Field(description="Its tokens for one resource each.")]
 
 
 class ConnectionPage(BaseModel):
@@ -123,32 +135,6 @@ class TagChange(BaseModel):
             examples=[{"team": "sales", "old": None}],
             json_schema_extra=lambda schema: _named(schema, 64),
         ),
-    ]
-
-
-class TokenWish(BaseModel):
-    """What the token must be good for."""
-
-    model_config = STRICT
-
-    scopes: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PLAIN)]],
-        Field(description="Scopes that must have been granted.", max_length=100, examples=[["repo"]]),
-    ] = []
-
-
-class Token(BaseModel):
-    """An access token that works.  Keep it until `expires_at`, in memory; ask again then."""
-
-    model_config = STRICT
-
-    access_token: Annotated[str, Field(description="The secret.", examples=["gho_..."])]
-    token_type: Annotated[Literal["Bearer"], Field(description="RFC 6750.")] = "Bearer"  # noqa: S105 - a word
-    expires_at: Annotated[Time, Field(description="When it ends; null: unknown or never.")]
-    scope: Annotated[str, Field(description="The granted scopes, with spaces between.", examples=["repo read:user"])]
-    api_hosts: Annotated[
-        list[str],
-        Field(description="The only hosts to send it to; `*.example.com`: any below.", examples=[["api.github.com"]]),
     ]
 
 

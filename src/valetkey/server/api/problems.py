@@ -42,7 +42,8 @@ _STATUS: Final[tuple[tuple[type[ValetkeyError], HTTPStatus], ...]] = (
 )
 """The first that fits.  409: the same call is of no use before somebody has acted."""
 _OF_THE_APP: Final = (
-    *("app_", "certificate_", "client_", "credential_", "preset_", "private_key_", "profile_", "secret_"),
+    *("app_", "certificate_", "client_", "credential_", "preset_", "private_key_", "profile_", "resource_"),
+    "secret_",
     "token_bound",
 )
 """How codes of configuration errors begin that are the fault of one credential's set-up: an operator must act."""

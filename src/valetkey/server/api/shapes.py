@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from valetkey.engine.app_health import AppHealth
 from valetkey.engine.consequences import Consequences
 from valetkey.engine.disconnect import Disconnected
@@ -20,6 +22,7 @@ from valetkey.server.api.models import (
     Imported,
     ImportedRow,
     Provider,
+    ResourceToken,
     Would,
 )
 
@@ -48,6 +51,7 @@ def of_status(status: Status, record: Record, *, identities: bool) -> Connection
         last_refresh_at=status.last_refresh_at,
         last_used_at=status.last_used_at,
         next_try_at=status.next_try_at,
+        resource_tokens=[ResourceToken(**asdict(one)) for one in status.resource_tokens],
     )
 
 

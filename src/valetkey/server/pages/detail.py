@@ -11,6 +11,7 @@ from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.calls import calls_for
 from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.history import newest
+from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.probing import probe
 from valetkey.engine.status import status_of
 from valetkey.engine.world import event_about
@@ -97,7 +98,7 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         scopes=scopes(status, record),
         scope_count=scope_count(status, record),
         identity=identity_facts(status, record, now),
-        storage=storage_facts(record, credential, store_name(ask)),
+        storage=storage_facts(record, credential, store_name(ask), tokens_of(core.world, credential, record)),
         calls=_calls(ask, record),
         testable=bool(credential.userinfo_url) or credential.discovers,
     )

@@ -9,7 +9,7 @@ from typing import Final
 from valetkey.engine.consequences import said_calls
 from valetkey.engine.windows import windows
 from valetkey.errors import clean
-from valetkey.model.connections import Event, Record, Status
+from valetkey.model.connections import Event, Record, ResourceTokenStatus, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.exchanges import PARAM as EXCHANGE
 from valetkey.model.exchanges import Exchange
@@ -214,8 +214,10 @@ def call_facts(calls: Mapping[str, int], names: Mapping[str, str]) -> tuple[Fact
     )
 
 
-def storage_facts(record: Record, credential: OAuth2Credential, store: str) -> tuple[Fact, ...]:
-    """Return what is known of the tokens without showing them, and where they are."""
+def storage_facts(
+    record: Record, credential: OAuth2Credential, store: str, tokens: Sequence[ResourceTokenStatus] = ()
+) -> tuple[Fact, ...]:
+    """Return what is known of the tokens without showing them, `tokens` of resources among them; and where they are."""
     rotates = {True: "rotates", False: "does not rotate", None: ""}[credential.rotates_refresh_token]
     held = record.sealed is not None
     refresh = ", ".join(["Stored", *([rotates] if rotates else [])]) if record.refresh_fp else "None"
@@ -225,6 +227,15 @@ def storage_facts(record: Record, credential: OAuth2Credential, store: str) -> t
             value="Stored" if held else "None",
             more="fingerprint",
             code=fingerprint(record.access_fp),
+        ),
+        *(
+            Fact(
+                name="Token for",
+                value=clean(one.resource, _LONGEST),
+                more="fingerprint",
+                code=fingerprint(one.fingerprint),
+            )
+            for one in tokens
         ),
         Fact(name="Refresh token", value=refresh, more="fingerprint", code=fingerprint(record.refresh_fp)),
         Fact(
