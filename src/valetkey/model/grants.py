@@ -200,11 +200,11 @@ def _texts(value: object) -> tuple[str, ...]:
 def _by_resource(value: object) -> Mapping[str, ResourceToken]:
     if not value:
         return EMPTY_TOKENS
-    tokens = cast("Mapping[str, Mapping[str, Any]]", value if isinstance(value, Mapping) else {"": None})
+    tokens = cast("Mapping[str, object]", value if isinstance(value, Mapping) else {"": None})
     if not all(isinstance(token, Mapping) for token in tokens.values()):
         msg = "resource_tokens of the token object is no object of objects"
         raise ValueError(msg)
-    return {name: ResourceToken.from_object(token) for name, token in tokens.items()}
+    return {name: ResourceToken.from_object(cast("Mapping[str, Any]", token)) for name, token in tokens.items()}
 
 
 def _text(token: Mapping[str, Any], *names: str) -> str | None:
