@@ -70,13 +70,16 @@ def test_without_the_right_key_nothing_is_made_or_overwritten(
 def test_one_damaged_row_is_told_and_removed_as_the_hint_says(connected: Any) -> None:
     connected.kit.connect(owner="ben")
     connected.sql("UPDATE connection SET params = '{' WHERE owner = '=ben'")
-    before = connected.sql("SELECT * FROM connection WHERE owner = '=ben'")
+    whole = "SELECT id, version, incarnation, params, sealed, secret_id FROM connection WHERE owner = '=ben'"
+    before = connected.sql(whole)
 
     for args in (["token", "notes"], ["refresh", "notes"], ["disconnect", "notes", "--yes"]):
         hint = connected.refused(STORE, "row_corrupt", *args, "--owner", "ben", named="params is not JSON")
     assert connected.run("status", "--check").returncode == NOT_WELL
 
-    assert connected.sql("SELECT * FROM connection WHERE owner = '=ben'") == before
+    assert connected.sql(whole) == before, "a list notes how it stands, and nothing of it is lost"
+    noted = connected.sql("SELECT state, reason FROM connection WHERE owner = '=ben'")
+    assert noted == [("needs_reauth", "row_corrupt")]
     assert connected.ok("token", "notes"), "the other one works"
     assert "its row is damaged" in connected.ok("status")
     assert connected.run("doctor").returncode == NOT_WELL

@@ -29,7 +29,7 @@ tags => axe.run(document, { runOnly: tags, resultTypes: ['violations'] }).then(f
   one => [one.id, one.help, one.nodes.map(node => node.html.slice(0, 160))]))
 """
 """Only what is wrong comes back: to hand over all that axe looked at takes longer than to look."""
-TABS = 60
+TABS = 120
 PATIENCE = 15_000
 WATCH = """
 window.refused = [];

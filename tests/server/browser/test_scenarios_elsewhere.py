@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +49,9 @@ class Forward(BaseHTTPRequestHandler):
         there = HTTPConnection(self.target, timeout=PATIENCE)
         there.request(self.command, self.path.removeprefix("/keys"), body, dict(self.headers))
         answer = there.getresponse()
+        if answer.getheader("content-type", "").startswith("text/event-stream"):
+            self._pass_on(answer, there)
+            return
         content = answer.read()
         there.close()
         self.send_response(answer.status)
@@ -57,6 +61,20 @@ class Forward(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _pass_on(self, answer: HTTPResponse, there: HTTPConnection) -> None:
+        """Pass on what comes, as long as the browser stays; an answer that does not end cannot be read first."""
+        self.close_connection = True
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        while self.connection not in select.select([self.connection, there.sock], [], [])[0]:
+            part = answer.read1()
+            if not part:
+                break
+            self.wfile.write(part)
+        there.close()
+        answer.close()
 
     do_POST = do_GET  # noqa: N815 - as the class of the standard library calls it
 
