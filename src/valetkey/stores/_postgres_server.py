@@ -25,6 +25,12 @@ _VERSION: Final = (
 )
 _TURN: Final = b"SELECT pg_advisory_xact_lock(hashtextextended('valetkey:' || %s, 0))"
 _SCHEMA: Final = b"SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_TABLE: Final = (
+    b"SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    b" WHERE n.nspname = %s AND c.relname = 'store'"
+)
+"""Whether there are tables.  Not by `to_regclass`: to a session that looked for them a moment ago it may answer from its
+cache, which hears of others' tables only when a relation is locked, as it is where a catalog is read."""
 _ENCODING: Final = b"SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
 _EXTENSION: Final = (
     b"SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
@@ -127,8 +133,7 @@ class Server:
 
     def _version_in_turn(self, connection: Connection) -> tuple[str, int]:
         """Look again: somebody else may have made the tables meanwhile.  For a new store, return a new id."""
-        exists = connection.execute(b"SELECT to_regclass(%s)", (f"{self.place.quoted_schema}.store",)).fetchall()
-        if exists[0][0] is not None:
+        if connection.execute(_TABLE, (self.place.schema,)).fetchall():
             found = self._version(connection)
             if found is not None:
                 return found
