@@ -29,8 +29,8 @@ _TABLE: Final = (
     b"SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     b" WHERE n.nspname = %s AND c.relname = 'store'"
 )
-"""Whether there are tables.  Not by `to_regclass`: to a session that looked for them a moment ago it may answer from its
-cache, which hears of others' tables only when a relation is locked, as it is where a catalog is read."""
+"""Whether there are tables.  Not by `to_regclass`: to a session that looked for them a moment ago it may answer from
+its cache, which hears of others' tables only when a relation is locked, as it is where a catalog is read."""
 _ENCODING: Final = b"SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
 _EXTENSION: Final = (
     b"SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
