@@ -278,7 +278,7 @@ async function proves(provider, req, token, found) {
     const ath = crypto.createHash('sha256').update(token).digest('base64url');
     if (used.has(payload.jti)) return false;
     used.add(payload.jti);
-    const meant = payload.ath === ath && payload.htm === req.method && payload.htu === `${provider.issuer}${req.url}`;
+    const meant = payload.ath === ath && payload.htm === req.method && payload.htu === `${provider.issuer}${req.url.split("?")[0]}`;
     return meant && (await calculateJwkThumbprint(protectedHeader.jwk)) === found.jkt;
   } catch {
     return false;
