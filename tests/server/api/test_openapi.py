@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import schemathesis
@@ -85,7 +86,11 @@ def test_the_api_does_as_its_document_says(api: Any, mode: Any, subtests: pytest
             case.query.pop("cursor", None)  # those that are good come from the API itself
         response = case.call(headers={"Authorization": f"Bearer {program.secret}"})
         seen[response.status_code] += 1
-        case.validate_response(response)
+        arrived = parse_qs(urlsplit(response.request.url).query, keep_blank_values=True)
+        if mode.is_positive or set(case.query or ()) <= set(
+            arrived
+        ):  # not all can be written
+            case.validate_response(response)
 
     for found in schema.get_all_operations():
         operation = found.ok()
