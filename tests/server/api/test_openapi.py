@@ -68,6 +68,13 @@ def test_there_is_no_page_with_foreign_scripts(api: Any, path: str) -> None:
     assert api.program("read").get(path).status_code == 404
 
 
+def arrives(query: dict[str, Any], url: str) -> bool:
+    """Whether a made-up query can be told from a good one in an address: an empty list leaves nothing there."""
+    arrived = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    plain = not any(isinstance(value, list | dict) or value is None for value in query.values())
+    return plain and set(query) <= set(arrived)
+
+
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode, ids=lambda mode: mode.value)
 def test_the_api_does_as_its_document_says(api: Any, mode: Any, subtests: pytest.Subtests) -> None:
     """No 5xx, no answer that it does not tell of, nothing taken that it forbids, nothing else refused."""
@@ -86,10 +93,7 @@ def test_the_api_does_as_its_document_says(api: Any, mode: Any, subtests: pytest
             case.query.pop("cursor", None)  # those that are good come from the API itself
         response = case.call(headers={"Authorization": f"Bearer {program.secret}"})
         seen[response.status_code] += 1
-        arrived = parse_qs(urlsplit(response.request.url).query, keep_blank_values=True)
-        if mode.is_positive or set(case.query or ()) <= set(
-            arrived
-        ):  # not all can be written
+        if mode.is_positive or arrives(case.query or {}, response.request.url):
             case.validate_response(response)
 
     for found in schema.get_all_operations():
