@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from math import inf
 from typing import Any, Final
@@ -67,7 +68,7 @@ async def _stream(watch: _Watch) -> AsyncIterator[str]:
         await asyncio.sleep(LOOK_EVERY)
 
 
-class _Watch:
+class _Watch(ABC):
     """Looks for what has changed; blocking.
 
     Most of it is told by events; what is held against an app is not.  Lengths of time change by themselves, so what is
@@ -99,13 +100,13 @@ class _Watch:
         self.seen = events[-1].seq if events else self.seen
         return {"now": core.clock.now(), **told} if changed or self.concerned(events) else {}
 
+    @abstractmethod
     def told(self, events: Sequence[Event]) -> tuple[dict[str, Any], object]:
         """Return how it is now, and the sign of that."""
-        raise NotImplementedError
 
+    @abstractmethod
     def concerned(self, events: Sequence[Event]) -> bool:
         """Whether events are to be told in any case."""
-        raise NotImplementedError
 
 
 class _List(_Watch):
