@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from valetkey._valet import BaseValet
 from valetkey.apps import AsyncApps
 from valetkey.client import AsyncOAuth2Client, client_of, like
+from valetkey.forks import late_imports
 from valetkey.model.connections import Connection, Event, Page, State, Status
-from valetkey.trading import wish_of
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class AsyncValet(BaseValet):
         owner: Owner = None,
         account: str = "",
     ) -> AsyncOAuth2Client:
+        with late_imports:
+            from valetkey.trading import wish_of  # noqa: PLC0415 - most programs exchange nothing
+
         wish = wish_of(audience, resource, scopes, subject_type, actor, actor_type, requested_type)
         exchange = self._desk.exchange
         key = await self._core.in_flight(lambda: exchange(credential, subject, actor, wish, owner, account))

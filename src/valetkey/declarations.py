@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -17,6 +16,8 @@ from valetkey.model.ports import Store
 from valetkey.model.wiring import Wiring, default_wiring, find_credential
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from valetkey.model.secrets import SecretDeclaration
 
 DECLARATION = "declaration"
@@ -93,7 +94,7 @@ class Declarations:
     def _is_chosen(self) -> bool:
         """Whether the file was named by the person, or is where this person's settings are."""
         return bool(os.environ.get("VALETKEY_CONFIG")) or (
-            self._path is not None and self._path.parent != Path.cwd().resolve()
+            self._path is not None and self._path.parent != self._path.cwd().resolve()
         )
 
     def _recorded(self, store: Store, name: str) -> dict[str, Any] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from valetkey.forks import late_imports
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ def _file(certificate: Secret) -> Generator[str]:
             file.flush()
             yield f"/proc/self/fd/{number}"
         return
-    with tempfile.TemporaryDirectory(prefix="valetkey-") as folder:  # mode 0700
+    with late_imports:
+        from tempfile import TemporaryDirectory  # noqa: PLC0415 - systems that have files in memory need none of it
+
+    with TemporaryDirectory(prefix="valetkey-") as folder:  # mode 0700
         path = os.path.join(folder, "certificate.pem")  # noqa: PTH118
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from valetkey._valet import BaseValet
 from valetkey.apps import Apps
 from valetkey.client import OAuth2Client, client_of
+from valetkey.forks import late_imports
 from valetkey.model.connections import Connection, Event, Page, State, Status
-from valetkey.trading import wish_of
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -126,6 +126,9 @@ class Valet(BaseValet):
             ConnectError: The server refused the target (``invalid_target``) or the token (``exchange_refused``).
             ProviderError: The provider does not answer, or does not accept the app.
         """
+        with late_imports:
+            from valetkey.trading import wish_of  # noqa: PLC0415 - most programs exchange nothing
+
         wish = wish_of(audience, resource, scopes, subject_type, actor, actor_type, requested_type)
         key = self._core.call(lambda: self._desk.exchange(credential, subject, actor, wish, owner, account))
         return client_of(OAuth2Client, self._core, self._core.source(key))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, final
+from typing import Any, ClassVar, Final, NoReturn, final
 
 Params = Mapping[str, str | tuple[str, ...]]
 """Parameters of a request by name; only ``resource`` may come several times (RFC 8707 section 2)."""
@@ -85,8 +85,34 @@ class Secret:
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Value:
+    """What a dataclass is like to print and compare, for those that every program loads.
+
+    Each ``__repr__``, ``__eq__`` and ``__hash__`` that `dataclass` writes for one class is compiled at each start: a
+    third of what importing valetkey cost.  These do the same for all.
+    """
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self is other or self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, each.name) for each in fields(self) if each.compare)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Request(Value):
     """One HTTP request to an authorization server, ready to send.  Its body and headers may hold secrets: no repr.
 
     Attributes:
@@ -113,8 +139,8 @@ class Request:
     certificate: Secret | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Response(Value):
     """What came back: status, headers (names in lower case) and a body of bounded size.  Its body may hold secrets."""
 
     status: int

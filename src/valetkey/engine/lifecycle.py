@@ -18,10 +18,11 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.names import check_owner
 from valetkey.model.resources import aimed
+from valetkey.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Held(Value):
     """A token in hand, with the record that it stands in.
 
     Attributes:
@@ -35,8 +36,8 @@ class Held:
     facts: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Want(Value):
     """What a caller needs.
 
     Attributes:

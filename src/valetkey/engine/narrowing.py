@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from valetkey.engine.trouble import connect_command
 from valetkey.engine.world import World, open_grant
@@ -18,7 +18,9 @@ from valetkey.errors import ConfigurationError, DecryptionFailed, ProviderError
 from valetkey.model.connections import Record, ResourceTokenStatus, altered
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import EMPTY_TOKENS, Grant, ResourceToken
-from valetkey.protocol.token_response import Refusal, TokenSet
+
+if TYPE_CHECKING:
+    from valetkey.protocol.token_response import Refusal, TokenSet
 
 _HARMLESS: Final = frozenset({"request", "denied", "unclear"})
 """The kinds of refusal that speak of the request, so of the resource: they say nothing about the grant."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from valetkey.errors import ConfigurationError, DecryptionFailed, NotConnected, ProviderError, ReauthorizationRequired
 from valetkey.forks import late_imports
 from valetkey.model.connections import Connection, ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
-from valetkey.protocol.refusals import Refusal
+
+if TYPE_CHECKING:
+    from valetkey.protocol.refusals import Refusal
 
 WHY: Final[dict[str, str]] = {
     "revoked": "access was withdrawn at {name}",

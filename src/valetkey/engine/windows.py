@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from valetkey.forks import late_imports
 from valetkey.model.connections import Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.values import Value
 
 CLAIM_LIFE = 30.0
 """Seconds that a claim lives unless renewed, at most."""
@@ -42,8 +43,8 @@ def claim_life(credential: OAuth2Credential) -> float:
     return CLAIM_LIFE if not grace else min(CLAIM_LIFE, max(grace / 2, SHORTEST_CLAIM))
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Windows(Value):
     """The moments in a token's life, in Unix seconds; None: not known, so only a 401 will tell.
 
     Attributes:

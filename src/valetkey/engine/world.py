@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from valetkey.engine.lookout import Lookout
 from valetkey.engine.servers import Servers
@@ -13,10 +14,12 @@ from valetkey.forks import late_imports
 from valetkey.model.connections import ConnectionKey, Event, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.journals import Journal, JournalEntry, JournalState
 from valetkey.model.ports import Clock, Fate, Label, Sealer, Store, TokenEndpoint
 from valetkey.model.secret_names import read_only
-from valetkey.values import Secret
+from valetkey.values import Secret, Value
+
+if TYPE_CHECKING:
+    from valetkey.model.journals import Journal, JournalEntry, JournalState
 
 Pulse = Callable[[float, Callable[[], object]], AbstractContextManager[object]]
 
@@ -47,6 +50,9 @@ class NoJournal:
 
     def state(self) -> JournalState:
         """Return that nothing waits."""
+        with late_imports:
+            from valetkey.model.journals import JournalState  # noqa: PLC0415 - one-shot programs ask no journal
+
         return JournalState()
 
 
@@ -71,8 +77,8 @@ def _no_assertion(credential: OAuth2Credential, _key: ConnectionKey) -> Secret:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class World(Value):
     """Everything outside that the engine touches.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from valetkey.model.credentials import EMPTY
+from valetkey.values import Value
 
 State = Literal["pending", "connected", "expires_soon", "refresh_failing", "needs_reauth", "app_error", "disconnected"]
 StoredState = Literal["pending", "connected", "refresh_failing", "needs_reauth", "disconnected"]
@@ -57,8 +58,8 @@ class ConnectionKey:
         return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Connection(Value):
     """Which connection: its id, which never changes, and its key.  A value: it can be kept, compared, sent."""
 
     id: str
@@ -73,8 +74,8 @@ class Connection:
         return ConnectionKey(self.env, self.credential, self.owner, self.account)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Identity(Value):
     """Who it is at the provider.  `subject` is the provider's stable id; the rest is for people."""
 
     subject: str = ""
@@ -88,8 +89,8 @@ class Identity:
         return self.email or self.login or self.name or self.subject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Claim(Value):
     """Somebody may be spending the refresh token.
 
     Attributes:
@@ -105,16 +106,16 @@ class Claim:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Sealed(Value):
     """Sealed bytes and the id of the data key that opens them."""
 
     blob: bytes = field(repr=False)
     key_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Record(Value):
     """One connection as the store holds it: everything in clear but the grant.
 
     `version` counts grant changes only (not claims, states, tags, re-sealing); `incarnation` counts connects and
@@ -197,8 +198,8 @@ def assembled(members: Mapping[str, Any]) -> Record:
     return new
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expect:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Expect(Value):
     """What a row must still be for a write to happen (rules R3 and R6).
 
     The row's incarnation and version must be these.  With `holder`, it must also hold the claim; or, where `spent` is
@@ -217,8 +218,8 @@ class Expect:
         return cls(incarnation=record.incarnation, version=record.version, holder=holder, spent=spent)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Query(Value):
     """Which connections to list.  A member that is None does not filter.
 
     `owner` filters by owner when it is a string; `own=True` asks for the program's own (those without owner).
@@ -237,8 +238,8 @@ class Query:
     """Only those that are connected and want a person's attention before this time (`attention_at`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPage:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RecordPage(Value):
     """One page of records, ordered by (credential, owner, account, id).
 
     Attributes:
@@ -252,8 +253,8 @@ class RecordPage:
     before: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Document(Value):
     """Anything else that the store keeps: flows, secrets, declarations, app states, data keys, leases.
 
     Attributes:
@@ -275,8 +276,8 @@ class Document:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Event(Value):
     """Something that happened: ``connected``, ``refreshed``, ``refresh_failed``, ``needs_reauth``, ``disconnected``...
 
     `seq` is given by the store and only grows; `at` is Unix seconds; `actor` says which face did it.
@@ -294,8 +295,8 @@ class Event:
     seq: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceTokenStatus:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ResourceTokenStatus(Value):
     """What is told of an access token for one resource (RFC 8707), which ends at `expires_at` (Unix seconds)."""
 
     resource: str
@@ -304,8 +305,8 @@ class ResourceTokenStatus:
     granted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Status(Value):
     """How a connection is.  States are data: looking never raises for a connection that is not well.
 
     Attributes:
@@ -350,8 +351,8 @@ class Status:
         return self.connection.id
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Page(Value):
     """One page of statuses and the cursor of the next page, or None when this is the last."""
 
     items: tuple[Status, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from valetkey.values import Secret
+from valetkey.values import Secret, Value
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -49,8 +49,8 @@ SECRETS = ("client_secret", "private_key", "certificate", "certificate_key")
 """The fields of `AppCredentials` by which an app proves itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppCredentials:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AppCredentials(Value):
     """The app that is registered at the provider: its client id and, unless it is public, its client secret or key.
 
     It is also the schema of the secret in which they are kept (`wire_secret(schema=AppCredentials)`).
@@ -119,8 +119,8 @@ def service_account_members(members: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(members[theirs]) for name, theirs in kept.items() if members.get(theirs)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuth2Credential:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OAuth2Credential(Value):
     """A declared OAuth2 integration: endpoints, scopes, quirks, and the ids of its two secrets.
 
     Made by `wire_oauth2_credential`, which fills in what a preset knows and checks every field.

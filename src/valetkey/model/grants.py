@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from valetkey.values import Secret
+from valetkey.values import Secret, Value
 
 _MILLISECONDS = 100_000_000_000
 """Unix times above this are in milliseconds: as seconds they would lie beyond the year 5138."""
@@ -18,8 +18,8 @@ EMPTY_TOKENS: Final[Mapping[str, ResourceToken]] = MappingProxyType({})
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceToken:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ResourceToken(Value):
     """An access token that the grant's refresh token bought for one resource (RFC 8707 section 2.2).
 
     What it is bound to, a key or a certificate, is what the grant's own access token is bound to.
@@ -68,8 +68,8 @@ class ResourceToken:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Grant(Value):
     """The token set of one connection.
 
     Attributes:

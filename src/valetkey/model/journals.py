@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from valetkey.values import Value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JournalEntry(Value):
     """An answer that cost a refresh token, and what it was bought with: enough to commit it later (R6).
 
     Attributes:
@@ -34,8 +36,8 @@ class JournalEntry:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalState:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JournalState(Value):
     """How the journal of a store is.
 
     Attributes:

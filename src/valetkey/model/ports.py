@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from valetkey.model.connections import (
     ConnectionKey,
@@ -22,8 +22,10 @@ from valetkey.model.connections import (
     Sealed,
     StoredState,
 )
-from valetkey.model.troubles import Standings, Trouble
-from valetkey.values import Request, Response, Secret
+from valetkey.values import Request, Response, Secret, Value
+
+if TYPE_CHECKING:
+    from valetkey.model.troubles import Standings, Trouble
 
 FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}
 """The detail of an event about an owner who was forgotten."""
@@ -294,8 +296,8 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MasterKey:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MasterKey(Value):
     """A key that wraps data keys: 32 bytes, and an id of 8 hex digits made from them that tells nothing."""
 
     id: str
@@ -332,8 +334,8 @@ class KeyProvider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Label(Value):
     """What a sealed text is bound to (its AAD, beside the store's id): it opens nowhere else."""
 
     purpose: str

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from valetkey.values import Value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretDeclaration:
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SecretDeclaration(Value):
     """A declared secret.
 
     Its values are checked by `valetkey.engine.secrets.encode_secret` when they are set, and by `decode_secret` when

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from valetkey.values import Value
+
 Alive = Literal["ends", "ended", "unknown", "unread"]
 """Of an access token: it still works and its end is known; it has ended; its end is not known; it was not looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trouble(Value):
     """Why connections are not well: those of one credential, with one reason and one error.
 
     Attributes:
@@ -30,8 +32,8 @@ class Trouble:
     next_try_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Group(Value):
     """Connections of one credential that are alike.
 
     Attributes:
@@ -57,8 +59,8 @@ class Group:
     last_end: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standings:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Standings(Value):
     """How all connections of a credential are.
 
     Attributes:

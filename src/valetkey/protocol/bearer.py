@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from valetkey.errors import clean
 from valetkey.model.grants import Grant
+from valetkey.values import Value
 
 _MAX_TEXT: Final = 8192
 _MAX_CHALLENGES: Final = 16
@@ -33,8 +34,8 @@ _NOT_ABOUT_THE_TOKEN: Final = frozenset({"invalid_request"})
 """Registered errors of a 401 that a new token cannot mend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Challenge(Value):
     """One challenge of a ``WWW-Authenticate`` header: its scheme and the names of its parameters in lower case."""
 
     scheme: str
@@ -45,8 +46,8 @@ VerdictKind = Literal["renew", "step_up", "dpop_nonce", "dpop_proof", "scope", "
 _ABOUT_THE_PROOF: Final[dict[str, VerdictKind]] = {"use_dpop_nonce": "dpop_nonce", "invalid_dpop_proof": "dpop_proof"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verdict(Value):
     """What to do after an API's answer.
 
     Attributes:

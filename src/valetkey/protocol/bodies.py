@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 
 from valetkey.forks import late_imports
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Members = Mapping[str, object]
 """The members of a body that was read: names, and whatever a server put there."""
@@ -103,8 +105,11 @@ def unix_time(value: object) -> float | None:
     """Return Unix seconds from a number (of seconds or milliseconds), a numeric string or an ISO 8601 text."""
     number = _number(value)
     if number is None and isinstance(value, str):
+        with late_imports:
+            from datetime import datetime  # noqa: PLC0415 - most servers tell seconds
+
         try:
-            number = _as_utc(datetime.fromisoformat(value)).timestamp()
+            number = _timestamp(datetime.fromisoformat(value))
         except (ValueError, OverflowError):
             return None
     if number is None or number <= 0:
@@ -176,10 +181,13 @@ def _http_date(text: str) -> float | None:
         from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and seldom needed
 
     try:
-        return _as_utc(parsedate_to_datetime(text)).timestamp()
+        return _timestamp(parsedate_to_datetime(text))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def _as_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def _timestamp(moment: datetime) -> float:
+    with late_imports:
+        from datetime import UTC  # noqa: PLC0415
+
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()

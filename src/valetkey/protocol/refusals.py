@@ -14,7 +14,7 @@ from valetkey.model.connections import Reason
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.protocol.bodies import Members, as_list, as_object, flaw, read_members, retry_after, seconds
 from valetkey.protocol.texts import provider_text
-from valetkey.values import Response, Secret
+from valetkey.values import Response, Secret, Value
 
 Kind = Literal[
     "grant",
@@ -77,8 +77,8 @@ _REASONS: Final[tuple[tuple[re.Pattern[str], Reason], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Refusal(Value):
     """An answer that is no success.  It holds nothing that may not be shown, but for `quarantined`.
 
     Attributes:

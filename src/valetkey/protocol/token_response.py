@@ -25,7 +25,7 @@ from valetkey.protocol.bodies import (
 from valetkey.protocol.echoes import without_echo
 from valetkey.protocol.extras import harmless_members
 from valetkey.protocol.refusals import UNSUPPORTED_TOKEN_TYPE, Refusal, read_refusal, refused
-from valetkey.values import Request, Response, Secret
+from valetkey.values import Request, Response, Secret, Value
 
 __all__ = ["Parse", "Refusal", "TokenSet", "parse_token_response"]
 
@@ -49,8 +49,8 @@ _SUCCESS: Final = range(200, 300)
 _JWT_PARTS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSet:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TokenSet(Value):
     """What a successful answer holds.
 
     Attributes:
