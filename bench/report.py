@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import distributions
+from time import process_time
 
 WIDTH = 120
 
@@ -64,10 +65,26 @@ class Report:
 def surroundings() -> None:
     """Print when and on what this runs."""
     print(f"date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    print(f"machine   {os.cpu_count()} cores, {platform.system()} {platform.machine()}, load {load_average()}")
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    print(f"machine   {machine}, load {load_average()}, {pace()} ms for a million additions")
     print(f"Python    {platform.python_version()} ({sys.implementation.name})")
     names = sorted({f"{d.name} {d.version}" for d in distributions()}, key=str.lower)
     print(textwrap.fill("packages  " + ", ".join(names), WIDTH, subsequent_indent=" " * 10), flush=True)
+
+
+def pace() -> str:
+    """Return the milliseconds that a million additions take, best of five.
+
+    Absolute figures of two runs compare only by it: machines differ, and one machine is not always as fast.
+    """
+    return f"{min(_additions() for _ in range(5)) * 1000:.0f}"
+
+
+def _additions() -> float:
+    began, total = process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return process_time() - began
 
 
 def load_average() -> str:

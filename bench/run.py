@@ -26,7 +26,7 @@ from many import many
 from origin import Origin
 from refreshes import refreshed_and_used, refreshes
 from refused import late, refused_herd
-from report import Report, load_average, surroundings
+from report import Report, load_average, pace, surroundings
 from secrets_shown import secrets_shown
 from settings import Bench
 
@@ -74,7 +74,7 @@ def main() -> None:
         for name in given.only or [name for name in MEASUREMENTS if not given.quick or name not in LONG]:
             MEASUREMENTS[name](bench)
     report.close()
-    print(f"{time.monotonic() - began:.0f} s, load at the end {load_average()}")
+    print(f"{time.monotonic() - began:.0f} s, load at the end {load_average()}, {pace()} ms for a million additions")
 
 
 if __name__ == "__main__":
