@@ -78,6 +78,10 @@ fuzz: setup ## read 10,000 made-up answers with each parser (some minutes)
 conformance: setup ## write docs/conformance.md, which requirement is held by which test
 	@$(BIN)/python scripts/conformance.py
 
+.PHONY: providers
+providers: setup ## write what follows from the presets: their list in docs/presets.md, the count in README.md
+	@$(BIN)/python scripts/providers.py
+
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
 # stores that are servers of their own.
 CORE_TESTS = tests/adapters tests/engine tests/facade tests/stores tests/keys tests/secret_services tests/protocol \

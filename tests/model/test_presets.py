@@ -25,7 +25,7 @@ description = "the shop's name"
 pattern = "[a-z0-9][a-z0-9-]*"
 example = "acme"
 [verified]
-level = "documented"
+level = "documentation"
 date = "2026-11"
 [credential]
 authorization_url = "https://{shop}.shop.example/authorize"
@@ -33,6 +33,9 @@ token_url = "https://{shop}.shop.example/token"
 api_base_url = "https://{shop}.shop.example/api/"
 api_hosts = ["{shop}.shop.example"]
 additional_params = { access = "offline" }
+[sources]
+token_url = "https://shop.example/docs#token"
+api_base_url = "https://shop.example/docs#api"
 [[quirks]]
 text = "It is a shop."
 source = "https://shop.example/docs"
@@ -70,7 +73,7 @@ def test_a_built_in_preset_is_found_without_looking_elsewhere(monkeypatch: pytes
     assert (preset.display_name, preset.origin) == ("GitHub", "built in")
     assert preset.register_labels["redirect_uri"] == "Authorization callback URL"
     assert preset.well_known_scopes["repo"]
-    assert preset.verified.level == "documented"
+    assert preset.verified.level == "documentation"
     assert preset.quirks[0].source
 
 
@@ -355,7 +358,7 @@ display_name = "Shop for Animals"
 [params.shop]
 description = "the zoo's name"
 [verified]
-level = "confirmed"
+level = "sources-agree"
 date = "2026-10"
 [credential]
 api_base_url = "https://{shop}.shop.example/animals"
@@ -380,12 +383,25 @@ def test_a_member_of_a_family_says_only_what_is_different(folder: Path) -> None:
         "the zoo's name",
     )
     assert [quirk.text for quirk in zoo.quirks] == ["It is a shop.", "It bites."]
-    assert (zoo.verified.level, shop.verified.level) == ("confirmed", "documented")
+    assert (zoo.verified.level, shop.verified.level) == ("sources-agree", "documentation")
+
+
+def test_what_a_member_says_otherwise_loses_the_source_of_the_family(folder: Path) -> None:
+    (folder / "zoo.toml").write_text(f'{MEMBER}[sources]\nscopes = "https://shop.example/animals"')
+
+    assert dict(load_preset("shop").sources) == {
+        "token_url": "https://shop.example/docs#token",
+        "api_base_url": "https://shop.example/docs#api",
+    }
+    assert dict(load_preset("zoo").sources) == {
+        "token_url": "https://shop.example/docs#token",
+        "scopes": "https://shop.example/animals",
+    }
 
 
 def test_how_well_a_family_is_checked_says_nothing_about_its_members(folder: Path) -> None:
     (folder / "zoo.toml").write_text('extends = "shop"\ndisplay_name = "Zoo"')
-    assert load_preset("zoo").verified.level == "unverified"
+    assert load_preset("zoo").verified.level == "community"
 
 
 @pytest.mark.parametrize(

@@ -119,14 +119,13 @@ FACTS = {
 FAMILIES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")).get("extends", "") for path in FILES}
 
 
-def test_those_that_count_as_documented_are_those_whose_facts_are_held_here() -> None:
-    assert sorted(FACTS) == [name for name in IDS if load_preset(name).verified.level == "documented"]
+def test_the_endpoints_held_here_are_checked_against_documentation() -> None:
+    assert {load_preset(name).verified.level for name in FACTS} == {"documentation"}
     assert set(IDS) <= set(preset_ids())
 
 
-def test_a_member_of_a_family_extends_one_that_is_documented() -> None:
-    assert {family for family in FAMILIES.values() if family} == {"google", "microsoft"}
-    assert sorted(FACTS) == [name for name, family in FAMILIES.items() if not family]
+def test_a_member_of_a_family_extends_one_that_extends_none() -> None:
+    assert {family for family in FAMILIES.values() if FAMILIES.get(family, "")} == set()
 
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family])
@@ -177,11 +176,9 @@ def test_it_is_complete(name: str) -> None:
     assert preset.docs_url
     assert preset.category
     assert preset.verified.date
-    assert preset.quirks
     assert made.api_hosts
     assert made.api_base_url
-    assert made.userinfo_url
-    assert "subject" in made.identity
+    assert "subject" in made.identity or not made.userinfo_url
     assert not any(is_loopback(host) for host in preset.hosts)
     assert all(getattr(made, url).startswith("https://") for url in URLS if getattr(made, url))
 
@@ -189,7 +186,7 @@ def test_it_is_complete(name: str) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_its_api_is_on_a_host_that_may_see_the_token(name: str) -> None:
     made = Wiring().oauth2_credential(preset=name)
-    for url in (made.api_base_url, made.userinfo_url):
+    for url in filter(None, (made.api_base_url, made.userinfo_url)):
         host = url.split("/")[2]
         below = host.partition(".")[2]
         assert host in made.api_hosts or f"*.{below}" in made.api_hosts

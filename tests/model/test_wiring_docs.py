@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from valetkey.model import presets
-from valetkey.model.presets import BUILT_IN, lint_preset, load_preset
+from valetkey.model.presets import BUILT_IN, lint_preset
 from valetkey.model.wiring import reset_default_wiring
 from valetkey.model.wiring_files import load_wiring_file
 
@@ -61,22 +61,6 @@ def test_every_code_is_in_the_table() -> None:
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
     listed = {code for cell in cells for code in re.findall("`([a-z_]+)`", cell)}
     assert listed == raised
-
-
-def test_every_preset_is_in_the_table() -> None:
-    page = (DOCS / "presets.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([a-z-]+)` \|.*\|.*\|.*\|.*\|$", page, re.MULTILINE)
-    families = {
-        path.stem: tomllib.loads(path.read_text(encoding="utf-8")).get("extends") for path in BUILT_IN.glob("*.toml")
-    }
-    members = {name: family for name, family in families.items() if family}
-    assert listed == sorted(set(families) - set(members))
-    named = re.findall(r"^- of `([a-z]+)`: (.*?)[;.]$", page, re.MULTILINE | re.DOTALL)
-    told = {name: family for family, names in named for name in re.findall("`([a-z-]+)`", names)}
-    assert told == members
-    for name in listed:
-        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
-        assert ("no endpoint" in row) is ("revocation_url" not in load_preset(name).fields), name
 
 
 def test_every_member_of_a_preset_is_described() -> None:

@@ -14,8 +14,8 @@ from valetkey.model.credentials import EMPTY
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.templates import UrlParam
 
-Level = Literal["documented", "confirmed", "unverified"]
-LEVELS: Final[tuple[Level, ...]] = ("documented", "confirmed", "unverified")
+Level = Literal["documentation", "sources-agree", "community"]
+LEVELS: Final[tuple[Level, ...]] = ("documentation", "sources-agree", "community")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,12 @@ class Verified:
     """How well the facts of a preset are checked.
 
     Attributes:
-        level: ``documented`` (against the provider's own pages or repositories), ``confirmed`` (independent public
-            sources agree), ``unverified``.
+        level: ``documentation`` (against the provider's own pages or repositories), ``sources-agree`` (independent
+            public sources agree), ``community`` (somebody who uses it says so).
         date: When, as year and month: ``2026-11``.
     """
 
-    level: Level = "unverified"
+    level: Level = "community"
     date: str = ""
 
 
@@ -57,13 +57,19 @@ STANDARD_ERRORS: Final = frozenset(
     }
 )
 _TEXTS: Final = ("display_name", "register_url", "redirect_note", "docs_url", "scopes_doc_url")
-_TABLES: Final = ("register_labels", "well_known_scopes")
+_TABLES: Final = ("register_labels", "sources", "well_known_scopes")
 _MEMBERS: Final = (*_TEXTS, *_TABLES, "category", "credential", "extends", "params", "quirks", "verified")
 _LABELS: Final = ("client_id", "client_secret", "redirect_uri")
 _OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
 """What no pattern of a URL parameter may let through: each could move the URL to another place."""
 _DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+
+
+def facts() -> tuple[str, ...]:
+    """Return what ``[sources]`` may name: the members that are facts, and the fields of ``[credential]``."""
+    members = (*_TEXTS[1:], "register_labels", "well_known_scopes", "params")
+    return (*members, *(name for name in settings.SETTINGS if name not in _OWN_TO_A_PROGRAM))
 
 
 def credential_fields(data: Mapping[str, Any]) -> Mapping[str, object]:
@@ -83,12 +89,16 @@ def extended(family: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str,
     """Return the data of a preset that says only what is different in it from the one of its family.
 
     Tables are joined, the family's quirks come first, and everything else that `data` names replaces what the family
-    says.  How well a family is checked says nothing about its members.
+    says.  How well a family is checked says nothing about its members, and a source of the family's nothing about what
+    a member says otherwise.
     """
     joined = {**family, **{name: value for name, value in data.items() if name != "extends"}}
     for name in ("register_labels", "params", "credential"):
         if name in family and name in data:
             joined[name] = _joined(family[name], data[name])
+    own = {*data, *data.get("credential", {})}
+    told = {name: source for name, source in family.get("sources", {}).items() if name not in own}
+    joined["sources"] = {**told, **data.get("sources", {})}
     joined["quirks"] = [*family.get("quirks", ()), *data.get("quirks", ())]
     joined["verified"] = data.get("verified", {})
     return joined
@@ -174,6 +184,11 @@ def _texts(data: Mapping[str, Any]) -> Iterator[str]:
     for name in data.get("register_labels", ()):
         if name not in _LABELS:
             yield f'register_labels: there is no "{name}"{did_you_mean(name, _LABELS)}'
+    for name, source in data.get("sources", EMPTY).items():
+        if name not in facts():
+            yield f'sources: there is no fact "{name}"{did_you_mean(name, facts())}'
+        elif not source:
+            yield f"sources: {name} is empty: write the page where it is said"
     verified = data.get("verified", EMPTY)
     if set(verified) - {"level", "date"} or verified.get("level", LEVELS[-1]) not in LEVELS:
         yield f"verified: level is one of {', '.join(LEVELS)}"

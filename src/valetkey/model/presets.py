@@ -42,6 +42,7 @@ class Preset:
     Attributes:
         id: Its name, as in ``preset="github"``.
         display_name: The provider's name.
+        family: The id of the preset that it extends; empty for none.
         category: What it is for: ``dev-tools``, ``storage``...
         fields: Fields of `OAuth2Credential`; their URLs may hold ``{parameters}``.
         url_params: The parameters of those URLs, by name.
@@ -52,12 +53,14 @@ class Preset:
         scopes_doc_url: The page that lists the scopes.
         well_known_scopes: Some scopes and what they allow.
         quirks: What is odd about it, each with its source.
+        sources: Where a fact is said: its name (a field of `OAuth2Credential`, ``register_url``...) -> the page.
         verified: How well the facts are checked, and when.
         origin: Where the preset came from.
     """
 
     id: str
     display_name: str
+    family: str = ""
     category: tuple[str, ...] = ()
     fields: Mapping[str, object] = field(default_factory=lambda: EMPTY)
     url_params: Mapping[str, UrlParam] = field(default_factory=lambda: EMPTY)
@@ -68,6 +71,7 @@ class Preset:
     scopes_doc_url: str = ""
     well_known_scopes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     quirks: tuple[Quirk, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     verified: Verified = field(default_factory=Verified)
     origin: Origin = "built in"
 
@@ -248,12 +252,13 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str)
     mistakes = [] if origin == "built in" else lint_preset(data)
     if mistakes:
         raise _invalid(preset_id, where, mistakes)
-    family = _family(data)
+    name, family = str(data.get("extends", "")), _family(data)
     if isinstance(family, Mapping):
         data = preset_data.extended(family, data)
     return Preset(
         id=preset_id,
         display_name=data["display_name"],
+        family=name,
         category=tuple(data.get("category", ())),
         fields=preset_data.credential_fields(data),
         url_params=preset_data.url_params(data),
@@ -264,6 +269,7 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str)
         scopes_doc_url=data.get("scopes_doc_url", ""),
         well_known_scopes=MappingProxyType(dict(data.get("well_known_scopes", EMPTY))),
         quirks=tuple(Quirk(**quirk) for quirk in data.get("quirks", ())),
+        sources=MappingProxyType(dict(data.get("sources", EMPTY))),
         verified=Verified(**data.get("verified", EMPTY)),
         origin=origin,
     )

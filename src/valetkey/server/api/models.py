@@ -366,7 +366,7 @@ class Provider(BaseModel):
     params: Annotated[list[str], Field(description="What its URLs need to be told, such as a shop.")]
     scopes: Annotated[dict[str, str], Field(description="Some of its scopes, and what they allow.")]
     quirks: Annotated[list[str], Field(description="What is odd about it.")]
-    verified: Annotated[str, Field(description="How well this is checked.", examples=["documented"])]
+    verified: Annotated[str, Field(description="How well this is checked.", examples=["documentation"])]
 
 
 class ProviderList(BaseModel):
