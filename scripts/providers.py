@@ -1,14 +1,19 @@
-"""Write down what follows from the presets that come along: the list in docs/presets.md and the count in README.md."""
+"""Write down what follows from the presets that come along.
+
+That is their index (src/valetkey/presets/index.json), their list in docs/presets.md, and the count in README.md.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from valetkey.model.presets import BUILT_IN, Preset, load_preset
+from valetkey.model.preset_index import BUILT_IN, INDEX, row
+from valetkey.model.presets import Preset, load_preset
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "presets.md"
@@ -31,9 +36,15 @@ def written() -> dict[Path, str]:
     before, _, rest = page.partition(BEGIN)
     listed = "\n".join(_list(presets()))
     return {
+        INDEX: _index(presets()),
         PAGE: f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}",
         README: COUNTED.sub(str(len(presets())), readme),
     }
+
+
+def _index(known: list[Preset]) -> str:
+    rows = (json.dumps(row(preset.listed), ensure_ascii=False) for preset in known)
+    return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 def _list(known: list[Preset]) -> Iterator[str]:
@@ -86,7 +97,7 @@ def lasting(seconds: object) -> str:
 def main() -> int:
     """Write what is not as it should be."""
     for path, text in written().items():
-        if path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"written: {path.relative_to(ROOT)}")
     return 0

@@ -16,6 +16,7 @@ from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, paint, say
 
 if TYPE_CHECKING:
+    from valetkey.model.preset_index import Listed
     from valetkey.model.presets import Preset
 
 
@@ -54,11 +55,11 @@ def _show_all(session: Session, text: str) -> int:
 
     found = search_presets(text)
     if session.json:
-        emit({"providers": [_members(preset) for preset in found]})
+        emit({"providers": [_members(listed) for listed in found]})
         return len(found)
     table = Table((Column("NAME"), Column("PROVIDER"), Column("FOR", shrinks=True), Column("HOSTS", shrinks=True)))
-    for preset in found:
-        table.add(preset.id, preset.display_name, ", ".join(preset.category), ", ".join(preset.hosts))
+    for listed in found:
+        table.add(listed.id, listed.display_name, ", ".join(listed.category), ", ".join(listed.hosts))
     if found:
         table.write()
     else:
@@ -76,7 +77,7 @@ def show(session: Session, *, name: str) -> None:
 
     preset = load_preset(name)
     if session.json:
-        emit({"provider": {**_members(preset), "fields": dict(preset.fields), "quirks": _quirks(preset)}})
+        emit({"provider": {**_members(preset.listed), "fields": dict(preset.fields), "quirks": _quirks(preset)}})
         return
     out(f"{paint(preset.display_name, 'bold')}  ({preset.id}, {preset.verified.level} {preset.verified.date})".rstrip())
     facts(
@@ -96,7 +97,7 @@ def show(session: Session, *, name: str) -> None:
     )
     _sections(preset)
     out()
-    out(f"Add it: valetkey app add {preset.id}" + "".join(f" --param {p}=..." for p in _needed(preset)))
+    out(f"Add it: valetkey app add {preset.id}" + "".join(f" --param {p}=..." for p in preset.listed.needed))
 
 
 def _sections(preset: Preset) -> None:
@@ -127,22 +128,19 @@ def _paragraph(text: str, indent: str, first: str = "  ") -> None:
         out(line)
 
 
-def _needed(preset: Preset) -> list[str]:
-    return [name for name, rule in preset.url_params.items() if not rule.default]
-
-
-def _members(preset: Preset) -> dict[str, Any]:
+def _members(listed: Listed) -> dict[str, Any]:
     return {
-        "id": preset.id,
-        "display_name": preset.display_name,
-        "category": list(preset.category),
-        "hosts": list(preset.hosts),
-        "register_url": preset.register_url,
-        "docs_url": preset.docs_url,
-        "scopes_doc_url": preset.scopes_doc_url,
-        "params": sorted(preset.url_params),
-        "verified": {"level": preset.verified.level, "date": preset.verified.date},
-        "origin": preset.origin,
+        "id": listed.id,
+        "display_name": listed.display_name,
+        "family": listed.family,
+        "category": list(listed.category),
+        "hosts": list(listed.hosts),
+        "register_url": listed.register_url,
+        "docs_url": listed.docs_url,
+        "scopes_doc_url": listed.scopes_doc_url,
+        "params": list(listed.params),
+        "verified": {"level": listed.verified.level, "date": listed.verified.date},
+        "origin": listed.origin,
     }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 from urllib.parse import urlsplit
 
 from valetkey.errors import ConfigurationError, ValetkeyError, clean
@@ -22,17 +22,15 @@ from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.preset_data import Quirk, Verified, preset_mistakes
+from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
 from valetkey.model.templates import UrlParam
 
-BUILT_IN: Final = Path(__file__).resolve().parent.parent / "presets"
 GROUP: Final = "valetkey.presets"
 """The entry point group: the name is the preset's id, the object is its data, or the path of its file."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _UNREADABLE = (OSError, ValueError)
 """What reading a file of TOML raises: the errors of its encoding and of its syntax are ValueErrors."""
 _log = get_logger("presets")
-
-Origin = Literal["built in", "folder", "plugin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +80,24 @@ class Preset:
         api = cast("tuple[str, ...]", self.fields.get("api_hosts", ()))
         return tuple(dict.fromkeys((*(urlsplit(url).netloc for url in urls if url), *api)))
 
+    @property
+    def listed(self) -> Listed:
+        """What a list tells of it."""
+        return Listed(
+            id=self.id,
+            display_name=self.display_name,
+            family=self.family,
+            category=self.category,
+            hosts=self.hosts,
+            params=tuple(sorted(self.url_params)),
+            needed=tuple(sorted(name for name, rule in self.url_params.items() if not rule.default)),
+            register_url=self.register_url,
+            docs_url=self.docs_url,
+            scopes_doc_url=self.scopes_doc_url,
+            verified=self.verified,
+            origin=self.origin,
+        )
+
 
 def load_preset(preset_id: str) -> Preset:
     """Return the preset with that id: built in, else of the user's folder, else of an installed package.
@@ -109,41 +125,31 @@ def _unknown(preset_id: str) -> NoReturn:
 
 def preset_ids() -> tuple[str, ...]:
     """Return the ids of all presets, sorted."""
-    folder = user_folder()
-    names = {path.stem for place in (BUILT_IN, folder) if place.is_dir() for path in place.glob("*.toml")}
-    names.update(plugin.name for plugin in _plugins())
-    return tuple(sorted(name for name in names if _ID.fullmatch(name)))
+    return tuple(sorted({*built_in(), *_own_ids()}))
 
 
-def search_presets(text: str) -> list[Preset]:
+def search_presets(text: str) -> list[Listed]:
     """Return the presets whose id, name, host or category holds `text`, the best first; all for an empty text.
 
-    A preset of the user that cannot be read is passed over with a warning in the log.
+    Of those that come along only their index is read.  A preset of the user that cannot be read is passed over with a
+    warning in the log.
     """
-    wanted = text.strip().lower()
-    ranked = ((_rank(preset, wanted), preset) for preset in _all())
-    return [preset for rank, preset in sorted(ranked, key=lambda pair: (pair[0], pair[1].id)) if rank < _NOT_FOUND]
+    known = {**{listed.id: listed for listed in _own()}, **built_in()}
+    return best_first(text, known.values())
 
 
-_NOT_FOUND = 5
+def _own_ids() -> set[str]:
+    """Return the ids of what the user's folder and installed packages bring."""
+    folder = user_folder()
+    names = {path.stem for path in folder.glob("*.toml")} if folder.is_dir() else set[str]()
+    names.update(plugin.name for plugin in _plugins())
+    return {name for name in names if _ID.fullmatch(name)}
 
 
-def _rank(preset: Preset, wanted: str) -> int:
-    name = preset.display_name.lower()
-    places = (
-        wanted in {preset.id, name},
-        preset.id.startswith(wanted) or name.startswith(wanted),
-        wanted in preset.id or wanted in name,
-        any(wanted in host.lower() for host in preset.hosts),
-        any(wanted in category for category in preset.category),
-    )
-    return places.index(True) if True in places else _NOT_FOUND
-
-
-def _all() -> Iterator[Preset]:
-    for preset_id in preset_ids():
+def _own() -> Iterator[Listed]:
+    for preset_id in sorted(_own_ids() - set(built_in())):
         try:
-            yield load_preset(preset_id)
+            yield load_preset(preset_id).listed
         except ValetkeyError as error:
             _log.warning("preset %s was passed over: %s", preset_id, error)
 
@@ -202,6 +208,7 @@ def _from_plugin(preset_id: str) -> Preset | None:
     return None
 
 
+@functools.cache
 def _plugins() -> Any:
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only where a preset is not built in
 

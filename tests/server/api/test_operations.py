@@ -375,7 +375,9 @@ def test_providers_are_found_by_host(api: Any) -> None:
     assert "github" in [item["id"] for item in program.get("/providers").json()["items"]]
     found = program.get("/providers", params={"search": "api.github.com"}).json()["items"]
     assert [item["id"] for item in found] == ["github"]
-    assert program.get("/providers/github").json() == found[0]
+    whole = program.get("/providers/github").json()
+    assert {name: whole[name] for name in found[0]} == found[0]
+    assert whole["quirks"]
     assert problem(program.get("/providers/nobody")) == (404, "resource_unknown")
 
 

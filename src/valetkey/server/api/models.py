@@ -351,8 +351,8 @@ class EventFilter(BaseModel):
     limit: Limit = 100
 
 
-class Provider(BaseModel):
-    """What is known of a provider: its preset."""
+class ListedProvider(BaseModel):
+    """A provider in a list."""
 
     model_config = STRICT
 
@@ -364,9 +364,16 @@ class Provider(BaseModel):
     docs_url: str
     scopes_doc_url: str
     params: Annotated[list[str], Field(description="What its URLs need to be told, such as a shop.")]
+    verified: Annotated[str, Field(description="How well this is checked.", examples=["documentation"])]
+
+
+class Provider(ListedProvider):
+    """What is known of a provider: its preset."""
+
+    model_config = STRICT
+
     scopes: Annotated[dict[str, str], Field(description="Some of its scopes, and what they allow.")]
     quirks: Annotated[list[str], Field(description="What is odd about it.")]
-    verified: Annotated[str, Field(description="How well this is checked.", examples=["documentation"])]
 
 
 class ProviderList(BaseModel):
@@ -374,7 +381,7 @@ class ProviderList(BaseModel):
 
     model_config = STRICT
 
-    items: list[Provider]
+    items: list[ListedProvider]
 
 
 class ProviderFilter(BaseModel):

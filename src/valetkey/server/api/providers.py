@@ -21,7 +21,7 @@ def list_providers(caller: Reader, wanted: Annotated[models.ProviderFilter, Quer
 
     Scope: `read`.
     """
-    return models.ProviderList(items=[shapes.of_preset(preset) for preset in search_presets(wanted.search or "")])
+    return models.ProviderList(items=[shapes.of_listed(listed) for listed in search_presets(wanted.search or "")])
 
 
 @router.get("/{preset_id}", summary="Get a provider", responses=problems(404))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from valetkey.engine.app_health import AppHealth
 from valetkey.engine.consequences import Consequences
@@ -12,6 +13,7 @@ from valetkey.engine.transfer import ImportReport
 from valetkey.model import connections as model
 from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.preset_index import Listed
 from valetkey.model.presets import Preset
 from valetkey.server.api.models import (
     Connection,
@@ -21,6 +23,7 @@ from valetkey.server.api.models import (
     Identity,
     Imported,
     ImportedRow,
+    ListedProvider,
     Provider,
     ResourceToken,
     Would,
@@ -124,18 +127,29 @@ def of_event(event: model.Event, *, identities: bool) -> Event:
     )
 
 
+def of_listed(listed: Listed) -> ListedProvider:
+    """Return what a list tells of a provider."""
+    return ListedProvider(**_of_listed(listed))
+
+
 def of_preset(preset: Preset) -> Provider:
     """Return what is known of a provider."""
     return Provider(
-        id=preset.id,
-        display_name=preset.display_name,
-        category=list(preset.category),
-        hosts=list(preset.hosts),
-        register_url=preset.register_url,
-        docs_url=preset.docs_url,
-        scopes_doc_url=preset.scopes_doc_url,
-        params=sorted(preset.url_params),
+        **_of_listed(preset.listed),
         scopes=dict(preset.well_known_scopes),
         quirks=[quirk.text for quirk in preset.quirks],
-        verified=preset.verified.level,
     )
+
+
+def _of_listed(listed: Listed) -> dict[str, Any]:
+    return {
+        "id": listed.id,
+        "display_name": listed.display_name,
+        "category": list(listed.category),
+        "hosts": list(listed.hosts),
+        "register_url": listed.register_url,
+        "docs_url": listed.docs_url,
+        "scopes_doc_url": listed.scopes_doc_url,
+        "params": list(listed.params),
+        "verified": listed.verified.level,
+    }

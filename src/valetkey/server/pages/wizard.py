@@ -17,7 +17,7 @@ from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
 from valetkey.server.pages.apps import declared, known_app, typed_app
-from valetkey.server.views.providers import Provider, of_preset, provider
+from valetkey.server.views.providers import Provider, of_listed, of_preset, provider
 
 SHOWN: Final = 48
 BY_HAND: Final = ("authorization_url", "token_url", "userinfo_url", "revocation_url", "issuer", "client_auth")
@@ -35,8 +35,9 @@ def catalogue(ask: Ask) -> Response:
     """Show the providers, by name or host, and what is declared already."""
     given = ask.request.query_params
     q, category = given.get("q", "").strip()[:200], given.get("category", "")
-    found = [preset for preset in search_presets(q) if not category or category in preset.category]
-    every = sorted({word for preset in search_presets("") for word in preset.category})
+    known = search_presets("")
+    found = [listed for listed in search_presets(q) if not category or category in listed.category]
+    every = sorted({word for listed in known for word in listed.category})
     mine = [
         _ready(ask, credential) for credential in ask.server.core.credentials() if _is_meant(credential, q, category)
     ]
@@ -46,9 +47,9 @@ def catalogue(ask: Ask) -> Response:
         category=category,
         categories=every,
         ready=mine,
-        presets=[(preset, of_preset(preset)) for preset in found[:SHOWN]],
+        presets=[(listed, of_listed(listed)) for listed in found[:SHOWN]],
         found=len(found),
-        many=len(search_presets("")),
+        many=len(known),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.preset_index import Listed
 from valetkey.model.presets import Preset, load_preset
 from valetkey.server.views.naming import hue, letters
 
@@ -77,6 +78,11 @@ def of_preset(preset: Preset, *, name: str = "", credential: str = "") -> Provid
         scopes_url=preset.scopes_doc_url,
         meanings=dict(preset.well_known_scopes),
     )
+
+
+def of_listed(listed: Listed) -> Provider:
+    """Return the provider of a preset in a list: its name and its mark."""
+    return Provider(name=listed.display_name, credential=listed.id, mark=mark(listed.display_name, listed.id))
 
 
 def preset_of(credential: OAuth2Credential) -> Preset | None:
