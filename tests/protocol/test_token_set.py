@@ -66,6 +66,7 @@ JWT = jwt({"exp": NOW + 1200})
         pytest.param({}, SITE, None, None, id="5. unknown"),
         pytest.param({"expires_in": 0}, SITE, 300, NOW + 300, id="zero is no life"),
         pytest.param({"expires_in": -1}, replace(SITE, access_token_lifetime=900), None, NOW + 900, id="nor is less"),
+        pytest.param({"expires_in": 1e-119}, replace(SITE, access_token_lifetime=900), None, NOW + 900, id="or less"),
         pytest.param({"expires_in": 0}, replace(SITE, never_expires=True), 300, None, id="zero that means never"),
         pytest.param(
             {"access_token": JWT}, replace(SITE, never_expires=True), None, None, id="absence that means never"
@@ -199,6 +200,7 @@ def settle(body: bytes, *, status: int = 200, headers: Mapping[str, str] = EMPTY
 @example(status=200, body=b"a=1&" * 5_000, headers={})
 @example(status=200, body=b'{"access_token": "at", "n": ' + b"9" * 10_000 + b"}", headers={})
 @example(status=200, body=b'{"access_token": "at", "expires_in": 1E400}', headers={})
+@example(status=200, body=b'{"access_token": "at", "expires_in": 1.2e-119}', headers={})
 @example(status=503, body=b"", headers={"retry-after": "Fri, 31 Dec 99999 23:59:60 GMT"})
 @example(status=503, body=b"", headers={"retry-after": "Mon, 00 Jan 0000 00:00:00 -9999"})
 def test_no_bytes_raise(status: int, body: bytes, headers: Mapping[str, str]) -> None:

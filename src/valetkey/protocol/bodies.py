@@ -96,9 +96,12 @@ def flaw(body: bytes) -> str:
 
 
 def seconds(value: object) -> float | None:
-    """Return a lifetime in seconds from a number or a numeric string; None for what is absent, odd or not positive."""
+    """Return a lifetime in seconds from a number or a numeric string; None for what is absent, odd or below a second.
+
+    Lifetimes are whole seconds (RFC 6749 section 5.1).
+    """
     number = _number(value)
-    return min(number, LONGEST) if number is not None and number > 0 else None
+    return min(number, LONGEST) if number is not None and number >= 1 else None
 
 
 def unix_time(value: object) -> float | None:
