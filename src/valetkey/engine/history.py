@@ -46,6 +46,8 @@ KINDS: Final = (
     "link_refused",
     "sign_in_dropped",
     "app_added",
+    "app_registered",
+    "app_unregistered",
     "app_changed",
     "app_secret_added",
     "app_secret_replaced",
