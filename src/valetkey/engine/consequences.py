@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
-from valetkey.engine.apps import client_changed
+from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.calls import calls_for_all
 from valetkey.engine.discovery import peek
 from valetkey.engine.flows import count_flows
@@ -217,7 +217,7 @@ def obstacle_of(world: World, record: Record, credential: OAuth2Credential, name
     if not credential.revocation_url:
         return f"{name} has no address for it"
     try:
-        app = world.app(credential)
+        app = app_for(world, record.key.env, credential, record.client_id)
     except ConfigurationError:
         return f"the app credentials of {credential.name!r} cannot be read, so {name} would not listen"
     difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
