@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.bulk import Bulk
+from valetkey.engine.bulk_acts import disconnecting
 from valetkey.engine.calls import Calls
 from valetkey.engine.consequences import of_disconnect, of_forget
 from valetkey.engine.consequences_of_many import of_disconnects
+from valetkey.engine.leaving import leaves_last
+from valetkey.model.connections import Query
 from valetkey.testing import Practice
 
 
@@ -188,3 +193,64 @@ def test_of_many_it_is_summed_by_what_a_withdrawal_reaches(practice: Practice, c
     assert len(practice.provider.requests) == seen
     assert [core.store.find(record.id) for record in records] == records
     assert of_disconnects(core.world, core.env, [records[-1]]).live == 0
+
+
+def two_declarations(practice: Practice, core: Any) -> Any:
+    """Ada connects one app twice: by a declaration that reaches all of her, then by one that reaches the grant."""
+    practice.declare("all", display_name="All", revocation_reach="user")
+    practice.declare("one", display_name="One", revocation_reach="grant")
+    return [core.store.find(practice.connect(name, owner="ada", login="ada").connection_id) for name in ("all", "one")]
+
+
+def test_an_owner_is_forgotten_in_the_order_that_was_told(practice: Practice, core: Any) -> None:
+    two_declarations(practice, core)
+
+    told = of_forget(core.world, "ada", core.env)
+    done = practice.valet.forget("ada")
+
+    assert [one.connection for one in told] == ["one/ada", "all/ada"]
+    assert [(one.revokes, one.others) for one in told] == [(True, ()), (True, ())]
+    assert [bool(one.may_live) for one in done] == [False, False]
+
+
+def test_of_several_with_the_reach_of_a_user_it_is_said_that_the_last_is_withdrawn(
+    practice: Practice, core: Any
+) -> None:
+    practice.declare("all", display_name="All", revocation_reach="user")
+    for account in ("a", "b"):
+        practice.connect("all", owner="ada", account=account, login="ada")
+
+    told = of_forget(core.world, "ada", core.env)
+    records = core.store.list(Query(env=core.env)).items
+    summed = texts(of_disconnects(core.world, core.env, records))
+    done = practice.valet.forget("ada")
+
+    assert [one.revokes for one in told] == [bool(one.revoked) for one in done] == [False, True]
+    assert "All is told to withdraw the access of 2 connections" in summed
+    assert "the last that leaves is withdrawn, and that ends all of them" in summed
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["wide first", "narrow first"])
+def test_a_job_disconnects_so_that_what_was_told_happens(practice: Practice, core: Any, *, turned: bool) -> None:
+    records = two_declarations(practice, core)
+    chosen = records[::-1] if turned else records
+
+    summed = of_disconnects(core.world, core.env, chosen)
+    job = Bulk.begin(
+        core.world,
+        core.env,
+        core.flights.call,
+        disconnecting(core.world),
+        kind="disconnect",
+        what="two",
+        by="mira",
+        last=partial(leaves_last, core.world),
+    ).run(chosen)
+
+    assert "All is told to withdraw the access of 1 connection." in texts(summed)
+    assert "One is told to withdraw the access of 1 connection." in texts(summed)
+    assert "Nothing is withdrawn" not in texts(summed)
+    assert (job.state, job.done, job.living) == ("finished", 2, 0)
+    kinds = [event.kind for event in core.store.list_events(env=core.env)]
+    assert kinds.count("revoked") == 2
+    assert kinds.count("revocation_incomplete") == 0

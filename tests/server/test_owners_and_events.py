@@ -14,8 +14,8 @@ import pytest
 
 from valetkey.engine import history
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.history import KINDS
 from valetkey.server.pages import events as page_of
-from valetkey.server.views.events import KINDS
 from valetkey.server.views.timeline import _KINDS as WORDS
 
 LIST = "/console/connections"

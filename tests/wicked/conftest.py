@@ -34,16 +34,15 @@ class Trial:
         self.store = MemoryStore(clock=clock)
         self.secrets = MemorySecrets()
         self.wiring = Wiring()
-        self.valet = Valet(
-            self.store,
-            env="test",
-            secrets=self.secrets,
-            wiring=self.wiring,
-            key=MemoryKeys(),
-            base_url="http://127.0.0.1:8421",
-            clock=clock,
-            http=http,
-        )
+        self.options: dict[str, Any] = {
+            "env": "test",
+            "secrets": self.secrets,
+            "wiring": self.wiring,
+            "key": MemoryKeys(),
+            "base_url": "http://127.0.0.1:8421",
+            "clock": clock,
+        }
+        self.valet = Valet(self.store, http=http, **self.options)
         self.app = {"client_id": DEFAULT_CLIENT_ID, "client_secret": DEFAULT_CLIENT_SECRET}
 
     def declare(self, **fields: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from valetkey import AsyncValet
 from valetkey.engine import registering
 from valetkey.engine.registrations import registered
+from valetkey.model.connections import ConnectionKey
 
 conformance = pytest.mark.conformance
 
@@ -142,3 +145,64 @@ def test_a_new_secret_in_any_answer_is_the_one_in_use(apps: Apps) -> None:
 
     assert apps.kept.client_secret.reveal() == "dynamic-new-secret"
     assert apps.world.app(apps.credential).client_secret.reveal() == "dynamic-new-secret"
+
+
+# -- a second redirect URI, at a server where a registration cannot be changed
+
+FIRST, SECOND = "http://127.0.0.1:8421/callback/notes", "https://app.example.com/callback/notes"
+
+
+def signed_in(apps: Apps, owner: str, redirect_uri: str) -> Any:
+    valet = apps.trial.valet
+    start = valet.authorize("notes", owner=owner, redirect_uri=redirect_uri)
+    return start, lambda: valet.finish(apps.trial.server.approve(start.url), binding=start.binding, owner=owner)
+
+
+@pytest.fixture
+def unmanaged(apps: Apps) -> Apps:
+    apps.trial.server.misbehave("registration-managed-elsewhere")
+    return apps
+
+
+async def refreshed(trial: Any, owner: str) -> str:
+    async with AsyncValet(trial.store, **trial.options) as valet:
+        return (await valet.client("notes", owner=owner).refresh()).state
+
+
+def test_connections_go_on_with_the_app_that_they_were_made_with(unmanaged: Apps) -> None:
+    trial = unmanaged.trial
+    signed_in(unmanaged, "ada", FIRST)[1]()
+    first = unmanaged.kept.client_id
+    signed_in(unmanaged, "bob", SECOND)[1]()
+    assert unmanaged.kept.client_id != first
+
+    trial.age()
+    for owner in ("ada", "bob"):
+        assert trial.valet.client("notes", owner=owner).refresh().state == "connected"
+    trial.age()
+    assert asyncio.run(refreshed(trial, "ada")) == "connected"
+    assert trial.store.load(ConnectionKey("test", "notes", "ada")).client_id == first
+
+    asked = trial.server.revocations
+    done = trial.valet.disconnect("notes", owner="ada")
+    assert done.may_live == ()
+    assert trial.server.revocations > asked
+    assert trial.valet.client("notes", owner="bob").refresh().state == "connected"
+
+
+def test_a_sign_in_under_way_ends_with_the_app_that_it_began_with(unmanaged: Apps) -> None:
+    _, finish_first = signed_in(unmanaged, "ada", FIRST)
+    _, finish_second = signed_in(unmanaged, "bob", SECOND)
+
+    assert finish_first().state == "connected"
+    assert finish_second().state == "connected"
+
+
+def test_deleting_the_registration_forgets_those_before_it(unmanaged: Apps) -> None:
+    signed_in(unmanaged, "ada", FIRST)[1]()
+    signed_in(unmanaged, "bob", SECOND)[1]()
+    assert len(unmanaged.world.store.list_documents("registration_before", env="test")) == 1
+
+    registering.delete(unmanaged.world, "test", unmanaged.credential)
+
+    assert unmanaged.world.store.list_documents("registration_before", env="test") == ()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 import click
 
 from valetkey.cli.commands import command, pass_session, whose
 from valetkey.cli.completion import complete_credentials
+from valetkey.cli.events_wanted import filters, wanted_of
 from valetkey.cli.exits import Stop
 from valetkey.cli.output import Column, Table, emit, emit_line, moment
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_event
 from valetkey.cli.terminal import Kind, out, paint, say
+from valetkey.engine.history import History, Wanted, newest
 from valetkey.errors import clean
 from valetkey.model.connections import ConnectionKey, Event
 
@@ -38,31 +42,42 @@ _COLOURS: Final[Mapping[str, Kind]] = {
     examples=(
         "valetkey events --limit 20",
         "valetkey events slack --owner ada",
+        "valetkey events --last 7d --kind needs_reauth --kind refresh_failed",
+        "valetkey events --from 2026-11-01 --to 2026-11-30 --search invalid_grant --json",
         "valetkey events --follow --json | jq -r .kind",
     ),
 )
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_credentials)
 @whose
+@filters
 @click.option("--limit", type=click.IntRange(1, 10000), default=50, show_default=True, help="The last so many.")
 @click.option("--follow", "-f", is_flag=True, help="Go on and show what happens, until Ctrl-C.")
 @pass_session
-def events(session: Session, *, name: str | None, owner: str | None, account: str, limit: int, follow: bool) -> None:
+def events(
+    session: Session, /, *, name: str | None, owner: str | None, account: str, limit: int, follow: bool, **chosen: Any
+) -> None:
     """Show what happened, of all connections or of the connection NAME, oldest first.
 
-    With --follow and --json each event is an object on a line of its own.
+    Without NAME, --owner and --account choose among all connections, as the other filters do.  With --follow and
+    --json each event is an object on a line of its own.
     """
-    connection_id = None if name is None else _id_of(session, session.key_of(name, owner, account))
-    newest = session.core.store.list_events(
-        env=session.core.env, connection_id=connection_id, limit=limit, newest_first=True
-    )
-    found = tuple(reversed(newest))
+    if follow and chosen["until"]:
+        msg = "--follow shows what happens from now on, and --to ends before: give one of them."
+        raise click.UsageError(msg)
+    if name is None:
+        wanted = replace(wanted_of(chosen, session.core.clock.now(), account=account), owner=owner or "")
+    else:
+        wanted = wanted_of(chosen, session.core.clock.now())
+        wanted = replace(wanted, connection_id=_id_of(session, session.key_of(name, owner, account)))
+    store, env = session.core.store, session.core.env
+    seen = newest(store, env)
+    found = tuple(islice(History(store=store, env=env, wanted=wanted).all(), limit))[::-1]
     if not follow:
-        _show(session, found)
+        _show(session, found, filtered=wanted != Wanted())
         return
-    seen = found[-1].seq if found else 0
     for event in found:
         _show_one(session, event)
-    for event in _watched(session, connection_id, seen):
+    for event in _watched(session, wanted, max(seen, found[-1].seq if found else 0)):
         _show_one(session, event)
 
 
@@ -74,26 +89,26 @@ def _id_of(session: Session, key: ConnectionKey) -> str:
     return record.id
 
 
-def _watched(session: Session, connection_id: str | None, seen: int) -> Iterator[Event]:
-    """Yield events as they happen, for ever."""
-    store = session.core.store
+def _watched(session: Session, wanted: Wanted, seen: int) -> Iterator[Event]:
+    """Yield those events that are wanted as they happen, for ever."""
+    store, connection_id = session.core.store, wanted.connection_id or None
     mark: object = None
     while True:
         now = store.change_mark()
         if now != mark:
             mark = now
             while new := store.list_events(env=session.core.env, connection_id=connection_id, after=seen, limit=_PAGE):
-                yield from new
+                yield from filter(wanted.takes, new)
                 seen = new[-1].seq
         session.core.clock.sleep(_LOOK)
 
 
-def _show(session: Session, found: tuple[Event, ...]) -> None:
+def _show(session: Session, found: tuple[Event, ...], *, filtered: bool) -> None:
     if session.json:
         emit({"events": [of_event(event) for event in found]})
         return
     if not found:
-        say("Nothing happened yet.")
+        say("Nothing of that kind happened." if filtered else "Nothing happened yet.")
         return
     table = Table((Column("WHEN"), Column("WHAT"), Column("CONNECTION"), Column("BY"), Column("DETAIL", shrinks=True)))
     for event in found:

@@ -8,7 +8,8 @@ from valetkey.engine.app_facts import KIND, MEMBER, facts_for
 from valetkey.engine.storing import token_origin as origin_now
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import World
-from valetkey.errors import ClientRejected, StoreError
+from valetkey.errors import ClientRejected, ConfigurationError, StoreError
+from valetkey.forks import late_imports
 from valetkey.logs import get_logger
 from valetkey.model.connections import Document
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
@@ -117,6 +118,36 @@ def app_accepted(world: World, env: str, credential: OAuth2Credential) -> None:
                 return
     except StoreError as error:
         _log.warning("the breaker of app %r was not closed: %s", credential.name, error)
+
+
+def app_for(world: World, env: str, credential: OAuth2Credential, client_id: str) -> AppCredentials:
+    """Return the app that a grant, or a sign-in under way, belongs to, by its client id (empty: nobody knows).
+
+    It is the app of today, unless that registered itself anew meanwhile: then it is the registration of then, to which
+    the server still binds the refresh token (RFC 6749 section 6).
+
+    Raises:
+        ConfigurationError: There is no app (``app_missing``), or its secret has ended (``app_ended``).
+    """
+    try:
+        app = world.app(credential)
+    except ConfigurationError:
+        found = _before(world, env, credential, client_id)
+        if found is None:
+            raise
+        return found
+    if client_id in {"", app.client_id}:
+        return app
+    return _before(world, env, credential, client_id) or app
+
+
+def _before(world: World, env: str, credential: OAuth2Credential, client_id: str) -> AppCredentials | None:
+    if not (client_id and credential.registers):
+        return None
+    with late_imports:
+        from valetkey.engine.registrations import registered_before  # noqa: PLC0415 - mostly somebody added the app
+
+    return registered_before(world, env, credential, client_id)
 
 
 def client_changed(credential: OAuth2Credential, client_id: str, issuer: str, token_origin: str, app_id: str) -> str:

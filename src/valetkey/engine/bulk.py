@@ -166,6 +166,7 @@ class Bulk:
         job: What was done so far.
         per_host: How many may be under way at one host.
         width: How many may be under way at all.
+        last: Whether a connection waits until all others are through.
     """
 
     world: World
@@ -175,6 +176,8 @@ class Bulk:
     job: Job
     per_host: int = PER_HOST
     width: int = WIDTH
+    last: Callable[[Record], bool] = lambda _: False
+    _held: list[Record] = field(default_factory=list[Record])
     _waiting: dict[str, deque[Record]] = field(default_factory=dict[str, "deque[Record]"])
     _gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
     _under_way: dict[Future[Result], tuple[str, int]] = field(default_factory=dict["Future[Result]", "tuple[str, int]"])
@@ -182,11 +185,22 @@ class Bulk:
     _saved_at: float = 0.0
 
     @classmethod
-    def begin(cls, world: World, env: str, fly: Fly, act: Act, *, kind: JobKind, what: str, by: str) -> Bulk:
+    def begin(
+        cls,
+        world: World,
+        env: str,
+        fly: Fly,
+        act: Act,
+        *,
+        kind: JobKind,
+        what: str,
+        by: str,
+        last: Callable[[Record], bool] = lambda _: False,
+    ) -> Bulk:
         """Make a job and its document."""
         now = world.store.now()
         job = Job(id=f"job_{secrets.token_hex(8)}", kind=kind, what=what, by=by, began_at=now, seen_at=now)
-        made = cls(world=world, env=env, fly=fly, act=act, job=job)
+        made = cls(world=world, env=env, fly=fly, act=act, job=job, last=last)
         made._save()
         return made
 
@@ -197,13 +211,17 @@ class Bulk:
         """
         try:
             for record in records:
-                self._take(record)
+                self.job = replace(self.job, total=self.job.total + 1)
+                if self.last(record):
+                    self._held.append(record)
+                else:
+                    self._take(record)
             self._tell()
             while self._goes_on():
                 self._start()
                 self._land()
             patiently(self.world, lambda: over(self.job))
-            stopped = any(self._waiting.values())
+            stopped = bool(self._held) or any(self._waiting.values())
             self.job = replace(self.job, state="stopped" if stopped else "finished")
         except Exception as error:  # noqa: BLE001 - without a last word it would seem to go on
             _log.warning("the job %s ends early: %s", self.job.id, clean(error, 300))
@@ -213,7 +231,6 @@ class Bulk:
         return self.job
 
     def _take(self, record: Record) -> None:
-        self.job = replace(self.job, total=self.job.total + 1)
         try:
             host = token_origin(self.world.credential(record.key.credential))
         except ConfigurationError:
@@ -223,7 +240,13 @@ class Bulk:
 
     def _goes_on(self) -> bool:
         if not any(self._waiting.values()):
-            return bool(self._under_way)
+            if self._under_way:
+                return True
+            held, self._held = self._held, []
+            for record in held:  # the others are through
+                self._take(record)
+            if not any(self._waiting.values()):
+                return False
         if not self._is_stopped():
             return True
         while self._under_way:

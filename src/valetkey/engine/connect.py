@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
-from valetkey.engine.apps import client_changed
+from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import buy, name_of
 from valetkey.engine.flows import Flow, put_flow, take_flow
@@ -308,7 +308,7 @@ def _address(url: str) -> tuple[str, str]:
 
 def _same_app(world: World, credential: OAuth2Credential, flow: Flow) -> AppCredentials:
     """Return the app, which must be the one that the sign-in began with (a code is bound to its client)."""
-    app = world.app(credential)
+    app = app_for(world, flow.key.env, credential, flow.client_id)
     if difference := client_changed(credential, flow.client_id, flow.issuer, flow.token_origin, app.client_id):
         msg = f"credential {credential.name!r} has {difference} since the sign-in began; its answer was not used"
         raise ConnectError(msg, code="client_changed", hint="start again")

@@ -5,16 +5,17 @@ It says what is known beforehand.  What the provider answers in the end stands i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
-from valetkey.engine.apps import client_changed
+from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.calls import calls_for_all
 from valetkey.engine.discovery import peek
 from valetkey.engine.flows import count_flows
 from valetkey.engine.holding import count_held
+from valetkey.engine.leaving import in_order
 from valetkey.engine.links import open_link_of
 from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.revoking import moment, siblings
@@ -107,15 +108,23 @@ class Consequences:
         }
 
 
-def of_disconnect(world: World, record: Record, *, discreet: bool = False, forgetting: bool = False) -> Consequences:
+def of_disconnect(
+    world: World,
+    record: Record,
+    *,
+    discreet: bool = False,
+    forgetting: bool = False,
+    gone: Collection[str] = (),
+) -> Consequences:
     """Work out what disconnecting a connection would do.  Nothing is changed, and no provider asked.
 
     `discreet` names no other connection and no API key: for those who do not see all of them.  `forgetting` is for an
-    owner who is to be forgotten: then links end too, and nothing stays.
+    owner who is to be forgotten: then links end too, and nothing stays.  `gone` has the ids of those that leave before
+    it.
     """
     credential = _declared(world, record.key)
     name = (credential.display_name if credential else "") or record.key.credential
-    obstacle, others = _obstacle(world, record, credential, name, discreet=discreet)
+    obstacle, others = _obstacle(world, record, credential, name, gone, discreet=discreet)
     live = record.sealed is not None
     revokes = live and not obstacle
     end = _last_end(world, credential, record)
@@ -151,10 +160,16 @@ def of_disconnect(world: World, record: Record, *, discreet: bool = False, forge
 
 
 def of_forget(world: World, owner: str, env: str, *, discreet: bool = False) -> tuple[Consequences, ...]:
-    """Work out what forgetting an owner would do to each of its connections; `discreet` as in `of_disconnect`."""
-    return tuple(
-        of_disconnect(world, record, discreet=discreet, forgetting=True) for record in connections_of(world, owner, env)
-    )
+    """Work out what forgetting an owner would do to each of its connections, in the order in which they leave.
+
+    `discreet` is as in `of_disconnect`.
+    """
+    gone: set[str] = set()
+    found: list[Consequences] = []
+    for record in in_order(world, connections_of(world, owner, env)):
+        gone.add(record.id)
+        found.append(of_disconnect(world, record, discreet=discreet, forgetting=True, gone=gone))
+    return tuple(found)
 
 
 def connections_of(world: World, owner: str, env: str) -> Iterator[Record]:
@@ -178,14 +193,21 @@ def _last_end(world: World, credential: OAuth2Credential | None, record: Record)
 
 
 def _obstacle(
-    world: World, record: Record, credential: OAuth2Credential | None, name: str, *, discreet: bool
+    world: World,
+    record: Record,
+    credential: OAuth2Credential | None,
+    name: str,
+    gone: Collection[str],
+    *,
+    discreet: bool,
 ) -> tuple[str, tuple[Record, ...]]:
     """Return why nothing would be revoked, empty where it would; and which connections stand in the way."""
     if credential is None:
         return f"{name} is not declared any more, so it cannot be told", ()
     if (trouble := obstacle_of(world, record, credential, name)) or credential.revocation_reach != "user":
         return trouble, ()
-    found = {other.id: other for other in siblings(world, record, record.identity) if other.id != record.id}
+    beside = siblings(world, record, record.identity)
+    found = {other.id: other for other in beside if other.id != record.id and other.id not in gone}
     names = "other connections" if discreet else ", ".join(str(other.key) for other in found.values())
     return (f"it would end {names} too" if found else ""), tuple(found.values())
 
@@ -195,7 +217,7 @@ def obstacle_of(world: World, record: Record, credential: OAuth2Credential, name
     if not credential.revocation_url:
         return f"{name} has no address for it"
     try:
-        app = world.app(credential)
+        app = app_for(world, record.key.env, credential, record.client_id)
     except ConfigurationError:
         return f"the app credentials of {credential.name!r} cannot be read, so {name} would not listen"
     difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)

@@ -19,6 +19,7 @@ _REACH: Final[dict[Reach, str]] = {
     "grant": "It ends what the app may do with these accounts through these connections.",
     "user": "It ends everything that the app may do with these accounts.",
 }
+_LAST: Final = " Of several connections of one account the last that leaves is withdrawn, and that ends all of them."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,10 @@ class Sum:
 
 
 def of_disconnects(world: World, env: str, records: Iterable[Record]) -> Sum:
-    """Work out what disconnecting all of these would do.  Nothing is changed, and no provider asked."""
+    """Work out what disconnecting all of these would do.  Nothing is changed, and no provider asked.
+
+    They leave in the order of `leaving.in_order`, so none of them stands in the way of another in the end.
+    """
     every = tuple(records)
     live = [record for record in every if record.sealed is not None]
     told = _Told(world, env, frozenset(record.id for record in every))
@@ -61,6 +65,7 @@ class _Told:
     env: str
     chosen: frozenset[str]
     withdrawn: Counter[tuple[str, Reach]] = field(default_factory=Counter[tuple[str, Reach]])
+    accounts: dict[tuple[str, str, str], list[str]] = field(default_factory=dict[tuple[str, str, str], list[str]])
     kept: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     others: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -89,12 +94,17 @@ class _Told:
             self.kept[shown, f"It would end other connections of the same accounts too: {names}"] += held
         if len(free) > held:
             self.withdrawn[shown, credential.revocation_reach] += len(free) - held
+        if credential.revocation_reach == "user":
+            for record in free:
+                self.accounts.setdefault(_account(record), []).append(shown)
 
     def lines(self) -> Iterator[Consequence]:
         """Return it in sentences, what is withdrawn first."""
+        shared = {name for names in self.accounts.values() if len(names) > 1 for name in names}
         for (name, reach), n in self.withdrawn.most_common():
             text = f"{name} is told to withdraw the access of {many(n)}"
-            yield Consequence(place="provider", text=text, more=_REACH[reach])
+            along = _LAST if reach == "user" and name in shared else ""
+            yield Consequence(place="provider", text=text, more=_REACH[reach] + along)
         for (name, why), n in (+self.kept).most_common():
             more = f"{why[:1].upper()}{why[1:]}. The account holders can withdraw the access there."
             yield Consequence(place="provider", text=f"Nothing is withdrawn at {name} for {many(n)}", more=more)
@@ -149,6 +159,12 @@ class _Who:
         if not subject:
             return record.key.owner in self._owners
         return subject in self._subjects or record.key.owner in self._nameless
+
+
+def _account(record: Record) -> tuple[str, str, str]:
+    """Return which account it is, of which app at which provider: by owner where the provider's id is not known."""
+    subject = record.identity.subject if record.identity else ""
+    return record.token_origin or record.key.credential, record.client_id, subject or f"owner {record.key.owner}"
 
 
 def _everything(world: World, env: str) -> Iterator[Record]:

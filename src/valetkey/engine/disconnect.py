@@ -9,6 +9,7 @@ from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.calls import drop_calls
 from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
+from valetkey.engine.leaving import in_order
 from valetkey.engine.links import drop_links
 from valetkey.engine.replay import replay
 from valetkey.engine.revoking import Revocation, revoke
@@ -68,7 +69,7 @@ def forget(world: World, owner: str, env: str) -> list[Disconnected]:
         msg = "forget() needs an owner"
         raise ConfigurationError(msg, code="owner_required", hint="pass the id of the user or tenant to forget")
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
-    records = list(each_record(world.store, Query(env=env, owner=owner)))
+    records = in_order(world, each_record(world.store, Query(env=env, owner=owner)))
     done = [_forget_one(world, record) for record in records]
     delete_flows(world, lambda key: key.env == env and key.owner == owner)
     drop_held(world, lambda key: key.env == env and key.owner == owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +20,62 @@ CLOCKS: Final = 3600.0
 Origin = Literal["library", "command", "worker", "console", "api_key", "account_holder"]
 """From where something was done: the face that did it."""
 ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
+KINDS: Final = (
+    "connected",
+    "refreshed",
+    "refresh_failed",
+    "needs_reauth",
+    "disconnected",
+    "revoked",
+    "revocation_incomplete",
+    "id_token_refused",
+    "imported",
+    "refresh_asked",
+    "refresh_job",
+    "links_job",
+    "links_fetched",
+    "disconnect_job",
+    "tested",
+    "owner_forgotten",
+    "connect_failed",
+    "link_created",
+    "link_to_confirm",
+    "link_used",
+    "link_declined",
+    "link_withdrawn",
+    "link_refused",
+    "sign_in_dropped",
+    "app_added",
+    "app_registered",
+    "app_unregistered",
+    "app_changed",
+    "app_secret_added",
+    "app_secret_replaced",
+    "app_secret_refused",
+    "app_secret_withdrawn",
+    "app_secret_fell_back",
+    "app_secret_erased",
+    "app_secret_end",
+    "app_secret_ends_soon",
+    "app_certificate_ends_soon",
+    "signed_in",
+    "sign_in_refused",
+    "operator_added",
+    "operator_invited",
+    "operator_disabled",
+    "operator_enabled",
+    "operator_password_changed",
+    "operator_removed",
+    "api_key_made",
+    "api_key_revoked",
+    "tags_changed",
+    "brand_changed",
+    "addresses_changed",
+    "key_change_begun",
+    "key_changed",
+    "key_retired",
+)
+"""The kinds that can be chosen as a filter."""
 API_KEY: Final = "API key "
 """What the actor of an event begins with where an API key did it; its name follows."""
 _FACES: Final[dict[str, Origin]] = {
@@ -42,6 +99,17 @@ def origin_of(event: Event) -> Origin:
 
 def _all(_: Event) -> bool:
     return True
+
+
+def mentions(text: str) -> Callable[[Event], bool]:
+    """Return what tells whether a text stands in an event, whatever its case: in its kind, names, actor or details."""
+    wanted = text.lower()
+
+    def says(event: Event) -> bool:
+        plain = (event.kind, event.credential, event.owner or "", event.account, event.actor)
+        return any(wanted in one.lower() for one in (*plain, json.dumps(dict(event.detail), ensure_ascii=False)))
+
+    return says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

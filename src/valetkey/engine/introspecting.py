@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from valetkey.engine.app_secrets import tried_in_order
+from valetkey.engine.apps import app_for
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import name_of
 from valetkey.engine.id_tokens import signed_introspection
@@ -47,7 +48,8 @@ def introspect(world: World, key: ConnectionKey, resource: str = "") -> Introspe
         msg = f"{name_of(credential)} has no introspection endpoint that is known here"
         hint = f"declare introspection_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="introspection_missing", hint=hint)
-    token = obtain(world, key, Want(resource=resource)).grant.access_token
+    held = obtain(world, key, Want(resource=resource))
+    token = held.grant.access_token
 
     def send(app: AppCredentials) -> Introspection | Refusal:
         request = introspection_request(credential, app, token=token, signed=credential.signed_introspection)
@@ -65,7 +67,9 @@ def introspect(world: World, key: ConnectionKey, resource: str = "") -> Introspe
             raise ProviderProtocolError(msg, code="introspection_unsigned", status=response.status, hint=hint)
         return found
 
-    answer = tried_in_order(world, key.env, credential, world.app(credential), send)
+    answer = tried_in_order(
+        world, key.env, credential, app_for(world, key.env, credential, held.record.client_id), send
+    )
     if isinstance(answer, Refusal):
         raise _error(credential, key, answer)
     return answer

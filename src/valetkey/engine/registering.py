@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from valetkey.engine.discovery import complete, remembered
 from valetkey.engine.leases import Lease
-from valetkey.engine.registrations import KIND, Registered, keep, place_of, registered
+from valetkey.engine.registrations import (
+    KIND,
+    Registered,
+    forget_before,
+    keep,
+    keep_before,
+    place_of,
+    registered,
+)
 from valetkey.engine.world import World
 from valetkey.errors import (
     ConfigurationError,
@@ -155,7 +163,9 @@ def _widened(
 
 
 def register(world: World, env: str, credential: OAuth2Credential, redirect_uris: tuple[str, ...]) -> Registered:
-    """Register the app of a credential now (RFC 7591); an older registration of it is forgotten here, not deleted.
+    """Register the app of a credential now (RFC 7591).
+
+    An older registration is not deleted: connections that were made with it go on to refresh with it.
 
     Raises:
         ConfigurationError: It is not known where (``registration_unfit``).
@@ -195,6 +205,8 @@ def update(world: World, env: str, credential: OAuth2Credential, changes: dict[s
 def delete(world: World, env: str, credential: OAuth2Credential) -> bool:
     """Delete the registration at the server (RFC 7592 section 2.3) and here; False: it was only known here.
 
+    Those that it followed are erased here.
+
     Raises:
         ConfigurationError: There is none (``registration_missing``).
         ProviderError: The server refuses (``registration_refused``), or does not answer; it is kept here too.
@@ -210,6 +222,7 @@ def delete(world: World, env: str, credential: OAuth2Credential) -> bool:
             if refusal is not None and refusal.kind != "gone":
                 raise _refused(credential, refusal)
         world.store.delete_document(KIND, credential.name, env=env)
+        forget_before(world, env, credential)
         _tell(world, env, credential, "app_unregistered", known)
         return manageable
 
@@ -271,6 +284,9 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     made = Registered(
         way="dynamic", issuer=place_of(credential), registration=found, private_key=key, at=world.clock.now()
     )
+    before = registered(world.store, world.sealer, env, credential)
+    if before is not None and before.way == "dynamic" and before.registration.client_id != found.client_id:
+        keep_before(world, env, credential, before)  # connections that were made with it go on with it
     keep(world, env, credential, made)
     _tell(world, env, credential, "app_registered", found)
     return made

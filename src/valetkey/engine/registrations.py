@@ -5,7 +5,9 @@ It belongs to the issuer that gave it: where the credential has another one, it 
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
@@ -21,6 +23,11 @@ from valetkey.protocol.registration import Registration
 from valetkey.values import Secret
 
 KIND: Final = "registration"
+BEFORE: Final = "registration_before"
+"""The kind of the documents that keep registrations which another one followed: connections were made with them."""
+_MOST_BEFORE: Final = 50
+"""How many of those are kept for a credential; the oldest go first."""
+_PAGE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +75,10 @@ def registered(store: Store, sealer: Sealer, env: str, credential: OAuth2Credent
     Raises:
         DecryptionFailed: It cannot be opened.
     """
-    document = store.get_document(KIND, credential.name, env=env)
+    return _opened(store.get_document(KIND, credential.name, env=env), sealer, credential)
+
+
+def _opened(document: Document | None, sealer: Sealer, credential: OAuth2Credential) -> Registered | None:
     if document is None or document.sealed is None:
         return None
     if document.body.get("issuer") != place_of(credential):
@@ -87,7 +97,21 @@ def registered_app(world: World, env: str, credential: OAuth2Credential) -> AppC
     Raises:
         ConfigurationError: Its secret has ended (``app_ended``).
     """
-    mine = registered(world.store, world.sealer, env, peek(world, credential))
+    return _usable(world, credential, registered(world.store, world.sealer, env, peek(world, credential)))
+
+
+def registered_before(world: World, env: str, credential: OAuth2Credential, client_id: str) -> AppCredentials | None:
+    """Return an app that registered itself and was followed by another registration, by its client id; None: unknown.
+
+    Raises:
+        ConfigurationError: Its secret has ended (``app_ended``).
+    """
+    document = world.store.get_document(BEFORE, _place(credential, client_id), env=env)
+    found = _opened(document, world.sealer, peek(world, credential)) if document is not None else None
+    return _usable(world, credential, found)
+
+
+def _usable(world: World, credential: OAuth2Credential, mine: Registered | None) -> AppCredentials | None:
     if mine is None:
         return None
     if mine.ended(world.clock.now()):
@@ -99,13 +123,41 @@ def registered_app(world: World, env: str, credential: OAuth2Credential) -> AppC
 
 def keep(world: World, env: str, credential: OAuth2Credential, made: Registered) -> None:
     """Seal and store it, in the place of any other of the same credential."""
-    known = made.registration
-    document = Document(
-        kind=KIND,
-        env=env,
-        id=credential.name,
-        body={"issuer": made.issuer, "client_id": known.client_id, "way": made.way},
-    )
+    _put(world, env, made, KIND, credential.name)
+
+
+def keep_before(world: World, env: str, credential: OAuth2Credential, made: Registered) -> None:
+    """Seal and store a registration that another one is about to follow, for the connections made with it."""
+    mine = sorted(_all_before(world, env, credential), key=lambda one: float(one.body.get("at", 0.0)))
+    for oldest in mine[: max(len(mine) + 1 - _MOST_BEFORE, 0)]:
+        world.store.delete_document(BEFORE, oldest.id, env=env)
+    _put(world, env, made, BEFORE, _place(credential, made.registration.client_id))
+
+
+def forget_before(world: World, env: str, credential: OAuth2Credential) -> None:
+    """Erase the registrations of a credential that others followed."""
+    for document in list(_all_before(world, env, credential)):
+        world.store.delete_document(BEFORE, document.id, env=env)
+
+
+def _all_before(world: World, env: str, credential: OAuth2Credential) -> Iterator[Document]:
+    after = begins = f"{credential.name}/"
+    while page := world.store.list_documents(BEFORE, env=env, after=after, limit=_PAGE):
+        for document in page:
+            if not document.id.startswith(begins):
+                return
+            yield document
+        after = page[-1].id
+
+
+def _place(credential: OAuth2Credential, client_id: str) -> str:
+    """Return the id of a document: client ids are a server's, and may be long."""
+    return f"{credential.name}/{hashlib.sha256(client_id.encode()).hexdigest()[:32]}"
+
+
+def _put(world: World, env: str, made: Registered, kind: str, document_id: str) -> None:
+    body = {"issuer": made.issuer, "client_id": made.registration.client_id, "way": made.way, "at": made.at}
+    document = Document(kind=kind, env=env, id=document_id, body=body)
     write_sealed(
         world.sealer,
         json.dumps(_body(made)).encode(),

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from valetkey.engine.apps import client_changed, ensure_accepted
+from valetkey.engine.apps import app_for, client_changed, ensure_accepted
 from valetkey.engine.discovery import complete
 from valetkey.engine.id_tokens import ready_if_possible
 from valetkey.engine.lifecycle import Held, Want, dead, load, look, obtain, opened, usable
@@ -246,7 +246,7 @@ class _Attempt:
 
     def _app(self, record: Record) -> tuple[AppCredentials, Document | None, bool]:
         """Return the app that may spend this grant now, what is kept of it, and whether anything is held against it."""
-        app = self.world.app(self.credential)
+        app = app_for(self.world, self.key.env, self.credential, record.client_id)
         belongs_to = record.client_id, record.issuer, record.token_origin
         if difference := client_changed(self.credential, *belongs_to, app.client_id):
             raise _another_app(self.key, difference)

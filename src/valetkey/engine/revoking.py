@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from valetkey.engine.app_secrets import in_use
-from valetkey.engine.apps import client_changed
+from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
 from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
@@ -148,7 +148,7 @@ def _obstacle(
     wide = credential.revocation_reach == "user"
     if record is None:
         return _Obstacle(f"a revocation at {name} might end other connections too") if wide else None
-    app = world.app(credential)
+    app = app_for(world, record.key.env, credential, record.client_id)
     difference = client_changed(credential, record.client_id, record.issuer, record.token_origin, app.client_id)
     if difference:
         return _Obstacle(f"{credential.name!r} now has {difference} than the one that the token was given to")
@@ -218,8 +218,10 @@ def _tell_provider(
     or nobody vouches for the reach: then the access token is revoked as well, which does no harm.
     """
     answers: dict[Kind, str] = {}
-    app, params = world.app(credential), credential.params
-    if record is not None:
+    if record is None:
+        app, params = world.app(credential), credential.params
+    else:
+        app = app_for(world, record.key.env, credential, record.client_id)
         app, params = in_use(world, record.key.env, credential, app), record.params
     for kind, token in _tokens(world, credential, grant):
         if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from valetkey.engine.apps import app_accepted, app_rejected, app_state, standing
+from valetkey.engine.apps import app_accepted, app_for, app_rejected, app_state, standing
 from valetkey.engine.id_tokens import Renewed
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
@@ -203,7 +203,7 @@ def _refused_app(
     """R12: the app's fault.  The row stays as it was; a secret that was replaced meanwhile is tried at once."""
     release(world, record, holder)
     env = record.key.env
-    if standing(world.app(credential), app_state(world, env, credential)) != tried:
+    if standing(app_for(world, env, credential, record.client_id), app_state(world, env, credential)) != tried:
         return
     raise app_rejected(world, env, credential, tried, refusal)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from valetkey.errors import clean
+from valetkey.server.directions import isolated
 
 STATIC: Final = {
     "console.css": "text/css",
@@ -50,4 +51,4 @@ def version_of(name: str) -> str:
 
 def rendered(template: str, context: dict[str, Any]) -> str:
     """Return a page."""
-    return environment().get_template(template).render(context)
+    return isolated(environment().get_template(template).render(context))

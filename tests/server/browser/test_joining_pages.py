@@ -260,6 +260,7 @@ PAGES: dict[str, Walk] = {
     "wizard-waiting": waiting,
     "apps": operator("/console/apps"),
     "app": operator("/console/apps/notes"),
+    "app-register": operator("/console/apps/notes/register"),
     "app-rejected": app_that_is_rejected,
     "apps-ending": app_that_ends,
     "app-replacing": app_with_a_new_secret,

@@ -6,12 +6,12 @@ from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
-from valetkey.engine.history import History
+from valetkey.engine.history import KINDS, History
 from valetkey.model.connections import Event
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.asking import Ask, get
 from valetkey.server.pages.event_filters import LASTS, LogFilters
-from valetkey.server.views.events import KINDS, PLACES, as_csv, as_lines, line
+from valetkey.server.views.events import PLACES, as_csv, as_lines, line
 from valetkey.server.views.timeline import Told, told_of
 
 PAGE: Final = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from starlette.responses import JSONResponse, Response
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from valetkey.engine.bulk import Act, Bulk, Job, JobKind, find_job, stop_job
 from valetkey.engine.bulk_acts import Linking, disconnecting, has_links, refreshing, take_links
 from valetkey.engine.consequences_of_many import many, of_disconnects
+from valetkey.engine.leaving import leaves_last
 from valetkey.engine.overview import WorstFirst
 from valetkey.model.connections import Event, Record
 from valetkey.server.addresses import home
@@ -73,12 +75,17 @@ def begin(ask: Ask, wanted: _Wanted) -> Response:
     return _begun(ask, wanted, "refresh", refreshing(ask.server.core.acting(actor(ask))))
 
 
+def _never(_: Record) -> bool:
+    return False
+
+
 def _begun(
     ask: Ask, wanted: _Wanted, kind: JobKind, act: Act, over: Callable[[Job], None] = lambda _: None
 ) -> Response:
     core = ask.server.core
     acting = core.acting(actor(ask))
-    bulk = Bulk.begin(acting, core.env, core.flights.call, act, kind=kind, what=wanted.what, by=actor(ask))
+    last = partial(leaves_last, acting) if kind == "disconnect" else _never
+    bulk = Bulk.begin(acting, core.env, core.flights.call, act, kind=kind, what=wanted.what, by=actor(ask), last=last)
     _note(ask, f"{kind}_job", job=bulk.job.id, connections=len(wanted.records))
     # A daemon: the end of the program does not wait for thousands of connections, only for those under way.
     run = threading.Thread(

@@ -20,7 +20,9 @@ from valetkey.server.pages.apps import declared, known_app, typed_app
 from valetkey.server.views.providers import Provider, of_listed, of_preset, provider
 
 SHOWN: Final = 48
-BY_HAND: Final = ("authorization_url", "token_url", "userinfo_url", "revocation_url", "issuer", "client_auth")
+BY_HAND: Final = (
+    *("authorization_url", "token_url", "userinfo_url", "revocation_url", "registration_url", "issuer", "client_auth"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +100,15 @@ def add_own(ask: Ask) -> Response:
     given: dict[str, Any] = {field: ask.field(field).strip() for field in BY_HAND if ask.field(field).strip()}
     hosts, scopes = ask.field("api_hosts").split(), ask.field("scopes").split()
     given |= {"display_name": ask.field("display_name").strip() or None, "api_hosts": hosts or None, "scopes": scopes}
+    if ask.field("registers"):
+        given["registration"] = "dynamic"
     try:
         credential = _declared(ask, ask.field("name").strip(), given)
     except ValetkeyError as error:
         return _own_page(ask, trouble=_said(error), status=400)
+    if credential.registration == "dynamic":
+        ask.server.core.call(lambda: ask.server.desk.save_declaration(credential))
+        return ask.go(f"/console/apps/{credential.name}/register")
     return _stored(ask, credential, lambda said: _own_page(ask, trouble=said, status=400))
 
 
@@ -159,6 +166,7 @@ def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status:
         docs_url=preset.docs_url,
         quirks=preset.quirks,
         public=preset.fields.get("client_auth") == "none",
+        registers=False,
         trouble=trouble,
     )
 
@@ -180,6 +188,7 @@ def _app_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", stat
         docs_url="",
         quirks=(),
         public=credential.client_auth == "none",
+        registers=credential.registers,
         trouble=trouble,
     )
 
@@ -190,7 +199,7 @@ def _own_page(ask: Ask, *, trouble: str = "", status: int = 200) -> Response:
         uri = redirect_uri(ask, OAuth2Credential(name=name))
     except ConfigurationError:
         uri = ""
-    fields = (*BY_HAND, "name", "display_name", "api_hosts", "scopes", "client_id")
+    fields = (*BY_HAND, "name", "display_name", "api_hosts", "scopes", "client_id", "registers")
     given = {field: ask.field(field) for field in fields}
     return ask.page("wizard-own.html", status=status, given=given, redirect_uri=uri, trouble=trouble)
 

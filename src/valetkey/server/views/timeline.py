@@ -224,6 +224,8 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "link_withdrawn": _said("Connect link withdrawn", "link"),
     "link_refused": _said("Connect link refused: somebody else was signed in", "shield", "c-bad"),
     "app_added": _said("App added", "grid"),
+    "app_registered": _said("App registered itself", "grid"),
+    "app_unregistered": _said("Registration of the app deleted", "grid"),
     "app_changed": _said("App credentials replaced", "grid"),
     "app_secret_added": _said("New client secret stored", "grid"),
     "app_secret_replaced": _said("New client secret in use", "ok", "c-ok"),
