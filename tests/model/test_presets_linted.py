@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from valetkey.errors import ConfigurationError
 from valetkey.model import preset_lint
 from valetkey.model.preset_files import Found
 from valetkey.model.presets import BUILT_IN, lint_preset_file, load_preset
+from valetkey.model.wiring import Wiring
 
 GOOD = """display_name = "Shop"
 docs_url = "https://shop.example/docs"
@@ -215,6 +217,31 @@ def test_advice_keeps_no_preset_from_being_used_and_a_grave_mistake_does(
     with pytest.raises(ConfigurationError, match=r"steered\.toml:24: credential\.token_url: what is typed") as caught:
         load_preset("steered")
     assert caught.value.code == "preset_invalid"
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        pytest.param("2027-02-28", "", id="91 days ahead"),
+        pytest.param("2027-02-27", "ends on 2027-02-27, in 90 days", id="90 days ahead"),
+        pytest.param("2026-11-29", "ends on 2026-11-29, in 0 days", id="the last day"),
+        pytest.param("2026-11-28", "ended on 2026-11-28", id="over"),
+    ],
+)
+def test_who_declares_an_endpoint_that_ends_soon_is_warned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, day: str, told: str
+) -> None:
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+    plain = GOOD.replace(TOKEN, token("login.shop.example")).replace("2027-02-16", day)
+    (tmp_path / "shop.toml").write_text(plain, encoding="utf-8")
+    wiring = Wiring()
+
+    with caplog.at_level(logging.WARNING, logger="valetkey"):
+        wiring.oauth2_credential("old", preset="shop", params={"shop": "acme"})
+        wiring.oauth2_credential("new", preset="shop", params={"shop": "acme"}, token_url="https://new.shop.example/t")
+
+    assert [line for line in caplog.messages if line.startswith("new")] == []
+    assert [told in line for line in caplog.messages] == ([True] if told else [])
 
 
 @pytest.mark.parametrize("path", sorted(BUILT_IN.glob("*.toml")), ids=lambda path: path.stem)
