@@ -14,6 +14,7 @@ MINE = """
 display_name = "Mine"
 category = ["storage"]
 register_url = "https://mine.example/apps"
+docs_url = "https://mine.example/docs"
 
 [credential]
 authorization_url = "https://{tenant}.mine.example/authorize"
@@ -138,16 +139,19 @@ def test_presets_of_ones_own_are_checked(bare: Any, tmp_path: Path, monkeypatch:
     good.write_text(MINE, encoding="utf-8")
 
     assert bare.run("providers", "lint").code == 0
-    bad.write_text(MINE.replace("https://mine.example/docs", "", 1) + 'x = "y"', encoding="utf-8")
+    bad.write_text(MINE + 'x = "y"', encoding="utf-8")
     torn.write_text("# torn\nx = 1 2\n", encoding="utf-8")
     called.write_text(MINE, encoding="utf-8")
     ran, one = bare.run("providers", "lint"), bare.run("providers", "lint", str(good))
 
     assert (ran.code, one.code, one.out) == (1, 0, "")
-    told = {line.partition(": ")[0]: line for line in ran.out.splitlines()}
-    assert set(told) == {str(bad), str(torn), str(called)}
-    assert "line 2" in told[str(torn)]
-    assert "rename the file" in told[str(called)]
+    told = dict(line.split(": ", 1) for line in ran.out.splitlines())
+    assert told == {
+        f"{bad}:21": "quirks.1.x: there is no such member; one of text, source, seen_as",
+        f"{torn}:2": 'x: it is no TOML: expected newline or end of document after a statement; x = "value", on a line '
+        "of its own",
+        str(called): '"Shop 1" cannot be an id; rename the file to small letters, digits and hyphens: shop.toml',
+    }
     assert "4 checked, 3 not in order" in ran.err
 
 
@@ -156,8 +160,16 @@ def test_a_check_of_presets_in_json(bare: Any, tmp_path: Path) -> None:
     ran = bare.run("providers", "lint", str(tmp_path), "--json")
 
     assert ran.code == 1
-    mistakes = ["display_name is missing", "the table [credential] is missing"]
-    assert ran.json["presets"] == [{"file": str(tmp_path / "mine.toml"), "mistakes": mistakes}]
+    (checked,) = ran.json["presets"]
+    assert checked["file"] == str(tmp_path / "mine.toml")
+    assert checked["mistakes"][0] == {
+        "line": 1,
+        "field": "display_name",
+        "text": "it is missing",
+        "example": 'display_name = "Shop"',
+        "grave": True,
+    }
+    assert [each["field"] for each in checked["mistakes"]] == ["display_name", "credential"]
 
 
 def test_a_place_that_is_not_there_is_told(bare: Any, tmp_path: Path) -> None:

@@ -136,6 +136,17 @@ def test_tokens_never_lapse_while_it_works(shift: Shift) -> None:
     assert summary.well
 
 
+def test_it_tells_by_when_a_person_must_sign_in_again_where_that_is_soon(shift: Shift) -> None:
+    shift.stage.change(refresh_token_max_lifetime=8 * DAY)
+    shift.stage.connect()
+
+    shift.run(10 * HOUR)
+    assert {happening.sign_in_by for happening in shift.told} == {None}
+    shift.told.clear()
+    shift.run(7 * DAY)
+    assert {happening.sign_in_by for happening in shift.told[-5:]} == {shift.rows()[0].refresh_expires_at}
+
+
 def test_it_says_in_the_events_that_a_worker_did_it(shift: Shift) -> None:
     shift.world = replace(shift.world, actor="worker")
     shift.fill(1)

@@ -104,3 +104,22 @@ def test_what_others_commit_is_seen_within_a_quarter_of_a_second_whoever_looked_
     practice.clock.advance(LOOK_LOCAL * 0.2)
 
     assert ben.get_access_token() != before
+
+
+# -- where a refresh ends the access token in use ---------------------------------------------------------------------
+
+
+def test_a_token_that_its_refresh_ends_is_not_refreshed_ahead_but_when_it_is_due(face: Any) -> None:
+    face.practice.declare("ending", refresh_ends_access_token=True)
+    face.practice.connect("ending")
+    client = face.client("ending")
+    before = client.get_access_token()
+
+    face.practice.clock.advance(HOUR - 60 - 1)  # in what would be the soft window
+    assert client.get_access_token() == before
+    face.settle()
+    assert (client.get_access_token(), face.practice.provider.refreshes) == (before, 0)
+
+    face.practice.clock.advance(2)
+    assert client.get_access_token() != before
+    assert face.practice.provider.refreshes == 1

@@ -114,6 +114,7 @@ def test_a_package_can_bring_presets(kind: str, plugins: list[EntryPoint], folde
 
 
 DATA = {
+    "docs_url": "https://plugin.example/docs",
     "display_name": "Of a package",
     "credential": {
         "authorization_url": "https://p.example/a",
@@ -126,11 +127,11 @@ DATA = {
 @pytest.mark.usefixtures("plugins")
 def test_a_broken_preset_of_the_user_says_what_is_wrong_and_where(folder: Path) -> None:
     (folder / "broken.toml").write_text("display_name = 'B'\n[credential]\ntoken_url = 'http://a.example/t'\n")
-    with pytest.raises(ConfigurationError, match=r'preset "broken": .*token_url.*broken\.toml') as caught:
+    with pytest.raises(ConfigurationError, match=r'preset "broken": .*broken\.toml:3: .*token_url') as caught:
         load_preset("broken")
     assert caught.value.code == "preset_invalid"
     (folder / "odd.toml").write_text("display_name = ")
-    with pytest.raises(ConfigurationError, match=r"odd\.toml") as caught:
+    with pytest.raises(ConfigurationError, match=r"odd\.toml:1: display_name: ") as caught:
         load_preset("odd")
     assert caught.value.code == "preset_invalid"
     assert str(folder / "odd.toml") in caught.value.hint
@@ -409,10 +410,10 @@ def test_how_well_a_family_is_checked_says_nothing_about_its_members(folder: Pat
     [
         pytest.param('"shopp"', 'there is no preset "shopp"; did you mean "shop"?', id="unknown"),
         pytest.param('"member"', '"member" extends "shop" itself; extend that one', id="two steps"),
-        pytest.param('"../shop"', "it is the id of a preset, such as google", id="a path"),
-        pytest.param("3", "it is the id of a preset, such as google", id="a number"),
-        pytest.param('"broken"', 'the preset "broken" is not in order: display_name is missing', id="broken"),
-        pytest.param('"torn"', "Expected", id="no TOML"),
+        pytest.param('"../shop"', 'zoo.toml:1: extends: it is the id of a preset; extends = "google"', id="a path"),
+        pytest.param("3", 'zoo.toml:1: extends: it is the id of a preset; extends = "google"', id="a number"),
+        pytest.param('"broken"', 'the preset "broken" is not in order: display_name: it is missing', id="broken"),
+        pytest.param('"torn"', "torn.toml:1: it is no TOML: expected", id="no TOML"),
         pytest.param('"zoo"', '"zoo" extends "zoo" itself', id="itself"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from valetkey.model import presets
+from valetkey.model.preset_members import MEMBERS
 from valetkey.model.presets import BUILT_IN, lint_preset
 from valetkey.model.wiring import reset_default_wiring
 from valetkey.model.wiring_files import load_wiring_file
@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MODEL = BUILT_IN.parent / "model"
 OURS = (
     *("checks", "checks_signed", "fapi2", "names", "preset_data", "presets", "profiles", "registry", "settings"),
-    *("templates", "wiring", "wiring_files"),
+    *("templates", "wiring", "wiring_files", "preset_files", "preset_lint", "preset_shape"),
 )
 
 
@@ -68,4 +68,4 @@ def test_every_member_of_a_preset_is_described() -> None:
     described = re.findall(
         r"`\[*([a-z_]+)(?:\.NAME)?\]*`", page.partition("| member |")[2].partition("A preset that")[0]
     )
-    assert set(presets.preset_data._MEMBERS) <= set(described)
+    assert set(MEMBERS) <= set(described)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from valetkey.cli.exits import NOT_WELL, OK
 from valetkey.cli.output import emit
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, paint, say
+
+if TYPE_CHECKING:
+    from valetkey.model.preset_files import Found
 
 
 @command(
@@ -24,25 +28,32 @@ from valetkey.cli.terminal import out, paint, say
 def lint(session: Session, *, paths: tuple[Path, ...]) -> int:
     """Check presets: files, or all files of a folder; without PATH those of your own folder.
 
-    Each mistake is a line of its own.  The exit code is 1 where there is one.
+    Each mistake is a line of its own, with file, line, field and how it would be right.  The exit code is 1 where there
+    is one.  With mistakes that could send a secret elsewhere a preset is not used at all; the others are advice.
     """
     from valetkey.model.presets import lint_preset_file, user_folder  # noqa: PLC0415
 
     files = [*_files(paths or (user_folder(),))]
-    found = {str(file): lint_preset_file(file) for file in files}
+    found = {file: lint_preset_file(file) for file in files}
     wrong = sum(map(bool, found.values()))
     if session.json:
-        emit({"presets": [{"file": file, "mistakes": mistakes} for file, mistakes in found.items()]})
+        emit({"presets": [{"file": str(file), "mistakes": list(map(_members, them))} for file, them in found.items()]})
         return NOT_WELL if wrong else OK
-    for file, mistakes in found.items():
-        for mistake in mistakes:
-            out(f"{paint(file, 'bold')}: {mistake}")
+    for one in (one for them in found.values() for one in them):
+        place = f"{one.file}:{one.line}" if one.line else str(one.file)
+        out(f"{paint(place, 'bold')}: {one.mistake}")
     if not files:
         say(f"No preset in {', '.join(map(str, paths)) or user_folder()}.")
         say('  -> docs/presets.md shows how one is written; "valetkey providers show github" shows one')
     else:
         say(f"{len(files)} checked, {wrong} not in order." if wrong else f"{len(files)} checked, all in order.")
     return NOT_WELL if wrong else OK
+
+
+def _members(found: Found) -> dict[str, Any]:
+    mistake = found.mistake
+    told = {"field": mistake.field, "text": mistake.text, "example": mistake.example, "grave": mistake.grave}
+    return {"line": found.line or None, **told}
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:

@@ -120,6 +120,7 @@ class _Lines:
         self._monotonic = monotonic
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._shown = monotonic()
+        self._warned: set[str] = set()
 
     def begin(self, env: str) -> None:
         """Say what is done."""
@@ -131,6 +132,10 @@ class _Lines:
             self._counts[happening.kind] += 1
         if happening.kind in _WORDS:
             self._show(happening)
+        if happening.sign_in_by is not None and happening.subject not in self._warned:
+            self._warned.add(happening.subject)
+            words = paint("sign in again", "warn", sys.stderr)
+            say(f"{moment(happening.at)}  {words}  {clean(happening.subject)}: by {moment(happening.sign_in_by)}")
         if self._monotonic() - self._shown >= _EVERY:
             self._shown = self._monotonic()
             told = [f"{number} {_COUNTED[kind]}" for kind, number in self._counts.items() if number]
@@ -186,6 +191,7 @@ def _about(happening: Happening) -> dict[str, Any]:
         "owner": connection and connection.owner,
         "account": connection and connection.account,
         "reason": reason,
+        "sign_in_by": happening.sign_in_by,
         "error": None
         if error is None
         else {"code": error.code, "message": clean(error, 2000), "hint": clean(error.hint, 2000)},

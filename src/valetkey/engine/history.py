@@ -40,6 +40,7 @@ KINDS: Final = (
     "connect_failed",
     "link_created",
     "link_to_confirm",
+    "sign_in_due",
     "link_used",
     "link_declined",
     "link_withdrawn",

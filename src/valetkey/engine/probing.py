@@ -11,7 +11,7 @@ from valetkey.engine.world import World, emit
 from valetkey.model.connections import ConnectionKey, Identity
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.certificates import certificate_of, uses_certificate
-from valetkey.protocol.userinfo import parse_userinfo, userinfo_request
+from valetkey.protocol.userinfo import parse_userinfo, userinfo_request, verify_request
 
 _SUCCESS = range(200, 300)
 
@@ -25,7 +25,7 @@ class Probe:
         status: The HTTP status; 0 where nothing was answered.
         identity: Whose token it is; None where the answer does not say.
         said: All of it in a sentence.
-        possible: Whether there was anything to call: a credential without userinfo address has no harmless call.
+        possible: Whether there was anything to call: not without userinfo or `verify`.
     """
 
     ok: bool
@@ -46,7 +46,8 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     held = obtain(world, key)
     credential = complete(world, credential, lenient=True)
     certificate = certificate_of(credential, world.app(credential)) if uses_certificate(credential) else None
-    request = userinfo_request(credential, held.grant, certificate=certificate)
+    whose = userinfo_request(credential, held.grant, certificate=certificate)
+    request = whose or verify_request(credential, held.grant, certificate=certificate)
     if request is None:
         said = f"{name} has no address that tells whose a token is, so there is no harmless call to make."
         return Probe(ok=False, said=said, possible=False)
@@ -56,7 +57,7 @@ def probe(world: World, key: ConnectionKey) -> Probe:
         found = Probe(ok=False, said=f"{name} did not answer: {error}")
     else:
         ok = response.status in _SUCCESS
-        identity = parse_userinfo(response, credential=credential) if ok else None
+        identity = parse_userinfo(response, credential=credential) if ok and whose is not None else None
         said = f"{name} answered {response.status}."
         found = Probe(ok=ok, status=response.status, identity=identity, said=said)
     emit(world, "tested", held.record, ok=found.ok, status=found.status, said=found.said)  # not who: events are kept

@@ -27,9 +27,10 @@ from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, note_details, swap_sealed
 from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
-from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN
-from valetkey.engine.world import NO_JOURNAL, World, event_about, open_grant
+from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN, sign_in_by, sign_in_due
+from valetkey.engine.world import NO_JOURNAL, World, emit, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
+from valetkey.logs import get_logger
 from valetkey.model.connections import Document, Expect, Record
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -41,6 +42,7 @@ from valetkey.protocol.token_response import Refusal, TokenSet, parse_token_resp
 from valetkey.values import Request
 
 T = TypeVar("T")
+_log = get_logger("spending")
 COMMIT_PAUSE = 1.0
 """Seconds between tries to commit, at most."""
 
@@ -294,8 +296,19 @@ def _commit(
     if entry is not None:
         world.journal.settle(entry)
     if stored is not None:
+        _warn(world, credential, record, stored)
         world.changed(stored)
     return done
+
+
+def _warn(world: World, credential: OAuth2Credential, before: Record, now: Record) -> None:
+    """Tell, at the first refresh of the last days, that a person must sign in again (an absolute lifetime)."""
+    due, end = sign_in_due(now, credential), sign_in_by(now, credential)
+    if due is None or end is None or not (before.obtained_at or 0.0) < due <= (now.obtained_at or 0.0):
+        return
+    _log.warning("%s: somebody must sign in again within %.1f days", now.key, (end - world.clock.now()) / 86400)
+    with suppress(StoreError):
+        emit(world, "sign_in_due", now, by=end)
 
 
 def _noted(world: World, record: Record, grant: Grant) -> JournalEntry:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, cast
 
 from valetkey.engine.lifecycle import dead
 from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
+from valetkey.engine.windows import sign_in_by, sign_in_due
 from valetkey.engine.world import World
+from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, StoredState, attention_at
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.troubles import Group
@@ -26,7 +29,7 @@ def status_of(
         blank = Connection("", key.credential, key.owner, key.account, key.env)
         return Status(connection=blank, state="pending", hint=_hint("pending", key), requested=credential.all_scopes)
     damaged = record.error == DAMAGED
-    state: State = "needs_reauth" if damaged else _state(record, now=now, app_error=app_error)
+    state: State = "needs_reauth" if damaged else _state(record, credential, now=now, app_error=app_error)
     return Status(
         connection=record.connection,
         state=state,
@@ -86,20 +89,29 @@ def _reason(record: Record) -> str:
     return record.reason or (record.error if record.failures else "")
 
 
-def _state(record: Record, *, now: float, app_error: str) -> State:
+def _state(record: Record, credential: OAuth2Credential, *, now: float, app_error: str) -> State:
     if record.state in {"pending", "disconnected"} or dead(record, now):
         return record.state
     if app_error:
         return "app_error"
     if record.state == "refresh_failing":
         return "refresh_failing"
-    return "expires_soon" if _ends_soon(record, now) else "connected"
+    return "expires_soon" if _ends_soon(record, credential, now) else "connected"
 
 
-def _ends_soon(record: Record, now: float) -> bool:
+def _ends_soon(record: Record, credential: OAuth2Credential, now: float) -> bool:
     """Whether it cannot renew itself and ends within a week, or its refresh token itself ends soon."""
-    moment = attention_at(replace(record, state="connected"))
-    return moment is not None and moment < now
+    moments = (attention_at(replace(record, state="connected")), sign_in_due(record, credential))
+    return any(moment is not None and moment < now for moment in moments)
+
+
+def sign_in_soon(world: World, record: Record) -> float | None:
+    """Return by when a person must sign in again, where that is soon; None: not soon, or not known."""
+    with suppress(ConfigurationError, StoreError):
+        credential = world.credential(record.key.credential)
+        due = sign_in_due(record, credential)
+        return sign_in_by(record, credential) if due is not None and due < world.clock.now() else None
+    return None
 
 
 def _hint(state: State, key: ConnectionKey) -> str:

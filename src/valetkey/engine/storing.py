@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from valetkey.engine.discovery import peek
-from valetkey.engine.windows import due_at
+from valetkey.engine.windows import due_at, sign_in_by
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
@@ -144,6 +144,9 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **ch
         params=_with_details(record.params, grant),
         **changes,
     )
+    end = sign_in_by(told, credential)
+    if end is not None:
+        told = altered(told, refresh_expires_at=min(end, told.refresh_expires_at or end))
     return altered(told, due_at=due_at(told, credential))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from valetkey.forks import late_imports
-from valetkey.model.connections import Record
+from valetkey.model.connections import SOON, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.values import Value
 
@@ -67,6 +67,8 @@ def windows(record: Record, credential: OAuth2Credential) -> Windows:
     buffer = min(BUFFER, 0.2 * life) if credential.buffer is None else credential.buffer
     due = end - buffer
     soft = due - min(SOFT_WINDOW, 0.1 * life) * (0.5 + 0.5 * _jitter(record))
+    if credential.refresh_ends_access_token:
+        soft = due  # a refresh ahead would take the token away from calls under way
     return Windows(soft, due, end)
 
 
@@ -77,13 +79,31 @@ def due_at(record: Record, credential: OAuth2Credential) -> float | None:
     """
     if not record.refresh_fp:
         return None
-    moments = [moment for moment in (windows(record, credential).soft, _keep_alive(record)) if moment is not None]
+    keep_alive = _keep_alive(record, credential)
+    moments = [moment for moment in (windows(record, credential).soft, keep_alive) if moment is not None]
     return max(min(moments), (record.obtained_at or 0.0) + LEAST_LIFE) if moments else None
 
 
-def _keep_alive(record: Record) -> float | None:
+def sign_in_by(record: Record, credential: OAuth2Credential) -> float | None:
+    """Work out when a person must sign in again, however often the grant is refreshed; None: that is not known."""
+    most = credential.refresh_token_max_lifetime
+    if most is None or record.connected_at is None or not record.refresh_fp:
+        return None
+    return record.connected_at + most
+
+
+def sign_in_due(record: Record, credential: OAuth2Credential) -> float | None:
+    """Work out from when on people are told of it: a week before, or in the last fifth of a shorter life."""
+    end = sign_in_by(record, credential)
+    return None if end is None else end - min(SOON, (credential.refresh_token_max_lifetime or 0.0) / 5)
+
+
+def _keep_alive(record: Record, credential: OAuth2Credential) -> float | None:
     if record.refresh_expires_at is None:
         return None
+    end = sign_in_by(record, credential)
+    if end is not None and record.refresh_expires_at >= end:
+        return None  # no use keeps it alive any longer
     life = max(record.refresh_expires_at - (record.obtained_at or record.refresh_expires_at), 0.0)
     return record.refresh_expires_at - (1.0 - KEEP_ALIVE) * life * (0.5 + 0.5 * _jitter(record))
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from valetkey.engine.deciding import sweep
 from valetkey.engine.gates import Gate
+from valetkey.engine.status import sign_in_soon
 from valetkey.engine.storing import token_origin
 from valetkey.engine.tending import Outcome, tend
 from valetkey.engine.workplan import Happening, Means, Plan, WorkerSummary
@@ -387,7 +388,8 @@ class _Worker:
     ) -> None:
         connection = None if record is None else record.connection
         at = self.world.clock.now()
-        self.means.tell(Happening(kind=kind, at=at, subject=subject, connection=connection, error=error))
+        by = None if record is None else sign_in_soon(self.world, record)
+        self.means.tell(Happening(kind=kind, at=at, subject=subject, connection=connection, error=error, sign_in_by=by))
 
 
 def _damaged(record: Record) -> ValetkeyError:

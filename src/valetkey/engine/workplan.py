@@ -56,6 +56,7 @@ class Happening:
         subject: What it is about: a connection's key, a credential's name, a host, or ``store``.
         connection: The connection, where it is about one.
         error: Why.
+        sign_in_by: Unix seconds by which a person must sign in again, where that is soon.
     """
 
     kind: Literal["refreshed", "kept_alive", "failed", "needs_reauth", "problem", "waiting", "resumed"]
@@ -63,6 +64,7 @@ class Happening:
     subject: str
     connection: Connection | None = None
     error: ValetkeyError | None = None
+    sign_in_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

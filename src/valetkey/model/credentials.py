@@ -168,6 +168,7 @@ class OAuth2Credential(Value):
         userinfo_url: Where the identity of a connected account is read.
         userinfo_method: ``GET``, or ``POST`` for the few that want it.
         userinfo_body: The JSON text to send there, empty for none.
+        verify: The URL of one harmless GET that any token may make, to test a connection where there is no userinfo.
         issuer: The issuer identifier (RFC 8414), compared byte for byte with ``iss`` (RFC 9207) and with that of id
             tokens.  Where the URLs for signing in and for tokens are not declared, it stands for all that are
             not: they are read from its metadata.
@@ -224,11 +225,14 @@ class OAuth2Credential(Value):
         buffer: Seconds before its end at which an access token counts as expired; None: as rule R1 says.
         access_token_lifetime: Seconds, used where the provider does not say (R13).
         refresh_token_lifetime: Seconds of disuse after which the refresh token dies, where known.
+        refresh_token_max_lifetime: Seconds after a sign-in at which its refresh tokens end, however much used.
         never_expires: Whether a missing or non-positive ``expires_in`` means that the token does not expire.
         retry_in_doubt: Whether a refresh whose answer was lost is tried again with the same token (R9).  It never is
             where reuse ends everything of that user (`on_reuse`), unless a person asks for it.
         rotates_refresh_token: Whether a refresh answers with a new refresh token; None: not known.
         refresh_grace: Seconds during which a spent refresh token is still taken; None: not known.
+        refresh_ends_access_token: Whether a refresh ends the access token in use at once: then none is refreshed ahead
+            of its time, for calls may be under way with it.
         on_reuse: What the provider does when a spent refresh token comes back; None: not known.
         refresh_on_403: Whether this provider says 403 where it means an invalid token.
         revocation_reach: What a revocation ends: one token, the grant, or all of that user and client.
@@ -266,6 +270,7 @@ class OAuth2Credential(Value):
     userinfo_url: str = ""
     userinfo_method: UserinfoMethod = "GET"
     userinfo_body: str = ""
+    verify: str = ""
     issuer: str = ""
     iss_advertised: bool = False
     registration: RegistrationWay = "auto"
@@ -311,10 +316,12 @@ class OAuth2Credential(Value):
     buffer: float | None = None
     access_token_lifetime: float | None = None
     refresh_token_lifetime: float | None = None
+    refresh_token_max_lifetime: float | None = None
     never_expires: bool = False
     retry_in_doubt: bool = True
     rotates_refresh_token: bool | None = None
     refresh_grace: float | None = None
+    refresh_ends_access_token: bool = False
     on_reuse: OnReuse | None = None
     refresh_on_403: bool = False
     revocation_reach: Reach = "grant"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Literal, cast
 
 from valetkey.errors import ConfigurationError
@@ -12,9 +13,12 @@ from valetkey.model import settings
 from valetkey.model.checks import frozen
 from valetkey.model.credentials import EMPTY
 from valetkey.model.places import Place, did_you_mean
+from valetkey.model.preset_members import MEMBERS, Mistake
+from valetkey.model.preset_shape import shape_mistakes
 from valetkey.model.templates import UrlParam
 
 Level = Literal["documentation", "sources-agree", "community"]
+Weight = Literal["read", "write", "admin"]
 LEVELS: Final[tuple[Level, ...]] = ("documentation", "sources-agree", "community")
 
 
@@ -56,20 +60,19 @@ STANDARD_ERRORS: Final = frozenset(
         *("authorization_pending", "slow_down", "expired_token", "unsupported_token_type"),
     }
 )
-_TEXTS: Final = ("display_name", "register_url", "redirect_note", "docs_url", "scopes_doc_url")
-_TABLES: Final = ("register_labels", "sources", "well_known_scopes")
-_MEMBERS: Final = (*_TEXTS, *_TABLES, "category", "credential", "extends", "params", "quirks", "verified")
-_LABELS: Final = ("client_id", "client_secret", "redirect_uri")
-_OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
+URL_MEMBERS: Final = tuple(name for name, member in MEMBERS.items() if member.kind == "url")
+LABELS: Final = ("client_id", "client_secret", "redirect_uri")
+OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
 """What no pattern of a URL parameter may let through: each could move the URL to another place."""
+_PLACE: Final = Place("credential", toml=True)
 _DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 
 
 def facts() -> tuple[str, ...]:
     """Return what ``[sources]`` may name: the members that are facts, and the fields of ``[credential]``."""
-    members = (*_TEXTS[1:], "register_labels", "well_known_scopes", "params")
-    return (*members, *(name for name in settings.SETTINGS if name not in _OWN_TO_A_PROGRAM))
+    members = (*URL_MEMBERS, "redirect_note", "register_labels", "well_known_scopes", "params", "legacy")
+    return (*members, *(name for name in settings.SETTINGS if name not in OWN_TO_A_PROGRAM))
 
 
 def credential_fields(data: Mapping[str, Any]) -> Mapping[str, object]:
@@ -83,6 +86,21 @@ def url_params(data: Mapping[str, Any]) -> Mapping[str, UrlParam]:
     """Return the parameters of its URLs, by name."""
     params = cast("Mapping[str, Mapping[str, Any]]", data.get("params", EMPTY))
     return {name: UrlParam(name=name, **param) for name, param in params.items()}
+
+
+def scopes(data: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return some scopes and what they allow."""
+    told = cast("Mapping[str, str | Mapping[str, str]]", data.get("well_known_scopes", EMPTY))
+    return frozen({scope: about if isinstance(about, str) else about["text"] for scope, about in told.items()})
+
+
+def scope_weights(data: Mapping[str, Any]) -> Mapping[str, Weight]:
+    """Return how much scopes allow, of those that say it."""
+    told = cast("Mapping[str, str | Mapping[str, str]]", data.get("well_known_scopes", EMPTY))
+    weights = {
+        scope: about["weight"] for scope, about in told.items() if not isinstance(about, str) and "weight" in about
+    }
+    return cast("Mapping[str, Weight]", frozen(weights))
 
 
 def extended(family: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -113,14 +131,14 @@ def _are_tables(*values: object) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
-def preset_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[str]:
-    """Return what is wrong with the data of a preset, one sentence each.
+def preset_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[Mistake]:
+    """Return what is wrong with the data of a preset, so that it cannot be used.
 
     Args:
         data: As it stands in its file.
         family: The data of the preset that it extends.
     """
-    shape = [*_shape(data)]
+    shape = [*shape_mistakes(data)]
     if shape:  # what follows takes for granted that members are of the right type
         return shape
     if family is not None:
@@ -129,111 +147,91 @@ def preset_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = 
     return [*_texts(data), *params, *_quirks(data), *(() if params else _credential(data))]
 
 
-def _shape(data: Mapping[str, Any]) -> Iterator[str]:
-    wanted: dict[str, Callable[[object], bool]] = {
-        **dict.fromkeys(_TEXTS, _is_text),
-        **dict.fromkeys(_TABLES, _is_table),
-        "category": lambda value: isinstance(value, list | tuple) and all(map(_is_text, cast("list[object]", value))),
-        "credential": lambda value: isinstance(value, Mapping),
-        "extends": _is_text,
-        "params": lambda value: _is_tables(value, UrlParam, without="name"),
-        "quirks": lambda value: isinstance(value, list | tuple) and all(map(_is_quirk, cast("list[object]", value))),
-        "verified": _is_table,
-    }
-    for name, value in data.items():
-        if name not in wanted:
-            yield f'there is no member "{name}"{did_you_mean(name, _MEMBERS)}'
-        elif not wanted[name](value):
-            yield f"{name} is not of the form that docs/presets.md describes"
-    if not data.get("display_name"):
-        yield "display_name is missing"
-    if "credential" not in data and "extends" not in data:
-        yield "the table [credential] is missing"
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, cast("Mapping[str, object]", value).values()))
-
-
-def _is_tables(value: object, kind: type[Any], *, without: str) -> bool:
-    known = {f.name: f.type for f in fields(kind) if f.name != without}
-    if not isinstance(value, Mapping):
-        return False
-    for member in cast("Mapping[str, object]", value).values():
-        if not isinstance(member, Mapping):
-            return False
-        for name, one in cast("Mapping[str, object]", member).items():
-            if name not in known or not isinstance(one, bool if known[name] == "bool" else str):
-                return False
-    return True
-
-
-def _is_quirk(value: object) -> bool:
-    return _is_table(value) and set(cast("Mapping[str, str]", value)) <= {"text", "source", "seen_as"}
-
-
-def _texts(data: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("register_url", "docs_url", "scopes_doc_url"):
+def _texts(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name in URL_MEMBERS:
         url = data.get(name, "")
         if url and not url.startswith("https://"):
-            yield f"{name} does not start with https://"
+            yield Mistake(name, "it does not start with https://", MEMBERS[name].example)
     for name in data.get("register_labels", ()):
-        if name not in _LABELS:
-            yield f'register_labels: there is no "{name}"{did_you_mean(name, _LABELS)}'
+        if name not in LABELS:
+            near = did_you_mean(name, LABELS)
+            yield Mistake(f"register_labels.{name}", f"there is no such label{near}", f"one of {', '.join(LABELS)}")
     for name, source in data.get("sources", EMPTY).items():
         if name not in facts():
-            yield f'sources: there is no fact "{name}"{did_you_mean(name, facts())}'
+            yield Mistake(f"sources.{name}", f"there is no fact of that name{did_you_mean(name, facts())}")
         elif not source:
-            yield f"sources: {name} is empty: write the page where it is said"
+            yield Mistake(f"sources.{name}", "it is empty", MEMBERS["sources"].example)
+    yield from _legacy(data)
     verified = data.get("verified", EMPTY)
-    if set(verified) - {"level", "date"} or verified.get("level", LEVELS[-1]) not in LEVELS:
-        yield f"verified: level is one of {', '.join(LEVELS)}"
+    if verified.get("level", LEVELS[-1]) not in LEVELS:
+        yield Mistake("verified.level", f"it is one of {', '.join(LEVELS)}", 'level = "documentation"')
     if verified and not _DATE.fullmatch(verified.get("date", "")):
-        yield "verified: date is a year and a month, such as 2026-11"
+        yield Mistake("verified.date", "it is a year and a month", 'date = "2026-11"')
 
 
-def _url_params(data: Mapping[str, Any]) -> Iterator[str]:
+def _legacy(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name, day in data.get("legacy", EMPTY).items():
+        if name not in settings.URLS or name not in data["credential"]:
+            yield Mistake(f"legacy.{name}", "it is no URL of [credential]", MEMBERS["legacy"].example)
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            yield Mistake(f"legacy.{name}", "it is a day", MEMBERS["legacy"].example)
+
+
+def _url_params(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for name, rule in url_params(data).items():
+        place = f"params.{name}.pattern"
         if not rule.pattern:
             continue
         try:
             pattern = re.compile(rule.pattern)
         except re.error:
-            yield f"params.{name}: the pattern is no regular expression"
+            yield Mistake(place, "it is no regular expression", 'pattern = "[a-z0-9-]+"')
             continue
         loose = [text for text in _ESCAPES if pattern.fullmatch(text) and not (rule.whole_host and text == "a:b")]
         if loose:
-            yield f"params.{name}: the pattern lets {loose[0]!r} through"
-        for text in filter(None, (rule.default, rule.example)):
-            if not pattern.fullmatch(text):
-                yield f"params.{name}: {text!r} does not match the pattern"
+            yield Mistake(place, f"the pattern lets {loose[0]!r} through", 'pattern = "[a-z0-9-]+"')
+        for member, text in (("default", rule.default), ("example", rule.example)):
+            if text and not pattern.fullmatch(text):
+                yield Mistake(f"params.{name}.{member}", f"{text!r} does not match the pattern")
 
 
-def _quirks(data: Mapping[str, Any]) -> Iterator[str]:
+def _quirks(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for number, quirk in enumerate(data.get("quirks", ()), 1):
         if not quirk.get("text") or not quirk.get("source"):
-            yield f"quirk {number} has no text or no source"
+            yield Mistake(f"quirks.{number}", "it has no text or no source", MEMBERS["quirks"].example)
 
 
-def _credential(data: Mapping[str, Any]) -> Iterator[str]:
+def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
     given = cast("Mapping[str, object]", data["credential"])
-    for name in sorted(_OWN_TO_A_PROGRAM.intersection(given)):
-        yield f"credential: {name} is for the program to say"
+    for name in sorted(OWN_TO_A_PROGRAM.intersection(given)):
+        yield Mistake(f"credential.{name}", f"{name} is for the program to say", "remove it")
     rules = url_params(data)
     examples = frozen({name: rule.example or rule.default or "example" for name, rule in rules.items()})
-    place = Place("credential")
     try:
-        settings.known_fields(place, given)
-        made = settings.build("preset", {"params": examples}, place=place, base=credential_fields(data), rules=rules)
+        settings.known_fields(_PLACE, given)
+        made = settings.build("preset", {"params": examples}, place=_PLACE, base=credential_fields(data), rules=rules)
     except ConfigurationError as error:
-        yield str(error)
+        yield _of_error(error)
         return
     if not made.api_hosts:
-        yield "credential: api_hosts is missing"
+        yield Mistake("credential.api_hosts", "it is missing", 'api_hosts = ["api.shop.example"]')
     for ours, standard in made.error_aliases.items():
         if standard not in STANDARD_ERRORS:
-            yield f'credential: error_aliases sends "{ours}" to "{standard}", which is no standard error'
+            yield Mistake(
+                f"credential.error_aliases.{ours}",
+                f'"{standard}" is no standard error{did_you_mean(standard, STANDARD_ERRORS)}',
+                f'{ours} = "invalid_grant"',
+            )
+
+
+def _of_error(error: ConfigurationError) -> Mistake:
+    """Return what the checks of declarations say as a mistake in a field of ``[credential]``."""
+    text = str(error).removeprefix(f"{_PLACE.title}: ")
+    named = re.match(r'there is no field "([^"]*)"|params\["([^"]*)"\]|the URL parameter "([^"]*)"', text)
+    if named:
+        return Mistake(f"credential.{named[1]}" if named[1] else f"params.{named[2] or named[3]}", text, error.hint)
+    words = re.findall("[a-z_]+", text)
+    field = next((word for word in words if word in settings.SETTINGS), "")
+    return Mistake(f"credential.{field}" if field else "credential", text.removeprefix(f"{field}: "), error.hint)

@@ -21,8 +21,11 @@ from valetkey.logs import get_logger
 from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
 from valetkey.model.places import Place, did_you_mean
-from valetkey.model.preset_data import Quirk, Verified, preset_mistakes
+from valetkey.model.preset_data import Quirk, Verified, Weight
+from valetkey.model.preset_files import Found, located, parsed, unreadable
 from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
+from valetkey.model.preset_lint import all_mistakes, grave_mistakes
+from valetkey.model.preset_members import MEMBERS, Mistake
 from valetkey.model.templates import UrlParam
 
 GROUP: Final = "valetkey.presets"
@@ -50,6 +53,8 @@ class Preset:
         docs_url: The provider's page about OAuth.
         scopes_doc_url: The page that lists the scopes.
         well_known_scopes: Some scopes and what they allow.
+        scope_weights: How much scopes allow, where that is known: ``read``, ``write`` or ``admin``.
+        legacy: URL field -> the last day of that endpoint, as ``2027-02-16``.
         quirks: What is odd about it, each with its source.
         sources: Where a fact is said: its name (a field of `OAuth2Credential`, ``register_url``...) -> the page.
         verified: How well the facts are checked, and when.
@@ -68,6 +73,8 @@ class Preset:
     docs_url: str = ""
     scopes_doc_url: str = ""
     well_known_scopes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    scope_weights: Mapping[str, Weight] = field(default_factory=lambda: EMPTY)
+    legacy: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     quirks: tuple[Quirk, ...] = ()
     sources: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     verified: Verified = field(default_factory=Verified)
@@ -154,20 +161,21 @@ def _own() -> Iterator[Listed]:
             _log.warning("preset %s was passed over: %s", preset_id, error)
 
 
-def lint_preset(data: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the data of a preset, one sentence each; none when it is in order."""
+def lint_preset(data: Mapping[str, Any]) -> list[Mistake]:
+    """Return what is wrong with the data of a preset, the grave first; nothing when it is in order."""
     family = _family(data)
-    return [family] if isinstance(family, str) else preset_mistakes(data, family)
+    return [family] if isinstance(family, Mistake) else all_mistakes(data, family)
 
 
-def lint_preset_file(path: Path) -> list[str]:
-    """Return what is wrong with the file of a preset, its name included; none when it is in order."""
+def lint_preset_file(path: Path) -> list[Found]:
+    """Return what is wrong with the file of a preset, its name included; nothing when it is in order."""
     if not _ID.fullmatch(path.stem):
-        return [f'"{clean(path.stem, 60)}" cannot be an id: rename the file to small letters, digits and hyphens']
+        text = f'"{clean(path.stem, 60)}" cannot be an id'
+        return [Found(path, 0, Mistake("", text, "rename the file to small letters, digits and hyphens: shop.toml"))]
     try:
-        return lint_preset(_parsed(path))
+        return located(path, lint_preset(parsed(path)))
     except _UNREADABLE as error:
-        return [clean(error)]
+        return [unreadable(path, error)]
 
 
 def user_folder() -> Path:
@@ -217,48 +225,43 @@ def _plugins() -> Any:
 
 def _read(path: Path, preset_id: str, origin: Origin) -> Preset | None:
     data = _data_in(path)
-    return None if data is None else _preset(data, preset_id, origin, str(path))
+    return None if data is None else _preset(data, preset_id, origin, path)
 
 
 def _data_in(path: Path) -> Mapping[str, Any] | None:
     """Return what stands in a preset's file; None where there is none."""
     try:
-        return _parsed(path)
+        return parsed(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except _UNREADABLE as error:
-        raise _invalid(path.stem, str(path), [clean(error)]) from None
+        raise _invalid(path.stem, path, [str(unreadable(path, error))]) from None
 
 
-def _parsed(path: Path) -> Mapping[str, Any]:
-    import tomllib  # noqa: PLC0415 - only for those who use presets
-
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
-def _family(data: Mapping[str, Any]) -> Mapping[str, Any] | str | None:
+def _family(data: Mapping[str, Any]) -> Mapping[str, Any] | Mistake | None:
     """Return the data of the preset that this one extends, or why there is none; None where it extends none."""
     name = data.get("extends")
     if name is None:
         return None
     if not isinstance(name, str) or not _ID.fullmatch(name):
-        return "extends: it is the id of a preset, such as google"
+        return Mistake("extends", "it is the id of a preset", MEMBERS["extends"].example)
     for folder in (BUILT_IN, user_folder()):
         family = _data_in(folder / f"{name}.toml")
         if family is None:
             continue
         if "extends" in family:
-            return f'extends: "{name}" extends "{family["extends"]}" itself; extend that one'
-        mistakes = [] if folder == BUILT_IN else preset_mistakes(family)
-        return f'extends: the preset "{name}" is not in order: {mistakes[0]}' if mistakes else family
-    return f'extends: there is no preset "{name}"{did_you_mean(name, preset_ids())}'
+            return Mistake("extends", f'"{name}" extends "{family["extends"]}" itself', "extend that one")
+        mistakes = [] if folder == BUILT_IN else grave_mistakes(family)
+        return Mistake("extends", f'the preset "{name}" is not in order: {mistakes[0]}') if mistakes else family
+    return Mistake("extends", f'there is no preset "{name}"{did_you_mean(name, preset_ids())}')
 
 
-def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str) -> Preset:
+def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: Path | str) -> Preset:
     # Those built in are linted by the tests of this project; others by whoever loads them, each time.
-    mistakes = [] if origin == "built in" else lint_preset(data)
+    mistakes = [] if origin == "built in" else [mistake for mistake in lint_preset(data) if mistake.grave]
     if mistakes:
-        raise _invalid(preset_id, where, mistakes)
+        told = located(where, mistakes) if isinstance(where, Path) else mistakes
+        raise _invalid(preset_id, where, [str(each) for each in told])
     name, family = str(data.get("extends", "")), _family(data)
     if isinstance(family, Mapping):
         data = preset_data.extended(family, data)
@@ -274,7 +277,9 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str)
         redirect_note=data.get("redirect_note", ""),
         docs_url=data.get("docs_url", ""),
         scopes_doc_url=data.get("scopes_doc_url", ""),
-        well_known_scopes=MappingProxyType(dict(data.get("well_known_scopes", EMPTY))),
+        well_known_scopes=preset_data.scopes(data),
+        scope_weights=preset_data.scope_weights(data),
+        legacy=MappingProxyType(dict(data.get("legacy", EMPTY))),
         quirks=tuple(Quirk(**quirk) for quirk in data.get("quirks", ())),
         sources=MappingProxyType(dict(data.get("sources", EMPTY))),
         verified=Verified(**data.get("verified", EMPTY)),
@@ -282,6 +287,6 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: str)
     )
 
 
-def _invalid(preset_id: str, where: str, mistakes: list[str]) -> ConfigurationError:
-    place = Place(f'preset "{preset_id}"', where)
-    return place.error("; ".join(mistakes), code="preset_invalid", hint=f"mend or remove {where}")
+def _invalid(preset_id: str, where: Path | str, told: list[str]) -> ConfigurationError:
+    place = Place(f'preset "{preset_id}"', "" if isinstance(where, Path) else where)
+    return place.error(" | ".join(told), code="preset_invalid", hint=f"mend or remove {where}")

@@ -44,7 +44,12 @@ def declare(
         preset = load_preset(preset_id)
     except ConfigurationError as error:
         place.refuse(str(error), code=error.code, hint=error.hint)
-    return build(checked, given, place=place, source=source, base=preset.fields, rules=preset.url_params)
+    made = build(checked, given, place=place, source=source, base=preset.fields, rules=preset.url_params)
+    if preset.legacy:
+        from valetkey.model.last_days import warn_of_last_days  # noqa: PLC0415 - few presets have one
+
+        warn_of_last_days(made, preset)
+    return made
 
 
 def _place(title: str) -> Place:

@@ -25,6 +25,7 @@ URLS: Final = (
     "revocation_url",
     "introspection_url",
     "userinfo_url",
+    "verify",
     "jwks_url",
     "pushed_authorization_url",
     "registration_url",
@@ -35,7 +36,7 @@ URLS: Final = (
 ID_TOKEN_ALGS: Final = (*credentials.ASYMMETRIC, "HS256", "HS384", "HS512")
 _ASSERTED: Final = ("jwt_bearer", "saml2_bearer")
 _IDENTITY: Final = ("subject", "email", "name", "login")
-_POSITIVE: Final = ("access_token_lifetime", "refresh_token_lifetime")
+_POSITIVE: Final = ("access_token_lifetime", "refresh_token_lifetime", "refresh_token_max_lifetime")
 _OWN = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
 RESERVED: Final[Mapping[str, frozenset[str]]] = {
     "additional_params": _OWN

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from valetkey.errors import clean
+from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Identity
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.protocol.bearer import authorization
 from valetkey.protocol.bodies import dotted, read_members
 from valetkey.protocol.refusals import refused
-from valetkey.protocol.urls import require_https
+from valetkey.protocol.urls import allowed_hosts, host_allowed, require_https
 from valetkey.values import Request, Response, Secret
 
 _OPENID: Final[Mapping[str, str]] = {"subject": "sub", "email": "email", "name": "name", "login": "preferred_username"}
@@ -41,6 +41,30 @@ def userinfo_request(
         url=credential.userinfo_url,
         headers={**headers, "Authorization": authorization(grant)},
         body=credential.userinfo_body.encode(),
+        dpop_key=grant.dpop_key,
+        certificate=certificate,
+    )
+
+
+def verify_request(credential: OAuth2Credential, grant: Grant, *, certificate: Secret | None = None) -> Request | None:
+    """Return the request for one harmless call, or None where the credential names none (`OAuth2Credential.verify`).
+
+    Raises:
+        ConfigurationError: See `urls.require_https`; ``verify_elsewhere``: the token may not go there.
+    """
+    if not credential.verify:
+        return None
+    require_https(credential.verify, what="verify", name=credential.name)
+    if not host_allowed(credential.verify, allowed_hosts(credential)):
+        raise ConfigurationError(
+            f'credential "{credential.name}": verify is on a host that may not see the token',
+            code="verify_elsewhere",
+            hint="add its host to api_hosts, or leave verify out",
+        )
+    return Request(
+        method="GET",
+        url=credential.verify,
+        headers={"Accept": "application/json", **credential.api_headers, "Authorization": authorization(grant)},
         dpop_key=grant.dpop_key,
         certificate=certificate,
     )

@@ -214,6 +214,7 @@ _KINDS: Final[dict[str, Callable[[Event, Mapping[str, Any], str], Told]]] = {
     "links_job": _said("Connect links for many asked for", "user"),
     "links_fetched": _said("Connect links of many downloaded", "link"),
     "disconnect_job": _said("Disconnect of many asked for", "user"),
+    "sign_in_due": _said("Somebody must sign in again soon: the provider ends it", "clock", "c-warn"),
     "tested": _tested,
     "connect_failed": _not_connected,
     "link_created": _said("Connect link made", "link"),

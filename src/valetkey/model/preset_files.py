@@ -1,0 +1,132 @@
+"""Mistakes in the file of a preset, with their lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from valetkey.errors import clean
+from valetkey.model.preset_members import Mistake
+
+_HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_NAME: Final = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_KEY: Final = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
+_PART: Final = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
+_WHERE: Final = re.compile(r"\(?at line (\d+), column \d+\)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mistake in a file.
+
+    Attributes:
+        file: The file.
+        line: Its line, from 1; 0: the file as a whole.
+        mistake: What is wrong there.
+    """
+
+    file: Path
+    line: int
+    mistake: Mistake
+
+    def __str__(self) -> str:
+        """Return it as ``file:line: field: mistake; a right example``."""
+        return f"{self.file}:{self.line}: {self.mistake}" if self.line else f"{self.file}: {self.mistake}"
+
+
+def parsed(path: Path) -> Mapping[str, Any]:
+    """Return what stands in a preset's file.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no UTF-8 (UnicodeDecodeError), or no TOML (TOMLDecodeError).
+    """
+    import tomllib  # noqa: PLC0415 - only for those who use presets
+
+    return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def unreadable(path: Path, error: OSError | ValueError) -> Found:
+    """Return why a file cannot be read, with the line of a mistake in its syntax."""
+    if isinstance(error, OSError):
+        return Found(path, 0, Mistake("", f"it cannot be read: {error.strerror or type(error).__name__}"))
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object[: error.start].count(b"\n") + 1
+        return Found(path, line, Mistake("", "it is not UTF-8 text", "save it as UTF-8"))
+    text = clean(error)
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    where = _WHERE.search(text)
+    number = int(where[1]) if where else max(len(lines), 1)
+    field = _field_at(lines, number)
+    name = field.rpartition(".")[2] or "name"
+    example = (
+        "[credential], each table once" if _is_header(lines, number) else f'{name} = "value", on a line of its own'
+    )
+    problem = _WHERE.sub("", text).strip().rstrip(":")
+    return Found(path, number, Mistake(field, f"it is no TOML: {problem[:1].lower()}{problem[1:]}", example))
+
+
+def located(path: Path, mistakes: list[Mistake]) -> list[Found]:
+    """Return the mistakes with their lines in the file."""
+    lines = _lines(path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
+    known = {where: number for number, where in reversed(list(lines))}
+    return [Found(path, _line(known, mistake.field), mistake) for mistake in mistakes]
+
+
+def _line(known: Mapping[tuple[str, ...], int], field: str) -> int:
+    """Return the line of a field, else that of the nearest table around it, else the first."""
+    for where, number in known.items():
+        if ".".join(where) == field:
+            return number
+    while "." in field:
+        field = field.rpartition(".")[0]
+        for where, number in known.items():
+            if ".".join(where) == field:
+                return number
+    return 1
+
+
+def _lines(lines: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the lines at which a table or a member begins, with what it is called."""
+    table: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
+    within = ""
+    for number, line in enumerate(lines, 1):
+        begins = not within
+        within = _left_open(line, within)
+        if not begins:
+            continue
+        header, key = _HEADER.match(line), _KEY.match(line)
+        if header:
+            table = _parts(header[2])
+            if header[1] == "[[":
+                counts[table] = counts.get(table, 0) + 1
+                table = (*table, str(counts[table]))
+            yield number, table
+        elif key:
+            yield number, (*table, *_parts(key[1]))
+
+
+def _left_open(line: str, within: str) -> str:
+    """Return the quotes of a text of several lines that is still open behind this line."""
+    for mark in re.findall(r'"""|\'\'\'', line):
+        within = "" if within == mark else within or mark
+    return within
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple("".join(groups) for groups in _PART.findall(name))
+
+
+def _is_header(lines: list[str], number: int) -> bool:
+    return lines[number - 1 : number] != [] and lines[number - 1].lstrip().startswith("[")
+
+
+def _field_at(lines: list[str], number: int) -> str:
+    """Return the member that a line belongs to; empty for the beginning of a table."""
+    if _is_header(lines, number):
+        return ""
+    return next((".".join(where) for at, where in reversed(list(_lines(lines))) if at <= number), "")

@@ -1,0 +1,213 @@
+"""What a careful reader would say about a preset: where its URLs could lead, units, scopes, documentation, last days.
+
+Mistakes that could send a secret or a token elsewhere are grave: such a preset is not used.  The others are told by
+``valetkey providers lint`` alone, and the presets that come along have none of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from valetkey.model import settings
+from valetkey.model.credentials import EMPTY
+from valetkey.model.preset_data import extended, preset_mistakes, url_params
+from valetkey.model.preset_members import MEMBERS, Mistake
+from valetkey.model.preset_shape import shape_mistakes
+from valetkey.model.templates import HOLE, UrlParam
+
+DAY: Final = 86400
+_SHARED: Final = frozenset(
+    {
+        *("amazonaws.com", "appspot.com", "azurewebsites.net", "cloudapp.net", "cloudfront.net", "fly.dev"),
+        *("github.io", "gitlab.io", "herokuapp.com", "netlify.app", "ngrok.app", "ngrok.io", "onrender.com"),
+        *("pages.dev", "run.app", "trycloudfront.com", "vercel.app", "web.app", "windows.net", "workers.dev"),
+    }
+)
+"""Domains below which anybody may have a host."""
+_SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
+"""What stands before the country in ``co.uk``, ``com.au``...: there the domain begins one label further left."""
+_MILLISECONDS: Final = 3_600_000
+_LIFETIMES: Final[Mapping[str, tuple[float, float]]] = {
+    "access_token_lifetime": (121, 20 * 366 * DAY),
+    "refresh_token_lifetime": (1800, 20 * 366 * DAY),
+    "refresh_token_max_lifetime": (1800, 20 * 366 * DAY),
+    "refresh_grace": (0, 366 * DAY),
+    "buffer": (0, DAY),
+}
+"""Seconds that are believed: less are probably minutes, hours or days, more milliseconds."""
+_BEARER_URLS: Final = ("api_base_url", "userinfo_url", "verify")
+"""Where the access token is sent."""
+
+
+def today() -> date:
+    """Return the day it is, by the clock."""
+    return datetime.now(UTC).date()
+
+
+def all_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[Mistake]:
+    """Return everything that is wrong with the data of a preset, the grave first.
+
+    Args:
+        data: As it stands in its file.
+        family: The data of the preset that it extends.
+    """
+    wrong = preset_mistakes(data, family)
+    if any(shape_mistakes(data)):  # what follows takes for granted that members are of the right type
+        return wrong
+    whole = data if family is None else extended(family, data)
+    own = data.get("credential", EMPTY)
+    found = [*wrong, *_hosts(whole), *_documentation(whole), *_units(own), *_scopes(whole), *_last_days(whole)]
+    return sorted(dict.fromkeys(found), key=lambda mistake: not mistake.grave)
+
+
+def grave_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[Mistake]:
+    """Return what keeps a preset from being used."""
+    return [mistake for mistake in all_mistakes(data, family) if mistake.grave]
+
+
+# -- where URLs lead ---------------------------------------------------------------------------------------------------
+
+
+def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    given: Mapping[str, Any] = data.get("credential", EMPTY)
+    rules = url_params(data)
+    urls = {name: given[name] for name in settings.URLS if isinstance(given.get(name), str)}
+    for name, url in urls.items():
+        yield from _steered(f"credential.{name}", url.partition("://")[2].partition("/")[0], rules)
+    hosts = [host for host in cast("list[object]", given.get("api_hosts", [])) if isinstance(host, str)]
+    for host in hosts:
+        yield from _steered("credential.api_hosts", host, rules)
+        yield from _too_wide(host)
+    for name in _BEARER_URLS:
+        host = urlsplit(urls.get(name, "")).netloc
+        if host and hosts and not any(_covers(allowed, host) for allowed in hosts):
+            example = f'api_hosts = ["{host}"]'
+            yield Mistake(
+                f"credential.{name}",
+                f"{host} is none of api_hosts, so the token must not go there",
+                example,
+                grave=False,
+            )
+
+
+def _steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[Mistake]:
+    """Yield a mistake where what somebody types could choose the host: its domain has to stand there in full."""
+    open_ones = [name for name in HOLE.findall(host) if not _closed(rules.get(name))]
+    bare, _, port = host.removeprefix("*.").partition(":")
+    if not open_ones:
+        return
+    if "@" in host or any(name in port for name in open_ones):
+        yield Mistake(
+            place, f"{{{open_ones[0]}}} stands in a user or port", 'token_url = "https://{shop}.shop.example"'
+        )
+        return
+    whole = HOLE.fullmatch(bare)
+    if whole:
+        rule = rules.get(whole[1])
+        if rule is None or not rule.whole_host:
+            text = f"{{{whole[1]}}} chooses the whole host: it needs a domain behind it, or is of a self-hosted service"
+            yield Mistake(place, text, f"write {{{whole[1]}}}.shop.example, or [params.{whole[1]}] whole_host = true")
+        return
+    domain = _domain(bare)
+    if not domain or any(f"{{{name}}}" in domain for name in open_ones):
+        text = f"what is typed for {{{open_ones[0]}}} chooses the domain: anybody could get the client secret"
+        yield Mistake(place, text, 'write the domain in full: "{shop}.shop.example"')
+
+
+def _closed(rule: UrlParam | None) -> bool:
+    """Tell whether a parameter takes values of a closed set only."""
+    return bool(getattr(rule, "values", None))
+
+
+def _domain(host: str) -> str:
+    """Return the part of a host that somebody registered: two labels, three where a country has second levels."""
+    labels = host.lower().split(".")
+    country = len(labels[-1]) == 2 and len(labels) > 1 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004
+    many = 3 if country else 2
+    return ".".join(labels[-many:]) if len(labels) >= many else ""
+
+
+def _too_wide(host: str) -> Iterator[Mistake]:
+    place = "credential.api_hosts"
+    if not host.startswith("*."):
+        return
+    below = host.removeprefix("*.").lower()
+    if not _domain(below) or below in _SHARED:
+        text = f'"{host}" lets the token go to hosts of others'
+        yield Mistake(place, text, 'api_hosts = ["api.shop.example"]')
+
+
+def _covers(allowed: str, host: str) -> bool:
+    allowed, host = allowed.lower(), host.lower()
+    return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def _documentation(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    if not data.get("docs_url"):
+        yield Mistake("docs_url", "the documentation page is missing", MEMBERS["docs_url"].example, grave=False)
+    sources = {f"sources.{name}": source for name, source in data.get("sources", EMPTY).items()}
+    sources |= {f"quirks.{number}": quirk.get("source", "") for number, quirk in enumerate(data.get("quirks", ()), 1)}
+    for place, source in sources.items():
+        if source.startswith("http://"):
+            text = "its source is no https:// page"
+            yield Mistake(place, text, f"https://{source.removeprefix('http://')}", grave=False)
+
+
+def _units(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name, (least, most) in _LIFETIMES.items():
+        value = given.get(name)
+        if not isinstance(value, int | float) or not value:
+            continue
+        if value < least:
+            text = f"{value} looks like minutes, hours or days, and it is seconds"
+            yield Mistake(f"credential.{name}", text, f"an hour is {name} = 3600, a day 86400", grave=False)
+        elif value > most or value % _MILLISECONDS == 0:
+            text = f"{value} looks like milliseconds, and it is seconds"
+            yield Mistake(f"credential.{name}", text, f"{name} = {round(value / 1000)}", grave=False)
+
+
+def _scopes(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    given: Mapping[str, Any] = data.get("credential", EMPTY)
+    separator = given.get("scope_separator", " ")
+    if not isinstance(separator, str) or not separator:
+        return
+    examples = {f"well_known_scopes.{scope}": scope for scope in data.get("well_known_scopes", EMPTY)}
+    for place, scope in examples.items():
+        between = next((mark for mark in (separator, " ", ",") if mark in scope), "")
+        if between:
+            parts = [part for part in re.split(f"[ {re.escape(between)}]+", scope) if part]
+            contradicts = "" if between == separator else f', and scope_separator is "{separator}"'
+            text = f'"{scope}" is more than one scope{contradicts}'
+            yield Mistake(place, text, " and ".join(f'"{part}" = "..."' for part in parts), grave=False)
+    for name in ("additional_params", "token_params"):
+        yield from _joined(name, given.get(name), separator)
+
+
+def _joined(name: str, params: object, separator: str) -> Iterator[Mistake]:
+    """Yield a mistake where a parameter of scopes joins them otherwise."""
+    if not isinstance(params, Mapping):
+        return
+    for param, value in cast("Mapping[str, object]", params).items():
+        other = "," if separator == " " else " "
+        if "scope" in param and isinstance(value, str) and other in value:
+            text = f'"{value}" is joined otherwise than scope_separator says, by "{other}"'
+            right = separator.join(part for part in re.split("[ ,]+", value) if part)
+            yield Mistake(f"credential.{name}.{param}", text, f'{param} = "{right}"', grave=False)
+
+
+def _last_days(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name, day in data.get("legacy", EMPTY).items():
+        try:
+            over = date.fromisoformat(day) < today()
+        except ValueError:
+            continue
+        if over:
+            text = f"its last day was {day}"
+            yield Mistake(f"credential.{name}", text, "write the endpoint that took its place", grave=False)
