@@ -43,7 +43,7 @@ _COLOURS: Final[Mapping[str, Kind]] = {
         "valetkey events --limit 20",
         "valetkey events slack --owner ada",
         "valetkey events --last 7d --kind needs_reauth --kind refresh_failed",
-        "valetkey events --from 2026-11-01 --to 2026-11-30 --search invalid_grant --json",
+        "valetkey events --from 2026-11-01 --search invalid_grant --json",
         "valetkey events --follow --json | jq -r .kind",
     ),
 )
