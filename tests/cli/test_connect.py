@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -52,6 +53,42 @@ def test_what_the_browser_says_is_not_in_the_answer(
 
 
 @pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize("paste", [False, True], ids=["browser", "paste"])
+def test_how_the_person_is_asked_goes_along(kit: Any, browser: Callable[[], str], *, paste: bool) -> None:
+    words = ["--prompt", "login", "--max-age", "300", "--acr-values", "phr phrh"]
+    if paste:
+        with kit.start("connect", "notes", "--paste", *words) as process:
+            shown = ""
+            while not (found := re.findall(r"^(http\S+/authorize\S+)$", shown, re.MULTILINE)):
+                shown += process.stderr.readline()
+            process.communicate(kit.provider.approve(found[0]) + "\n", timeout=60)
+        asked = parse_qs(urlsplit(found[0]).query)
+        assert (asked["prompt"], asked["max_age"], asked["acr_values"]) == (["login"], ["300"], ["phr phrh"])
+    else:
+        assert kit.process("connect", "notes", *words).code == 0
+        assert browser()
+        first = next(seen for seen in kit.provider.requests if seen.endpoint == "authorization")
+        assert {"prompt", "max_age", "acr_values"} <= set(first.parameters)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param(["--device", "--prompt", "login"], "go with a sign-in in a browser", id="device"),
+        pytest.param(["--login-hint", "ada", "--max-age", "3"], "go with a sign-in in a browser", id="by phone"),
+        pytest.param(["--prompt", "often"], "authentication_request_invalid", id="no such word"),
+        pytest.param(["--prompt", "none login"], "authentication_request_invalid", id="none, and more"),
+        pytest.param(["--max-age", "-1"], "--max-age", id="no age"),
+    ],
+)
+def test_how_the_person_cannot_be_asked_is_told(kit: Any, args: list[str], says: str) -> None:
+    ran = kit.run("connect", "notes", *args)
+
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+    assert kit.provider.requests == ()
+
+
 def test_a_fixed_port_is_listened_on(kit: Any) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -646,7 +646,8 @@ def test_readers_and_writers_here_and_in_another_process_never_fail_during_rotat
     ]
     for worker in work:
         worker.start()
-    done = [rotate(store, vault, keys, grace=1.0, retire_master=n == rounds - 1) for n in range(rounds)]
+    watched = Watched(store, lambda name, _: all_go_on(work) if name == "rekey" else None)
+    done = [rotate(watched, vault, keys, grace=1.0, retire_master=n == rounds - 1) for n in range(rounds)]
     stop.set()
     (tmp_path / "stop").touch()
     for worker in work:
@@ -654,8 +655,7 @@ def test_readers_and_writers_here_and_in_another_process_never_fail_during_rotat
     said, complaint = other.communicate(timeout=60)
     assert [worker.failures for worker in work] == [[], [], []]
     assert other.returncode == 0, complaint
-    assert int(said) > 60
-    assert all(worker.reads > 60 and worker.writes > 10 for worker in work)
+    assert int(said) >= 60
     assert len({rotation.data_key for rotation in done}) == rounds
     assert [document.id for document in data_key_documents(store)] == [done[-1].data_key]
     assert len(keys.keys()) == 1
@@ -666,6 +666,20 @@ def test_readers_and_writers_here_and_in_another_process_never_fail_during_rotat
         assert grant_of(fresh, record) == b"grant %d.%d" % (number, record.version)
     assert sum(worker.writes for worker in work) == sum(store.find(f"con_{n}").version for n in range(60))  # type: ignore[union-attr]
     store.close()
+
+
+def all_go_on(work: list[Worker]) -> None:
+    """Hold a rotation where it is until each worker has read and written once more, however slow the machine is."""
+    before = [(worker.reads, worker.writes) for worker in work]
+    give_up_at = time.monotonic() + 60
+
+    def stands_still() -> list[int]:
+        now = [(worker.reads, worker.writes) for worker in work]
+        return [n for n, (a, b) in enumerate(zip(before, now, strict=True)) if not (b[0] > a[0] and b[1] > a[1])]
+
+    while still := stands_still():
+        assert time.monotonic() < give_up_at, f"the rotation holds up the workers {still}"
+        time.sleep(0.005)
 
 
 class Worker(threading.Thread):

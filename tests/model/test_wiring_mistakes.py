@@ -45,6 +45,35 @@ MISTAKES = [
         {"client_metadata": {"redirect_uris": "x"}}, "parameter_reserved", "redirect_uris", "remove", id="metadata"
     ),
     *(
+        pytest.param({"client_metadata": value}, code, says, cure, id=f"metadata: {says}")
+        for value, code, says, cure in [
+            ([], "field_type", "has to be a table", "client_name"),
+            ({"contacts": "a@example.com"}, "client_metadata_invalid", "contacts is a list", '["a@example.com"]'),
+            ({"contacts": [1]}, "client_metadata_invalid", "a list of texts", "contacts"),
+            ({"x": {"y": None}}, "field_type", "holds NoneType", "client_name"),
+            ({"x": float("nan")}, "field_type", "holds float", "client_name"),
+            ({"x": {1: "y"}}, "field_type", "a name that is no text", "client_name"),
+            ({"x": [[[[[[[["deep"]]]]]]]]}, "field_type", "nested too deeply", "client_name"),
+            ({"jwks": ["x"]}, "client_metadata_invalid", "no set of keys", "keys"),
+            ({"jwks": {"keys": [{"kty": "EC", "d": "x"}]}}, "secret_in_declaration", "a private one", "public half"),
+            ({"jwks": {"keys": []}, "jwks_uri": "https://a.example/k"}, "client_metadata_invalid", "both", "remove"),
+        ]
+    ),
+    *(
+        pytest.param(
+            {"token_url": "http://127.0.0.1:9000/token", **how},
+            "url_insecure",
+            "shows its certificate in TLS",
+            "https://",
+            id=f"certificate without TLS: {next(iter(how.values()))}",
+        )
+        for how in (
+            {"client_auth": "tls_client_auth"},
+            {"client_auth": "self_signed_tls_client_auth"},
+            {"sender_constraint": "mtls"},
+        )
+    ),
+    *(
         pytest.param(
             {"client_id_metadata_url": url}, "client_document_url", flaw, "https://host/path", id=f"document {url}"
         )

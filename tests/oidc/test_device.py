@@ -58,6 +58,22 @@ def test_a_device_waits_for_the_person_as_long_as_it_was_told(
     assert (program.server.refreshes, program.server.count("reuse")) == ((1, 0), 0)
 
 
+@pytest.mark.conformance("1 resource: parameter")
+def test_a_device_gets_a_token_for_the_api_that_it_named(
+    program: Any, person: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = f"{program.server.issuer}/resource"
+    known = {"resources": [api], "scopes": ["offline_access", "api.read"], "userinfo_url": "", "api_base_url": api}
+    program.declare("tv", client="device", **known)
+    meanwhile(program, capsys, follows_the_link, person("bob"), after=2)
+
+    assert program.valet.connect("tv", how="device").state == "connected"
+
+    assert program.client("tv").get(api).json()["aud"] == api
+    program.clock.advance(AGES)
+    assert program.client("tv").get(api).json()["aud"] == api, "refreshed for the same"
+
+
 def test_a_person_who_says_no_at_the_code_is_a_denial(
     program: Any, person: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,9 +192,20 @@ def test_a_server_cannot_register_a_weaker_proof_than_the_profile_takes(
         scopes=["openid"],
     )
     monkeypatch.setattr(registering, "method_to_register", lambda *_: "client_secret_basic")
+    answers: list[tuple[str, int]] = []
+
+    def sent(world: Any, credential: Any, request: Any) -> Any:
+        response = real(world, credential, request)
+        answers.append((request.method, response.status))
+        return response
+
+    real = registering._sent
+    monkeypatch.setattr(registering, "_sent", sent)
     with pytest.raises(ProviderError) as caught:
         program.connect("new")
     assert caught.value.code == "profile_unmet"
+    assert answers == [("POST", 201), ("DELETE", 204)], "what nobody will use is deleted there"
+    assert program.raw._core.store.get_document(KIND, "new", env=program.raw._core.env) is None
     assert "client_secret_basic" in str(caught.value)
     weak = replace(
         program.raw._core.world.app(program.raw._core.credential("fapi2")), client_auth="client_secret_basic"

@@ -89,6 +89,12 @@ def test_a_provider_in_trouble_can_be_tried_again(error: str) -> None:
         pytest.param("unauthorized_client", "unauthorized_client", "enable the authorization code grant", id="client"),
         pytest.param("invalid_client", "invalid_client", "valetkey app add site", id="unknown client"),
         pytest.param("invalid_scope", "invalid_scope", "remove it from the scopes of site", id="scope"),
+        pytest.param(
+            "invalid_authorization_details",
+            "invalid_authorization_details",
+            "check the types and members of the authorization_details of site",
+            id="details",
+        ),
         pytest.param("unauthorized_scope_error", "invalid_scope", "enable its API", id="LinkedIn's scope error"),
         pytest.param("redirect_uri_mismatch", "redirect_uri_mismatch", "copy the redirect address", id="redirect URI"),
         pytest.param("invalid_redirect_uri", "redirect_uri_mismatch", "copy the redirect address", id="its other name"),

@@ -48,6 +48,10 @@ def parse(body: object, status: int = 200) -> DeviceAuthorization | Refusal:
     return parse_device_authorization(Response(status=status, body=data), credential=SITE, now=NOW)
 
 
+def pairs(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.body.decode(), strict_parsing=True)
+
+
 # -- the start ------------------------------------------------------------------------------------------------------
 
 
@@ -57,6 +61,22 @@ def test_the_start_names_app_and_scopes() -> None:
     assert (request.method, request.url) == ("POST", "https://as.example/device?v=2")
     assert form(request) == {"client_id": "app", "scope": "a b"}
     assert "Authorization" not in request.headers
+
+
+@pytest.mark.conformance("1 resource: parameter")
+def test_the_resources_are_named_at_the_start_and_in_each_poll() -> None:
+    apis = ("https://api.example/a", "https://api.example/b")
+    site = replace(PUBLIC, resources=apis)
+
+    start = device_authorization_request(site, APP, scopes=())
+    poll = device_token_request(site, APP, device_code=Secret("dc"))
+    assert [value for name, value in pairs(start) if name == "resource"] == list(apis)
+    assert [value for name, value in pairs(poll) if name == "resource"] == list(apis)
+    one = replace(site, one_token_per_resource=True)
+    poll = device_token_request(one, APP, device_code=Secret("dc"))
+    assert [value for name, value in pairs(poll) if name == "resource"] == [apis[0]]
+    start = device_authorization_request(one, APP, scopes=())
+    assert [value for name, value in pairs(start) if name == "resource"] == list(apis)
 
 
 def test_an_app_with_a_secret_proves_itself_and_names_itself() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from valetkey import ConfigurationError
+from valetkey import ConfigurationError, Wiring
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.settings import from_declaration, to_declaration
 from valetkey.protocol.client_document import client_document
 from valetkey.protocol.metadata import Metadata
 from valetkey.protocol.registration import (
@@ -54,6 +55,30 @@ def refused(response: Response, known: Registration | None = None) -> Registrati
     found = parse_registration(response, asked={}, server="https://as.example", known=known)
     assert isinstance(found, RegistrationRefused)
     return found
+
+
+def test_lists_and_objects_are_said_as_they_were_declared() -> None:
+    own, other = {"kty": "EC", "kid": "ours"}, {"kty": "RSA", "kid": "theirs", "use": "enc"}
+    declared = {
+        "contacts": ["ops@example.com"],
+        "jwks": {"keys": [other]},
+        "tls_client_certificate_bound_access_tokens": False,
+        "default_max_age": 300,
+    }
+    wiring = Wiring()
+    notes = wiring.oauth2_credential(
+        "notes", issuer="https://as.example", registration="dynamic", client_metadata=declared
+    )
+
+    asked = client_metadata(notes, redirect_uris=[LOCAL], method="private_key_jwt", jwk=own)
+    assert asked["jwks"] == {"keys": [own, other]}
+    assert client_metadata(notes, redirect_uris=[LOCAL], method="none")["jwks"] == declared["jwks"]
+    sent = json.loads(registration_request(replace(notes, registration_url="https://as.example/r"), asked).body)
+    assert (sent["contacts"], sent["default_max_age"]) == (["ops@example.com"], 300)
+    again = from_declaration("notes", json.loads(json.dumps(to_declaration(notes))))
+    assert again == notes
+    with pytest.raises(TypeError):
+        notes.client_metadata["contacts"] = []  # type: ignore[index]
 
 
 @conformance("1 metadata: registration")

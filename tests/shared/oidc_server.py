@@ -38,6 +38,9 @@ def _answer(request: Request | str, body: bytes | None = None) -> tuple[int, byt
             return error.code, error.read()
 
 
+_ELSEWHERE = ("authorization_url", "token_url", "device_authorization_url")
+
+
 class Server:
     """The server as tests see it.
 
@@ -111,6 +114,8 @@ class Server:
             "scopes": ["api.read"] if service else list(SCOPES),
             # RFC-like servers give offline access only to somebody who was asked (OpenID Connect Core section 11)
             "additional_params": {} if service else {"prompt": "consent"},
+            # a certificate is shown in TLS, which is where the aliases in the metadata lead
+            **(dict.fromkeys(_ELSEWHERE, "") if name.startswith("mtls") else {}),
             **(phone if client.get("backchannel_token_delivery_mode") else {}),
         }
 

@@ -16,8 +16,10 @@ from valetkey.cli.terminal import out, paint, say, stdout_is_ours, warn
 from valetkey.errors import ConnectError, clean
 
 if TYPE_CHECKING:
+    from valetkey.desk import How
     from valetkey.model.connections import ConnectionKey, Status
     from valetkey.model.credentials import OAuth2Credential
+    from valetkey.protocol.authentication_request import AuthenticationRequest
 
 _LONGEST_WAIT: Final = 600
 
@@ -32,6 +34,7 @@ _LONGEST_WAIT: Final = 600
         "valetkey connect bank --login-hint ada@example.com --binding-message X-42",
         "valetkey connect slack --paste      # over ssh: open the address anywhere",
         "valetkey connect google --owner ada --account work --scope openid",
+        "valetkey connect bank --acr-values phr --max-age 300",
     ),
 )
 @credential_argument
@@ -43,6 +46,9 @@ _LONGEST_WAIT: Final = 600
 @click.option("--login-hint", metavar="WHO", help="With --ciba, which it stands for: who is asked.")
 @click.option("--binding-message", metavar="TEXT", help="With --ciba: what is shown here and there.")
 @click.option("--user-code", is_flag=True, help="With --ciba: ask for the person's own code, without showing it.")
+@click.option("--prompt", metavar="WORDS", help="Have the person asked anew: login, consent, select_account.")
+@click.option("--max-age", type=click.IntRange(0), metavar="SECONDS", help="A sign-in that is older is made anew.")
+@click.option("--acr-values", metavar="WORDS", help="How the person proves who they are, the best first.")
 @click.option("--no-browser", is_flag=True, help="Show the page to open here instead of opening it.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Listen on this port of 127.0.0.1.")
 @click.option(
@@ -64,6 +70,9 @@ def connect(
     scopes: tuple[str, ...],
     device: bool,
     paste: bool,
+    prompt: str | None,
+    max_age: int | None,
+    acr_values: str | None,
     no_browser: bool,
     port: int | None,
     timeout: int,
@@ -74,6 +83,8 @@ def connect(
     The browser opens on this machine and comes back to 127.0.0.1.  On a machine without one, use --device where the
     provider knows it, else --paste.  Where people are asked on another device (--ciba), say who; what this command does
     not know, it asks for.  Connecting again replaces the tokens; the connection keeps its id.
+
+    --prompt, --max-age and --acr-values are for a sign-in in a browser, and are checked in the id token (RFC 9470).
     """
     by_phone = ByPhone(**asked)
     if sum((device, paste, by_phone.meant, no_browser or port is not None)) > 1:
@@ -81,6 +92,10 @@ def connect(
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
+    wants = _wants(prompt, max_age, acr_values)
+    if wants is not None and (device or by_phone.meant or not credential.signs_in):
+        msg = "--prompt, --max-age and --acr-values go with a sign-in in a browser: here, or with --paste."
+        raise click.UsageError(msg)
     if by_phone.meant and not credential.signs_in:
         msg = f"--ciba is of no use here: nobody signs in for {name}."
         raise click.UsageError(msg)
@@ -91,12 +106,28 @@ def connect(
     if not device and credential.signs_in:
         _require_redirect_uri(credential, paste=paste)
     if device or paste or not credential.signs_in:
-        status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
+        how: How = "device" if device else "paste"
+        status = session.desk.connect(name, owner, account, scopes, how, None, request=wants)
     else:
         with stdout_is_ours():
-            _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
+            opens = not no_browser
+            _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=opens, wants=wants)
         status = session.core.status(key)
     _tell(session, credential, status)
+
+
+def _wants(prompt: str | None, max_age: int | None, acr_values: str | None) -> AuthenticationRequest | None:
+    """Return how the person is to be asked; None where the options say nothing of it.
+
+    Raises:
+        ConfigurationError: They mean nothing (``authentication_request_invalid``).
+    """
+    if prompt is None and max_age is None and acr_values is None:
+        return None
+    from valetkey.protocol.authentication_request import AuthenticationRequest  # noqa: PLC0415 - seldom used
+
+    words = tuple((acr_values or "").split())
+    return AuthenticationRequest(prompt=prompt or "", max_age=max_age, acr_values=words)
 
 
 def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
@@ -127,9 +158,11 @@ def _by_browser(
     port: int | None,
     timeout: int,
     opens: bool,
+    wants: AuthenticationRequest | None,
 ) -> None:
     from valetkey.connecting import connect_browser  # noqa: PLC0415 - a person is slower than an import
     from valetkey.interaction import TerminalInteraction, open_browser  # noqa: PLC0415
+    from valetkey.protocol.authentication_request import NOTHING_SPECIAL  # noqa: PLC0415
 
     connect_browser(
         session.core.world,
@@ -141,6 +174,7 @@ def _by_browser(
         timeout=timeout,
         opener=open_browser if opens else _show_page,
         run=session.core.call,
+        wants=wants or NOTHING_SPECIAL,
     )
 
 

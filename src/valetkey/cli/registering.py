@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential
 
 
-def _pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str | None]:
+def _pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
     pairs = {name: text for name, _, text in (value.partition("=") for value in values)}
     if not all(pairs):
         msg = 'write NAME=VALUE, such as client_name="Notes"; nothing behind the = removes a member'
         raise click.BadParameter(msg)
-    return {name: text or None for name, text in pairs.items()}
+    return {name: _value(name, text) for name, text in pairs.items()}
+
+
+def _value(name: str, text: str) -> Any:
+    """Return a member's value: a list or an object where it begins as one in JSON, else the text; None where empty."""
+    if not text.startswith(("[", "{")):
+        return text or None
+    try:
+        return json.loads(text)
+    except ValueError:
+        msg = f"{name} begins like a list or an object, and is no JSON: write {name}='[\"ops@example.com\"]'"
+        raise click.BadParameter(msg) from None
 
 
 @command(

@@ -26,6 +26,7 @@ from valetkey.errors import (
     ProviderUnavailable,
 )
 from valetkey.forks import late_imports
+from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Event
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.fapi2 import METHODS, is_fapi2
@@ -43,6 +44,7 @@ from valetkey.protocol.registration import (
 )
 from valetkey.values import Request, Response
 
+_log = get_logger("registering")
 _SECONDS: Final = 20.0
 """How long one answer is waited for."""
 _WAIT: Final = 30.0
@@ -280,7 +282,11 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     found = parse_registration(response, asked=asked, server=credential.issuer or where, hosts=(where,))
     if isinstance(found, RegistrationRefused):
         raise _refused(credential, found)
-    _ensure_profile(credential, found)
+    try:
+        _ensure_profile(credential, found)
+    except ProviderProtocolError:
+        _discard(world, credential, found)
+        raise
     made = Registered(
         way="dynamic", issuer=place_of(credential), registration=found, private_key=key, at=world.clock.now()
     )
@@ -290,6 +296,19 @@ def _register(world: World, env: str, credential: OAuth2Credential, redirect_uri
     keep(world, env, credential, made)
     _tell(world, env, credential, "app_registered", found)
     return made
+
+
+def _discard(world: World, credential: OAuth2Credential, found: Registration) -> None:
+    """Delete a registration that nobody will use, where its server lets us; what it answers changes nothing."""
+    if not (found.management_url and found.token):
+        return
+    try:
+        refusal = parse_deleted(_sent(world, credential, management_request("DELETE", found, name=credential.name)))
+    except (ProviderError, ConfigurationError) as error:
+        _log.warning("a registration of %s that is of no use stays at its server: %s", credential.name, error)
+        return
+    if refusal is not None and refusal.kind != "gone":
+        _log.warning("a registration of %s that is of no use stays at its server: %s", credential.name, refusal.what)
 
 
 def _ensure_profile(credential: OAuth2Credential, found: Registration) -> None:

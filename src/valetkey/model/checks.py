@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 import re
@@ -31,6 +32,14 @@ def is_loopback(host: str) -> bool:
 def is_host(text: str) -> bool:
     """Tell whether `text` is a host name in ASCII (international names in their ``xn--`` form) or an IPv4 address."""
     return len(text) <= 253 and _HOST.fullmatch(text) is not None  # noqa: PLR2004 - RFC 1035 section 2.3.4
+
+
+def is_ipv6(text: str) -> bool:
+    """Tell whether `text` is an IPv6 address, without brackets and without a zone, which means nothing elsewhere."""
+    try:
+        return "%" not in text and bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 # -- types: what a field of the dataclass says, as code and TOML give it -----------------------------------------------
@@ -188,7 +197,7 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
             hint=f"remove everything from // to @ in {field}; app credentials are kept as a secret",
         )
     host = parts.hostname or ""
-    if not parts.scheme or not (is_host(host) or host == "::1"):
+    if not parts.scheme or not (is_host(host) or is_ipv6(host)):
         raise _no_url(place, field)
     return parts
 
@@ -212,7 +221,7 @@ def _scheme(place: Place, field: str, parts: SplitResult) -> None:
 
 
 def hosts(place: Place, field: str, value: tuple[str, ...]) -> None:
-    """Check host names that may see a token: ``api.example.com``, ``*.example.com``, ``localhost:8080``."""
+    """Check host names that may see a token: ``api.example.com``, ``*.example.com``, ``localhost:8080``, ``[::1]``."""
     for host in value:
         if "/" in host or "@" in host:
             bare = urlsplit(host if "//" in host else f"//{host}").hostname or "api.example.com"
@@ -225,6 +234,10 @@ def hosts(place: Place, field: str, value: tuple[str, ...]) -> None:
 
 
 def _host(place: Place, field: str, host: str) -> None:
+    if host.startswith("["):
+        address, bracket, rest = host[1:].partition("]")
+        if bracket and is_ipv6(address) and re.fullmatch(r"(?::\d+)?", rest, re.ASCII):
+            return
     name, _, port = host.partition(":")
     bare = name.removeprefix("*.")
     whole_domain = bare != name and "." not in bare

@@ -57,6 +57,7 @@ def check_agreement(credential: OAuth2Credential, place: Place) -> None:
     _check_issuer(credential, place)
     _check_public(credential, place)
     _check_idle(credential, place)
+    _check_certificate(credential, place)
     _check_additional(credential, place)
     if credential.require_par and not (credential.pushed_authorization_url or credential.discovers):
         place.refuse(
@@ -124,6 +125,18 @@ def _check_idle(credential: OAuth2Credential, place: Place) -> None:
             "dpop_alg is about DPoP proofs, and there are none",
             code="setting_unused",
             hint=f"write {place.line('sender_constraint', 'dpop')}, or leave dpop_alg out",
+        )
+
+
+def _check_certificate(credential: OAuth2Credential, place: Place) -> None:
+    """Check that where the app shows its certificate there is TLS to show it in (RFC 8705 section 2)."""
+    if credential.carries_certificate and credential.token_url.startswith("http:"):
+        uses = "sender_constraint is mtls" if credential.sender_constraint == "mtls" else credential.client_auth
+        place.refuse(
+            f"{uses}: the app shows its certificate in TLS, and token_url is plain http, where there is none",
+            code="url_insecure",
+            hint="write token_url with https://, on this machine too; or have the app prove itself by a key: "
+            f"{place.line('client_auth', 'private_key_jwt')}",
         )
 
 

@@ -176,7 +176,8 @@ class OAuth2Credential(Value):
         registration: How the app gets to the server: ``manual``: a person adds it; ``dynamic``: it registers itself
             when it is first needed and nobody has added it (RFC 7591); ``auto``: dynamic under the profile ``mcp``.
         registration_url: Where apps register themselves; empty: where the issuer's metadata says.
-        client_metadata: What a registration says beside what follows from the rest: ``client_name``, ``client_uri``...
+        client_metadata: What a registration says beside what follows from the rest, as JSON values: ``client_name``,
+            ``contacts``, ``jwks`` of its public keys...
         client_id_metadata_url: The https URL of a document that describes the app; where the server takes such
             documents the URL is the client id, and nothing is registered.
         jwks_url: Where the keys are that sign id tokens (RFC 7517); empty: where the issuer's metadata says.
@@ -275,7 +276,7 @@ class OAuth2Credential(Value):
     iss_advertised: bool = False
     registration: RegistrationWay = "auto"
     registration_url: str = ""
-    client_metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    client_metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     client_id_metadata_url: str = ""
     jwks_url: str = ""
     id_token_algs: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from valetkey.model import checks, credentials, profiles, templates
 from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.fapi2 import check_profile
+from valetkey.model.json_tables import json_table, plain_json
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.profiles import follow
 from valetkey.model.templates import UrlParam
@@ -62,7 +63,6 @@ RESERVED: Final[Mapping[str, frozenset[str]]] = {
         "client_secret_expires_at",
         "dpop_bound_access_tokens",
         "grant_types",
-        "jwks",
         "redirect_uris",
         "registration_access_token",
         "registration_client_uri",
@@ -154,6 +154,7 @@ _TYPES: Final[Mapping[str, Callable[[Place, str, object], Any]]] = {
     "float | None": checks.seconds,
     "tuple[str, ...]": checks.words,
     "Mapping[str, str]": checks.table,
+    "Mapping[str, Any]": json_table,
     "OnReuse | None": lambda place, field, value: checks.choice(place, field, value, get_args(credentials.OnReuse)),
 }
 
@@ -163,7 +164,7 @@ def _merged(field: str, values: Mapping[str, Any], value: Any) -> Any:
         return value
     both = {**values.get(field, EMPTY), **cast("Mapping[str, str]", value)}
     keep_empty = field == "identity"  # there an empty path leaves a part out
-    return checks.frozen({name: member for name, member in both.items() if member or keep_empty})
+    return checks.frozen({name: member for name, member in both.items() if member != "" or keep_empty})
 
 
 def _fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam]) -> None:
@@ -327,7 +328,7 @@ def _check_numbers(credential: OAuth2Credential, place: Place) -> None:
 def to_declaration(credential: OAuth2Credential) -> dict[str, Any]:
     """Return the declaration as JSON values: fields that differ from their defaults, without the name."""
     return {
-        name: _plain(value)
+        name: plain_json(value)
         for name, field in _FIELDS.items()
         if name != "name" and (value := getattr(credential, name)) != _default(field)
     }
@@ -352,9 +353,3 @@ def from_declaration(name: str, declaration: Mapping[str, Any], *, source: Sourc
 
 def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return list(cast("tuple[str, ...]", value))
-    return dict(cast("Mapping[str, str]", value)) if isinstance(value, Mapping) else value

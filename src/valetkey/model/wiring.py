@@ -127,7 +127,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     security_profile: SecurityProfile | None = None,
     registration: RegistrationWay | None = None,
     registration_url: str | None = None,
-    client_metadata: Mapping[str, str] | None = None,
+    client_metadata: Mapping[str, Any] | None = None,
     client_id_metadata_url: str | None = None,
     jwks_url: str | None = None,
     id_token_algs: Sequence[str] | None = None,

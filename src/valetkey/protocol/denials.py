@@ -93,6 +93,10 @@ _HINTS: Final[dict[str, tuple[str, str]]] = {
         "the provider gives no token for this audience or resource",
         "check the resources of {name}, or audience= and resource= of the exchange; trying again is of no use",
     ),
+    "invalid_authorization_details": (
+        "the provider does not take what exactly is asked for",
+        "check the types and members of the authorization_details of {name}; trying again is of no use",
+    ),
     "unknown_user_id": (
         "the provider knows nobody by that hint",
         "write the person as the provider knows them (e-mail, phone number, customer number); then: {again}",

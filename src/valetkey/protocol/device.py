@@ -15,7 +15,7 @@ from valetkey.protocol.client_authentication import client_id
 from valetkey.protocol.forms import post
 from valetkey.protocol.refusals import Refusal, read_refusal, refused
 from valetkey.protocol.token_request import token_request
-from valetkey.values import Request, Response, Secret
+from valetkey.values import Params, Request, Response, Secret
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL: Final = 5.0
@@ -55,14 +55,16 @@ def device_authorization_request(
     """Return the request that starts the flow (section 3.1).
 
     The client id stands in the body also where the Authorization header names it: some servers look nowhere else.
+    ``resource`` is repeated for each API that the token is for (RFC 8707 section 2).
 
     Raises:
         ConfigurationError: See `forms.post`.
     """
-    params = {
+    params: Params = {
         "client_id": client_id(credential, app),
         "scope": credential.scope_separator.join(scopes),
         "authorization_details": credential.authorization_details,
+        "resource": credential.resources,
     }
     what = "device_authorization_url"
     return post(credential.device_authorization_url, params, what=what, credential=credential, app=app)
@@ -101,7 +103,11 @@ def device_token_request(credential: OAuth2Credential, app: AppCredentials, *, d
     Raises:
         ConfigurationError: See `forms.post` and `forms.merged`.
     """
-    params = {"grant_type": DEVICE_GRANT, "device_code": device_code.reveal()}
+    params: Params = {
+        "grant_type": DEVICE_GRANT,
+        "device_code": device_code.reveal(),
+        "resource": credential.token_resources,
+    }
     return token_request(credential, app, params, extra=credential.token_params)
 
 

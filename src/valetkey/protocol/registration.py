@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from valetkey.errors import clean
 from valetkey.model.credentials import EMPTY, ClientAuth, OAuth2Credential
 from valetkey.model.fapi2 import allowed_algs
+from valetkey.model.json_tables import plain_json
 from valetkey.protocol.assertion_grants import JWT_GRANT, SAML_GRANT
 from valetkey.protocol.bodies import Members, as_list, flaw, read_members, seconds
 from valetkey.protocol.ciba import CIBA_GRANT
@@ -115,19 +116,26 @@ def client_metadata(
     asked: dict[str, Any] = {
         "client_name": "valetkey",
         **_signed(credential, method, jwk, server),
-        **credential.client_metadata,
+        **plain_json(credential.client_metadata),
         "redirect_uris": list(redirect_uris),
         "grant_types": _grant_types(credential, redirect_uris),
         "response_types": ["code"] if redirect_uris else [],
         "token_endpoint_auth_method": method,
         "application_type": "native" if native else "web",
         "scope": " ".join(credential.all_scopes),
-        "jwks": {"keys": [dict(jwk)]} if jwk else None,
+        "jwks": _key_set(credential, jwk),
         "dpop_bound_access_tokens": credential.sender_constraint == "dpop" or None,
         "tls_client_certificate_bound_access_tokens": credential.sender_constraint == "mtls" or None,
         "require_pushed_authorization_requests": (credential.require_par and bool(redirect_uris)) or None,
     }
     return {name: value for name, value in asked.items() if value not in ("", None)}
+
+
+def _key_set(credential: OAuth2Credential, jwk: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the app's public keys: the one that we sign with, and those that the declaration names beside it."""
+    declared = plain_json(credential.client_metadata.get("jwks", EMPTY)).get("keys", [])
+    keys = [*([dict(jwk)] if jwk else []), *declared]
+    return {"keys": keys} if keys else None
 
 
 def _signed(
