@@ -24,7 +24,8 @@ class Life:
     """A valet, over either facade, that knows one provider: its twin."""
 
     def __init__(self, preset: str, folder: Path, colour: Any) -> None:
-        examples = {name: rule.example or rule.default for name, rule in load_preset(preset).url_params.items()}
+        rules = load_preset(preset).url_params.items()
+        examples = {name: rule.example or rule.default for name, rule in rules if not rule.optional}
         wiring, secrets = Wiring(), MemorySecrets()
         credential = wiring.oauth2_credential(preset=preset, params=examples)
         secrets.set(credential.secret_id, json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}))
@@ -42,11 +43,13 @@ class Life:
         self.valet = colour.blocking(self._raw)
 
     def connect(self) -> Any:
-        start = self.valet.authorize(self.name)
+        start = self.valet.authorize(self.name, params=self.twin.places.given)
         return self.valet.finish(self.twin.approve(start.url), binding=start.binding)
 
     def call(self) -> int:
-        return int(self.valet.client(self.name).get(f"{self.twin.credential.api_base_url}/things").status_code)
+        answer = self.valet.client(self.name).get("/things")
+        assert str(answer.url) == f"{self.twin.credential.api_base_url.rstrip('/')}/things"
+        return int(answer.status_code)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +79,12 @@ def life(
 def test_a_whole_life(life: Life) -> None:
     connected = life.connect()
     assert (connected.state, life.twin.refusals) == ("connected", [])
-    assert connected.identity is not None
-    assert connected.identity.subject == "the-subject"
+    if life.twin.credential.userinfo_url:
+        assert connected.identity is not None
+        assert connected.identity.subject == "the-subject"
+    needed = life.twin.places.needed
+    assert {name: connected.params.get(name) for name in needed} == needed
+    assert connected.hint == ""
     assert life.call() == 200
 
     if life.twin.refreshes:

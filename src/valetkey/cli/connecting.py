@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from valetkey.cli.by_phone import ByPhone, connect_by_phone, only_by_phone
-from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.commands import command, credential_argument, pairs, pass_session, whose
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.terminal import out, paint, say, stdout_is_ours, warn
 from valetkey.errors import ConnectError, clean
+from valetkey.model.placing import signed_in_with
 
 if TYPE_CHECKING:
     from valetkey.model.connections import ConnectionKey, Status
@@ -37,6 +38,7 @@ _LONGEST_WAIT: Final = 600
 @credential_argument
 @whose
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this too; may be given again.")
+@click.option("--param", "params", metavar="NAME=VALUE", multiple=True, callback=pairs, help="Of this account: shop...")
 @click.option("--device", is_flag=True, help="Show a code that is entered in any browser (RFC 8628).")
 @click.option("--paste", is_flag=True, help="Open an address anywhere, paste back where you land.")
 @click.option("--ciba", is_flag=True, help="Have the person asked on another device (OpenID CIBA).")
@@ -62,6 +64,7 @@ def connect(
     owner: str | None,
     account: str,
     scopes: tuple[str, ...],
+    params: dict[str, str],
     device: bool,
     paste: bool,
     no_browser: bool,
@@ -91,10 +94,13 @@ def connect(
     if not device and credential.signs_in:
         _require_redirect_uri(credential, paste=paste)
     if device or paste or not credential.signs_in:
-        status = session.desk.connect(name, owner, account, scopes, "device" if device else "paste", None)
+        status = session.desk.connect(
+            name, owner, account, scopes, "device" if device else "paste", None, params=params
+        )
     else:
         with stdout_is_ours():
-            _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
+            own = signed_in_with(credential, params)
+            _by_browser(session, own, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
         status = session.core.status(key)
     _tell(session, credential, status)
 

@@ -24,7 +24,7 @@ from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
-from valetkey.engine.storing import grant_facts, note_details, swap_sealed
+from valetkey.engine.storing import grant_facts, kept_of, note_details, swap_sealed
 from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN, sign_in_by, sign_in_due
@@ -116,7 +116,7 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         return None
     done = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, work)
     if done is not None:
-        note_details(world, done.record, done.grant)
+        note_details(world, done.record, done.grant, kept_of(credential, sent.answer))
     if found is not None and done is not None:
         note_renewed(world, credential, found, done.record)
     _settle(world, credential, claimed, work, sent)

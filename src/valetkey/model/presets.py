@@ -20,13 +20,13 @@ from valetkey.errors import ConfigurationError, ValetkeyError, clean
 from valetkey.logs import get_logger
 from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
+from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.preset_data import Quirk, Verified, Weight
 from valetkey.model.preset_files import Found, located, parsed, unreadable
 from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
 from valetkey.model.preset_lint import all_mistakes, grave_mistakes
 from valetkey.model.preset_members import MEMBERS, Mistake
-from valetkey.model.templates import UrlParam
 
 GROUP: Final = "valetkey.presets"
 """The entry point group: the name is the preset's id, the object is its data, or the path of its file."""
