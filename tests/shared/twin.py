@@ -117,7 +117,7 @@ class Twin:
 
     @property
     def _jwks_url(self) -> str:
-        return self.credential.jwks_url or f"{self.credential.issuer}/keys"
+        return self.credential.jwks_url or f"{self.credential.issuer.rstrip('/')}/keys"
 
     def _metadata(self) -> dict[str, Any]:
         return {

@@ -31,7 +31,7 @@ from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN, s
 from valetkey.engine.world import NO_JOURNAL, World, emit, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.logs import get_logger
-from valetkey.model.connections import Document, Expect, Record
+from valetkey.model.connections import Document, Expect, Record, altered
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
@@ -116,7 +116,9 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         return None
     done = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, work)
     if done is not None:
-        note_details(world, done.record, done.grant, kept_of(credential, sent.answer))
+        params = note_details(world, done.record, done.grant, kept_of(credential, sent.answer))
+        if params is not done.record.params:
+            done = replace(done, record=altered(done.record, params=params), facts=altered(done.facts, params=params))
     if found is not None and done is not None:
         note_renewed(world, credential, found, done.record)
     _settle(world, credential, claimed, work, sent)

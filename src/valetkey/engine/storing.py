@@ -165,10 +165,10 @@ def kept_of(credential: OAuth2Credential, tokens: TokenSet) -> Mapping[str, str]
     return {name: tokens.extra[path] for name, path in credential.kept_params.items() if path in tokens.extra}
 
 
-def note_details(world: World, record: Record, grant: Grant, kept: Mapping[str, str] = EMPTY) -> None:
+def note_details(world: World, record: Record, grant: Grant, kept: Mapping[str, str] = EMPTY) -> Mapping[str, str]:
     """Write down what exactly a refresh granted, and what is `kept` of its answer, where that is something else.
 
-    Params are side facts of a row.
+    Params are side facts of a row; they are returned.
     """
     params = _with_details(record.params, grant)
     if any(params.get(name) != value for name, value in kept.items()):
@@ -176,6 +176,7 @@ def note_details(world: World, record: Record, grant: Grant, kept: Mapping[str, 
     if params is not record.params:
         with suppress(StoreError):
             world.store.note(record.id, incarnation=record.incarnation, changes={"params": params})
+    return params
 
 
 def swap_sealed(

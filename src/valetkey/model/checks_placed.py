@@ -99,7 +99,7 @@ def check_placed(credential: OAuth2Credential, place: Place) -> None:
         ConfigurationError: It could send something to where it must not go, or means nothing.
     """
     for rule in credential.url_params:
-        _check_rule(place, rule)
+        check_rule(place, rule)
     for name in names_later(credential) - set(credential.kept_params):
         _check_name(place, name)
     _check_callback(credential, place)
@@ -116,7 +116,8 @@ def _check_name(place: Place, name: str) -> None:
         )
 
 
-def _check_rule(place: Place, rule: UrlParam) -> None:
+def check_rule(place: Place, rule: UrlParam) -> None:
+    """Check the rule of a parameter; raises as `check_placed`."""
     if rule.callback and not rule.values:
         place.refuse(
             f"url_params.{rule.name}: what a callback says must be one of a closed set, for it can be written by hand",

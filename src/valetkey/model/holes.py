@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from valetkey.model import checks, templates
+from valetkey.model.checks_placed import check_rule
 from valetkey.model.credentials import EMPTY
 from valetkey.model.located import LookUp, UrlParam
 from valetkey.model.places import Place
@@ -21,6 +22,8 @@ def fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam
     """
     rules = {**rules, **{rule.name: rule for rule in values.get("url_params", ())}}
     params: Mapping[str, str] = values.get("params", EMPTY)
+    for rule in rules.values():
+        check_rule(place, rule)
     later = _later(values, rules, params)
     templates.unused(place, params, _wanted(values, urls) | frozenset(rules) | later)
     _check_own(place, params, rules)
