@@ -20,7 +20,6 @@ from valetkey.model.connections import (
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_named, listed
-from valetkey.model.placing import signed_in_with
 from valetkey.model.resources import check_resource
 from valetkey.model.secret_names import token_secret_id
 from valetkey.model.wiring import check_account, check_owner
@@ -120,7 +119,7 @@ class Desk(Linking):
         from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415
 
         named, key = self._declared(credential, owner, account)
-        declared = signed_in_with(named, params)
+        declared = self.own(named, key, params)
         if how not in {"browser", "device", "paste", "ciba"}:
             msg = f"how={how!r} is no way to connect"
             raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device", "paste" or "ciba"')
@@ -171,7 +170,7 @@ class Desk(Linking):
         from valetkey.protocol.authentication_request import NOTHING_SPECIAL  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
-        declared = signed_in_with(declared, params)
+        declared = self.own(declared, key, params)
         uri = redirect_uri or declared.redirect_uri or self.public_callback(declared)
         world, asked, special = self.core.world, listed(scopes), wants or NOTHING_SPECIAL
         return start_authorization(

@@ -74,6 +74,19 @@ class Linking:
             )
         return f"{self.core.base_url.rstrip('/')}/callback/{credential.name}"
 
+    def own(self, declared: OAuth2Credential, key: ConnectionKey, params: Mapping[str, str]) -> OAuth2Credential:
+        """Return the credential for a sign-in of `key` with these params, and those that it was given before.
+
+        Raises:
+            ConfigurationError: A param is none of its own, or may not stand there (``param_invalid``).
+        """
+        from valetkey.model.placing import named, signed_in_with  # noqa: PLC0415
+
+        names = named(declared) - set(params)
+        record = self.core.store.load(key) if names else None
+        known = {name: record.params[name] for name in names if name in record.params} if record else {}
+        return signed_in_with(declared, {**known, **params})
+
     def look_up(self, key: ConnectionKey, choose: Mapping[str, str]) -> Status:
         """Look up anew what a connection keeps; see `Valet.look_up`."""
         from valetkey.engine.looking_up import look_up_again  # noqa: PLC0415

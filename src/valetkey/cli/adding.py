@@ -221,7 +221,7 @@ def _preset(preset_id: str) -> Preset | None:
 def _asked_params(preset: Preset, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of the preset's URLs; what is missing is asked for where somebody is at hand."""
     params = dict(given)
-    for name, rule in preset.url_params.items():
+    for name, rule in preset.asked_params.items():
         if name not in params and not rule.default and not rule.per_connection and at_hand():
             example = f", such as {rule.example}" if rule.example else ""
             params[name] = ask(f"{rule.description or name}{example}", otherwise=f"--param {name}=...")

@@ -14,7 +14,6 @@ from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.terminal import out, paint, say, stdout_is_ours, warn
 from valetkey.errors import ConnectError, clean
-from valetkey.model.placing import signed_in_with
 
 if TYPE_CHECKING:
     from valetkey.model.connections import ConnectionKey, Status
@@ -99,7 +98,7 @@ def connect(
         )
     else:
         with stdout_is_ours():
-            own = signed_in_with(credential, params)
+            own = session.desk.own(credential, key, params)
             _by_browser(session, own, key, scopes=scopes, port=port, timeout=timeout, opens=not no_browser)
         status = session.core.status(key)
     _tell(session, credential, status)

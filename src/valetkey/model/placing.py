@@ -8,11 +8,14 @@ that the declaration does not allow.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from valetkey.model.credentials import OAuth2Credential
+
+if TYPE_CHECKING:
+    from valetkey.model.located import LookUp
 
 URL_FIELDS: Final = tuple(
     f.name for f in fields(OAuth2Credential) if f.name.endswith("_url") or f.name in {"issuer", "verify"}
@@ -97,9 +100,15 @@ def unplaced(credential: OAuth2Credential, params: Mapping[str, str]) -> tuple[s
 
 
 def named(credential: OAuth2Credential) -> frozenset[str]:
-    """Return the params that who signs in may give: rules that are per connection, and what a look-up chooses."""
-    rules = (rule.name for rule in credential.url_params if rule.per_connection)
+    """Return the params that who signs in may give: those that nothing else says, and what a look-up chooses."""
+    come = comes_by_itself(credential.kept_params, credential.callback_params, credential.look_ups)
+    rules = (rule.name for rule in credential.url_params if rule.per_connection and rule.name not in come)
     return frozenset((*rules, *(one.name for one in credential.look_ups if one.choose)))
+
+
+def comes_by_itself(kept: Iterable[str], said: Iterable[str], look_ups: Iterable[LookUp]) -> frozenset[str]:
+    """Return the params that a token answer, a callback or a look-up brings, so that nobody has to be asked."""
+    return frozenset((*kept, *said, *(name for one in look_ups for name in one.params)))
 
 
 def _templates(credential: OAuth2Credential) -> Iterator[str]:

@@ -81,6 +81,16 @@ class Preset:
     origin: Origin = "built in"
 
     @property
+    def asked_params(self) -> Mapping[str, UrlParam]:
+        """The parameters that a person is asked for: not those that the provider says by itself."""
+        given = self.fields
+        kept, said = given.get("kept_params", EMPTY), given.get("callback_params", EMPTY)
+        looked = cast("tuple[Mapping[str, Mapping[str, str]], ...]", given.get("look_ups", ()))
+        come = {*cast("Mapping[str, str]", kept), *cast("Mapping[str, str]", said)}
+        come |= {name for one in looked for name in one["params"]}
+        return {n: rule for n, rule in self.url_params.items() if n not in come and not rule.callback}
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts of its URLs and API, parameters left as they are."""
         urls = (str(self.fields.get(name, "")) for name in ("authorization_url", "token_url", "api_base_url"))
