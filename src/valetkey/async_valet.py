@@ -59,9 +59,12 @@ class AsyncValet(BaseValet):
         how: How = "browser",
         port: int | None = None,
         request: BackchannelRequest | AuthenticationRequest | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> Status:
-        connect = self._desk.connect
-        return await self._core.beside(lambda: connect(credential, owner, account, scopes, how, port, request=request))
+        connect, own = self._desk.connect, params or {}
+        return await self._core.beside(
+            lambda: connect(credential, owner, account, scopes, how, port, request=request, params=own)
+        )
 
     @like(Valet.exchange)
     async def exchange(
@@ -121,10 +124,11 @@ class AsyncValet(BaseValet):
         scopes: Sequence[str] = (),
         redirect_uri: str | None = None,
         request: AuthenticationRequest | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> AuthorizationStart:
         desk = self._desk
         return await self._core.in_flight(
-            lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request)
+            lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request, params=params or {})
         )
 
     @like(Valet.finish)
@@ -146,6 +150,18 @@ class AsyncValet(BaseValet):
         return await self._core.in_flight(
             lambda: self._desk.connections(credential, owner, state, missing_scope, search, cursor, limit)
         )
+
+    @like(Valet.look_up)
+    async def look_up(
+        self,
+        credential: str | Connection,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        choose: Mapping[str, str] | None = None,
+    ) -> Status:
+        desk = self._desk
+        return await self._core.in_flight(lambda: desk.look_up(desk.key(credential, owner, account), choose or {}))
 
     @like(Valet.disconnect)
     async def disconnect(self, credential: str | Connection, *, owner: Owner = None, account: str = "") -> Disconnected:

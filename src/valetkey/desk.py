@@ -17,11 +17,11 @@ from valetkey.model.connections import (
     Record,
     State,
     Status,
-    token_secret_id,
 )
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_named, listed
 from valetkey.model.resources import check_resource
+from valetkey.model.secret_names import token_secret_id
 from valetkey.model.wiring import check_account, check_owner
 from valetkey.paging import check_state, page_of
 from valetkey.source import TokenSource
@@ -107,6 +107,7 @@ class Desk(Linking):
         port: int | None,
         *,
         request: BackchannelRequest | AuthenticationRequest | None = None,
+        params: Mapping[str, str] = EMPTY,
         interaction: Interaction | None = None,
         timeout: float = 300.0,
     ) -> Status:
@@ -117,15 +118,15 @@ class Desk(Linking):
         from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest  # noqa: PLC0415
         from valetkey.protocol.ciba import BackchannelRequest  # noqa: PLC0415
 
-        declared, key = self._declared(credential, owner, account)
+        named, key = self._declared(credential, owner, account)
+        declared = self.own(named, key, params)
         if how not in {"browser", "device", "paste", "ciba"}:
             msg = f"how={how!r} is no way to connect"
             raise ConfigurationError(msg, code="how_unknown", hint='use how="browser", "device", "paste" or "ciba"')
         connecting.ensure_suitable(how, request)
         if declared.by_itself:
             return self._status(connect_app(self.core.world, declared, key, scopes=listed(scopes)))
-        talk = interaction or TerminalInteraction()
-        wanted = listed(scopes)
+        talk, wanted = interaction or TerminalInteraction(), listed(scopes)
         world, run = self.core.world, self.core.call
         special = request if isinstance(request, AuthenticationRequest) else NOTHING_SPECIAL
         if how == "browser":
@@ -162,16 +163,25 @@ class Desk(Linking):
         only: bool = False,
         errand: Mapping[str, str] = EMPTY,
         wants: AuthenticationRequest | None = None,
+        params: Mapping[str, str] = EMPTY,
     ) -> AuthorizationStart:
         """Begin a sign-in for a web application; `only`, `errand` and `wants` as in `start_authorization`."""
         from valetkey.engine.connect import start_authorization  # noqa: PLC0415
         from valetkey.protocol.authentication_request import NOTHING_SPECIAL  # noqa: PLC0415
 
         declared, key = self._declared(credential, owner, account)
-        uri = redirect_uri or declared.redirect_uri or self._public_callback(declared)
+        declared = self.own(declared, key, params)
+        uri = redirect_uri or declared.redirect_uri or self.public_callback(declared)
         world, asked, special = self.core.world, listed(scopes), wants or NOTHING_SPECIAL
         return start_authorization(
-            world, declared, key, scopes=asked, redirect_uri=uri, only=only, errand=errand, wants=special
+            world,
+            declared,
+            key,
+            scopes=asked,
+            redirect_uri=uri,
+            only=only,
+            errand=errand,
+            wants=special,
         )
 
     def connect_link(
@@ -206,15 +216,6 @@ class Desk(Linking):
 
         said = code if isinstance(code, Secret) else Secret(code)
         return self._status(confirm_link(self.core.world, self.core.env, link_id, said, check_owner(owner, ANY)))
-
-    def _public_callback(self, credential: OAuth2Credential) -> str:
-        if not self.core.base_url:
-            raise ConfigurationError(
-                f"nobody said where the provider shall send the browser back to for {credential.name!r}",
-                code="redirect_uri_missing",
-                hint='pass redirect_uri="https://.../callback", or Valet(base_url="https://...")',
-            )
-        return f"{self.core.base_url.rstrip('/')}/callback/{credential.name}"
 
     def finish(self, callback_url: str, binding: Secret | str | None, owner: object) -> Status:
         """Finish a sign-in of a web application."""

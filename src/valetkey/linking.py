@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from valetkey.core import Core
@@ -12,7 +12,8 @@ from valetkey.model.names import listed
 if TYPE_CHECKING:
     from valetkey.engine.links import NewLink
     from valetkey.engine.world import World
-    from valetkey.model.connections import ConnectionKey
+    from valetkey.model.connections import ConnectionKey, Status
+    from valetkey.model.credentials import OAuth2Credential
 
 
 class Linking:
@@ -62,3 +63,33 @@ class Linking:
 
         core = self.core
         return return_urls(core.store, core.env, own=(core.server_url, core.base_url), named=core.return_urls)
+
+    def public_callback(self, credential: OAuth2Credential) -> str:
+        """Return where the provider sends the browser back to, on the server of ours."""
+        if not self.core.base_url:
+            raise ConfigurationError(
+                f"nobody said where the provider shall send the browser back to for {credential.name!r}",
+                code="redirect_uri_missing",
+                hint='pass redirect_uri="https://.../callback", or Valet(base_url="https://...")',
+            )
+        return f"{self.core.base_url.rstrip('/')}/callback/{credential.name}"
+
+    def own(self, declared: OAuth2Credential, key: ConnectionKey, params: Mapping[str, str]) -> OAuth2Credential:
+        """Return the credential for a sign-in of `key` with these params, and those that it was given before.
+
+        Raises:
+            ConfigurationError: A param is none of its own, or may not stand there (``param_invalid``).
+        """
+        from valetkey.model.placing import named, signed_in_with  # noqa: PLC0415
+
+        names = named(declared) - set(params)
+        record = self.core.store.load(key) if names else None
+        known = {name: record.params[name] for name in names if name in record.params} if record else {}
+        return signed_in_with(declared, {**known, **params})
+
+    def look_up(self, key: ConnectionKey, choose: Mapping[str, str]) -> Status:
+        """Look up anew what a connection keeps; see `Valet.look_up`."""
+        from valetkey.engine.looking_up import look_up_again  # noqa: PLC0415
+
+        look_up_again(self.core.world, key, choose)
+        return self.core.status(key)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from valetkey.engine.windows import windows
 from valetkey.errors import ConfigurationError, ScopesMissing
 from valetkey.forks import late_imports
+from valetkey.model.placing import names_later, placed
 from valetkey.model.resources import home
 from valetkey.protocol.bearer import authorization
 from valetkey.protocol.urls import allowed_hosts, hosts_of
@@ -73,9 +74,10 @@ class Token:
 
     def __init__(self, core: Core, held: Held, mark: object, heard: object, resource: str = "") -> None:
         record, grant = held.facts, held.grant
-        credential = core.credential(record.key.credential)
+        declared = core.credential(record.key.credential)
+        credential = placed(declared, record.params)
         moments = windows(record, credential)
-        instance = record.params.get("instance_url", "")
+        instance = "" if "instance_url" in names_later(declared) else record.params.get("instance_url", "")
         self.until = 0.0
         self.secret = grant.access_token
         self.header = authorization(grant)
@@ -86,7 +88,7 @@ class Token:
         self.granted = record.granted
         self.home = home(credential, resource)
         self.hosts = hosts_of((self.home,)) or (*allowed_hosts(credential), *hosts_of((instance,)))
-        self.base = _base(instance or credential.api_base_url, self.home)
+        self.base = _base(instance or _whole(credential.api_base_url), self.home)
         self.mark = mark
         self.heard = heard
         self.extra = tuple(credential.api_headers.items())
@@ -125,6 +127,11 @@ class Token:
 
     def __repr__(self) -> str:
         return "Token(****)"
+
+
+def _whole(base: str) -> str:
+    """Return the base of the API, empty where the connection does not say all of it."""
+    return "" if "{" in base else base
 
 
 def _base(base: str, resource: str) -> str:

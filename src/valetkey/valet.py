@@ -72,20 +72,23 @@ class Valet(BaseValet):
         how: How = "browser",
         port: int | None = None,
         request: BackchannelRequest | AuthenticationRequest | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> Status:
         """Connect an account with the person at this machine, and return the connection's status.
 
         ``browser`` opens the browser and listens on 127.0.0.1 (RFC 8252), on `port` or any free one; ``device`` shows a
         code to enter anywhere (RFC 8628); ``paste`` shows an address to open anywhere and takes the address that the
         browser landed on; ``ciba`` has the person asked on another device, whom `request` names (OpenID CIBA Core).
-        With ``browser`` and ``paste`` an `AuthenticationRequest` says how the person is to be asked.
+        With ``browser`` and ``paste`` an `AuthenticationRequest` says how the person is to be asked.  `params` are
+        this connection's own, where the declaration leaves them to it: ``{"shop": "acme"}``.
         A client-credentials credential needs no person and is connected at once.
 
         Raises:
             ConnectError: It did not end well; the code says why, the hint what to do.
             ProviderError: The provider does not answer, or does not accept the app.
         """
-        return self._desk.connect(credential, owner, account, scopes, how, port, request=request)
+        own = params or {}
+        return self._desk.connect(credential, owner, account, scopes, how, port, request=request, params=own)
 
     def exchange(
         self,
@@ -203,14 +206,22 @@ class Valet(BaseValet):
         scopes: Sequence[str] = (),
         redirect_uri: str | None = None,
         request: AuthenticationRequest | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> AuthorizationStart:
         """Begin a sign-in for a web application: send the person to ``url``, set ``binding`` as a cookie.
 
         The redirect URI is the given one, else the declared one, else ``<base_url>/callback/<credential>``.  `request`
-        says how the person is to be asked: once more, as somebody, or more strongly after `StepUpRequired`.
+        says how the person is to be asked: once more, as somebody, or more strongly after `StepUpRequired`.  `params`
+        are this connection's own, where the declaration leaves them to it (``{"shop": "acme"}``): they fill the URLs of
+        its sign-in and of its whole life, by the rules of the declaration.
+
+        Raises:
+            ConfigurationError: A param is missing (``param_missing``) or may not stand there (``param_invalid``).
         """
-        desk = self._desk
-        return self._core.call(lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request))
+        desk, own = self._desk, params or {}
+        return self._core.call(
+            lambda: desk.authorize(credential, owner, account, scopes, redirect_uri, wants=request, params=own)
+        )
 
     def finish(self, callback_url: str, *, binding: Secret | str | None, owner: Owner = None) -> Status:
         """Finish a sign-in with the address that the provider sent the browser to, and the cookie's value.
@@ -244,6 +255,24 @@ class Valet(BaseValet):
             ConfigurationError: There is no such state (``state_unknown``); `limit` or `cursor` is none.
         """
         return self._desk.connections(credential, owner, state, missing_scope, search, cursor, limit)
+
+    def look_up(
+        self,
+        credential: str | Connection,
+        *,
+        owner: Owner = None,
+        account: str = "",
+        choose: Mapping[str, str] | None = None,
+    ) -> Status:
+        """Ask the provider again what a connection needs to know of itself: its tenant, its site, its data centre.
+
+        That happens by itself after each sign-in.  Where several were found, the first is used, and the status's
+        `choices` name all; `choose` takes another: ``{"tenant_id": "..."}``.
+
+        Raises:
+            ConfigurationError: The declaration looks nothing up (``look_up_missing``), or there is no such choice.
+        """
+        return self._core.call(lambda: self._desk.look_up(self._desk.key(credential, owner, account), choose or {}))
 
     def disconnect(self, credential: str | Connection, *, owner: Owner = None, account: str = "") -> Disconnected:
         """Clear a connection's tokens, revoke them where the provider can, and say truthfully what happened."""

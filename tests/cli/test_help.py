@@ -33,7 +33,7 @@ ALL = [pytest.param(path, command, id=" ".join(path)) for path, command in comma
 DESIGNED = {
     *("app", "secret", "connect", "status", "refresh", "disconnect", "token", "header", "request", "exec"),
     *("connections", "events", "providers", "key", "import", "export", "doctor", "practice", "completion", "worker"),
-    *("console", "serve", "api-key", "exchange"),
+    *("console", "serve", "api-key", "exchange", "look-up"),
 }
 
 

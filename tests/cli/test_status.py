@@ -60,6 +60,7 @@ def test_the_json_has_everything(many: Any) -> None:
     assert set(broken[0]) == {
         *("id", "credential", "owner", "account", "env", "state", "reason", "hint", "identity", "expires_at"),
         *("refresh_expires_at", "refreshable", "granted", "requested", "missing", "params", "last_refresh_at"),
+        "choices",
         *("last_used_at", "next_try_at", "resource_tokens"),
     }
 

@@ -27,12 +27,13 @@ from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed, StoreUnavailable, ValetkeyError
 from valetkey.keys import MemoryKeys, new_key
 from valetkey.model import paging
-from valetkey.model.connections import ConnectionKey, Expect, Record, Sealed, token_secret_id
+from valetkey.model.connections import ConnectionKey, Expect, Record, Sealed
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.data_keys import new_data_key, read_note, write_note
 from valetkey.model.grants import Grant
 from valetkey.model.ports import Label, Store
 from valetkey.model.sealing import Vault
+from valetkey.model.secret_names import token_secret_id
 from valetkey.secret_services import EnvSecrets, MemorySecrets
 from valetkey.stores.sqlite import SQLiteStore
 from valetkey.testing.clock import FakeClock

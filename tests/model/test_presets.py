@@ -161,10 +161,10 @@ def test_an_unknown_preset_names_the_nearest() -> None:
     [
         pytest.param("github", ["github"], id="id"),
         pytest.param("GIT", ["github", "gitlab"], id="start of the id"),
-        pytest.param("hub", ["github"], id="part of the id"),
+        pytest.param("hub", ["hubspot", "github"], id="start, then part of the id"),
         pytest.param("Stripe Connect", ["stripe"], id="display name"),
         pytest.param("api.notion.com", ["notion"], id="host"),
-        pytest.param("auth.atlassian", ["atlassian"], id="host of an endpoint"),
+        pytest.param("auth.atlassian", ["atlassian", "confluence", "jira"], id="host of an endpoint"),
         pytest.param("payment", ["stripe"], id="category"),
         pytest.param("no such thing", [], id="nothing"),
     ],

@@ -35,7 +35,7 @@ class Reply:
     """An answer, as JSON."""
 
     status: int
-    members: Mapping[str, Any]
+    members: Mapping[str, Any] | list[Any]
 
 
 class Everywhere:

@@ -19,7 +19,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from joserfc import jwk, jwt
 
 from shared.everywhere import Asked, Reply
+from shared.twin_places import Places, put
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.located import LookUp
 
 CLIENT_ID = "twin-client"
 CLIENT_SECRET = "twin-secret:with odd+characters"
@@ -46,7 +48,8 @@ class Twin:
     """
 
     def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
-        self.credential = credential
+        self.places = Places(credential)
+        self.credential = self.places.filled()
         self._now = now
         self._nonce: str | None = None
         self.seen: Counter[str] = Counter()
@@ -66,7 +69,7 @@ class Twin:
         where, _, query = url.partition("?")
         asked = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
         declared = self.credential
-        assert where == declared.authorization_url.partition("?")[0]
+        assert where == self.places.front().partition("?")[0]
         assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT_ID)
         assert asked.get("code_challenge_method") == ("S256" if declared.pkce else None)
         wanted = [*declared.scopes, *(s for s in declared.forced_scopes if s not in declared.scopes)]
@@ -78,7 +81,7 @@ class Twin:
         answer = {"code": code, "state": asked["state"]}
         if declared.iss_advertised:
             answer["iss"] = declared.issuer
-        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+        return f"{asked['redirect_uri']}?{urlencode(self.places.callback(answer, CLIENT_SECRET))}"
 
     # -- requests
 
@@ -98,17 +101,23 @@ class Twin:
             return self._token(request)
         if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
             return self._revoke(request)
+        if (one := self.places.look_up(request.url)) is not None:
+            return self._look_up(request, one)
         if url == declared.userinfo_url.partition("?")[0]:
             return self._userinfo(request)
-        if declared.issuer and url == declared.issuer + WELL_KNOWN:
-            return Reply(200, self._metadata())
-        if declared.issuer and url == self._jwks_url:
-            return Reply(200, {"keys": [KEY.as_dict(private=False)]})
-        return self._api(request)
+        known = (
+            {declared.issuer.rstrip("/") + WELL_KNOWN: self._metadata, self._jwks_url: self._keys}
+            if declared.issuer
+            else {}
+        )
+        return Reply(200, known[url]()) if url in known else self._api(request)
+
+    def _keys(self) -> dict[str, Any]:
+        return {"keys": [KEY.as_dict(private=False)]}
 
     @property
     def _jwks_url(self) -> str:
-        return self.credential.jwks_url or f"{self.credential.issuer}/keys"
+        return self.credential.jwks_url or f"{self.credential.issuer.rstrip('/')}/keys"
 
     def _metadata(self) -> dict[str, Any]:
         return {
@@ -163,7 +172,7 @@ class Twin:
         if first and declared.issuer and "openid" in scopes:
             answer["id_token"] = self._id_token(self._nonce)
         for place in declared.kept_params.values():
-            _put(answer, place, f"kept-{place.rpartition('.')[2]}")
+            put(answer, place, self.places.known[next(n for n, p in declared.kept_params.items() if p == place)])
         return Reply(200, answer)
 
     def _revoke(self, request: Asked) -> Reply:
@@ -176,8 +185,7 @@ class Twin:
         self._demand(token in known - {""}, "the token to revoke is one that was given", "invalid_token")
         for name, template in declared.revocation_params.items():
             wanted = template.replace("{client_id}", CLIENT_ID)
-            for kept, place in declared.kept_params.items():
-                wanted = wanted.replace(f"{{{kept}}}", f"kept-{place.rpartition('.')[2]}")
+            wanted = self.places.fill(wanted)
             if "{" not in wanted:
                 self._demand(given.get(name) == wanted, f"{name} is {wanted}")
         self.live.clear()
@@ -210,12 +218,26 @@ class Twin:
         self._bearer(request)
         answer: dict[str, Any] = {"ok": True}
         for name, place in self.credential.identity.items():
-            _put(answer, place, f"the-{name}" if name != "email" else "somebody@example.com")
-        return Reply(200, answer)
+            put(answer, place, f"the-{name}" if name != "email" else "somebody@example.com")
+        one = self.places.look_up(request.url)
+        return Reply(200, answer if one is None else {**answer, **self.places.looked_up(one)})
+
+    def _look_up(self, request: Asked, one: LookUp) -> Reply:
+        self.seen["look_up"] += 1
+        if request.url == self.credential.userinfo_url:
+            return self._userinfo(request)
+        self._demand(request.method == "GET", "a look-up is a GET")
+        self._bearer(request)
+        for name, value in one.headers.items():
+            self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
+        return Reply(200, self.places.looked_up(one))
 
     def _api(self, request: Asked) -> Reply:
         self.seen["api"] += 1
         self._bearer(request)
+        host = request.url.split("/")[2]
+        allowed = any(host == one or (one[:1] == "*" and host.endswith(one[1:])) for one in self.credential.api_hosts)
+        self._demand(allowed, f"{host} is a host of this API")
         for name, value in self.credential.api_headers.items():
             self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
         return Reply(200, {"here": request.url})
@@ -270,11 +292,3 @@ class Twin:
             return {}
         self._demand(content.startswith("application/x-www-form-urlencoded"), "the body is a form")
         return dict(parse_qsl(request.body.decode(), keep_blank_values=True))
-
-
-def _put(answer: dict[str, Any], place: str, value: str) -> None:
-    """Put a value where a dotted path says."""
-    *above, last = place.split(".")
-    for name in above:
-        answer = answer.setdefault(name, {})
-    answer.setdefault(last, value)

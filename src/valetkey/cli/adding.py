@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace as dataclass_replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from valetkey.cli.app_keys import read_pem
-from valetkey.cli.commands import command, credential_argument, pass_session
+from valetkey.cli.commands import command, credential_argument, pairs, pass_session
 from valetkey.cli.completion import complete_presets
 from valetkey.cli.exits import Stop
 from valetkey.cli.output import emit
@@ -30,21 +30,13 @@ _BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post", "cli
 _BY_HAND: Final = ("--issuer, or --authorization-url and --token-url,", "for a provider without a preset")
 
 
-def _pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    pairs = {name: text for name, _, text in (value.partition("=") for value in values)}
-    if not all(name and text for name, text in pairs.items()):
-        msg = "write NAME=VALUE, such as tenant=contoso.com"
-        raise click.BadParameter(msg)
-    return pairs
-
-
 _FIELDS: Final = (
     click.option(
         "--preset", metavar="PROVIDER", shell_complete=complete_presets, help="Take the provider's facts from here."
     ),
     click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this; may be given again."),
     click.option(
-        "--param", "params", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="For the URLs: tenant, shop..."
+        "--param", "params", metavar="NAME=VALUE", multiple=True, callback=pairs, help="For the URLs: tenant, shop..."
     ),
     click.option("--redirect-uri", metavar="URL", help="Use exactly this redirect URI."),
     click.option("--authorization-url", metavar="URL", help="Without a preset: the authorization endpoint."),
@@ -229,8 +221,8 @@ def _preset(preset_id: str) -> Preset | None:
 def _asked_params(preset: Preset, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of the preset's URLs; what is missing is asked for where somebody is at hand."""
     params = dict(given)
-    for name, rule in preset.url_params.items():
-        if name not in params and not rule.default and at_hand():
+    for name, rule in preset.asked_params.items():
+        if name not in params and not rule.default and not rule.per_connection and at_hand():
             example = f", such as {rule.example}" if rule.example else ""
             params[name] = ask(f"{rule.description or name}{example}", otherwise=f"--param {name}=...")
     return params

@@ -31,6 +31,7 @@ SECTIONS = {
         "connections": Entry("connections", "connections", "List and search connections."),
         "events": Entry("events", "events", "See what happened."),
         "refresh": Entry("changing", "refresh", "Refresh a token now."),
+        "look-up": Entry("changing", "look_up", "Look up tenant, site, data centre anew."),
         "disconnect": Entry("changing", "disconnect", "Revoke and erase a connection's tokens."),
         "doctor": Entry("doctor", "doctor", "Check keys, store, clock and every connection."),
         "worker": Entry("worker", "worker", "Refresh what is due although nobody asks."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.commands import command, credential_argument, pairs, pass_session, whose
 from valetkey.cli.exits import Stop
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.prompts import confirm
@@ -31,6 +31,31 @@ def refresh(session: Session, *, name: str, owner: str | None, account: str) -> 
         return
     end = ahead(status.expires_at, session.core.clock.now())
     out(f"{paint('Refreshed', 'good')} {key}." + (f" The new token ends {end}." if end else ""))
+
+
+@command("look-up", json=True, examples=("valetkey look-up xero", "valetkey look-up xero --choose tenant_id=..."))
+@credential_argument
+@whose
+@click.option("--choose", metavar="NAME=VALUE", multiple=True, callback=pairs, help="Which of several: tenant, site...")
+@pass_session
+def look_up(session: Session, *, name: str, owner: str | None, account: str, choose: dict[str, str]) -> None:
+    """Ask the provider of NAME again for what a connection has to know of itself: tenant, site, data centre.
+
+    It is done by itself after each sign-in; the first of several is used until another is chosen.
+    """
+    status = session.desk.look_up(session.key_of(name, owner, account), choose)
+    if session.json:
+        emit({"connection": of_status(status)})
+        return
+    for param, value in status.params.items():
+        out(f"{clean(param, 60)}  {clean(value, 200)}")
+    for param, choices in status.choices.items():
+        out(f"There are several of {param}:")
+        for one in choices:
+            mark = paint("*", "good") if status.params.get(param) == one.id else " "
+            out(f" {mark} {clean(one.id, 80)}  {clean(one.label, 80)}")
+    if status.hint:
+        out(status.hint)
 
 
 @command(

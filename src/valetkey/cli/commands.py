@@ -220,3 +220,12 @@ class LazyGroup(Group):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(longest), entry.summary) for name, entry in entries.items()])
         _Shown.format_options(self, ctx, formatter)
+
+
+def pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE``, any number of times."""
+    found = {name: text for name, _, text in (value.partition("=") for value in values)}
+    if not all(name and text for name, text in found.items()):
+        msg = "write NAME=VALUE, such as tenant=contoso.com"
+        raise click.BadParameter(msg)
+    return found

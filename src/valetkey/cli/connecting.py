@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from valetkey.cli.by_phone import ByPhone, connect_by_phone, only_by_phone
-from valetkey.cli.commands import command, credential_argument, pass_session, whose
+from valetkey.cli.commands import command, credential_argument, pairs, pass_session, whose
 from valetkey.cli.output import ahead, emit
 from valetkey.cli.session import Session
 from valetkey.cli.shapes import of_status
@@ -40,6 +40,7 @@ _LONGEST_WAIT: Final = 600
 @credential_argument
 @whose
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this too; may be given again.")
+@click.option("--param", "params", metavar="NAME=VALUE", multiple=True, callback=pairs, help="Of this account: shop...")
 @click.option("--device", is_flag=True, help="Show a code that is entered in any browser (RFC 8628).")
 @click.option("--paste", is_flag=True, help="Open an address anywhere, paste back where you land.")
 @click.option("--ciba", is_flag=True, help="Have the person asked on another device (OpenID CIBA).")
@@ -68,6 +69,7 @@ def connect(
     owner: str | None,
     account: str,
     scopes: tuple[str, ...],
+    params: dict[str, str],
     device: bool,
     paste: bool,
     prompt: str | None,
@@ -107,11 +109,11 @@ def connect(
         _require_redirect_uri(credential, paste=paste)
     if device or paste or not credential.signs_in:
         how: How = "device" if device else "paste"
-        status = session.desk.connect(name, owner, account, scopes, how, None, request=wants)
+        status = session.desk.connect(name, owner, account, scopes, how, None, request=wants, params=params)
     else:
         with stdout_is_ours():
-            opens = not no_browser
-            _by_browser(session, credential, key, scopes=scopes, port=port, timeout=timeout, opens=opens, wants=wants)
+            own, opens = session.desk.own(credential, key, params), not no_browser
+            _by_browser(session, own, key, scopes=scopes, port=port, timeout=timeout, opens=opens, wants=wants)
         status = session.core.status(key)
     _tell(session, credential, status)
 

@@ -28,6 +28,7 @@ def of_status(status: Status) -> dict[str, Any]:
         "requested": list(status.requested),
         "missing": list(status.missing),
         "params": dict(status.params),
+        "choices": {name: [asdict(one) for one in several] for name, several in status.choices.items()},
         "last_refresh_at": status.last_refresh_at,
         "last_used_at": status.last_used_at,
         "next_try_at": status.next_try_at,

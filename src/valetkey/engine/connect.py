@@ -6,7 +6,6 @@ is between them is a flow in the store, bound to the browser that began by a sec
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from valetkey.engine.front import way_back, way_out
 from valetkey.engine.id_tokens import SignIn, ready
 from valetkey.engine.keeping import keep
 from valetkey.engine.own_tokens import own_request
+from valetkey.engine.places import given_params, said_by_callback
 from valetkey.engine.proving import new_dpop_key, thumbprint
 from valetkey.engine.registering import ready_client
 from valetkey.engine.resources import asking
@@ -37,9 +37,9 @@ from valetkey.errors import (
 )
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
+from valetkey.model.placing import placed, signed_in_with
 from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.authorization import (
-    CallbackParams,
     authorization_params,
     challenge,
     check_issuer,
@@ -48,17 +48,12 @@ from valetkey.protocol.authorization import (
     new_verifier,
     parse_callback,
 )
-from valetkey.protocol.texts import looks_like_token, names_a_secret
 from valetkey.protocol.token_request import code_request
 from valetkey.protocol.urls import origin
 from valetkey.values import Request, Secret
 
 _CHECKED: Final = ("max_age", "acr_values")
 """What an id token has to show where it was asked for (OpenID Connect Core section 3.1.3.7)."""
-_NOISE: Final = frozenset(
-    {"scope", "scopes", "authuser", "hd", "prompt", "user", "ui_locales", "hmac", "host", "timestamp", "expires_in"}
-)
-"""Parameters of callbacks that say nothing about the connection."""
 
 
 class Unset(Enum):
@@ -112,6 +107,7 @@ def start_authorization(
         use = f"just use it: valetkey token {credential.name}"
         hint = exchange_hint(credential) if credential.grant == "token_exchange" else use
         raise ConfigurationError(msg, code="consent_not_needed", hint=hint)
+    given, credential = given_params(credential), placed(credential, EMPTY)
     need = ("token_url", "authorization_url")
     credential, app = ready_client(world, key.env, credential, redirect_uri=redirect_uri, need=need)
     credential, asked = asking(world, credential, key, _asked(credential, scopes, only=only))
@@ -144,6 +140,7 @@ def start_authorization(
         dpop_key=key_pair,
         errand=errand,
         asked={name: value for name, value in wants.params().items() if name in _CHECKED and value},
+        params=given,
     )
     stored = put_flow(world, flow, state=state, binding=binding)
     return AuthorizationStart(url=url, binding=binding, expires_at=stored.expires_at or 0.0, flow_id=stored.id)
@@ -206,7 +203,8 @@ def take_answer(
     """Check a provider's answer and use up its flow.  Raises as `finish_authorization`, which redeems the code too."""
     came = parse_callback(callback_url)
     flow = take_flow(world, claimed_state(came.state, came.signed.reveal() if came.signed else ""), binding)
-    credential = complete(world, world.credential(flow.key.credential), lenient=True)
+    declared = signed_in_with(world.credential(flow.key.credential), flow.params)
+    credential = complete(world, placed(declared, EMPTY), lenient=True)
     _check_answer(flow, callback_url, owner)
     app = _same_app(world, credential, flow)
     params = way_back(world, credential, app, came)
@@ -214,6 +212,8 @@ def take_answer(
     if params.error:
         again, add = connect_command(flow.key), app_command(credential.name, flow.key.env)
         raise denied(params, credential=credential, again=again, add=add)
+    kept = said_by_callback(world, flow.key.env, declared, app, callback_url, params)
+    credential = complete(world, placed(declared, kept), lenient=True) if kept else credential
     if params.code is None:
         msg = f"the answer of {name_of(credential)} holds neither a code nor an error"
         raise ConnectError(msg, code="callback_malformed", hint="start again")
@@ -226,7 +226,7 @@ def take_answer(
     build(app)  # what does not fit is said before anything is sent
     ready(world, credential, flow.scopes)  # before the code is spent: without keys its answer would be of no use
     sign_in = SignIn(nonce=flow.nonce, code=params.code, asked=flow.asked)
-    return Answer(flow=flow, credential=credential, app=app, build=build, params=_kept(params), sign_in=sign_in)
+    return Answer(flow=flow, credential=credential, app=app, build=build, params={**kept}, sign_in=sign_in)
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:
@@ -238,7 +238,7 @@ def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, 
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: The provider was not reached.
     """
-    credential, app = ready_client(world, key.env, credential)
+    credential, app = ready_client(world, key.env, placed(credential, EMPTY))
     asked, key_pair = wanted_scopes(credential, scopes), new_dpop_key(credential)
 
     def build(one: AppCredentials) -> Request:
@@ -313,23 +313,3 @@ def _same_app(world: World, credential: OAuth2Credential, flow: Flow) -> AppCred
         msg = f"credential {credential.name!r} has {difference} since the sign-in began; its answer was not used"
         raise ConnectError(msg, code="client_changed", hint="start again")
     return app
-
-
-def _kept(params: CallbackParams) -> dict[str, str]:
-    """Return what a callback says about the connection (``realmId``, ``shop``), without noise and secrets.
-
-    A callback comes by way of the browser: whoever sits there can add to it.  So nothing in it may say where tokens go;
-    an ``instance_url`` counts only in the answer of the token endpoint.
-    """
-    return {
-        name: value
-        for name, value in params.extra.items()
-        if name not in _NOISE
-        and not names_a_secret(name)
-        and not looks_like_token(value)
-        and not _is_place(name, value)
-    }
-
-
-def _is_place(name: str, value: str) -> bool:
-    return "://" in value or value.startswith("//") or re.search(r"(?i)ur[il]$|host|domain|origin", name) is not None

@@ -24,6 +24,7 @@ from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Query, Record
 from valetkey.model.credentials import OAuth2Credential, Reach
 from valetkey.model.paging import each_record
+from valetkey.model.placing import placed
 
 Place = Literal["provider", "here", "others", "lives", "stays"]
 _NAMED = 5
@@ -214,6 +215,7 @@ def _obstacle(
 
 def obstacle_of(world: World, record: Record, credential: OAuth2Credential, name: str) -> str:
     """Return why the provider would not be told, whatever other connections there are; empty where it would."""
+    credential = placed(credential, record.params)
     if not credential.revocation_url:
         return f"{name} has no address for it"
     try:

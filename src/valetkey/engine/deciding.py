@@ -36,6 +36,7 @@ from valetkey.errors import ConfigurationError, StateMismatch, StoreError, Wrong
 from valetkey.logs import get_logger
 from valetkey.model.connections import ConnectionKey, Document, Identity, Record
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.placing import placed
 from valetkey.values import Secret
 
 _log = get_logger("deciding")
@@ -246,6 +247,7 @@ def _give_back(world: World, found: Held) -> None:
     except ConfigurationError:
         _log.warning("a grant of %s was not revoked: nobody declares it any more", found.key.credential)
         return
+    credential = placed(credential, found.goods.params)
     meant_for = Record(
         id=found.connection_id,
         key=found.key,

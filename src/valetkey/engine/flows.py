@@ -47,6 +47,7 @@ class Flow:
         dpop_key: The private key that the tokens shall be bound to (RFC 9449).
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
         asked: What an id token has to show (``max_age``, ``acr_values``).
+        params: What of the connection's params the sign-in began with.
         id: The id under which it is, or was, stored.
         mark: The hash of its binding.
     """
@@ -63,6 +64,7 @@ class Flow:
     dpop_key: Secret | None = field(default=None, repr=False)
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     asked: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     id: str = ""
     mark: str = field(default="", repr=False)
 
@@ -162,6 +164,7 @@ def _body(flow: Flow) -> dict[str, Any]:
         "incarnation": flow.incarnation,
         "errand": dict(flow.errand),
         "asked": dict(flow.asked),
+        "params": dict(flow.params),
     }
 
 
@@ -191,6 +194,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         dpop_key=Secret(secret["dpop_key"]) if secret.get("dpop_key") else None,
         errand=body.get("errand", EMPTY),
         asked=body.get("asked", EMPTY),
+        params=body.get("params", EMPTY),
         id=document.id,
         mark=str(body["binding"]),
     )

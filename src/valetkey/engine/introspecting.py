@@ -20,7 +20,8 @@ from valetkey.errors import (
     ProviderUnavailable,
 )
 from valetkey.model.connections import ConnectionKey
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
+from valetkey.model.placing import placed
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.introspection import Introspection, introspection_request, is_signed, parse_introspection
 from valetkey.protocol.refusals import Refusal
@@ -43,7 +44,8 @@ def introspect(world: World, key: ConnectionKey, resource: str = "") -> Introspe
             (``introspection_unsigned``, ``introspection_invalid``).
         ValetkeyError: As `obtain` does.
     """
-    credential = complete(world, world.credential(key.credential))
+    declared, known = world.credential(key.credential), world.store.load(key)
+    credential = complete(world, placed(declared, known.params if known else EMPTY))
     if not credential.introspection_url:
         msg = f"{name_of(credential)} has no introspection endpoint that is known here"
         hint = f"declare introspection_url= for {credential.name!r}"

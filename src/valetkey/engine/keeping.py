@@ -10,14 +10,16 @@ from typing import Final, TypeVar
 from valetkey.engine.apps import app_accepted, client_changed
 from valetkey.engine.exchange import read_identity
 from valetkey.engine.id_tokens import NO_SIGN_IN, SignIn, person_of
+from valetkey.engine.looking_up import chosen_before, looked_up
 from valetkey.engine.revoking import revoke_grant
-from valetkey.engine.storing import Stored, put_grant
+from valetkey.engine.storing import Stored, kept_of, put_grant
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConnectError, ProviderError, StoreError, StoreUnavailable
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.model.placing import names_later, placed
 from valetkey.protocol.token_response import TokenSet
 
 T = TypeVar("T")
@@ -102,17 +104,20 @@ def goods(
         if credential.revocation_reach != "user":  # else it would end what the person has besides
             revoke_grant(world, credential, grant, record=before)
         raise
+    said = {**credential.params, **params, **_params_of(credential, tokens)}
+    credential = placed(credential, said)
     return Goods(
         grant=grant,
         identity=read_identity(world, credential, before.key, grant, app=app, claims=claims),
         requested=requested,
         client_id=app.client_id,
-        params={**credential.params, **params, **_params_of(credential, tokens)},
+        params=said,
     )
 
 
 def settle(world: World, credential: OAuth2Credential, got: Goods, before: Record, buying: Buying) -> Record:
     """Store a grant over `before`; see `keep`."""
+    credential = placed(credential, got.params)
 
     def put() -> Stored:
         return put_grant(
@@ -136,7 +141,7 @@ def settle(world: World, credential: OAuth2Credential, got: Goods, before: Recor
     buying.end()
     app_accepted(world, before.key.env, credential)
     _retire(world, credential, got.client_id, stored)
-    return stored.record
+    return looked_up(world, credential, stored.record, got.grant, wanted=chosen_before(credential, before, got.params))
 
 
 def patiently(world: World, put: Callable[[], T]) -> T:
@@ -172,8 +177,9 @@ def _retire(world: World, credential: OAuth2Credential, client_id: str, stored: 
             revoke_grant(world, credential, grant, record=old)
 
 
-def _params_of(credential: OAuth2Credential, tokens: TokenSet) -> dict[str, str]:
+def _params_of(credential: OAuth2Credential, tokens: TokenSet) -> Mapping[str, str]:
     """Return what a token answer says about the connection: what the credential keeps, else all that is harmless."""
-    if not credential.kept_params:
-        return dict(tokens.extra)
-    return {name: tokens.extra[path] for name, path in credential.kept_params.items() if path in tokens.extra}
+    if credential.kept_params:
+        return kept_of(credential, tokens)
+    later = names_later(credential)  # these come from where the declaration says
+    return {name: value for name, value in tokens.extra.items() if name not in later}

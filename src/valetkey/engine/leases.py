@@ -8,7 +8,8 @@ from typing import Final, Self
 
 from valetkey.engine.world import World
 from valetkey.errors import StoreError
-from valetkey.model.connections import ConnectionKey, Document, token_secret_id
+from valetkey.model.connections import ConnectionKey, Document
+from valetkey.model.secret_names import token_secret_id
 
 KIND: Final = "lease"
 LEASE_SECONDS: Final = 30.0

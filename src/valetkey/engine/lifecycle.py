@@ -13,11 +13,13 @@ from valetkey.engine.windows import windows
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import StoreUnavailable
 from valetkey.forks import late_imports
-from valetkey.model.connections import ConnectionKey, Record, token_secret_id
+from valetkey.model.connections import ConnectionKey, Record
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.names import check_owner
+from valetkey.model.placing import placed
 from valetkey.model.resources import aimed
+from valetkey.model.secret_names import token_secret_id
 from valetkey.values import Value
 
 
@@ -84,7 +86,7 @@ def obtain(world: World, key: ConnectionKey, want: Want | None = None) -> Held:
         with late_imports:
             from valetkey.engine.renewal import renew  # noqa: PLC0415 - a valid token needs none of it
 
-        return renew(world, credential, record, want)
+        return renew(world, placed(credential, record.params), record, want)
     except StoreUnavailable:
         world.lookout.store_away()
         raise

@@ -9,6 +9,7 @@ from valetkey.engine.exchange import IDENTITY_SECONDS
 from valetkey.engine.lifecycle import obtain
 from valetkey.engine.world import World, emit
 from valetkey.model.connections import ConnectionKey, Identity
+from valetkey.model.placing import placed
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.certificates import certificate_of, uses_certificate
 from valetkey.protocol.userinfo import parse_userinfo, userinfo_request, verify_request
@@ -44,7 +45,7 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     credential = world.credential(key.credential)
     name = credential.display_name or credential.name
     held = obtain(world, key)
-    credential = complete(world, credential, lenient=True)
+    credential = complete(world, placed(credential, held.record.params), lenient=True)
     certificate = certificate_of(credential, world.app(credential)) if uses_certificate(credential) else None
     whose = userinfo_request(credential, held.grant, certificate=certificate)
     request = whose or verify_request(credential, held.grant, certificate=certificate)

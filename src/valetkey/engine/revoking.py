@@ -15,9 +15,10 @@ from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, DecryptionFailed, ProviderError, StoreError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Identity, Query, Record
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.paging import each_record
+from valetkey.model.placing import placed
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.revocation import Revoked, StillLives, parse_revocation, revocation_request
 from valetkey.values import Request, Secret
@@ -61,6 +62,7 @@ def revoke(world: World, credential: OAuth2Credential | None, record: Record) ->
     if credential is None:
         name = record.key.credential
         return _not_revoked(f"{name} is not declared any more, so nothing was revoked there", name)
+    credential = placed(credential, record.params)
     try:
         grant = open_grant(world, record)
     except (DecryptionFailed, ValueError):
@@ -115,7 +117,7 @@ def _revoke(
 ) -> Revocation:
     name = _name(credential)
     try:
-        credential = complete(world, credential, lenient=True)
+        credential = complete(world, placed(credential, record.params if record else EMPTY), lenient=True)
         with revoking(world, credential, record.key if record else None) as turn:
             obstacle = _obstacle(world, credential, record, identity, turn)
             if obstacle is not None:

@@ -12,13 +12,13 @@ from valetkey.engine.schemas import decode_secret, encode_secret
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed
-from valetkey.model.connections import ConnectionKey, Document, Record, Sealed, token_secret_id
+from valetkey.model.connections import ConnectionKey, Document, Record, Sealed
 from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.paging import each_document
 from valetkey.model.ports import Label, Sealer, SecretService, Store
 from valetkey.model.sealing import document_label, write_sealed
-from valetkey.model.secret_names import read_only, variable_name
+from valetkey.model.secret_names import read_only, token_secret_id, variable_name
 from valetkey.protocol.certificates import BY_CERTIFICATE, uses_certificate
 from valetkey.values import Secret
 

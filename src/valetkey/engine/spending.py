@@ -24,14 +24,14 @@ from valetkey.engine.own_tokens import own_request
 from valetkey.engine.proving import new_dpop_key
 from valetkey.engine.replay import healed
 from valetkey.engine.revoking import revoke_grant, superseded
-from valetkey.engine.storing import grant_facts, note_details, swap_sealed
+from valetkey.engine.storing import grant_facts, kept_of, note_details, swap_sealed
 from valetkey.engine.subjects import REFUSED_SUBJECT, SubjectRefused, Subjects, exchange_again
 from valetkey.engine.verdicts import estranged, refused, release, unanswered, unsent
 from valetkey.engine.windows import CLAIM_LIFE, DEADLINE, LISTEN, SEND_MARGIN, sign_in_by, sign_in_due
 from valetkey.engine.world import NO_JOURNAL, World, emit, event_about, open_grant
 from valetkey.errors import StoreError, StoreUnavailable, ValetkeyError
 from valetkey.logs import get_logger
-from valetkey.model.connections import Document, Expect, Record
+from valetkey.model.connections import Document, Expect, Record, altered
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.journals import JournalEntry
@@ -116,7 +116,9 @@ def spend(world: World, credential: OAuth2Credential, claimed: Claimed, work: Wo
         return None
     done = _commit(world, credential, claimed, found.tokens if found else sent.answer, grant, work)
     if done is not None:
-        note_details(world, done.record, done.grant)
+        params = note_details(world, done.record, done.grant, kept_of(credential, sent.answer))
+        if params is not done.record.params:
+            done = replace(done, record=altered(done.record, params=params), facts=altered(done.facts, params=params))
     if found is not None and done is not None:
         note_renewed(world, credential, found, done.record)
     _settle(world, credential, claimed, work, sent)

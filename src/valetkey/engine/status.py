@@ -8,12 +8,14 @@ from typing import Final, cast
 
 from valetkey.engine.lifecycle import dead
 from valetkey.engine.narrowing import tokens_of
-from valetkey.engine.trouble import app_command, connect_command, refresh_command, retry_hint
+from valetkey.engine.trouble import app_command, connect_command, look_up_command, refresh_command, retry_hint
 from valetkey.engine.windows import sign_in_by, sign_in_due
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StoreError
+from valetkey.model.choices import choices_of, plain
 from valetkey.model.connections import Connection, ConnectionKey, Record, State, Status, StoredState, attention_at
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.placing import names_later, unplaced
 from valetkey.model.troubles import Group
 
 DAMAGED: Final = "row_corrupt"
@@ -54,8 +56,23 @@ def whole_status(
 ) -> Status:
     """Return what `status_of` does, and what only the opened grant tells: its tokens for one resource each."""
     status = status_of(key, record, credential, now=world.clock.now(), app_error=app_error)
+    status = _with_places(status, record, credential)
     tokens = tokens_of(world, credential, record)
     return replace(status, resource_tokens=tokens) if tokens else status
+
+
+def _with_places(status: Status, record: Record | None, credential: OAuth2Credential) -> Status:
+    """Return the status with what there is to choose from, and what a connection that works does not know of itself."""
+    if record is None or not names_later(credential):
+        return status
+    choices = choices_of(record.params)
+    if choices:
+        status = replace(status, choices=choices, params=plain(record.params))
+    left = unplaced(credential, record.params) if status.state == "connected" else ()
+    if not left:
+        return status
+    again = look_up_command(record.key, choices) if credential.look_ups else connect_command(record.key)
+    return replace(status, hint=f"not known yet: {', '.join(left)}; run: {again}")
 
 
 def missing_scopes(record: Record) -> tuple[str, ...]:

@@ -14,12 +14,15 @@ from valetkey.engine.windows import due_at, sign_in_by
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
-from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, altered, token_secret_id
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.connections import ConnectionKey, Event, Expect, Identity, Record, Sealed, altered
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.exchanges import renews
 from valetkey.model.grants import Grant
+from valetkey.model.placing import placed
 from valetkey.model.sealing import write_sealed
+from valetkey.model.secret_names import token_secret_id
 from valetkey.protocol.authorization_details import NAME as DETAILS
+from valetkey.protocol.token_response import TokenSet
 from valetkey.protocol.urls import origin
 
 _log = get_logger("storing")
@@ -60,6 +63,7 @@ def put_grant(
         StoreUnavailable: The store does not answer; the grant is not stored.
     """
     current = before or reserve(world, credential, key)
+    credential = placed(credential, current.params if params is None else params)
     credential = peek(world, credential)  # for the origin of its token endpoint
     while True:
         _refuse_disconnected(current, before)
@@ -156,12 +160,23 @@ def _with_details(params: Mapping[str, str], grant: Grant) -> Mapping[str, str]:
     return params if not said or params.get(DETAILS) == said else {**params, DETAILS: said}
 
 
-def note_details(world: World, record: Record, grant: Grant) -> None:
-    """Write down what exactly a refresh granted, where that is something else: params are side facts of a row."""
+def kept_of(credential: OAuth2Credential, tokens: TokenSet) -> Mapping[str, str]:
+    """Return what the credential keeps of a token answer as the connection's params."""
+    return {name: tokens.extra[path] for name, path in credential.kept_params.items() if path in tokens.extra}
+
+
+def note_details(world: World, record: Record, grant: Grant, kept: Mapping[str, str] = EMPTY) -> Mapping[str, str]:
+    """Write down what exactly a refresh granted, and what is `kept` of its answer, where that is something else.
+
+    Params are side facts of a row; they are returned.
+    """
     params = _with_details(record.params, grant)
+    if any(params.get(name) != value for name, value in kept.items()):
+        params = {**params, **kept}
     if params is not record.params:
         with suppress(StoreError):
             world.store.note(record.id, incarnation=record.incarnation, changes={"params": params})
+    return params
 
 
 def swap_sealed(
@@ -198,9 +213,11 @@ def new_connection_id() -> str:
 def token_origin(credential: OAuth2Credential) -> str:
     """Return the origin of the token endpoint: what a grant is bound to beside client and issuer (R12).
 
-    Empty where only an issuer is declared and its metadata was not asked for: then the grant is bound to that.
+    Empty where only an issuer is declared and its metadata was not asked for: then the grant is bound to that; and
+    where each connection has another, until `placed` says which.
     """
-    return origin(credential.token_url) if credential.token_url else ""
+    url = placed(credential, EMPTY).token_url
+    return origin(url) if url and "{" not in url else ""
 
 
 def _connected(world: World, credential: OAuth2Credential, current: Record) -> Record:

@@ -45,6 +45,11 @@ def refresh_command(key: ConnectionKey) -> str:
     return _command("refresh", key)
 
 
+def look_up_command(key: ConnectionKey, choose: Iterable[str] = ()) -> str:
+    """Return the command line that looks up anew what a connection keeps, with what can be chosen."""
+    return " ".join((_command("look-up", key), *(f"--choose {name}=..." for name in choose)))
+
+
 def request_command(key: ConnectionKey) -> str:
     """Return the command line that calls an API for this account, but for the address."""
     return _command("request", key)

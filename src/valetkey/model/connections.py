@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Final, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from valetkey.model.credentials import EMPTY
 from valetkey.values import Value
+
+if TYPE_CHECKING:
+    from valetkey.model.choices import Choice
 
 State = Literal["pending", "connected", "expires_soon", "refresh_failing", "needs_reauth", "app_error", "disconnected"]
 StoredState = Literal["pending", "connected", "refresh_failing", "needs_reauth", "disconnected"]
@@ -326,6 +328,7 @@ class Status(Value):
         next_try_at: Unix seconds before which a failing refresh is not tried again.
         refreshable: Whether the connection can renew its access token by itself.
         resource_tokens: The access tokens for one resource each that the grant holds beside its own (RFC 8707).
+        choices: What there is to choose from where several were looked up (tenants, sites), by the param of the choice.
     """
 
     connection: Connection
@@ -344,6 +347,7 @@ class Status(Value):
     next_try_at: float | None = None
     refreshable: bool = False
     resource_tokens: tuple[ResourceTokenStatus, ...] = ()
+    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=lambda: EMPTY)
 
     @property
     def connection_id(self) -> str:
@@ -385,16 +389,3 @@ def attention_at(record: Record) -> float | None:
         return None if record.expires_at is None else record.expires_at - SOON
     end = record.refresh_expires_at
     return None if end is None else end - min(SOON, (end - (record.obtained_at or end)) / 5)
-
-
-def token_secret_id(base: str, owner: str | None, account: str) -> str:
-    """Return the secret id of a connection's token object: ``base``, ``base/owner``, ``base/owner/account``.
-
-    Owner and account are percent-encoded, so that no owner can name another's secret.
-    """
-    if owner is None and not account:
-        return base
-    parts = [base, quote(owner or "", safe="")]
-    if account:
-        parts.append(quote(account, safe=""))
-    return "/".join(parts)

@@ -6,9 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from valetkey.values import Secret, Value
+
+if TYPE_CHECKING:
+    from valetkey.model.located import LookUp, UrlParam
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -221,7 +224,12 @@ class OAuth2Credential(Value):
         api_headers: Headers that every call of this API needs, also for identity and revocation (a version, say).
         per_owner: Whether a call without an owner is an error.
         params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
+        url_params: The rules for params that each connection has its own of: they fill ``{holes}`` at use.
         kept_params: What is kept of a token answer as the connection's params: param name -> dotted path.
+        callback_params: What is kept of a callback as the connection's params: param name -> its parameter.
+        callback_hmac: The callback's parameter that is the hexadecimal HMAC-SHA256 of all others by the client secret.
+        callback_equals: What a callback's parameters have to be: its parameter -> template with the params.
+        look_ups: What is asked of the API after connecting, and kept as the connection's params.
         identity: Where the identity stands in the userinfo answer: member name -> dotted path.
         buffer: Seconds before its end at which an access token counts as expired; None: as rule R1 says.
         access_token_lifetime: Seconds, used where the provider does not say (R13).
@@ -312,7 +320,12 @@ class OAuth2Credential(Value):
     api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    url_params: tuple[UrlParam, ...] = ()
     kept_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    callback_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    callback_hmac: str = ""
+    callback_equals: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    look_ups: tuple[LookUp, ...] = ()
     identity: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     buffer: float | None = None
     access_token_lifetime: float | None = None

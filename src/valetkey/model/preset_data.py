@@ -12,10 +12,10 @@ from valetkey.errors import ConfigurationError
 from valetkey.model import settings
 from valetkey.model.checks import frozen
 from valetkey.model.credentials import EMPTY
+from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.preset_members import MEMBERS, Mistake
 from valetkey.model.preset_shape import shape_mistakes
-from valetkey.model.templates import UrlParam
 
 Level = Literal["documentation", "sources-agree", "community"]
 Weight = Literal["read", "write", "admin"]
@@ -79,7 +79,7 @@ def credential_fields(data: Mapping[str, Any]) -> Mapping[str, object]:
     """Return the fields that the preset gives to a credential."""
     given = cast("Mapping[str, object]", data.get("credential", EMPTY))
     values: dict[str, object] = {"display_name": data.get("display_name", ""), **given}
-    return {name: tuple(cast("list[str]", v)) if isinstance(v, list) else v for name, v in values.items()}
+    return {name: tuple(cast("list[object]", v)) if isinstance(v, list) else v for name, v in values.items()}
 
 
 def url_params(data: Mapping[str, Any]) -> Mapping[str, UrlParam]:
@@ -101,6 +101,11 @@ def scope_weights(data: Mapping[str, Any]) -> Mapping[str, Weight]:
         scope: about["weight"] for scope, about in told.items() if not isinstance(about, str) and "weight" in about
     }
     return cast("Mapping[str, Weight]", frozen(weights))
+
+
+def example(rule: UrlParam) -> str:
+    """Return a value that a parameter takes."""
+    return rule.example or rule.default or next(iter(rule.values), "example")
 
 
 def extended(family: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,6 +187,8 @@ def _legacy(data: Mapping[str, Any]) -> Iterator[Mistake]:
 def _url_params(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for name, rule in url_params(data).items():
         place = f"params.{name}.pattern"
+        if rule.example and rule.values and rule.example not in rule.values:
+            yield Mistake(f"params.{name}.example", f"{rule.example!r} is none of its values")
         if not rule.pattern:
             continue
         try:
@@ -208,7 +215,7 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for name in sorted(OWN_TO_A_PROGRAM.intersection(given)):
         yield Mistake(f"credential.{name}", f"{name} is for the program to say", "remove it")
     rules = url_params(data)
-    examples = frozen({name: rule.example or rule.default or "example" for name, rule in rules.items()})
+    examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
     try:
         settings.known_fields(_PLACE, given)
         made = settings.build("preset", {"params": examples}, place=_PLACE, base=credential_fields(data), rules=rules)

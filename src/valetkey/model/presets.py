@@ -20,13 +20,13 @@ from valetkey.errors import ConfigurationError, ValetkeyError, clean
 from valetkey.logs import get_logger
 from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
+from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.preset_data import Quirk, Verified, Weight
 from valetkey.model.preset_files import Found, located, parsed, unreadable
 from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
 from valetkey.model.preset_lint import all_mistakes, grave_mistakes
 from valetkey.model.preset_members import MEMBERS, Mistake
-from valetkey.model.templates import UrlParam
 
 GROUP: Final = "valetkey.presets"
 """The entry point group: the name is the preset's id, the object is its data, or the path of its file."""
@@ -79,6 +79,16 @@ class Preset:
     sources: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     verified: Verified = field(default_factory=Verified)
     origin: Origin = "built in"
+
+    @property
+    def asked_params(self) -> Mapping[str, UrlParam]:
+        """The parameters that a person is asked for: not those that the provider says by itself."""
+        given = self.fields
+        kept, said = given.get("kept_params", EMPTY), given.get("callback_params", EMPTY)
+        looked = cast("tuple[Mapping[str, Mapping[str, str]], ...]", given.get("look_ups", ()))
+        come = {*cast("Mapping[str, str]", kept), *cast("Mapping[str, str]", said)}
+        come |= {name for one in looked for name in one["params"]}
+        return {n: rule for n, rule in self.url_params.items() if n not in come and not rule.callback}
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from valetkey.errors import ConfigurationError
 
@@ -21,3 +22,16 @@ def read_only(secret_id: str, where: str, hint: str) -> ConfigurationError:
     return ConfigurationError(
         f"{where} is only read: {secret_id!r} cannot be changed", code="place_read_only", hint=hint
     )
+
+
+def token_secret_id(base: str, owner: str | None, account: str) -> str:
+    """Return the secret id of a connection's token object: ``base``, ``base/owner``, ``base/owner/account``.
+
+    Owner and account are percent-encoded, so that no owner can name another's secret.
+    """
+    if owner is None and not account:
+        return base
+    parts = [base, quote(owner or "", safe="")]
+    if account:
+        parts.append(quote(account, safe=""))
+    return "/".join(parts)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
-from valetkey.model import checks, credentials, profiles, templates
+from valetkey.model import checks, checks_placed, credentials, profiles
 from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.fapi2 import check_profile
+from valetkey.model.holes import fill_urls
 from valetkey.model.json_tables import json_table, plain_json
+from valetkey.model.located import LookUp, UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.profiles import follow
-from valetkey.model.templates import UrlParam
 
 _FIELDS: Final[Mapping[str, Field[Any]]] = {f.name: f for f in fields(OAuth2Credential)}
 SETTINGS: Final[tuple[str, ...]] = tuple(name for name in _FIELDS if name not in {"name", "source"})
@@ -123,7 +124,7 @@ def build(
     for field, value in given.items():
         if value is not None:
             values[field] = _merged(field, values, typed(place, field, value))
-    _fill_urls(place, values, rules)
+    fill_urls(place, values, rules, URLS)
     follow(values)
     values.setdefault("secret_id", f"{name}-app-credentials")
     values.setdefault("token_secret_id", f"{name}-oauth-token")
@@ -155,6 +156,8 @@ _TYPES: Final[Mapping[str, Callable[[Place, str, object], Any]]] = {
     "tuple[str, ...]": checks.words,
     "Mapping[str, str]": checks.table,
     "Mapping[str, Any]": json_table,
+    "tuple[UrlParam, ...]": checks_placed.url_params,
+    "tuple[LookUp, ...]": checks_placed.look_ups,
     "OnReuse | None": lambda place, field, value: checks.choice(place, field, value, get_args(credentials.OnReuse)),
 }
 
@@ -165,22 +168,6 @@ def _merged(field: str, values: Mapping[str, Any], value: Any) -> Any:
     both = {**values.get(field, EMPTY), **cast("Mapping[str, str]", value)}
     keep_empty = field == "identity"  # there an empty path leaves a part out
     return checks.frozen({name: member for name, member in both.items() if member != "" or keep_empty})
-
-
-def _fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam]) -> None:
-    params: Mapping[str, str] = values.get("params", EMPTY)
-    wanted = {hole for name in URLS for hole in templates.holes(values.get(name, ""))}
-    wanted |= {hole for host in values.get("api_hosts", ()) for hole in templates.holes(host)}
-    templates.unused(place, params, frozenset(wanted | set(rules)))
-    defaults = {name: rule.default for name, rule in rules.items() if rule.default}
-    for name in URLS:
-        if name in values:
-            values[name] = templates.fill(place, values[name], params, rules)
-    if "api_hosts" in values:
-        hosts = (templates.fill(place, host, params, rules).lower() for host in values["api_hosts"])
-        values["api_hosts"] = tuple(dict.fromkeys(hosts))
-    if defaults or params:
-        values["params"] = checks.frozen({**defaults, **params})
 
 
 def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
@@ -208,11 +195,13 @@ def _check_urls(credential: OAuth2Credential, place: Place) -> None:
         value: str = getattr(credential, field)
         if value:
             check = checks.identifier_url if field in {"issuer", "api_base_url"} else checks.url
-            known_later = "{client_id}" if field == "revocation_url" else ""
-            check(place, field, value.replace(known_later, "client_id") if known_later else value)
+            value = checks_placed.sample(credential, value)
+            check(place, field, value.replace("{client_id}", "client_id") if field == "revocation_url" else value)
     if credential.redirect_uri:
         checks.redirect_uri(place, "redirect_uri", credential.redirect_uri)
-    checks.hosts(place, "api_hosts", credential.api_hosts)
+    hosts = tuple(checks_placed.sample(credential, host, "host") for host in credential.api_hosts)
+    checks.hosts(place, "api_hosts", hosts)
+    checks_placed.check_placed(credential, place)
 
 
 def _check_secrets(credential: OAuth2Credential, place: Place) -> None:
@@ -328,7 +317,7 @@ def _check_numbers(credential: OAuth2Credential, place: Place) -> None:
 def to_declaration(credential: OAuth2Credential) -> dict[str, Any]:
     """Return the declaration as JSON values: fields that differ from their defaults, without the name."""
     return {
-        name: plain_json(value)
+        name: _plain(value)
         for name, field in _FIELDS.items()
         if name != "name" and (value := getattr(credential, name)) != _default(field)
     }
@@ -353,3 +342,12 @@ def from_declaration(name: str, declaration: Mapping[str, Any], *, source: Sourc
 
 def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in cast("tuple[object, ...]", value)]
+    if isinstance(value, UrlParam | LookUp):
+        named = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {name: _plain(member) for name, member in named.items() if member}
+    return plain_json(value)

@@ -28,6 +28,7 @@ LONGEST_WAIT: Final = 3600.0
 """Seconds; a ``Retry-After`` beyond it is taken for this one."""
 _FORM_NAMES: Final = frozenset({"access_token", "error", "device_code"})
 _MAX_FIELDS: Final = 200
+_DIGITS: Final = 6
 _MAX_DIGITS: Final = 20
 _MAX_DEPTH: Final = 8
 _MILLISECONDS: Final = 1e11
@@ -56,6 +57,19 @@ def as_object(value: object) -> Members | None:
 def as_list(value: object) -> list[object]:
     """Return `value` if it is a JSON array, else an empty list."""
     return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def at(value: object, path: str) -> object:
+    """Return what stands at a dotted path (``accounts.0.id``; ``.`` is the whole), None where nothing does."""
+    for name in filter(None, path.split(".")):
+        if isinstance(value, Mapping):
+            value = cast("Members", value).get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdecimal():
+            items = cast("list[object]", value)
+            value = items[int(name)] if len(name) < _DIGITS and int(name) < len(items) else None
+        else:
+            return None
+    return value
 
 
 def dotted(members: Members, path: str) -> str:

@@ -19,6 +19,7 @@ from valetkey.model.credentials import OAuth2Credential
 
 _PORTS: Final = {"https": 443, "http": 80}
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
+_OPEN: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _HOST: Final = re.compile(r"[a-z0-9_\-.]+|[0-9a-f:.]*:[0-9a-f:.]*")
 _DEVIANT: Final = frozenset("\u00df\u03c2\u200c\u200d")
 """IDNA 2003 and IDNA 2008 turn these into different hosts."""
@@ -49,6 +50,10 @@ def require_https(url: str, *, what: str, name: str) -> None:
     if not url:
         msg = f"{name}: {what} is needed for this and not declared"
         raise ConfigurationError(msg, code="url_missing", hint=f"declare {what}= for {name!r}")
+    if hole := _OPEN.search(url):
+        msg = f"{name}: {what} needs {hole[0]}, which nobody has said; nothing was sent"
+        hint = f'name it for this sign-in: params={{"{hole[1]}": "..."}}, or connect again'
+        raise ConfigurationError(msg, code="param_missing", hint=hint)
     parts = _parts(url)
     if parts is None:
         msg = f"{name}: {what} {shown(url)!r} is no usable https URL"

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
-from valetkey.model.connections import ConnectionKey, Document, Query, Record, Sealed, token_secret_id
+from valetkey.model.connections import ConnectionKey, Document, Query, Record, Sealed
 from valetkey.model.grants import Grant
 from valetkey.model.ports import Clock, Store
+from valetkey.model.secret_names import token_secret_id
 from valetkey.testing.clock import FakeClock
 from valetkey.values import Secret
 

@@ -11,10 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.disconnect import disconnect as disconnect_connection
 from valetkey.engine.listing import as_stored
+from valetkey.engine.looking_up import look_up_again
 from valetkey.engine.transfer import import_grants
 from valetkey.engine.world import emit
 from valetkey.model import connections as model
-from valetkey.server.api import models, shapes, token_models
+from valetkey.server.api import choice_models, models, shapes, token_models
 from valetkey.server.api.caller import Caller, Connector, Manager, Reader, Refresher, TokenReader, beyond_limits
 from valetkey.server.api.finding import find_connections
 from valetkey.server.api.problems import Refusal, problems
@@ -161,6 +162,20 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     record = await run_in_threadpool(caller.record, connection_id)
     caller.server.calls.note(record.id, caller.key.id)
     await caller.server.core.source(record.key).arefresh(caller.actor)
+    return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
+
+
+@router.post("/{connection_id}/look-up", summary="Look up its places", responses=problems(404, 409, 422, 502))
+async def look_up(
+    caller: Connector, connection_id: ConnectionId, wanted: Annotated[choice_models.Chosen | None, Body()] = None
+) -> models.Connection:
+    """Ask the provider again for what the connection has to know of itself (tenant, site), and return the connection.
+
+    Scope: `connect`.  With `choose`, another of several is used; `choices` of the connection names them.
+    """
+    record = await run_in_threadpool(caller.record, connection_id)
+    choose = wanted.choose if wanted is not None else {}
+    await caller.server.core.in_flight(lambda: look_up_again(caller.world, record.key, choose))
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 

@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from valetkey.engine.history import Origin
 from valetkey.model.connections import State
 from valetkey.model.names import LONGEST
+from valetkey.server.api.choice_models import Choice
 
 STRICT: Final = ConfigDict(extra="forbid")
 PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
@@ -82,6 +83,10 @@ class Connection(BaseModel):
     requested: Annotated[list[str], Field(description="The scopes that were asked for.")]
     missing: Annotated[list[str], Field(description="What was asked for and not given.")]
     params: Annotated[dict[str, str], Field(description="Values that came with the connection, such as a shop.")]
+    choices: Annotated[
+        dict[str, list[Choice]],
+        Field(description="What there is to choose from where several were looked up, by the param of the choice."),
+    ]
     tags: Annotated[dict[str, str], Field(description="Your own strings.", examples=[{"team": "sales"}])]
     last_refresh_at: Annotated[Time, Field(description="The last successful refresh.")]
     last_used_at: Annotated[Time, Field(description="The last use, to the minute.")]

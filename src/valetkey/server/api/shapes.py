@@ -15,6 +15,7 @@ from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.preset_index import Listed
 from valetkey.model.presets import Preset
+from valetkey.server.api.choice_models import Choice
 from valetkey.server.api.models import (
     Connection,
     Credential,
@@ -50,6 +51,7 @@ def of_status(status: Status, record: Record, *, identities: bool) -> Connection
         requested=list(status.requested),
         missing=list(status.missing),
         params=dict(status.params),
+        choices={name: [Choice(id=o.id, label=o.label) for o in several] for name, several in status.choices.items()},
         tags=dict(record.tags),
         last_refresh_at=status.last_refresh_at,
         last_used_at=status.last_used_at,

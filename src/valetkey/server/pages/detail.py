@@ -11,14 +11,17 @@ from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.calls import calls_for
 from valetkey.engine.consequences import of_disconnect
 from valetkey.engine.history import newest
+from valetkey.engine.looking_up import look_up_again
 from valetkey.engine.narrowing import tokens_of
 from valetkey.engine.probing import probe
 from valetkey.engine.status import status_of
 from valetkey.engine.world import event_about
 from valetkey.errors import ValetkeyError
+from valetkey.model.choices import choices_of
 from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV, folder_of_env
+from valetkey.model.placing import unplaced
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_after, go_with, told
 from valetkey.server.times import until
@@ -98,6 +101,9 @@ def show(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
         scopes=scopes(status, record),
         scope_count=scope_count(status, record),
         identity=identity_facts(status, record, now),
+        choices=choices_of(record.params),
+        unknown=unplaced(credential, record.params) if record.sealed is not None else (),
+        looks_up=bool(credential.look_ups) and record.sealed is not None,
         storage=storage_facts(record, credential, store_name(ask), tokens_of(core.world, credential, record)),
         calls=_calls(ask, record),
         testable=bool(credential.userinfo_url) or credential.discovers,
@@ -172,6 +178,22 @@ def test(ask: Ask, record: Record, credential: OAuth2Credential, status: Status)
     return go_with(ask, here, "ok" if result.ok else "warn" if not result.possible else "bad", result.said, who)
 
 
+def look_up(ask: Ask, record: Record, credential: OAuth2Credential, status: Status) -> Response:
+    """Look up anew what the connection has to know of itself, with the entry that was chosen."""
+    del status
+    core, here = ask.server.core, AT.format(id=record.id)
+    names = [one.name for one in credential.look_ups if one.choose]
+    chosen = {name: value for name in names if (value := ask.field(f"choose_{name}").strip())}
+    try:
+        new = core.call(lambda: look_up_again(core.acting(actor(ask)), record.key, chosen))
+    except ValetkeyError as error:
+        return go_after(ask, here, error)
+    left = unplaced(credential, new.params)
+    if left:
+        return go_with(ask, here, "warn", "Not all of it could be looked up.", f"Still not known: {', '.join(left)}.")
+    return go_with(ask, here, "ok", "Looked up.", "Calls go where the connection says from now on.")
+
+
 def confirm(ask: Ask, record: Record, credential: OAuth2Credential, status: Status) -> Response:
     """Show what a disconnect would do."""
     name = named(record.connection, record.identity, credential)
@@ -208,6 +230,7 @@ ROUTES: Final = [
     get(AT, found(show)),
     post(f"{AT}/refresh", found(refresh)),
     post(f"{AT}/test", found(test)),
+    post(f"{AT}/look-up", found(look_up)),
     get(f"{AT}/disconnect", found(confirm), grade="connections"),
     post(f"{AT}/disconnect", found(disconnect)),
 ]

@@ -80,7 +80,7 @@ def add_new(ask: Ask) -> Response:
     preset = _preset(ask)
     if preset is None:
         return ask.page("not-found.html", status=404)
-    typed = {name: ask.field(f"param_{name}").strip() for name in preset.url_params}
+    typed = {name: ask.field(f"param_{name}").strip() for name in preset.asked_params}
     params = {name: value for name, value in typed.items() if value}
     name = ask.field("name").strip()
     try:
@@ -152,7 +152,7 @@ def _stored(ask: Ask, credential: OAuth2Credential, wrong: Callable[[str], Respo
 
 def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status: int = 200) -> Response:
     shown = of_preset(preset)
-    given = {param: ask.field(f"param_{param}") for param in preset.url_params}
+    given = {param: ask.field(f"param_{param}") for param in preset.asked_params}
     stand_in = OAuth2Credential(name=name or preset.id, loopback_host=_loopback_host(preset))
     return ask.page(
         "wizard-app.html",
@@ -160,7 +160,7 @@ def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status:
         provider=shown,
         name=name,
         new=True,
-        params=[(rule, given[param]) for param, rule in preset.url_params.items()],
+        params=[(rule, given[param]) for param, rule in preset.asked_params.items()],
         client_id=ask.field("client_id"),
         redirect_uri=redirect_uri(ask, stand_in),
         docs_url=preset.docs_url,

@@ -9,6 +9,7 @@ from typing import Final
 from valetkey.engine.consequences import said_calls
 from valetkey.engine.windows import windows
 from valetkey.errors import clean
+from valetkey.model.choices import plain
 from valetkey.model.connections import Event, Record, ResourceTokenStatus, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.exchanges import PARAM as EXCHANGE
@@ -186,7 +187,7 @@ def identity_facts(status: Status, record: Record, now: float) -> tuple[Fact, ..
     facts.append(Fact(name="Account", value=clean(key.account, _LONGEST) or "default"))
     connected = ago(record.connected_at, now)
     facts.append(Fact(name="Connected", value=connected.said, more=connected.exact))
-    facts += [_param_fact(name, value) for name, value in record.params.items()]
+    facts += [_param_fact(name, value) for name, value in plain(record.params).items()]
     return tuple(facts)
 
 

@@ -1,0 +1,47 @@
+"""Where a connection is: what the REST API tells of it, and how it takes a choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+TENANTS = [{"id": "t-1", "name": "Acme <Ltd>"}, {"id": "t-2", "name": "Zoo"}]
+
+
+@pytest.fixture
+def tenants(site: Any) -> Any:
+    """Return a practice whose connections are of a tenant, which userinfo lists."""
+    practice = site.practice
+    fields = practice.provider.credential_fields()
+    practice.declare(
+        "books",
+        api_headers={"X-Tenant": "{tenant}"},
+        look_ups=[
+            {
+                "url": fields["userinfo_url"],
+                "params": {"tenant": "id", "tenant_name": "name"},
+                "choose": {"list": "tenants", "id": "id", "label": "name"},
+            }
+        ],
+    )
+    practice.provider.change_answer(endpoint="userinfo", tenants=TENANTS)
+    return practice
+
+
+def connect(practice: Any) -> Any:
+    return practice.connect("books", owner="ada")
+
+
+def test_the_api_tells_the_choices_and_takes_one(api: Any, tenants: Any) -> None:
+    where = f"/connections/{connect(tenants).connection_id}"
+    program = api.program("read", "connect")
+    found = program.get(where).json()
+    assert found["params"]["tenant"] == "t-1"
+    assert found["choices"] == {"tenant": [{"id": "t-1", "label": "Acme <Ltd>"}, {"id": "t-2", "label": "Zoo"}]}
+
+    chosen = program.post(f"{where}/look-up", json={"choose": {"tenant": "t-2"}})
+    assert (chosen.status_code, chosen.json()["params"]["tenant"]) == (200, "t-2")
+    wrong = program.post(f"{where}/look-up", json={"choose": {"tenant": "t-3"}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "param_invalid")
+    assert api.program("read").post(f"{where}/look-up").status_code == 403

@@ -1,0 +1,83 @@
+"""Where a connection is: what the console tells of it, and how a person chooses there."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+
+import pytest
+
+TENANTS = [{"id": "t-1", "name": "Acme <Ltd>"}, {"id": "t-2", "name": "Zoo"}]
+
+
+@pytest.fixture
+def tenants(site: Any) -> Any:
+    """Return a practice whose connections are of a tenant, which userinfo lists."""
+    practice = site.practice
+    fields = practice.provider.credential_fields()
+    practice.declare(
+        "books",
+        api_headers={"X-Tenant": "{tenant}"},
+        look_ups=[
+            {
+                "url": fields["userinfo_url"],
+                "params": {"tenant": "id", "tenant_name": "name"},
+                "choose": {"list": "tenants", "id": "id", "label": "name"},
+            }
+        ],
+    )
+    practice.provider.change_answer(endpoint="userinfo", tenants=TENANTS)
+    return practice
+
+
+def connect(practice: Any) -> Any:
+    return practice.connect("books", owner="ada")
+
+
+def test_the_page_lets_an_operator_choose_among_tenants(site: Any, tenants: Any) -> None:
+    status = connect(tenants)
+    here = f"/console/connections/{status.connection_id}"
+    operator = site.operator()
+    page = operator.get(here).text
+    assert "Acme &lt;Ltd&gt;" in page
+    assert "<Ltd>" not in page
+    assert ":choices" not in page
+
+    answer = operator.post(f"{here}/look-up", choose_tenant="t-2")
+
+    assert "Looked up." in unescape(operator.get(answer.headers["location"]).text)
+    assert tenants.valet.client("books", owner="ada").status().params["tenant"] == "t-2"
+
+
+def test_a_tenant_that_is_not_there_is_refused_on_the_page(site: Any, tenants: Any) -> None:
+    status = connect(tenants)
+    here = f"/console/connections/{status.connection_id}"
+    operator = site.operator()
+    operator.get(here)
+
+    answer = operator.post(f"{here}/look-up", choose_tenant="t-3")
+
+    assert "none of those that were found" in unescape(operator.get(answer.headers["location"]).text)
+    assert tenants.valet.client("books", owner="ada").status().params["tenant"] == "t-1"
+
+
+def test_what_is_not_known_is_told_and_can_be_looked_up_again(site: Any, tenants: Any) -> None:
+    tenants.provider.change_answer(1, endpoint="userinfo", tenants=None)  # the identity
+    tenants.provider.change_answer(2, endpoint="userinfo", tenants=None)
+    status = connect(tenants)
+    here = f"/console/connections/{status.connection_id}"
+    operator = site.operator()
+    assert "Not known yet: <code>tenant</code>" in operator.get(here).text
+
+    operator.post(f"{here}/look-up")
+
+    assert "Not known yet" not in operator.get(here).text
+
+
+def test_the_wizard_shows_a_closed_set_as_a_list_and_asks_for_nothing_that_comes_by_itself(site: Any) -> None:
+    operator = site.operator()
+    clio = operator.get("/console/presets/clio").text
+    assert '<select class="in" id="p1" name="param_region">' in clio
+    assert "<option>eu</option>" in clio
+    assert "param_realm_id" not in operator.get("/console/presets/quickbooks").text
+    assert " required" not in operator.get("/console/presets/shopify").text.partition("param_shop")[2][:200]

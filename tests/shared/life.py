@@ -1,0 +1,73 @@
+"""A connection's whole life at the twin of its provider."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.everywhere import Asked, Reply
+from shared.twin import CLIENT_ID, CLIENT_SECRET, Twin
+from valetkey import AsyncValet, Valet
+from valetkey.model.presets import load_preset
+from valetkey.model.wiring import Wiring
+from valetkey.secret_services.memory import MemorySecrets
+from valetkey.testing import FakeClock
+
+
+class Life:
+    """A valet, over either facade, that knows one provider: its twin."""
+
+    def __init__(self, preset: str, folder: Path, colour: Any, **declared: Any) -> None:
+        rules = load_preset(preset).url_params.items()
+        examples = {name: rule.example or rule.default for name, rule in rules if not rule.optional}
+        wiring, secrets = Wiring(), MemorySecrets()
+        credential = wiring.oauth2_credential(
+            preset=preset, params={**examples, **declared.pop("params", {})}, **declared
+        )
+        secrets.set(credential.secret_id, json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}))
+        self.name = credential.name
+        self.clock = FakeClock()
+        self.twin = Twin(credential, self.clock.now)
+        self.asked: list[Asked] = []
+        self.change: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
+        self._raw = (Valet if colour.name == "sync" else AsyncValet)(
+            folder / "valetkey.db",
+            key=folder / "key",
+            wiring=wiring,
+            secrets=secrets,
+            base_url="https://app.example",
+            clock=self.clock,
+        )
+        self.valet = colour.blocking(self._raw)
+
+    def connect(self) -> Any:
+        """Connect as somebody does who says what this provider wants to be told."""
+        return self.sign_in()
+
+    def call(self) -> int:
+        answer = self.valet.client(self.name).get("/things")
+        assert str(answer.url) == f"{self.twin.credential.api_base_url.rstrip('/')}/things"
+        return int(answer.status_code)
+
+    def answer(self, request: Asked) -> Reply:
+        """Answer as the twin does, but for what a test changes, and remember who was asked what."""
+        self.asked.append(request)
+        return self.change(request, self.twin.answer(request))
+
+    def asked_at(self, path: str) -> list[Asked]:
+        """Return the requests to URLs that end with a path."""
+        return [one for one in self.asked if urlsplit(one.url).path.endswith(path)]
+
+    @property
+    def hosts(self) -> set[str]:
+        """All hosts that were asked anything."""
+        return {urlsplit(one.url).netloc for one in self.asked}
+
+    def sign_in(self, params: Mapping[str, str] | None = None, change: Callable[[str], str] = str, **whose: Any) -> Any:
+        """Connect; `change` is what somebody makes of the address that the browser comes back to."""
+        start = self.valet.authorize(self.name, params=self.twin.places.given if params is None else params, **whose)
+        came = change(self.twin.approve(start.url))
+        return self.valet.finish(came, binding=start.binding, owner=whose.get("owner"))
