@@ -1,6 +1,7 @@
 """Write down what follows from the presets that come along.
 
-That is their index (src/valetkey/presets/index.json), their list in docs/presets.md, and the count in README.md.
+That is their index (src/valetkey/presets/index.json), their list in docs/presets.md, their count in README.md, and the
+JSON Schema of their files (docs/preset.schema.json), which follows from the model.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from valetkey.model.preset_index import BUILT_IN, INDEX, row
+from valetkey.model.preset_schema import schema
 from valetkey.model.presets import Preset, load_preset
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "presets.md"
 README = ROOT / "README.md"
+SCHEMA = ROOT / "docs" / "preset.schema.json"
 BEGIN, END = "<!-- begin: written by `make providers` -->", "<!-- end -->"
 COUNTED = re.compile(r"(?<=one of )\d+(?= presets)|(?<=More presets than )\d+")
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
@@ -37,6 +40,7 @@ def written() -> dict[Path, str]:
     listed = "\n".join(_list(presets()))
     return {
         INDEX: _index(presets()),
+        SCHEMA: json.dumps(schema(), indent=2) + "\n",
         PAGE: f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}",
         README: COUNTED.sub(str(len(presets())), readme),
     }
