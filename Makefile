@@ -79,7 +79,7 @@ conformance: setup ## write docs/conformance.md, which requirement is held by wh
 	@$(BIN)/python scripts/conformance.py
 
 .PHONY: providers
-providers: setup ## write what follows from the presets: their index, their list, their count
+providers: setup ## write what follows from the presets: index, pages, list, count, schema
 	@$(BIN)/python scripts/providers.py
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
