@@ -55,6 +55,7 @@ else
 	$(BIN)/python -m $(PYTEST) $(SLOWEST) $(UNMEASURED) || failed=1; \
 	$(BIN)/coverage run -m $(PYTEST) $(SLOWEST) $(patsubst %,--ignore=%,tests/explorer $(UNMEASURED)) || failed=1; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report || failed=1; \
+	$(BIN)/python scripts/providers.py --count || failed=1; \
 	exit $$failed
 endif
 
@@ -120,6 +121,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	@$(BIN)/python scripts/check_sizes.py
+	@$(BIN)/valetkey providers lint src/valetkey/presets
 
 .PHONY: types
 types: mypy pyright

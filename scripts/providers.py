@@ -16,6 +16,7 @@ from pathlib import Path
 
 import provider_pages as pages
 
+from valetkey.model.preset_data import LEVELS
 from valetkey.model.preset_index import BUILT_IN, INDEX, row
 from valetkey.model.preset_schema import schema
 from valetkey.model.presets import Preset, load_preset
@@ -87,8 +88,24 @@ def _list(known: Sequence[Preset]) -> Iterator[str]:
         yield f"- of `{family}`: " + ", ".join(members)
 
 
+def counted(known: Sequence[Preset]) -> str:
+    """Return how many entries there are, and of how many what is known."""
+    levels = ", ".join(f"{sum(preset.verified.level == level for preset in known)} {level}" for level in LEVELS)
+    facts = {
+        "revocation": [bool(preset.fields.get("revocation_url")) for preset in known],
+        "identity": [bool(preset.fields.get("userinfo_url") or preset.fields.get("issuer")) for preset in known],
+        "rotation": [preset.fields.get("rotates_refresh_token") is not None for preset in known],
+        "sources": [bool(preset.sources) for preset in known],
+    }
+    told = ", ".join(f"{what} of {sum(there)}" for what, there in facts.items())
+    return f"providers: {len(known)} entries (checked against: {levels}); known are {told}"
+
+
 def main() -> int:
-    """Write what is not as it should be."""
+    """Write what is not as it should be; with ``--count`` print how much is known instead."""
+    if sys.argv[1:] == ["--count"]:
+        print(counted(presets()))
+        return 0
     PAGES.mkdir(exist_ok=True)
     for path, text in written().items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

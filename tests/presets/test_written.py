@@ -6,12 +6,15 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from valetkey.model.preset_data import Verified
+from valetkey.model.presets import load_preset
 from valetkey.model.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +60,18 @@ def test_the_page_lists_every_preset_once_and_members_with_their_family(generato
 
     assert sorted([*rows, *members]) == [preset.id for preset in generator.presets()]
     assert members == {preset.id: preset.family for preset in generator.presets() if preset.family}
+
+
+def test_what_is_known_is_counted(generator: Any) -> None:
+    made = [
+        replace(load_preset("github"), sources={"token_url": "x"}),
+        replace(load_preset("spotify"), verified=Verified(level="community", date="2026-11")),
+    ]
+
+    assert generator.counted(made) == (
+        "providers: 2 entries (checked against: 1 documentation, 0 sources-agree, 1 community); "
+        "known are revocation of 1, identity of 2, rotation of 1, sources of 1"
+    )
 
 
 def test_what_a_page_shows_declares_the_provider(generator: Any) -> None:
