@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import provider_pages as pages
 
@@ -28,6 +29,7 @@ NAVIGATION = ROOT / "mkdocs.yml"
 README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "preset.schema.json"
 BEGIN, END = "begin: written by `make providers`", "end"
+FIELDS = "begin: fields, written by `make providers`"
 COUNTED = re.compile(r"(?<=one of )\d+(?= presets)|(?<=More presets than )\d+")
 
 
@@ -42,8 +44,10 @@ def written() -> dict[Path, str]:
     return {
         INDEX: _index(known),
         SCHEMA: json.dumps(schema(), indent=2) + "\n",
-        PAGE: _between(PAGE, f"<!-- {BEGIN} -->", f"<!-- {END} -->", _list(known)),
-        NAVIGATION: _between(NAVIGATION, f"      # {BEGIN}", f"      # {END}", _navigation(known)),
+        PAGE: _page(known),
+        NAVIGATION: _between(
+            NAVIGATION.read_text(encoding="utf-8"), f"      # {BEGIN}", f"      # {END}", _navigation(known)
+        ),
         README: COUNTED.sub(str(len(known)), README.read_text(encoding="utf-8")),
         PAGES / "index.md": pages.listing(known),
         **{PAGES / f"{preset.id}.md": pages.page(preset) for preset in known},
@@ -55,10 +59,34 @@ def left_over() -> list[Path]:
     return sorted(set(PAGES.glob("*.md")) - set(written()))
 
 
-def _between(path: Path, begin: str, end: str, lines: Iterator[str]) -> str:
-    before, _, rest = path.read_text(encoding="utf-8").partition(f"{begin}\n")
-    text = "\n".join(lines)
-    return f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+def _page(known: Sequence[Preset]) -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    text = _between(text, f"<!-- {BEGIN} -->", f"<!-- {END} -->", _list(known))
+    return _between(text, f"<!-- {FIELDS} -->", "<!-- end: fields -->", _fields())
+
+
+def _fields() -> Iterator[str]:
+    yield "| field | value | meaning |"
+    yield "|---|---|---|"
+    for name, described in schema()["properties"]["credential"]["properties"].items():
+        meaning = re.sub(r"``(.+?)``", r"`\1`", described["description"]).replace("|", "\\|")
+        yield f"| `{name}` | {_value(described)} | {meaning} |"
+
+
+def _value(described: dict[str, Any]) -> str:
+    if "enum" in described:
+        return ", ".join(f"`{word}`" for word in described["enum"])
+    if described["type"] == "string":
+        return "URL" if "pattern" in described else "text"
+    if described["type"] == "array":
+        return "list of texts" if described["items"].get("type") == "string" else "list of tables"
+    return {"boolean": "true or false", "number": "seconds", "object": "table of texts"}[described["type"]]
+
+
+def _between(text: str, begin: str, end: str, lines: Iterator[str]) -> str:
+    before, _, rest = text.partition(f"{begin}\n")
+    inside = "\n".join(lines)
+    return f"{before}{begin}\n{inside}\n{end}{rest.partition(end)[2]}"
 
 
 def _index(known: Sequence[Preset]) -> str:

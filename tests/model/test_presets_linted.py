@@ -220,6 +220,19 @@ def test_advice_keeps_no_preset_from_being_used_and_a_grave_mistake_does(
     assert caught.value.code == "preset_invalid"
 
 
+def test_all_fields_that_are_wrong_are_told_at_once(lint: Any) -> None:
+    wrong = f'{TABLE}\ntoken_format = "json"\nclient_auth = "post"\npkce = "no"\nscopes = "a b"\nbuffer = -1'
+    found = lint(GOOD.replace(TABLE, wrong))
+
+    assert [(one.line, one.mistake.field.removeprefix("credential.")) for one in found if one.line < 29] == [
+        (23, "token_format"),
+        (24, "client_auth"),
+        (25, "pkce"),
+        (26, "scopes"),
+        (27, "buffer"),
+    ]
+
+
 # -- from a package, and from the folder: the same lint ----------------------------------------------------------------
 
 
