@@ -55,6 +55,7 @@ else
 	$(BIN)/python -m $(PYTEST) $(SLOWEST) $(UNMEASURED) || failed=1; \
 	$(BIN)/coverage run -m $(PYTEST) $(SLOWEST) $(patsubst %,--ignore=%,tests/explorer $(UNMEASURED)) || failed=1; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report || failed=1; \
+	$(BIN)/python scripts/providers.py --count || failed=1; \
 	exit $$failed
 endif
 
@@ -79,7 +80,7 @@ conformance: setup ## write docs/conformance.md, which requirement is held by wh
 	@$(BIN)/python scripts/conformance.py
 
 .PHONY: providers
-providers: setup ## write what follows from the presets: their index, their list, their count
+providers: setup ## write what follows from the presets: index, pages, list, count, schema
 	@$(BIN)/python scripts/providers.py
 
 # What depends on the Python it runs on: not the tables of the pages, the presets and the practice provider, nor the
@@ -120,6 +121,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	@$(BIN)/python scripts/check_sizes.py
+	@$(BIN)/valetkey providers lint src/valetkey/presets
 
 .PHONY: types
 types: mypy pyright

@@ -58,14 +58,14 @@ def _over(best: Mapping[str, tuple[float, int]], base: float) -> float:
     return best["valetkey, all an API call loads"][0] - base
 
 
-def _plain_environment(*more: str) -> dict[str, str]:
+def plain_environment(*more: str) -> dict[str, str]:
     """Return this environment without what changes how Python starts (and keeps it from writing compiled modules)."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", *more))}
 
 
 def _imported(code: str) -> tuple[float, int]:
     argv = [sys.executable, "-W", "ignore", "-c", PROGRAM.format(code=code)]
-    done = subprocess.run(argv, env=_plain_environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, env=plain_environment(), capture_output=True, text=True, check=True)
     seconds, modules = done.stdout.split()
     return float(seconds) * 1000, int(modules)
 
@@ -99,7 +99,7 @@ def command(bench: Bench) -> None:
 
 
 def _home(folder: Path) -> dict[str, str]:
-    kept = _plain_environment("VALETKEY_", "XDG_")
+    kept = plain_environment("VALETKEY_", "XDG_")
     return {**kept, "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder / "etc")}
 
 

@@ -30,9 +30,12 @@ from report import Report, load_average, pace, surroundings
 from secrets_shown import secrets_shown
 from settings import Bench
 
+from presets import providers
+
 MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "imports": imports,
     "command": command,
+    "providers": providers,
     "check": check,
     "request": request,
     "client": client,

@@ -1,6 +1,8 @@
 """Write down what follows from the presets that come along.
 
-That is their index (src/valetkey/presets/index.json), their list in docs/presets.md, and the count in README.md.
+That is their index (src/valetkey/presets/index.json), their list in docs/presets.md and their count in README.md, their
+pages (docs/providers/) with what leads to them in mkdocs.yml, and the JSON Schema of their files
+(docs/preset.schema.json), which follows from the model.
 """
 
 from __future__ import annotations
@@ -9,20 +11,26 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import provider_pages as pages
+
+from valetkey.model.preset_data import LEVELS
 from valetkey.model.preset_index import BUILT_IN, INDEX, row
+from valetkey.model.preset_schema import schema
 from valetkey.model.presets import Preset, load_preset
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "presets.md"
+PAGES = ROOT / "docs" / "providers"
+NAVIGATION = ROOT / "mkdocs.yml"
 README = ROOT / "README.md"
-BEGIN, END = "<!-- begin: written by `make providers` -->", "<!-- end -->"
+SCHEMA = ROOT / "docs" / "preset.schema.json"
+BEGIN, END = "begin: written by `make providers`", "end"
+FIELDS = "begin: fields, written by `make providers`"
 COUNTED = re.compile(r"(?<=one of )\d+(?= presets)|(?<=More presets than )\d+")
-UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
-ENDS = {"token": "one token", "grant": "the grant", "user": "everything of that user"}
-REUSE = {"deny": "reuse is refused", "revoke_grant": "reuse ends the grant", "revoke_all": "reuse ends everything"}
 
 
 def presets() -> list[Preset]:
@@ -32,74 +40,108 @@ def presets() -> list[Preset]:
 
 def written() -> dict[Path, str]:
     """Return the text of each file that is written, as it should be."""
-    page, readme = PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    listed = "\n".join(_list(presets()))
+    known = presets()
     return {
-        INDEX: _index(presets()),
-        PAGE: f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}",
-        README: COUNTED.sub(str(len(presets())), readme),
+        INDEX: _index(known),
+        SCHEMA: json.dumps(schema(), indent=2) + "\n",
+        PAGE: _page(known),
+        NAVIGATION: _between(
+            NAVIGATION.read_text(encoding="utf-8"), f"      # {BEGIN}", f"      # {END}", _navigation(known)
+        ),
+        README: COUNTED.sub(str(len(known)), README.read_text(encoding="utf-8")),
+        PAGES / "index.md": pages.listing(known),
+        **{PAGES / f"{preset.id}.md": pages.page(preset) for preset in known},
     }
 
 
-def _index(known: list[Preset]) -> str:
+def left_over() -> list[Path]:
+    """Return the pages of presets that are there no more."""
+    return sorted(set(PAGES.glob("*.md")) - set(written()))
+
+
+def _page(known: Sequence[Preset]) -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    text = _between(text, f"<!-- {BEGIN} -->", f"<!-- {END} -->", _list(known))
+    return _between(text, f"<!-- {FIELDS} -->", "<!-- end: fields -->", _fields())
+
+
+def _fields() -> Iterator[str]:
+    yield "| field | value | meaning |"
+    yield "|---|---|---|"
+    for name, described in schema()["properties"]["credential"]["properties"].items():
+        meaning = re.sub(r"``(.+?)``", r"`\1`", described["description"]).replace("|", "\\|")
+        yield f"| `{name}` | {_value(described)} | {meaning} |"
+
+
+def _value(described: dict[str, Any]) -> str:
+    if "enum" in described:
+        return ", ".join(f"`{word}`" for word in described["enum"])
+    if described["type"] == "string":
+        return "URL" if "pattern" in described else "text"
+    if described["type"] == "array":
+        return "list of texts" if described["items"].get("type") == "string" else "list of tables"
+    return {"boolean": "true or false", "number": "seconds", "object": "table of texts"}[described["type"]]
+
+
+def _between(text: str, begin: str, end: str, lines: Iterator[str]) -> str:
+    before, _, rest = text.partition(f"{begin}\n")
+    inside = "\n".join(lines)
+    return f"{before}{begin}\n{inside}\n{end}{rest.partition(end)[2]}"
+
+
+def _index(known: Sequence[Preset]) -> str:
     rows = (json.dumps(row(preset.listed), ensure_ascii=False) for preset in known)
     return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
-def _list(known: list[Preset]) -> Iterator[str]:
+def _navigation(known: Sequence[Preset]) -> Iterator[str]:
+    for preset in sorted(known, key=pages.by_name):
+        yield f"      - {json.dumps(preset.display_name, ensure_ascii=False)}: providers/{preset.id}.md"
+
+
+def _list(known: Sequence[Preset]) -> Iterator[str]:
     families: defaultdict[str, list[str]] = defaultdict(list)
     yield f"{len(known)} presets. What is not known is left empty.\n"
     yield "| preset | provider | access token | refresh token | revoking ends | checked |"
     yield "|---|---|---|---|---|---|"
     for preset in known:
         if preset.family:
-            families[preset.family].append(preset.id)
+            families[preset.family].append(f"[`{preset.id}`](providers/{preset.id}.md)")
             continue
-        told = (_access(preset), _refresh(preset), _revoking(preset), preset.verified.level)
-        yield f"| `{preset.id}` | {preset.display_name} | {' | '.join(told)} |"
+        told = (pages.access(preset), pages.refreshing(preset), pages.revoking(preset), preset.verified.level)
+        yield f"| [`{preset.id}`](providers/{preset.id}.md) | {preset.display_name} | {' | '.join(told)} |"
     yield "\nOf families: the members say only what is different, so an app asks for the scopes of one API, and its"
     yield "token goes to that API alone.\n"
     for family, members in sorted(families.items()):
-        yield f"- of `{family}`: " + ", ".join(f"`{name}`" for name in members)
+        yield f"- of `{family}`: " + ", ".join(members)
 
 
-def _access(preset: Preset) -> str:
-    life = preset.fields.get("access_token_lifetime")
-    ends = "no end" if preset.fields.get("never_expires") else ""
-    return ", or ".join(part for part in (ends, lasting(life)) if part)
-
-
-def _refresh(preset: Preset) -> str:
-    fields = preset.fields
-    rotates = {True: "rotates", False: "stays", None: ""}[fields.get("rotates_refresh_token")]
-    grace, idle = lasting(fields.get("refresh_grace")), lasting(fields.get("refresh_token_lifetime"))
-    reuse = REUSE.get(str(fields.get("on_reuse")), "")
-    told = (rotates, f"{grace} grace" if grace else "", reuse, f"{idle} idle" if idle else "")
-    return ", ".join(part for part in told if part)
-
-
-def _revoking(preset: Preset) -> str:
-    if not preset.fields.get("revocation_url"):
-        return "no endpoint known"
-    return ENDS[str(preset.fields.get("revocation_reach", "grant"))]
-
-
-def lasting(seconds: object) -> str:
-    """Return a time as people say it, rounded to the largest unit that fits nearly: ``1 h``, ``90 days``."""
-    if not isinstance(seconds, int | float) or not seconds:
-        return ""
-    size, unit = next((each for each in UNITS if seconds >= each[0] * 0.99), UNITS[-1])
-    many = round(seconds / size, 1)
-    return f"{many:g} {unit}{'s' if unit == 'day' and many != 1 else ''}"
+def counted(known: Sequence[Preset]) -> str:
+    """Return how many entries there are, and of how many what is known."""
+    levels = ", ".join(f"{sum(preset.verified.level == level for preset in known)} {level}" for level in LEVELS)
+    facts = {
+        "revocation": [bool(preset.fields.get("revocation_url")) for preset in known],
+        "identity": [bool(preset.fields.get("userinfo_url") or preset.fields.get("issuer")) for preset in known],
+        "rotation": [preset.fields.get("rotates_refresh_token") is not None for preset in known],
+        "sources": [bool(preset.sources) for preset in known],
+    }
+    told = ", ".join(f"{what} of {sum(there)}" for what, there in facts.items())
+    return f"providers: {len(known)} entries (checked against: {levels}); known are {told}"
 
 
 def main() -> int:
-    """Write what is not as it should be."""
+    """Write what is not as it should be; with ``--count`` print how much is known instead."""
+    if sys.argv[1:] == ["--count"]:
+        print(counted(presets()))
+        return 0
+    PAGES.mkdir(exist_ok=True)
     for path, text in written().items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"written: {path.relative_to(ROOT)}")
+    for path in left_over():
+        path.unlink()
+        print(f"removed: {path.relative_to(ROOT)}")
     return 0
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from valetkey.model import presets
 from valetkey.model.presets import preset_ids
 from valetkey.model.wiring import Wiring
 from valetkey.testing import PracticeProvider
@@ -153,6 +157,22 @@ def test_presets_of_ones_own_are_checked(bare: Any, tmp_path: Path, monkeypatch:
         str(called): '"Shop 1" cannot be an id; rename the file to small letters, digits and hyphens: shop.toml',
     }
     assert "4 checked, 3 not in order" in ran.err
+
+
+def test_what_packages_bring_is_checked_too_where_no_path_is_given(
+    bare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+    broken = tomllib.loads(MINE)
+    broken["credential"]["token_uri"] = "x"
+    entries = [SimpleNamespace(name="theirs", value="package:THEIRS", load=lambda: broken)]
+    monkeypatch.setattr(presets, "_plugins", lambda: entries)
+
+    ran = bare.run("providers", "lint")
+
+    assert ran.code == 1
+    assert "package:THEIRS (entry point theirs): credential.token_uri: there is no field" in ran.out
+    assert "1 checked, 1 not in order" in ran.err
 
 
 def test_a_check_of_presets_in_json(bare: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from valetkey.errors import ConfigurationError
-from valetkey.model import preset_lint
+from valetkey.model import preset_lint, presets
 from valetkey.model.preset_files import Found
-from valetkey.model.presets import BUILT_IN, lint_preset_file, load_preset
+from valetkey.model.presets import BUILT_IN, lint_plugins, lint_preset_file, load_preset, search_presets
 from valetkey.model.wiring import Wiring
 
 GOOD = """display_name = "Shop"
@@ -217,6 +218,81 @@ def test_advice_keeps_no_preset_from_being_used_and_a_grave_mistake_does(
     with pytest.raises(ConfigurationError, match=r"steered\.toml:24: credential\.token_url: what is typed") as caught:
         load_preset("steered")
     assert caught.value.code == "preset_invalid"
+
+
+def test_all_fields_that_are_wrong_are_told_at_once(lint: Any) -> None:
+    wrong = f'{TABLE}\ntoken_format = "json"\nclient_auth = "post"\npkce = "no"\nscopes = "a b"\nbuffer = -1'
+    found = lint(GOOD.replace(TABLE, wrong))
+
+    assert [(one.line, one.mistake.field.removeprefix("credential.")) for one in found if one.line < 29] == [
+        (23, "token_format"),
+        (24, "client_auth"),
+        (25, "pkce"),
+        (26, "scopes"),
+        (27, "buffer"),
+    ]
+
+
+# -- from a package, and from the folder: the same lint ----------------------------------------------------------------
+
+
+class Brought:
+    """An entry point."""
+
+    def __init__(self, name: str, loaded: object) -> None:
+        self.name, self.value, self._loaded = name, f"package:{name}", loaded
+
+    def load(self) -> object:
+        if isinstance(self._loaded, Exception):
+            raise self._loaded
+        return self._loaded
+
+
+STEERS = GOOD.replace(TOKEN, token("shop.{shop}"))
+
+
+@pytest.fixture
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Brought]:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path / "folder"))
+    found: list[Brought] = []
+    monkeypatch.setattr(presets, "_plugins", lambda: found)
+    return found
+
+
+@pytest.mark.parametrize("way", ["data", "path", "folder"])
+def test_each_way_in_is_linted_alike(way: str, tmp_path: Path, brought: list[Brought]) -> None:
+    for name, text in (("good", GOOD), ("steers", STEERS)):
+        file = tmp_path / ("folder" if way == "folder" else "") / f"{name}.toml"
+        if way != "data":
+            file.write_text(text, encoding="utf-8")
+        if way != "folder":
+            brought.append(Brought(name, tomllib.loads(text) if way == "data" else file))
+
+    assert load_preset("good").origin == ("folder" if way == "folder" else "plugin")
+    with pytest.raises(ConfigurationError, match=r"credential\.token_url: what is typed") as caught:
+        load_preset("steers")
+    assert caught.value.code == "preset_invalid"
+    if way != "folder":
+        linted = lint_plugins()
+        assert linted["good"] == []
+        assert [found.mistake.field for found in linted["steers"]] == ["credential.token_url"]
+        assert [found.line for found in linted["steers"]] == [24 if way == "path" else 0]
+    own = [listed.id for listed in search_presets("shop") if listed.origin != "built in"]
+    assert own == ["good"], "what is not in order is passed over"
+
+
+def test_a_package_that_cannot_be_loaded_is_told(tmp_path: Path, brought: list[Brought]) -> None:
+    brought += [
+        Brought("torn", ImportError("no module named nothing")),
+        Brought("Odd Name", {}),
+        Brought("gone", tmp_path / "gone.toml"),
+    ]
+
+    told = {name: str(found[0]) for name, found in lint_plugins().items()}
+    assert "package:torn (entry point torn): it cannot be loaded: no module named nothing" in told["torn"]
+    assert "its name cannot be an id" in told["Odd Name"]
+    assert "gone.toml: it cannot be read: No such file" in told["gone"]
 
 
 @pytest.mark.parametrize(

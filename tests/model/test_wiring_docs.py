@@ -10,6 +10,7 @@ import pytest
 
 from valetkey.model.preset_members import MEMBERS
 from valetkey.model.presets import BUILT_IN, lint_preset
+from valetkey.model.settings import SETTINGS
 from valetkey.model.wiring import reset_default_wiring
 from valetkey.model.wiring_files import load_wiring_file
 
@@ -48,8 +49,17 @@ def test_the_file_on_the_page_loads(tmp_path: Path) -> None:
 
 def test_the_preset_on_the_page_is_in_order() -> None:
     shown = [block for block in blocks("presets.md", "toml") if "display_name" in block]
-    assert len(shown) == 2
-    assert [lint_preset(tomllib.loads(text)) for text in shown] == [[], []]
+    assert len(shown) == 3
+    assert [lint_preset(tomllib.loads(text)) for text in shown] == [[], [], []]
+
+
+def test_the_fields_that_answer_questions_on_the_page_are_fields() -> None:
+    page = (DOCS / "presets.md").read_text(encoding="utf-8")
+    table = page.partition("| the provider's documentation says... |")[2].partition("\n\n")[0]
+    answers = [row.rpartition(" | ")[2] for row in table.splitlines() if row.startswith("| ")]
+    named = {name for cell in answers for name in re.findall(r"`([a-z_]+)(?: = .*?)?`", cell)} - {"true", "false"}
+    assert len(named) > 20
+    assert named <= set(SETTINGS)
 
 
 def test_every_code_is_in_the_table() -> None:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from valetkey.model.preset_data import Verified
+from valetkey.model.presets import load_preset
+from valetkey.model.wiring import Wiring
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def generator() -> ModuleType:
+def generator() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location("providers_written", ROOT / "scripts" / "providers.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "scripts"))
 
 
 def test_it_is_what_make_providers_writes(generator: Any) -> None:
@@ -31,6 +40,7 @@ def test_it_is_what_make_providers_writes(generator: Any) -> None:
     ]
 
     assert stale == [], "run: make providers"
+    assert generator.left_over() == [], "run: make providers"
 
 
 def test_the_readme_and_the_page_count_every_preset(generator: Any) -> None:
@@ -41,13 +51,39 @@ def test_the_readme_and_the_page_count_every_preset(generator: Any) -> None:
 
 
 def test_the_page_lists_every_preset_once_and_members_with_their_family(generator: Any) -> None:
-    listed = generator.written()[generator.PAGE].partition(generator.BEGIN)[2].partition(generator.END)[0]
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", listed, re.MULTILINE)
+    listed = (
+        generator.written()[generator.PAGE].partition(f"<!-- {generator.BEGIN} -->")[2].partition("<!-- end -->")[0]
+    )
+    rows = re.findall(r"^\| \[`([a-z0-9-]+)`\]\(providers/\1\.md\) \|", listed, re.MULTILINE)
     families = re.findall(r"^- of `([a-z0-9-]+)`: (.*)$", listed, re.MULTILINE)
     members = {name: family for family, names in families for name in re.findall("`([a-z0-9-]+)`", names)}
 
     assert sorted([*rows, *members]) == [preset.id for preset in generator.presets()]
     assert members == {preset.id: preset.family for preset in generator.presets() if preset.family}
+
+
+def test_what_is_known_is_counted(generator: Any) -> None:
+    made = [
+        replace(load_preset("github"), sources={"token_url": "x"}),
+        replace(load_preset("spotify"), verified=Verified(level="community", date="2026-11")),
+    ]
+
+    assert generator.counted(made) == (
+        "providers: 2 entries (checked against: 1 documentation, 0 sources-agree, 1 community); "
+        "known are revocation of 1, identity of 2, rotation of 1, sources of 1"
+    )
+
+
+def test_what_a_page_shows_declares_the_provider(generator: Any) -> None:
+    for preset in generator.presets():
+        page = generator.pages.page(preset)
+        (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        wiring = Wiring()
+        scope: dict[str, Any] = {"wire_oauth2_credential": wiring.oauth2_credential}
+        exec(code.partition("\n\n")[2].partition("client = ")[0], scope)  # noqa: S102 - that it can be pasted is shown
+        assert wiring.credential(preset.id).preset == preset.id, preset.id
+        assert f"valetkey app add {preset.id}" in page
+        assert all(f" --param {name}=" in page for name in preset.listed.needed)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +100,4 @@ def test_the_page_lists_every_preset_once_and_members_with_their_family(generato
     ],
 )
 def test_times_are_told_as_people_say_them(generator: Any, seconds: object, told: str) -> None:
-    assert generator.lasting(seconds) == told
+    assert generator.pages.lasting(seconds) == told

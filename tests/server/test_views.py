@@ -84,7 +84,20 @@ def test_names_of_others_are_made_harmless() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "expected"), [("GitHub", "G"), ("Google Workspace", "GW"), ("365 (x)", "3"), ("", "?")]
+    ("provider", "expected"),
+    [
+        pytest.param("Google Workspace", "GW", id="two words"),
+        pytest.param("Zoho CRM Plus", "ZC", id="three words"),
+        pytest.param("GitHub", "GH", id="camel case"),
+        pytest.param("QuickBooks", "QB", id="camel case too"),
+        pytest.param("Slack", "Sl", id="one word"),
+        pytest.param("SAP", "SA", id="capitals"),
+        pytest.param("monday.com", "Mo", id="small letters"),
+        pytest.param("X", "X", id="one letter"),
+        pytest.param("365 (x)", "36", id="digits"),
+        pytest.param("e-conomic", "E", id="a hyphen"),
+        pytest.param("", "?", id="nothing"),
+    ],
 )
 def test_letters_stand_for_a_provider(provider: str, expected: str) -> None:
     assert letters(provider) == expected

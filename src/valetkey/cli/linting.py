@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
 @pass_session
 def lint(session: Session, *, paths: tuple[Path, ...]) -> int:
-    """Check presets: files, or all files of a folder; without PATH those of your own folder.
+    """Check presets: files, or all files of a folder; without PATH your own folder and what packages bring.
 
     Each mistake is a line of its own, with file, line, field and how it would be right.  The exit code is 1 where there
     is one.  With mistakes that could send a secret elsewhere a preset is not used at all; the others are advice.
     """
-    from valetkey.model.presets import lint_preset_file, user_folder  # noqa: PLC0415
+    from valetkey.model.presets import lint_plugins, lint_preset_file, user_folder  # noqa: PLC0415
 
-    files = [*_files(paths or (user_folder(),))]
-    found = {file: lint_preset_file(file) for file in files}
+    found = {str(file): lint_preset_file(file) for file in _files(paths or (user_folder(),))}
+    if not paths:
+        found |= {f"entry point {name}": mistakes for name, mistakes in lint_plugins().items()}
     wrong = sum(map(bool, found.values()))
     if session.json:
-        emit({"presets": [{"file": str(file), "mistakes": list(map(_members, them))} for file, them in found.items()]})
+        emit({"presets": [{"file": file, "mistakes": list(map(_members, them))} for file, them in found.items()]})
         return NOT_WELL if wrong else OK
     for one in (one for them in found.values() for one in them):
         place = f"{one.file}:{one.line}" if one.line else str(one.file)
         out(f"{paint(place, 'bold')}: {one.mistake}")
-    if not files:
+    if not found:
         say(f"No preset in {', '.join(map(str, paths)) or user_folder()}.")
         say('  -> docs/presets.md shows how one is written; "valetkey providers show github" shows one')
     else:
-        say(f"{len(files)} checked, {wrong} not in order." if wrong else f"{len(files)} checked, all in order.")
+        say(f"{len(found)} checked, {wrong} not in order." if wrong else f"{len(found)} checked, all in order.")
     return NOT_WELL if wrong else OK
 
 

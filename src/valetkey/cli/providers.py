@@ -77,9 +77,10 @@ def show(session: Session, *, name: str) -> None:
 
     preset = load_preset(name)
     if session.json:
-        emit({"provider": {**_members(preset.listed), "fields": dict(preset.fields), "quirks": _quirks(preset)}})
+        emit({"provider": {**_members(preset.listed), **_more(preset)}})
         return
-    out(f"{paint(preset.display_name, 'bold')}  ({preset.id}, {preset.verified.level} {preset.verified.date})".rstrip())
+    checked = filter(None, (preset.verified.level, preset.verified.date))
+    out(f"{paint(preset.display_name, 'bold')}  ({preset.id}, {' '.join(checked)})")
     facts(
         {
             "register at": preset.register_url,
@@ -108,7 +109,14 @@ def _sections(preset: Preset) -> None:
         )
     if preset.well_known_scopes:
         out(paint("\nsome scopes", "bold"))
-        facts({f"  {scope}": text for scope, text in preset.well_known_scopes.items()})
+        weights = {scope: f" [{weight}]" for scope, weight in preset.scope_weights.items()}
+        facts({f"  {scope}": f"{text}{weights.get(scope, '')}" for scope, text in preset.well_known_scopes.items()})
+    if preset.legacy:
+        out(paint("\nlast days", "bold"))
+        facts({f"  {field}": day for field, day in preset.legacy.items()})
+    if preset.sources:
+        out(paint("\nwhere it is said", "bold"))
+        facts({f"  {fact}": source for fact, source in preset.sources.items()})
     if preset.quirks:
         out(paint("\nwhat is odd", "bold"))
         for quirk in preset.quirks:
@@ -141,6 +149,17 @@ def _members(listed: Listed) -> dict[str, Any]:
         "params": list(listed.params),
         "verified": {"level": listed.verified.level, "date": listed.verified.date},
         "origin": listed.origin,
+    }
+
+
+def _more(preset: Preset) -> dict[str, Any]:
+    return {
+        "fields": dict(preset.fields),
+        "scopes": dict(preset.well_known_scopes),
+        "scope_weights": dict(preset.scope_weights),
+        "legacy": dict(preset.legacy),
+        "sources": dict(preset.sources),
+        "quirks": _quirks(preset),
     }
 
 

@@ -214,10 +214,13 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
     given = cast("Mapping[str, object]", data["credential"])
     for name in sorted(OWN_TO_A_PROGRAM.intersection(given)):
         yield Mistake(f"credential.{name}", f"{name} is for the program to say", "remove it")
+    wrong = [*_fields(given)]
+    if wrong:  # all of them at once; what they mean together is looked at when each is right by itself
+        yield from wrong
+        return
     rules = url_params(data)
     examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
     try:
-        settings.known_fields(_PLACE, given)
         made = settings.build("preset", {"params": examples}, place=_PLACE, base=credential_fields(data), rules=rules)
     except ConfigurationError as error:
         yield _of_error(error)
@@ -231,6 +234,16 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
                 f'"{standard}" is no standard error{did_you_mean(standard, STANDARD_ERRORS)}',
                 f'{ours} = "invalid_grant"',
             )
+
+
+def _fields(given: Mapping[str, object]) -> Iterator[Mistake]:
+    """Yield fields that there are not, and values of a wrong type."""
+    for name, value in given.items():
+        try:
+            settings.known_fields(_PLACE, (name,))
+            settings.typed(_PLACE, name, value)
+        except ConfigurationError as error:
+            yield _of_error(error)
 
 
 def _of_error(error: ConfigurationError) -> Mistake:

@@ -23,12 +23,12 @@ class Found:
     """A mistake in a file.
 
     Attributes:
-        file: The file.
+        file: The file; of a preset that a package brings as data, what its entry point names.
         line: Its line, from 1; 0: the file as a whole.
         mistake: What is wrong there.
     """
 
-    file: Path
+    file: Path | str
     line: int
     mistake: Mistake
 

@@ -163,7 +163,7 @@ def _documentation(data: Mapping[str, Any]) -> Iterator[Mistake]:
 def _units(given: Mapping[str, Any]) -> Iterator[Mistake]:
     for name, (least, most) in _LIFETIMES.items():
         value = given.get(name)
-        if not isinstance(value, int | float) or not value:
+        if not isinstance(value, int | float) or value <= 0:
             continue
         if value < least:
             text = f"{value} looks like minutes, hours or days, and it is seconds"

@@ -188,6 +188,28 @@ def lint_preset_file(path: Path) -> list[Found]:
         return [unreadable(path, error)]
 
 
+def lint_plugins() -> dict[str, list[Found]]:
+    """Return what is wrong with the presets that installed packages bring, by the id of each."""
+    return {plugin.name: _lint_plugin(plugin) for plugin in _plugins()}
+
+
+def _lint_plugin(plugin: Any) -> list[Found]:
+    where = f"{plugin.value} (entry point {plugin.name})"
+    if not _ID.fullmatch(plugin.name):
+        return [Found(where, 0, Mistake("", "its name cannot be an id", "small letters, digits and hyphens"))]
+    try:
+        loaded = plugin.load()
+    except Exception as error:  # noqa: BLE001 - what a package does when it is imported is its own
+        return [Found(where, 0, Mistake("", f"it cannot be loaded: {clean(error, 200)}"))]
+    if isinstance(loaded, Mapping):
+        return [Found(where, 0, mistake) for mistake in lint_preset(cast("Mapping[str, Any]", loaded))]
+    path = Path(loaded)
+    try:
+        return located(path, lint_preset(parsed(path)))
+    except _UNREADABLE as error:
+        return [unreadable(path, error)]
+
+
 def user_folder() -> Path:
     """Return the folder of the user's own presets: ``VALETKEY_PRESETS``, else ``presets`` in the config folder.
 

@@ -83,6 +83,45 @@ def test_what_cannot_be_is_said_and_nothing_is_stored(walk: Any, fields: Any, sa
     assert [credential.name for credential in walk.site.practice.valet._core.credentials()] == ["notes"]
 
 
+SHOP = """
+display_name = "Shop"
+category = ["commerce"]
+docs_url = "https://shop.example/docs"
+register_url = "https://shop.example/apps"
+redirect_note = "One address, to the letter."
+[register_labels]
+client_id = "API key"
+client_secret = "API secret key"
+redirect_uri = "Allowed redirection URL"
+[well_known_scopes]
+"read_orders" = { text = "Look at orders", weight = "admin" }
+"orders" = { text = "Look at orders and change them", weight = "write" }
+"odd" = "Nobody knows"
+[credential]
+authorization_url = "https://shop.example/authorize"
+token_url = "https://shop.example/token"
+api_hosts = ["api.shop.example"]
+loopback = "https_only"
+"""
+
+
+def test_labels_redirect_rules_and_weights_are_those_of_the_preset(walk: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    (tmp_path / "shop.toml").write_text(SHOP, encoding="utf-8")
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path))
+
+    page = unescape(walk.visitor.get("/console/presets/shop").text)
+    for words in ("API key", "API secret key", "Allowed redirection URL", "One address, to the letter."):
+        assert words in page
+    assert "Shop takes https addresses only" in page
+    assert "https addresses only" not in walk.visitor.get("/console/presets/github").text
+
+    walk.visitor.get("/console/presets/shop")
+    walk.visitor.post("/console/presets/shop", client_id="id", client_secret=SECRET, name="shop")
+    scopes = unescape(walk.visitor.get("/console/new/shop/scopes").text)
+    weights = dict(re.findall(r"<code>([a-z_]+)</code>.*?</label>(?:<span class=\"tag[^>]*>(\w+)</span>)?", scopes))
+    assert weights == {"read_orders": "admin", "orders": "write", "odd": ""}, "its own name would say read"
+
+
 def test_a_parameter_cannot_send_the_secret_elsewhere(walk: Any) -> None:
     walk.visitor.get("/console/presets/gitlab")
     evil = {"param_host": "attacker.example/x", "client_id": "id", "client_secret": SECRET, "name": "gitlab"}

@@ -39,6 +39,8 @@ def catalogue(ask: Ask) -> Response:
     q, category = given.get("q", "").strip()[:200], given.get("category", "")
     known = search_presets("")
     found = [listed for listed in search_presets(q) if not category or category in listed.category]
+    if not q:
+        found.sort(key=lambda listed: listed.display_name.lower())  # of a search the best match comes first
     every = sorted({word for listed in known for word in listed.category})
     mine = [
         _ready(ask, credential) for credential in ask.server.core.credentials() if _is_meant(credential, q, category)

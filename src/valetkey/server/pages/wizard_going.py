@@ -83,7 +83,7 @@ def _scopes_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", s
     fixed = credential.forced_scopes if own else credential.all_scopes
     given = [str(scope) for scope in ask.form.getlist("scope")]
     chosen = [word for text in given for word in text.split()] or list(credential.all_scopes)
-    offered = choices(credential.all_scopes, shown.meanings, chosen=chosen, fixed=fixed)
+    offered = choices(credential.all_scopes, shown.meanings, chosen=chosen, fixed=fixed, weights=shown.weights)
     return ask.page(
         "wizard-scopes.html",
         status=status,

@@ -87,6 +87,12 @@ def hue(credential: str) -> int:
 
 
 def letters(provider: str) -> str:
-    """Return one or two letters for a provider: the first letters of its first two words."""
+    """Return one or two letters for a provider: of its first two words, of ``CamelCase``, else how its name begins."""
     words = [word for word in provider.split() if word[0].isalnum()]
-    return "".join(word[0] for word in words[:2]).upper() or "?"
+    if not words:
+        return "?"
+    word, second = words[0], next((word[0] for word in words[1:]), "")
+    second = second or next((letter for letter in word[1:] if letter.isupper() and not word.isupper()), "")
+    if second:
+        return f"{word[0]}{second}".upper()
+    return word[0].upper() + (word[1] if word[1:2].isalnum() else "")

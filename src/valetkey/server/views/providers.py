@@ -9,6 +9,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.preset_index import Listed
 from valetkey.model.presets import Preset, load_preset
 from valetkey.server.views.naming import hue, letters
+from valetkey.server.views.scopes import Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Provider:
         redirect_note: What to know about redirect URIs there.
         scopes_url: The page that lists its scopes.
         meanings: Scope -> what it allows, in plain words, as far as known.
+        weights: Scope -> how much it allows, as far as its preset says.
+        https_only: Whether it takes no redirect URI on the local machine.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Provider:
     redirect_note: str = ""
     scopes_url: str = ""
     meanings: dict[str, str] = field(default_factory=dict[str, str])
+    weights: dict[str, Weight] = field(default_factory=dict[str, Weight])
+    https_only: bool = False
 
 
 def provider(credential: OAuth2Credential) -> Provider:
@@ -58,7 +63,8 @@ def provider(credential: OAuth2Credential) -> Provider:
     name = clean(credential.display_name or credential.name, 80)
     preset = preset_of(credential)
     if preset is None:
-        return Provider(name=name, credential=credential.name, mark=mark(name, credential.name))
+        https_only = credential.loopback == "https_only"
+        return Provider(name=name, credential=credential.name, mark=mark(name, credential.name), https_only=https_only)
     return of_preset(preset, name=name, credential=credential.name)
 
 
@@ -77,6 +83,8 @@ def of_preset(preset: Preset, *, name: str = "", credential: str = "") -> Provid
         redirect_note=preset.redirect_note,
         scopes_url=preset.scopes_doc_url,
         meanings=dict(preset.well_known_scopes),
+        weights=dict(preset.scope_weights),
+        https_only=preset.fields.get("loopback") == "https_only",
     )
 
 

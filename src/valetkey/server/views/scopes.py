@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from valetkey.model.credentials import EMPTY
+
 Weight = Literal["read", "write", "admin", ""]
+"""How much a scope allows; empty where nobody knows."""
 _WEIGHTS: Final[tuple[tuple[Weight, re.Pattern[str]], ...]] = (
     ("admin", re.compile(r"(?i)(?:^|[^a-z])(?:admin|delete|full[_-]?access|manage|owner|sudo)(?:[^a-z]|$)")),
     (
@@ -30,7 +33,7 @@ class Choice:
     Attributes:
         name: The scope.
         meaning: What it allows, in plain words; empty where nobody knows.
-        weight: How much it allows, as far as its name tells.
+        weight: How much it allows: as its preset says, else as far as its name tells.
         chosen: Whether it is asked for.
         fixed: Whether it is declared, and so always asked for.
     """
@@ -48,7 +51,12 @@ class Choice:
 
 
 def choices(
-    declared: Iterable[str], meanings: Mapping[str, str], *, chosen: Iterable[str], fixed: Iterable[str]
+    declared: Iterable[str],
+    meanings: Mapping[str, str],
+    *,
+    chosen: Iterable[str],
+    fixed: Iterable[str],
+    weights: Mapping[str, Weight] = EMPTY,
 ) -> tuple[Choice, ...]:
     """Return the scopes to choose from: those that are declared, then those that the preset knows."""
     picked, held = set(chosen), set(fixed)
@@ -56,7 +64,7 @@ def choices(
         Choice(
             name=name,
             meaning=meanings.get(name, ""),
-            weight=weight(name),
+            weight=weights.get(name) or weight(name),
             chosen=name in picked or name in held,
             fixed=name in held,
         )
