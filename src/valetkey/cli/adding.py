@@ -123,7 +123,8 @@ def add(
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
-    no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
+    by_secret = credential.client_auth in _BY_SECRET and not credential.signed_secret_claims
+    no_secret = public or (not by_secret and not secret_stdin)
     signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
     if signs and key is None:
         raise _no_key(credential)
@@ -325,7 +326,7 @@ def with_keys(
         app = dataclass_replace(app, certificate=pair[0] or None, certificate_key=pair[1] or None)
         if certificate:
             read_certificate(credential, app)
-    if credential.client_auth != "private_key_jwt" and not credential.request_object:
+    if not credential.proves_by_key and not credential.request_object:
         return app
     found = (None if certificate else key) or (before.private_key if before else None)
     if found is None and (found := waiting_key(session.core, credential)) is not None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIGNED: Final = frozenset({"client_secret_jwt", "private_key_jwt"})
 """The methods that sign something new for every attempt."""
+_BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post"})
 _METHODS: Final = get_args(ClientAuth)
 
 
@@ -52,7 +53,7 @@ def authenticate(
         return {**params, "client_id": known_as}, dict(headers)
     if method in SIGNED:
         return {**params, **_assertion(credential, app, method, known_as, now)}, dict(headers)
-    secret = client_secret(credential, app).reveal()
+    secret = client_secret(credential, app, now=now).reveal()
     if method == "client_secret_post":
         return {**params, "client_id": known_as, "client_secret": secret}, dict(headers)
     return dict(params), {**headers, "Authorization": _basic(known_as, secret, raw=credential.basic_raw)}
@@ -71,6 +72,10 @@ def can_sign(credential: OAuth2Credential, app: AppCredentials, method: ClientAu
         ConfigurationError: As `authenticate`.
     """
     method = method or method_of(credential, app)
+    if credential.signed_secret_claims and method in _BY_SECRET:
+        client_id(credential, app)
+        app_key(credential, app)
+        return True
     if method not in SIGNED:
         return False
     client_id(credential, app)
@@ -89,12 +94,19 @@ def client_id(credential: OAuth2Credential, app: AppCredentials) -> str:
     return app.client_id
 
 
-def client_secret(credential: OAuth2Credential, app: AppCredentials) -> Secret:
-    """Return the app's client secret.
+def client_secret(credential: OAuth2Credential, app: AppCredentials, *, now: float = 0.0) -> Secret:
+    """Return the app's client secret, or one that its key signs at `now` (Unix seconds) where that is the secret.
 
     Raises:
-        ConfigurationError: ``client_secret_missing``: there is none.
+        ConfigurationError: ``client_secret_missing``: there is none; ``private_key_missing``: see `app_key`.
     """
+    if credential.signed_secret_claims:
+        with late_imports:
+            from valetkey.protocol.assertions import signed_secret  # noqa: PLC0415 - only for those who sign
+
+        known_as = client_id(credential, app)
+        key, claims = app_key(credential, app), credential.signed_secret_claims
+        return signed_secret(key, client_id=known_as, claims=claims, now=now)
     if not app.client_secret:
         raise _missing(credential, "client secret", "client_secret_missing")
     return app.client_secret
