@@ -151,8 +151,8 @@ class Twin:
     def _token(self, request: Asked, url: str) -> Reply:
         self.seen["token"] += 1
         declared = self.credential
-        apart = bool(declared.refresh_url) and url == declared.refresh_url
         redeems = "code=" in request.url or b"code=" in request.body
+        apart = url == declared.refresh_url and not (redeems and url == declared.token_url)
         if declared.refresh_request and (apart or not (declared.refresh_url or redeems)):
             return self._renew(request)
         method = declared.refresh_method if apart else declared.token_method
@@ -292,6 +292,8 @@ class Twin:
                 self._authenticate(request, self._standard(dict(given)), method)
             case "client_secret_bearer":
                 self._demand(carried == f"Bearer {CLIENT_SECRET}", "the secret is the bearer")
+            case "client_secret_client":
+                self._demand(carried == f"Client {CLIENT_SECRET}", "the secret stands with the scheme Client")
             case "access_token":
                 self._demand(carried == f"Bearer {self._access_token}", "the token is the bearer")
             case _:

@@ -44,7 +44,13 @@ SecretCheck = Literal["none", "client_credentials", "introspection"]
 RevocationMethod = Literal["POST", "DELETE", "GET"]
 RevocationFormat = Literal["form", "json", "query", "none"]
 RevocationAuth = Literal[
-    "client", "client_secret_basic", "client_secret_post", "client_secret_bearer", "access_token", "none"
+    "client",
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_bearer",
+    "client_secret_client",
+    "access_token",
+    "none",
 ]
 RevocationToken = Literal["any", "access_token", "refresh_token"]
 Source = Literal["code", "file", "command", "console"]
@@ -88,7 +94,8 @@ class OAuth2Credential(Value):
             ``none``: no parameters at all (the token then stands in the header).
         revocation_auth: What authenticates it: ``client`` (as `client_auth` says), ``client_secret_basic``,
             ``client_secret_post`` (as members of the body), ``client_secret_bearer`` (the client secret as a bearer
-            token), ``access_token`` (the access token, which must be alive, as a bearer token), or ``none``.
+            token), ``client_secret_client`` (the same with the scheme ``Client``), ``access_token`` (the access token,
+            which must be alive, as a bearer token), or ``none``.
         revocation_token: Which token it takes: ``any`` (the refresh token where there is one, as the RFC says; with
             a reach of ``token`` the access token as well), ``access_token`` only, or ``refresh_token`` only.
         revocation_params: Its parameters, where they are not the RFC's ``token`` and ``token_type_hint``: name ->

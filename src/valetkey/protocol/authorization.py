@@ -111,10 +111,10 @@ def authorization_params(
     wanted = {name: value for name, value in wants.params().items() if value}
     if "authorization_details" not in wanted:
         wanted["authorization_details"] = credential.authorization_details
-    asked: Params = {
-        "response_type": "code",
+    asked: Params = {  # in this order: WeChat takes no other
         "client_id": client_id(credential, app),
         "redirect_uri": redirect_uri,
+        "response_type": "code",
         "scope": credential.scope_separator.join(scopes),
         "state": state,
         "code_challenge": challenge or "",

@@ -137,8 +137,9 @@ def _proof(
             return {}, {}
         case "access_token":
             return {}, {"Authorization": carried.reveal()}
-        case "client_secret_bearer":
-            return {}, {"Authorization": f"Bearer {client_secret(credential, app, now=now).reveal()}"}
+        case "client_secret_bearer" | "client_secret_client":
+            scheme = "Bearer" if auth == "client_secret_bearer" else "Client"
+            return {}, {"Authorization": f"{scheme} {client_secret(credential, app, now=now).reveal()}"}
         case "client":
             params, headers = authenticate(credential, app, {}, {}, now=now)
         case method:
