@@ -15,6 +15,7 @@ def test_a_whole_life(life: Life) -> None:
     connected = life.connect()
     assert (connected.state, life.twin.refusals) == ("connected", [])
     declared = life.twin.credential
+    assert connected.missing == (), "what is answered in another form than asked was granted all the same"
     assert (connected.identity.subject if connected.identity else "") == ("the-subject" if tells(declared) else "")
     needed = life.twin.places.needed
     assert {name: connected.params.get(name) for name in needed} == needed

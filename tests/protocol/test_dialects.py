@@ -362,6 +362,24 @@ def test_the_end_may_stand_in_the_token_and_goes_before_never() -> None:
     assert end(monday, {**signed, "expires_in": 7}) == NOW + 7
 
 
+def test_a_scope_that_is_answered_otherwise_than_asked_counts_under_both_names() -> None:
+    google = replace(SITE, scopes=("email", "files"), scope_aliases={"https://scopes.example/email": "email"})
+    found = tokens({"access_token": "at", "scope": "https://scopes.example/email"}, google)
+
+    assert found.scope == ("https://scopes.example/email", "email")
+
+
+def test_a_refresh_token_says_that_the_scope_which_asks_for_one_was_granted() -> None:
+    microsoft = replace(SITE, scopes=("User.Read",), forced_scopes=("offline_access",))
+
+    assert tokens({"access_token": "at", "refresh_token": "rt", "scope": "User.Read"}, microsoft).scope == (
+        "User.Read",
+        "offline_access",
+    )
+    assert tokens({"access_token": "at", "scope": "User.Read"}, microsoft).scope == ("User.Read",)
+    assert tokens({"access_token": "at", "refresh_token": "rt"}, microsoft).scope is None
+
+
 @pytest.mark.parametrize(
     ("headers", "wait"),
     [

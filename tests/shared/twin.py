@@ -228,7 +228,9 @@ class Twin:
             self._refresh(answer, first=first)
         scopes = [*declared.scopes, *declared.forced_scopes]
         if scopes:
-            answer["scope"] = declared.scope_separator.join(dict.fromkeys(scopes))
+            spelled = {asked: answered for answered, asked in declared.scope_aliases.items()}
+            answered = dict.fromkeys(spelled.get(scope, scope) for scope in scopes if not scope.startswith("offline"))
+            answer["scope"] = declared.scope_separator.join(answered)
         if first and declared.issuer and "openid" in scopes:
             answer["id_token"] = self._id_token(self._nonce)
         if first or "." not in declared.answer_paths.get("access_token", ""):

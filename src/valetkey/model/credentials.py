@@ -138,6 +138,7 @@ class OAuth2Credential(Value):
         scopes: What is asked for.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
+        scope_aliases: A scope as answers spell it -> as it is asked for: where it was granted, both were.
         authorization_fragment: What stands behind the ``#`` of the authorization URL, for a provider that wants that.
         pkce: Whether PKCE with S256 is used (RFC 7636).
         pkce_encoding: How the challenge is written: ``base64url`` as RFC 7636 says, or ``hex``.
@@ -257,6 +258,7 @@ class OAuth2Credential(Value):
     scopes: tuple[str, ...] = ()
     forced_scopes: tuple[str, ...] = ()
     scope_separator: str = " "
+    scope_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     authorization_fragment: str = ""
     pkce: bool = True
     pkce_encoding: PkceEncoding = "base64url"

@@ -160,6 +160,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     loopback_host: LoopbackHost | None = None,
     forced_scopes: Sequence[str] | None = None,
     scope_separator: str | None = None,
+    scope_aliases: Mapping[str, str] | None = None,
     token_params: Mapping[str, str] | None = None,
     refresh_params: Mapping[str, str] | None = None,
     param_names: Mapping[str, str] | None = None,

@@ -44,6 +44,8 @@ _READ: Final = frozenset(
         *_REFRESH_LIVES,
     }
 )
+_OFFLINE: Final = frozenset({"offline_access", "offline.access"})
+"""Scopes that ask for a refresh token (OpenID Connect Core section 11)."""
 _MAX_SCOPES: Final = 500
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)
@@ -234,12 +236,18 @@ def _expires_in(members: Members, response: Response, now: float) -> float | Non
 def _scope(members: Members, credential: OAuth2Credential) -> tuple[str, ...] | None:
     """Read scopes from a text, a comma-separated text, or a list; an empty one counts as absent.
 
-    A comma separates, unless a scope that is asked for holds one itself, which RFC 6749 section 3.3 allows.
+    A comma separates, unless a scope that is asked for holds one itself, which RFC 6749 section 3.3 allows.  What is
+    asked for by one name and answered by another counts under both; and where a refresh token came, the scope that
+    asks for one was granted, whether the answer says so (Microsoft does not).
     """
     value = members.get("scope") or members.get("scopes")
     given = _split(value, credential) if isinstance(value, str) else as_list(value)
     scopes = [scope for scope in given[:_MAX_SCOPES] if isinstance(scope, str) and scope and scope.isprintable()]
-    return tuple(dict.fromkeys(scopes)) or None
+    asked_as = credential.scope_aliases
+    both = [one for scope in scopes for one in (scope, asked_as.get(scope, scope))]
+    if both and members.get("refresh_token"):
+        both += [scope for scope in credential.all_scopes if scope in _OFFLINE]
+    return tuple(dict.fromkeys(both)) or None
 
 
 def _split(text: str, credential: OAuth2Credential) -> Sequence[object]:
