@@ -134,6 +134,7 @@ def test_an_app_without_a_key_is_told_so(scene: Scene) -> None:
     with pytest.raises(ConfigurationError) as caught:
         scene.back(begun, asked, code="the-code")
     assert caught.value.code == "private_key_missing"
+    assert caught.value.hint == "valetkey app add apple --private-key-file FILE --key-id ID"
 
 
 def test_a_team_id_has_to_be_one(scene: Scene) -> None:

@@ -92,6 +92,7 @@ def _with_fields(function: Any) -> Any:
     metavar="FILE",
     help='The private key: PEM, a JWK, or a service account\'s JSON; "-" is stdin.',
 )
+@click.option("--key-id", metavar="ID", help="The id that the provider gave to that key (Apple's Key ID).")
 @click.option("--certificate-file", metavar="FILE", help="The certificate for TLS, PEM; its key there, or as above.")
 @_with_fields
 @pass_session
@@ -104,6 +105,7 @@ def add(
     secret_stdin: bool,
     public: bool,
     private_key_file: str | None,
+    key_id: str | None,
     certificate_file: str | None,
     **fields: Any,
 ) -> None:
@@ -117,6 +119,9 @@ def add(
         raise click.UsageError(msg)
     if private_key_file == "-" and (secret_stdin or certificate_file == "-"):
         msg = "stdin is for one of them: give the others as files."
+        raise click.UsageError(msg)
+    if key_id and private_key_file is None:
+        msg = "--key-id is the id of a key: give the key with --private-key-file."
         raise click.UsageError(msg)
     given = {field: value for field, value in fields.items() if value not in (None, (), {})}
     credential, preset = _declared(session, name, given)
@@ -133,7 +138,7 @@ def add(
         app = _signing(credential, app, key)
     else:
         app = with_keys(session, credential, app, key=app.private_key or key, certificate=certificate)
-    _store(session, credential, app)
+    _store(session, credential, dataclass_replace(app, key_id=key_id) if key_id else app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
         return
@@ -333,7 +338,8 @@ def with_keys(
         session.core.secret_service.delete(next_key_id(credential))
     if found is not None:
         described(credential, found, "in_use")
-    return dataclass_replace(app, private_key=found)
+    known_as = before.key_id if before is not None and found == before.private_key else app.key_id
+    return dataclass_replace(app, private_key=found, key_id=known_as)
 
 
 def _store(session: Session, credential: OAuth2Credential, app: AppCredentials) -> None:

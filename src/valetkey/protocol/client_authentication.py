@@ -142,7 +142,8 @@ def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
         ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
     """
     if not app.private_key:
-        raise _missing(credential, "private key", "private_key_missing", do="make-key")
+        given = "add {} --private-key-file FILE --key-id ID" if credential.signed_secret_claims else "make-key {}"
+        raise _missing(credential, "private key", "private_key_missing", do=given)
     with late_imports:
         from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
 
@@ -156,7 +157,7 @@ def _basic(client_id: str, secret: str, *, raw: bool) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
-def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add") -> ConfigurationError:
+def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add {}") -> ConfigurationError:
     title = credential.display_name or credential.name
     msg = f"the app of {title} has no {thing}, and this request needs one"
-    return ConfigurationError(msg, code=code, hint=f"valetkey app {do} {credential.name}")
+    return ConfigurationError(msg, code=code, hint=f"valetkey app {do.format(credential.name)}")
