@@ -110,7 +110,8 @@ def goods(
         with late_imports:
             from valetkey.engine.long_lived import lengthened  # noqa: PLC0415 - few providers want it
 
-        tokens = lengthened(world, credential, before.key, app, tokens)  # the id token spoke of the first one
+        here = placed(credential, {**credential.params, **params, **_params_of(credential, tokens)})
+        tokens = lengthened(world, here, before.key, app, tokens)  # the id token spoke of the first one
         grant = made(tokens)
     said = {**credential.params, **params, **_params_of(credential, tokens)}
     credential = placed(credential, said)
