@@ -412,3 +412,26 @@ def test_a_certificate_has_one_client_with_a_context_of_its_own(
     finally:
         http.close()
     assert all(client.is_closed for client in clients)
+
+
+def test_secrets_that_a_server_wants_in_the_query_are_in_no_log(
+    site: Site, http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.answers["/token?v=2&secret=s3cret"] = lambda handler: _plain(handler, b"{}")
+    request = Request(method="GET", url=site.url("/token?v=2"), query="secret=s3cret")
+
+    with caplog.at_level("DEBUG"):
+        response = HttpEndpoint(http, SystemClock()).send(request, deadline=SystemClock().monotonic() + 10)
+
+    assert response.status == 200
+    assert [path for path, _ in site.seen] == ["/token?v=2&secret=s3cret"]
+    assert "/token" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "s3cret" not in repr(request)
+
+
+def _plain(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)

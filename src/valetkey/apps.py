@@ -9,7 +9,8 @@ from valetkey.app_source import app_of, may_register
 from valetkey.client import like
 from valetkey.errors import ConfigurationError, StoreError
 from valetkey.forks import late_imports
-from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
+from valetkey.model.app_credentials import SECRETS, AppCredentials
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.values import Secret
 
 if TYPE_CHECKING:

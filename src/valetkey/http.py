@@ -9,12 +9,13 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
+from valetkey.logs import QueryHider
 from valetkey.model.ports import Clock, InDoubt, NotSent, TooLate
 from valetkey.tls import load_certificate
 from valetkey.values import Request, Response, Secret
@@ -291,6 +292,9 @@ class HttpEndpoint:
             from valetkey.deadlines import within  # noqa: PLC0415
 
         client = self._http.carrying(request.certificate).client
+        url = request.url
+        if request.query:
+            url += f"{'&' if '?' in url else '?'}{request.query}"
         left = deadline - self._clock.monotonic()
         if left <= 0:
             msg = "no time was left to send it"
@@ -298,12 +302,13 @@ class HttpEndpoint:
         try:
             built = httpx2.Request(  # not client.build_request: nothing of the client's own defaults goes along
                 request.method,
-                request.url if "?" in request.url else _parsed(request.url),
+                url if "?" in url else _parsed(url),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
                 content=request.body or None,
                 extensions={"timeout": _timeout(left), ENDPOINT: True},
             )
-            with within(left, lambda: self._in_time(request)), _sent(client, built) as response:
+            silence = _query_hider() if request.query else nullcontext()
+            with within(left, lambda: self._in_time(request)), silence, _sent(client, built) as response:
                 return self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             raise NotSent(_why(error)) from error
@@ -340,6 +345,11 @@ def _parsed(url: str) -> httpx2.URL:
     import httpx2  # noqa: PLC0415
 
     return httpx2.URL(url)
+
+
+@lru_cache(maxsize=1)
+def _query_hider() -> QueryHider:
+    return QueryHider("httpx2")
 
 
 def _timeout(left: float) -> dict[str, float]:

@@ -126,6 +126,7 @@ class Request(Value):
         dated: Whether what it is granted for is signed at a time: then ``invalid_grant`` may speak of the clock.
         dpop_key: The private key of the proof that each attempt carries (RFC 9449 section 5); None: no proof.
         certificate: The certificate and its key, as PEM, of the connection that carries it (RFC 8705); None: none.
+        query: What is added to the query of the URL when it is sent, for the few servers that want secrets there.
     """
 
     method: str
@@ -137,6 +138,7 @@ class Request(Value):
     dated: bool = False
     dpop_key: Secret | None = field(default=None, repr=False)
     certificate: Secret | None = field(default=None, repr=False)
+    query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

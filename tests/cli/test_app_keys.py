@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc import jwk
 from starlette.testclient import TestClient
 
 from shared.certificates import self_signed
@@ -116,3 +117,21 @@ def test_a_certificate_is_kept_with_its_key_and_shown_by_subject_and_thumbprint(
     assert "ends in " in shown
     bare.ok("app", "add", "bank", "--client-id", "b")
     assert "CN=valetkey" in bare.ok("app", "show", "bank"), "another client id does not lose it"
+
+
+def test_a_key_that_signs_the_secret_is_added_with_the_id_that_the_provider_gave_it(bare: Any, tmp_path: Path) -> None:
+    key = jwk.ECKey.generate_key("P-256").as_pem(private=True).decode()
+    file = tmp_path / "AuthKey.p8"
+    file.write_text(key)
+    add = ("app", "add", "apple", "--client-id", "com.example.web", "--param", "team_id=TEAM123456")
+
+    bare.ok(*add, "--private-key-file", str(file), "--key-id", "ABC123DEFG")
+    bare.ok(*add)  # again, and the key stays
+    with bare.session() as session:
+        core: Core = session.core
+        app = core.app(core.credential("apple"))
+    assert (app.client_id, app.key_id, app.client_secret) == ("com.example.web", "ABC123DEFG", None)
+    assert app.private_key is not None
+    assert app.private_key.reveal().strip() == key.strip()
+
+    assert bare.run(*add, "--key-id", "ABC123DEFG").code == 2

@@ -9,6 +9,7 @@ import pytest
 
 from shared.twin_places import Places
 from valetkey.model.checks import is_loopback
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import BUILT_IN, lint_preset, load_preset, preset_ids
 from valetkey.model.settings import URLS, from_declaration, to_declaration
 from valetkey.model.wiring import Wiring
@@ -117,6 +118,13 @@ FACTS = {
 }
 
 
+def declared(name: str) -> OAuth2Credential:
+    """Return the credential that a preset makes, with the examples of the params that have to be given."""
+    rules = load_preset(name).url_params
+    given = {param: rule.example for param, rule in rules.items() if not rule.default}
+    return Wiring().oauth2_credential(preset=name, params=given)
+
+
 FAMILIES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")).get("extends", "") for path in FILES}
 
 
@@ -138,7 +146,7 @@ def test_a_member_of_a_family_extends_one_that_extends_none() -> None:
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family in {"google", "microsoft"}])
 def test_a_member_of_a_family_has_its_endpoints_and_quirks_and_scopes_of_its_own(name: str) -> None:
-    made, family = Wiring().oauth2_credential(preset=name), Wiring().oauth2_credential(preset=FAMILIES[name])
+    made, family = declared(name), declared(FAMILIES[name])
     for url in ("authorization_url", "token_url", "revocation_url", "userinfo_url"):
         assert getattr(made, url) == getattr(family, url), url
     quirks = load_preset(FAMILIES[name]).quirks
@@ -155,7 +163,7 @@ def test_it_lints_clean(path: Path) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_it_makes_a_credential_that_needs_nothing_more(name: str) -> None:
-    made = Wiring().oauth2_credential(preset=name)
+    made = declared(name)
     assert (made.name, made.preset) == (name, name)
     assert (made.secret_id, made.token_secret_id) == (f"{name}-app-credentials", f"{name}-oauth-token")
     assert from_declaration(name, to_declaration(made)) == made
@@ -163,7 +171,7 @@ def test_it_makes_a_credential_that_needs_nothing_more(name: str) -> None:
 
 @pytest.mark.parametrize("name", FACTS)
 def test_its_endpoints_are_those_that_are_documented(name: str) -> None:
-    made = Wiring().oauth2_credential(preset=name)
+    made = declared(name)
     assert FACTS[name] == (
         made.authorization_url,
         made.token_url,
@@ -177,7 +185,7 @@ def test_its_endpoints_are_those_that_are_documented(name: str) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_it_is_complete(name: str) -> None:
     preset = load_preset(name)
-    made = Wiring().oauth2_credential(preset=name)
+    made = declared(name)
     assert preset.register_url
     assert set(preset.register_labels) == {"client_id", "client_secret", "redirect_uri"}
     assert preset.redirect_note
@@ -193,7 +201,7 @@ def test_it_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_its_api_is_on_a_host_that_may_see_the_token(name: str) -> None:
-    made = Places(Wiring().oauth2_credential(preset=name)).filled()
+    made = Places(declared(name)).filled()
     for url in filter(None, (made.api_base_url, made.userinfo_url)):
         host = url.split("/")[2]
         below = host.partition(".")[2]
@@ -237,7 +245,7 @@ def test_its_api_is_on_a_host_that_may_see_the_token(name: str) -> None:
     ],
 )
 def test_it_knows_what_its_provider_does_otherwise(name: str, field: str, value: object) -> None:
-    found = getattr(Wiring().oauth2_credential(preset=name), field)
+    found = getattr(declared(name), field)
     assert (dict(found) if isinstance(value, dict) else found) == value
 
 
@@ -249,7 +257,7 @@ def test_github_errors_are_told_apart() -> None:
 
 def test_what_is_kept_of_an_answer_serves_the_revocation() -> None:
     for name in IDS:
-        made = Wiring().oauth2_credential(preset=name)
+        made = declared(name)
         known = {"token", "token_type_hint", "client_id", *made.kept_params, *made.params}
         holes = [value[1:-1] for value in made.revocation_params.values() if value.startswith("{")]
         assert set(holes) <= known, name

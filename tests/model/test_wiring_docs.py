@@ -19,6 +19,7 @@ MODEL = BUILT_IN.parent / "model"
 OURS = (
     *("checks", "checks_placed", "checks_signed", "fapi2", "holes", "names", "preset_data", "presets", "profiles"),
     *("registry", "settings", "templates", "wiring", "wiring_files", "preset_files", "preset_lint", "preset_shape"),
+    "checks_dialects",
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from shared.everywhere import Everywhere
 from shared.life import Life
+from shared.scene import Scene
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,15 @@ def living(
     yield make
     for one in made:
         one.valet.close()
+
+
+@pytest.fixture
+def scene(everywhere: Everywhere, tmp_path: Path, colour: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A valet that knows one preset, and a provider whose answers a test writes by hand; over both facades."""
+    for name, value in everywhere.variables.items():
+        monkeypatch.setenv(name, value)
+    made = Scene(tmp_path, colour)
+    everywhere.answer = made.answer
+    yield made
+    if made.valet is not None:
+        made.valet.close()

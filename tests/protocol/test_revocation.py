@@ -139,14 +139,8 @@ def test_a_connections_param_cannot_stand_for_the_token() -> None:
     assert form(revoke(SITE, params={"token": "other"}))["token"] == "rt"
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://as.example/r", "https://as.example/r?token=rt"),
-        ("https://as.example/r?a=1", "https://as.example/r?a=1&token=rt"),
-    ],
-)
-def test_some_want_it_in_the_query(url: str, expected: str) -> None:
+@pytest.mark.parametrize("url", ["https://as.example/r", "https://as.example/r?a=1"])
+def test_some_want_it_in_the_query(url: str) -> None:
     credential = replace(
         SITE,
         revocation_url=url,
@@ -158,7 +152,8 @@ def test_some_want_it_in_the_query(url: str, expected: str) -> None:
 
     request = revoke(credential)
 
-    assert (request.method, request.url, request.body) == ("GET", expected, b"")
+    assert (request.method, request.url, request.query, request.body) == ("GET", url, "token=rt", b"")
+    assert "rt" not in repr(request)
 
 
 def test_some_want_nothing_but_the_bearer() -> None:

@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -32,10 +32,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, as JSON."""
+    """An answer, as JSON; or this very text, where one is given."""
 
     status: int
     members: Mapping[str, Any] | list[Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
 
 
 class Everywhere:
@@ -95,9 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.everywhere.answer(Asked(self.command, f"https://{self.host}{self.path}", headers, body))
-        content = json.dumps(reply.members).encode()
+        content = (json.dumps(reply.members) if reply.text is None else reply.text).encode()
         self.send_response(reply.status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/json" if reply.text is None else "text/plain")
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -9,12 +9,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.everywhere import Asked, Reply
-from shared.twin import CLIENT_ID, CLIENT_SECRET, Twin
+from shared.twin import APP_KEY, CLIENT_ID, CLIENT_SECRET, Twin
 from valetkey import AsyncValet, Valet
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import load_preset
 from valetkey.model.wiring import Wiring
 from valetkey.secret_services.memory import MemorySecrets
 from valetkey.testing import FakeClock
+
+
+def app_of(credential: OAuth2Credential) -> dict[str, str]:
+    """Return the app that the twin knows, as it is kept: with its secret, or with the key that signs it."""
+    if not credential.signed_secret_claims:
+        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    return {"client_id": CLIENT_ID, "private_key": APP_KEY.as_pem(private=True).decode(), "key_id": "APPKEY1234"}
+
+
+def tells(credential: OAuth2Credential) -> bool:
+    """Whether the provider says who connected."""
+    return bool(credential.userinfo_url or (credential.issuer and "openid" in credential.all_scopes))
 
 
 class Life:
@@ -27,7 +40,7 @@ class Life:
         credential = wiring.oauth2_credential(
             preset=preset, params={**examples, **declared.pop("params", {})}, **declared
         )
-        secrets.set(credential.secret_id, json.dumps({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}))
+        secrets.set(credential.secret_id, json.dumps(app_of(credential)))
         self.name = credential.name
         self.clock = FakeClock()
         self.twin = Twin(credential, self.clock.now)

@@ -133,13 +133,15 @@ class Places:
         return answer
 
 
-def put(answer: dict[str, Any], place: str, value: str) -> None:
-    """Put a value where a dotted path says."""
-    *above, last = place.split(".")
-    for number, name in enumerate(above):
-        following = [*above, last][number + 1]
-        answer = answer.setdefault(name, [{}] if following == "0" else {})
-        if isinstance(answer, list):
-            answer = answer[0]
-    if last != "0":
-        answer.setdefault(last, value)
+def put(answer: dict[str, Any], place: str, value: Any) -> None:
+    """Put a value where a dotted path says; digits count the items of a list."""
+    here: Any = answer
+    steps = place.split(".")
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        fresh: Any = value if following is None else [] if following.isdecimal() else {}
+        if isinstance(here, list):
+            if int(step) == len(here):
+                here.append(fresh)
+            here = here[int(step)]
+        else:
+            here = here.setdefault(step, fresh)

@@ -92,6 +92,7 @@ def _with_fields(function: Any) -> Any:
     metavar="FILE",
     help='The private key: PEM, a JWK, or a service account\'s JSON; "-" is stdin.',
 )
+@click.option("--key-id", metavar="ID", help="The id that the provider gave to that key (Apple's Key ID).")
 @click.option("--certificate-file", metavar="FILE", help="The certificate for TLS, PEM; its key there, or as above.")
 @_with_fields
 @pass_session
@@ -104,6 +105,7 @@ def add(
     secret_stdin: bool,
     public: bool,
     private_key_file: str | None,
+    key_id: str | None,
     certificate_file: str | None,
     **fields: Any,
 ) -> None:
@@ -118,12 +120,16 @@ def add(
     if private_key_file == "-" and (secret_stdin or certificate_file == "-"):
         msg = "stdin is for one of them: give the others as files."
         raise click.UsageError(msg)
+    if key_id and private_key_file is None:
+        msg = "--key-id is the id of a key: give the key with --private-key-file."
+        raise click.UsageError(msg)
     given = {field: value for field, value in fields.items() if value not in (None, (), {})}
     credential, preset = _declared(session, name, given)
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
-    no_secret = public or (credential.client_auth not in _BY_SECRET and not secret_stdin)
+    by_secret = credential.client_auth in _BY_SECRET and not credential.signed_secret_claims
+    no_secret = public or (not by_secret and not secret_stdin)
     signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
     if signs and key is None:
         raise _no_key(credential)
@@ -132,7 +138,7 @@ def add(
         app = _signing(credential, app, key)
     else:
         app = with_keys(session, credential, app, key=app.private_key or key, certificate=certificate)
-    _store(session, credential, app)
+    _store(session, credential, dataclass_replace(app, key_id=key_id) if key_id else app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
         return
@@ -325,14 +331,15 @@ def with_keys(
         app = dataclass_replace(app, certificate=pair[0] or None, certificate_key=pair[1] or None)
         if certificate:
             read_certificate(credential, app)
-    if credential.client_auth != "private_key_jwt" and not credential.request_object:
+    if not credential.proves_by_key and not credential.request_object:
         return app
     found = (None if certificate else key) or (before.private_key if before else None)
     if found is None and (found := waiting_key(session.core, credential)) is not None:
         session.core.secret_service.delete(next_key_id(credential))
     if found is not None:
         described(credential, found, "in_use")
-    return dataclass_replace(app, private_key=found)
+    known_as = before.key_id if before is not None and found == before.private_key else app.key_id
+    return dataclass_replace(app, private_key=found, key_id=known_as)
 
 
 def _store(session: Session, credential: OAuth2Credential, app: AppCredentials) -> None:

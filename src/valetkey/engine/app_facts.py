@@ -232,11 +232,11 @@ def _written(world: World, document: Document, facts: Facts, adding: Mapping[str
 
 def with_proof(credential: OAuth2Credential, app: AppCredentials, proof: Secret) -> AppCredentials:
     """Return the app with another secret, or another key where it proves itself by that."""
-    if credential.client_auth == BY_KEY:
+    if credential.proves_by_key:
         return replace(app, private_key=proof)
     return replace(app, client_secret=proof)
 
 
 def proof_of(credential: OAuth2Credential, app: AppCredentials) -> Secret | None:
     """Return what an app proves itself by, and what is replaced with overlap: its secret, or its key."""
-    return app.private_key if credential.client_auth == BY_KEY else app.client_secret
+    return app.private_key if credential.proves_by_key else app.client_secret

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from valetkey.engine.app_certificates import days_left, warn_of_certificate
-from valetkey.engine.app_facts import BY_KEY, Candidate, Facts, InUse, Refused, change, facts_for, facts_of, with_proof
+from valetkey.engine.app_facts import Candidate, Facts, InUse, Refused, change, facts_for, facts_of, with_proof
 from valetkey.engine.app_secrets import erase_ended, promote, tell_app
 from valetkey.engine.apps import app_state
 from valetkey.engine.world import World
@@ -75,7 +75,7 @@ def replace_secret(
     app = world.app(credential)
     new = with_proof(credential, app, secret)
     if new.fingerprint() == app.fingerprint():
-        what = "key" if credential.client_auth == BY_KEY else "secret"
+        what = "key" if credential.proves_by_key else "secret"
         raise ConfigurationError(
             f"that is the {what} which the app of {credential.name!r} uses already",
             code="app_secret_same",

@@ -47,6 +47,7 @@ from valetkey.protocol.authorization import (
     denied,
     new_verifier,
     parse_callback,
+    translated,
 )
 from valetkey.protocol.token_request import code_request
 from valetkey.protocol.urls import origin
@@ -120,7 +121,7 @@ def start_authorization(
         app,
         redirect_uri=redirect_uri,
         state=state,
-        challenge=challenge(verifier) if verifier else None,
+        challenge=challenge(verifier, credential.pkce_encoding) if verifier else None,
         scopes=asked,
         nonce=nonce or None,
         dpop_jkt=thumbprint(key_pair),
@@ -207,7 +208,7 @@ def take_answer(
     credential = complete(world, placed(declared, EMPTY), lenient=True)
     _check_answer(flow, callback_url, owner)
     app = _same_app(world, credential, flow)
-    params = way_back(world, credential, app, came)
+    params = translated(way_back(world, credential, app, came), credential)
     check_issuer(params, credential=credential)
     if params.error:
         again, add = connect_command(flow.key), app_command(credential.name, flow.key.env)

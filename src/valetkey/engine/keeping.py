@@ -16,6 +16,7 @@ from valetkey.engine.storing import Stored, kept_of, put_grant
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConnectError, ProviderError, StoreError, StoreUnavailable
+from valetkey.forks import late_imports
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
@@ -90,20 +91,28 @@ def goods(
         ConnectError: Its id token does not hold (``id_token_invalid``); the new grant is revoked.
         ProviderError: The same, where it could not be checked.
     """
-    grant = tokens.grant(
-        now=world.clock.now(),
-        credential=credential,
-        requested=requested,
-        previous=None,
-        learnt_lifetime=before.learnt_lifetime,
-    )
-    grant = replace(grant, resources=credential.resources)
+
+    def made(of: TokenSet) -> Grant:
+        learnt = before.learnt_lifetime
+        grant = of.grant(
+            now=world.clock.now(), credential=credential, requested=requested, previous=None, learnt_lifetime=learnt
+        )
+        return replace(grant, resources=credential.resources)
+
+    grant = made(tokens)
     try:
         claims = person_of(world, credential, app, tokens, requested, sign_in)
     except (ConnectError, ProviderError):
         if credential.revocation_reach != "user":  # else it would end what the person has besides
             revoke_grant(world, credential, grant, record=before)
         raise
+    if credential.long_lived_url:
+        with late_imports:
+            from valetkey.engine.long_lived import lengthened  # noqa: PLC0415 - few providers want it
+
+        here = placed(credential, {**credential.params, **params, **_params_of(credential, tokens)})
+        tokens = lengthened(world, here, before.key, app, tokens)  # the id token spoke of the first one
+        grant = made(tokens)
     said = {**credential.params, **params, **_params_of(credential, tokens)}
     credential = placed(credential, said)
     return Goods(

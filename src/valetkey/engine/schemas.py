@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from valetkey.errors import ConfigurationError
-from valetkey.model.credentials import AppCredentials, is_service_account, service_account_members
+from valetkey.model.app_credentials import AppCredentials, is_service_account, service_account_members
 from valetkey.values import Secret
 
 _SCALARS: Final = (str, int, float, bool)

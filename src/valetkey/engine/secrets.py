@@ -12,8 +12,9 @@ from valetkey.engine.schemas import decode_secret, encode_secret
 from valetkey.engine.trouble import app_command
 from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed
+from valetkey.model.app_credentials import SECRETS, AppCredentials
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed
-from valetkey.model.credentials import SECRETS, AppCredentials, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
 from valetkey.model.paging import each_document
 from valetkey.model.ports import Label, Sealer, SecretService, Store

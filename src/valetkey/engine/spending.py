@@ -229,7 +229,8 @@ def _request(
     if grant is None or grant.refresh_token is None:
         msg = f"{record.key} holds no refresh token although its record says so"
         raise ValetkeyError(msg, code="row_corrupt", hint="connect it again")
-    return replace(refresh_request(credential, app, refresh_token=grant.refresh_token), dpop_key=grant.dpop_key)
+    spends = refresh_request(credential, app, refresh_token=grant.refresh_token, access_token=grant.access_token)
+    return replace(spends, dpop_key=grant.dpop_key)
 
 
 def _to_spend(grant: Grant | None) -> Grant | None:

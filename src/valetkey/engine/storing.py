@@ -64,6 +64,7 @@ def put_grant(
     """
     current = before or reserve(world, credential, key)
     credential = placed(credential, current.params if params is None else params)
+    grant = renewable(credential, grant)
     credential = peek(world, credential)  # for the origin of its token endpoint
     while True:
         _refuse_disconnected(current, before)
@@ -85,6 +86,13 @@ def put_grant(
     world.changed(stored)
     tell(world, event, stored, granted=list(stored.granted), reconnected=current.sealed is not None)
     return Stored(stored, current)
+
+
+def renewable(credential: OAuth2Credential, grant: Grant) -> Grant:
+    """Return a grant that comes from elsewhere with what renews it, where that is its access token itself."""
+    if not credential.renews_by_access_token or grant.refresh_token is not None:
+        return grant
+    return replace(grant, refresh_token=grant.access_token, refresh_expires_at=grant.expires_at)
 
 
 def _put(world: World, new: Record, grant: Grant, *, expect: Expect) -> Record | None:

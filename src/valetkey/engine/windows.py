@@ -27,6 +27,10 @@ YOUNG = 60.0
 BUFFER = 60.0
 SOFT_WINDOW = 600.0
 LONGEST_BACKOFF = 300.0
+RENEWAL_AHEAD = 0.5
+"""The part of its life, at most, by which a token that is renewed by itself is renewed ahead: it dies of disuse."""
+RENEWAL_BUFFER = 0.1
+"""The part of its life by which it counts as expired before its end: then also programs that live for a moment do."""
 KEEP_ALIVE = 0.75
 """The part of a refresh token's life after which a worker refreshes it although nobody asks."""
 LEAST_LIFE = 5.0
@@ -64,9 +68,11 @@ def windows(record: Record, credential: OAuth2Credential) -> Windows:
     if end is None:
         return Windows(None, None, None)
     life = max(end - (record.obtained_at or end), 0.0)
-    buffer = min(BUFFER, 0.2 * life) if credential.buffer is None else credential.buffer
-    due = end - buffer
-    soft = due - min(SOFT_WINDOW, 0.1 * life) * (0.5 + 0.5 * _jitter(record))
+    by_itself = credential.renews_by_access_token
+    usual = RENEWAL_BUFFER * life if by_itself else min(BUFFER, 0.2 * life)
+    due = end - (usual if credential.buffer is None else credential.buffer)
+    ahead = (RENEWAL_AHEAD - RENEWAL_BUFFER) * life if by_itself else min(SOFT_WINDOW, 0.1 * life)
+    soft = due - ahead * (0.5 + 0.5 * _jitter(record))
     if credential.refresh_ends_access_token:
         soft = due  # a refresh ahead would take the token away from calls under way
     return Windows(soft, due, end)

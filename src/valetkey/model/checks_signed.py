@@ -113,6 +113,7 @@ def _check_idle(credential: OAuth2Credential, place: Place) -> None:
         or credential.request_object
         or credential.registers
         or credential.grant == "jwt_bearer"
+        or bool(credential.signed_secret_claims)
     )
     if credential.signing_alg and not signs:
         place.refuse(

@@ -1,14 +1,16 @@
-"""What a program declares: an OAuth2 integration (`OAuth2Credential`) and the app registered for it."""
+"""What a program declares: an OAuth2 integration (`OAuth2Credential`).  Its app is in `app_credentials`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from valetkey.values import Secret, Value
+from valetkey.model.app_credentials import AppCredentials
+from valetkey.values import Value
+
+__all__ = ["AppCredentials", "OAuth2Credential"]
 
 if TYPE_CHECKING:
     from valetkey.model.located import LookUp, UrlParam
@@ -35,91 +37,26 @@ OnReuse = Literal["deny", "revoke_grant", "revoke_all"]
 Loopback = Literal["any_port", "fixed_port", "https_only"]
 LoopbackHost = Literal["127.0.0.1", "localhost"]
 TokenRequestFormat = Literal["form", "json"]
+TokenMethod = Literal["GET", "POST"]
+PkceEncoding = Literal["base64url", "hex"]
 UserinfoMethod = Literal["GET", "POST"]
 SecretCheck = Literal["none", "client_credentials", "introspection"]
 RevocationMethod = Literal["POST", "DELETE", "GET"]
 RevocationFormat = Literal["form", "json", "query", "none"]
 RevocationAuth = Literal[
-    "client", "client_secret_basic", "client_secret_post", "client_secret_bearer", "access_token", "none"
+    "client",
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_bearer",
+    "client_secret_client",
+    "access_token",
+    "none",
 ]
 RevocationToken = Literal["any", "access_token", "refresh_token"]
 Source = Literal["code", "file", "command", "console"]
 
 ASYMMETRIC = (*(f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)), "EdDSA", "Ed25519")
 """The signature algorithms of id tokens whose key is public (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
-
-SECRETS = ("client_secret", "private_key", "certificate", "certificate_key")
-"""The fields of `AppCredentials` by which an app proves itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class AppCredentials(Value):
-    """The app that is registered at the provider: its client id and, unless it is public, its client secret or key.
-
-    It is also the schema of the secret in which they are kept (`wire_secret(schema=AppCredentials)`).
-
-    Attributes:
-        client_id: Its client id.
-        client_secret: Its client secret.
-        private_key: Its private key, as PEM or as the JSON text of a JWK, for ``private_key_jwt`` and the grant
-            ``jwt_bearer``.
-        key_id: The id by which the provider knows that key (``kid``); empty: what the JWK says, else its thumbprint.
-        client_auth: How it proves itself, where that was agreed on when it registered itself (RFC 7591 section 2,
-            ``token_endpoint_auth_method``); empty: as its credential says.
-        certificate: Its certificate, as PEM, those above it behind it, for TLS (RFC 8705).
-        certificate_key: The private key of the certificate, as PEM; it may stand in `certificate` too.
-    """
-
-    client_id: str
-    client_secret: Secret | None = None
-    private_key: Secret | None = None
-    key_id: str = ""
-    client_auth: str = ""
-    certificate: Secret | None = None
-    certificate_key: Secret | None = None
-
-    @classmethod
-    def from_service_account(cls, text: str) -> AppCredentials:
-        """Return the app of a service account's key file, as Google Cloud gives it out.
-
-        Its ``client_email`` is who signs, and so the client id here; the ``private_key`` signs, under the name of its
-        ``private_key_id``.  Its URLs are not used: where tokens come from says the declaration.
-
-        Raises:
-            ValueError: It is no such file.
-        """
-        try:
-            read: object = json.loads(text)
-        except ValueError:
-            read = None
-        members = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-        if not is_service_account(members):
-            msg = "it is no key file of a service account: JSON with type, client_email and private_key"
-            raise ValueError(msg)
-        found = service_account_members(members)
-        return cls(
-            client_id=found["client_id"], private_key=Secret(found["private_key"]), key_id=found.get("key_id", "")
-        )
-
-    def fingerprint(self) -> str:
-        """Return a text that changes when the client id, the secret or the key changes, and tells none of them."""
-        secret = self.client_secret.reveal() if self.client_secret else ""
-        key = f":{len(secret)}:{self.private_key.reveal()}" if self.private_key else ""
-        pair = (self.certificate, self.certificate_key) if self.certificate else ()
-        tls = "".join(f":{len(part.reveal())}:{part.reveal()}" for part in pair if part)
-        return Secret(f"{len(self.client_id)}:{self.client_id}:{secret}{key}{tls}").fingerprint()
-
-
-def is_service_account(members: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is a service account's key file."""
-    texts = (members.get("client_email"), members.get("private_key"))
-    return members.get("type") == "service_account" and all(isinstance(text, str) and text for text in texts)
-
-
-def service_account_members(members: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a key file says, by the names of `AppCredentials`.  Its own ``client_id`` is a number of no use."""
-    kept = {"client_id": "client_email", "private_key": "private_key", "key_id": "private_key_id"}
-    return {name: str(members[theirs]) for name, theirs in kept.items() if members.get(theirs)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -157,7 +94,8 @@ class OAuth2Credential(Value):
             ``none``: no parameters at all (the token then stands in the header).
         revocation_auth: What authenticates it: ``client`` (as `client_auth` says), ``client_secret_basic``,
             ``client_secret_post`` (as members of the body), ``client_secret_bearer`` (the client secret as a bearer
-            token), ``access_token`` (the access token, which must be alive, as a bearer token), or ``none``.
+            token), ``client_secret_client`` (the same with the scheme ``Client``), ``access_token`` (the access token,
+            which must be alive, as a bearer token), or ``none``.
         revocation_token: Which token it takes: ``any`` (the refresh token where there is one, as the RFC says; with
             a reach of ``token`` the access token as well), ``access_token`` only, or ``refresh_token`` only.
         revocation_params: Its parameters, where they are not the RFC's ``token`` and ``token_type_hint``: name ->
@@ -200,10 +138,27 @@ class OAuth2Credential(Value):
         scopes: What is asked for.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
+        scope_aliases: A scope as answers spell it -> as it is asked for: where it was granted, both were.
+        authorization_fragment: What stands behind the ``#`` of the authorization URL, for a provider that wants that.
         pkce: Whether PKCE with S256 is used (RFC 7636).
+        pkce_encoding: How the challenge is written: ``base64url`` as RFC 7636 says, or ``hex``.
+        param_names: What this provider calls standard parameters, wherever they are sent: ``client_id`` -> ``app_id``.
+        unsent_params: Standard parameters of the code exchange that it does not take.
         additional_params: Further parameters of the authorization URL.
         token_params: Further parameters of the code exchange.
         refresh_params: Further parameters of the refresh.
+        token_method: The HTTP method of the token endpoint; with ``GET`` its parameters go into the query.
+        refresh_url: Where grants are renewed, if not at `token_url`.
+        refresh_method: The HTTP method there.
+        refresh_request: All parameters of a renewal where they are not the RFC's: name -> template, with
+            ``{refresh_token}``, ``{access_token}``, ``{client_id}``, ``{client_secret}``.  One that names the access
+            token and no refresh token renews a grant by its access token itself, while that lives.
+        long_lived_url: Where the token that a sign-in bought is traded for one that lives longer, at once.
+        long_lived_method: The HTTP method there.
+        long_lived_request: Its parameters, as templates with ``{access_token}``, ``{client_id}``, ``{client_secret}``.
+        answer_paths: Where a member of the token answer stands in this provider's: name -> dotted path.
+        answer_ok: Values of the answer's ``error`` that mean success.
+        rate_limit_reset: Response headers that say when to try again, beside ``Retry-After``: a Unix time, or seconds.
         client_auth: How the app proves itself at the token endpoint (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC
             8705 section 2).
         assertion_audience: For whom a client assertion is: the ``issuer`` (RFC 7523bis section 4), or the ``token_url``
@@ -213,6 +168,8 @@ class OAuth2Credential(Value):
         sender_constraint: ``dpop``: tokens are bound to a key of the connection (RFC 9449), and no other are taken;
             ``mtls``: they are bound to the app's certificate (RFC 8705 section 3), which calls of the API carry too.
         dpop_alg: What such a key signs with (RFC 7518).
+        signed_secret_claims: The client secret is a JWT that the app's key signs, with these claims (templates with
+            ``{client_id}`` and the `params`) beside ``iat``, ``exp`` and ``sub``; empty: it is a text.
         basic_raw: Send id and secret in Basic as they are, for servers that do not form-decode them.
         token_request_format: ``form`` as the RFC says, or ``json`` for the few that want it.
         accept: The ``Accept`` header of token requests.
@@ -235,6 +192,8 @@ class OAuth2Credential(Value):
         access_token_lifetime: Seconds, used where the provider does not say (R13).
         refresh_token_lifetime: Seconds of disuse after which the refresh token dies, where known.
         refresh_token_max_lifetime: Seconds after a sign-in at which its refresh tokens end, however much used.
+        expiry_in_token: Whether the access token is a JWT whose ``exp`` says when it ends, where the answer does not:
+            then that goes before `never_expires`.
         never_expires: Whether a missing or non-positive ``expires_in`` means that the token does not expire.
         retry_in_doubt: Whether a refresh whose answer was lost is tried again with the same token (R9).  It never is
             where reuse ends everything of that user (`on_reuse`), unless a person asks for it.
@@ -299,16 +258,32 @@ class OAuth2Credential(Value):
     scopes: tuple[str, ...] = ()
     forced_scopes: tuple[str, ...] = ()
     scope_separator: str = " "
+    scope_aliases: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    authorization_fragment: str = ""
     pkce: bool = True
+    pkce_encoding: PkceEncoding = "base64url"
+    param_names: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    unsent_params: tuple[str, ...] = ()
     additional_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     token_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     refresh_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    token_method: TokenMethod = "POST"  # noqa: S105 - a method, not a password
+    refresh_url: str = ""
+    refresh_method: TokenMethod = "POST"
+    refresh_request: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    long_lived_url: str = ""
+    long_lived_method: TokenMethod = "POST"
+    long_lived_request: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    answer_paths: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    answer_ok: tuple[str, ...] = ()
+    rate_limit_reset: tuple[str, ...] = ()
     client_auth: ClientAuth = "client_secret_basic"
     assertion_audience: AssertionAudience = "issuer"
     assertion_typ: str = "client-authentication+jwt"
     signing_alg: str = ""
     sender_constraint: SenderConstraint = "none"
     dpop_alg: str = "ES256"
+    signed_secret_claims: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     basic_raw: bool = False
     token_request_format: TokenRequestFormat = "form"  # noqa: S105 - a format, not a password
     accept: str = "application/json"
@@ -331,6 +306,7 @@ class OAuth2Credential(Value):
     access_token_lifetime: float | None = None
     refresh_token_lifetime: float | None = None
     refresh_token_max_lifetime: float | None = None
+    expiry_in_token: bool = False
     never_expires: bool = False
     retry_in_doubt: bool = True
     rotates_refresh_token: bool | None = None
@@ -385,6 +361,17 @@ class OAuth2Credential(Value):
     def resends(self) -> bool:
         """Whether a refresh token whose answer was lost may be sent again without a person's asking (R9)."""
         return self.retry_in_doubt and self.on_reuse != "revoke_all"
+
+    @property
+    def proves_by_key(self) -> bool:
+        """Whether the app's private key is what proves it at the token endpoint, where others have a secret."""
+        return self.client_auth == "private_key_jwt" or bool(self.signed_secret_claims)
+
+    @property
+    def renews_by_access_token(self) -> bool:
+        """Whether its grants are renewed by the access token itself: the provider gives no refresh tokens."""
+        said = "".join(self.refresh_request.values())
+        return "{access_token}" in said and "{refresh_token}" not in said
 
     @property
     def all_scopes(self) -> tuple[str, ...]:

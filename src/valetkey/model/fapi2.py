@@ -55,6 +55,11 @@ def _lacks(credential: OAuth2Credential, place: Place) -> list[tuple[str, str]]:
             "tokens are bound to nothing",
             f"write {place.line('sender_constraint', 'dpop')}",
         ),
+        (
+            "GET" in {credential.token_method, credential.refresh_method, credential.long_lived_method},
+            "token requests by GET have secrets in addresses",
+            f"write {place.line('token_method', 'POST')}",
+        ),
         (not credential.pkce, "PKCE is off", f"write {place.line('pkce', True)}"),
         (
             credential.assertion_audience != "issuer",

@@ -55,6 +55,7 @@ def _wanted(values: Mapping[str, Any], urls: Iterable[str]) -> frozenset[str]:
     texts = [str(values.get(name, "")) for name in urls]
     texts += [*values.get("api_hosts", ()), *values.get("api_headers", EMPTY).values()]
     texts += [one.url for one in values.get("look_ups", ())]
+    texts += values.get("signed_secret_claims", EMPTY).values()
     return frozenset(hole for text in texts for hole in templates.holes(text))
 
 
@@ -85,5 +86,9 @@ def _fill_others(
 
     if "api_headers" in values:
         values["api_headers"] = checks.frozen({name: header(text) for name, text in values["api_headers"].items()})
+    if "signed_secret_claims" in values:
+        claims = values["signed_secret_claims"].items()
+        filled = {name: templates.fill(place, text, params, rules, kind="header") for name, text in claims}
+        values["signed_secret_claims"] = checks.frozen(filled)
     if "look_ups" in values:
         values["look_ups"] = tuple(look_up(one) for one in values["look_ups"])

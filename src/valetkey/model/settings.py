@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
 from valetkey.model import checks, checks_placed, credentials, profiles
+from valetkey.model.checks_dialects import check_dialects
 from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
 from valetkey.model.fapi2 import check_profile
@@ -32,6 +33,8 @@ URLS: Final = (
     "pushed_authorization_url",
     "registration_url",
     "client_id_metadata_url",
+    "refresh_url",
+    "long_lived_url",
     "issuer",
     "api_base_url",
 )
@@ -184,6 +187,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     _check_scopes(credential, place)
     _check_tables(credential, place)
     _check_numbers(credential, place)
+    check_dialects(credential, place)
     check_signed(credential, place)
     check_agreement(credential, place)
     check_profile(credential, place)

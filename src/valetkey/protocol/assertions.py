@@ -19,6 +19,8 @@ CLIENT_TYP: Final = "client-authentication+jwt"
 """The ``typ`` of RFC 7523bis section 4; servers that know the older text alone want ``JWT``."""
 LIFETIME: Final = 60
 """Seconds that an assertion is good for: it is sent at once."""
+SECRET_LIFETIME: Final = 300
+"""Seconds that a signed client secret is good for."""
 
 
 def assertion_claims(
@@ -53,6 +55,16 @@ def client_assertion(
     claims = assertion_claims(issuer=client_id, subject=client_id, audience=audience, now=now)
     signed = signed_by_secret(key, typ, claims) if isinstance(key, Secret) else signed_by_key(key, typ, claims)
     return {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
+
+
+def signed_secret(key: SigningKey, *, client_id: str, claims: Mapping[str, str], now: float) -> Secret:
+    """Return a client secret that is a JWT of the app's key (Sign in with Apple): it is good for a few minutes.
+
+    `claims` are texts in which ``{client_id}`` stands for the app's; ``iat``, ``exp`` and ``sub`` come from here.
+    """
+    said = {name: text.replace("{client_id}", client_id) for name, text in claims.items()}
+    times = {"iat": int(now), "exp": int(now + SECRET_LIFETIME), "sub": client_id}
+    return Secret(signed_by_key(key, "JWT", {**said, **times}))
 
 
 def signed_by_key(key: SigningKey, typ: str, claims: Mapping[str, object]) -> str:

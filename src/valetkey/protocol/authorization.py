@@ -8,17 +8,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from valetkey.errors import ConnectError, IssuerMismatch
 from valetkey.forks import late_imports
-from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.model.credentials import AppCredentials, OAuth2Credential, PkceEncoding
 from valetkey.protocol.authentication_request import NOTHING_SPECIAL, AuthenticationRequest
 from valetkey.protocol.client_authentication import client_id
 from valetkey.protocol.denials import CallbackParams, denied
-from valetkey.protocol.forms import merged
+from valetkey.protocol.forms import merged, renamed
 from valetkey.protocol.texts import provider_text
 from valetkey.protocol.urls import require_https
 from valetkey.values import Params, Secret
@@ -34,6 +35,7 @@ __all__ = [
     "front_url",
     "new_verifier",
     "parse_callback",
+    "translated",
 ]
 
 _VERIFIER_BYTES: Final = range(32, 97)
@@ -71,9 +73,10 @@ def new_verifier(random: bytes) -> Secret:
     return Secret(_base64url(random))
 
 
-def challenge(verifier: Secret) -> str:
-    """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
-    return _base64url(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
+def challenge(verifier: Secret, encoding: PkceEncoding = "base64url") -> str:
+    """Return the S256 challenge of a verifier (RFC 7636 section 4.2), or its digest in hex for those who want that."""
+    digest = hashlib.sha256(verifier.reveal().encode("ascii")).digest()
+    return digest.hex() if encoding == "hex" else _base64url(digest)
 
 
 def authorization_params(
@@ -108,10 +111,10 @@ def authorization_params(
     wanted = {name: value for name, value in wants.params().items() if value}
     if "authorization_details" not in wanted:
         wanted["authorization_details"] = credential.authorization_details
-    asked: Params = {
-        "response_type": "code",
+    asked: Params = {  # in this order: WeChat takes no other
         "client_id": client_id(credential, app),
         "redirect_uri": redirect_uri,
+        "response_type": "code",
         "scope": credential.scope_separator.join(scopes),
         "state": state,
         "code_challenge": challenge or "",
@@ -135,10 +138,12 @@ def front_url(credential: OAuth2Credential, params: Params) -> str:
     require_https(credential.authorization_url, what="authorization_url", name=credential.name)
     parts = urlsplit(credential.authorization_url)
     kept = parse_qsl(parts.query, keep_blank_values=True)
-    of_protocol = {name: value for name, value in params.items() if name in _OF_PROTOCOL}
+    of_protocol = renamed(credential, {name: value for name, value in params.items() if name in _OF_PROTOCOL})
     merged(of_protocol, dict(kept), what="authorization_url", name=credential.name)
+    params = renamed(credential, params)
     added = [*((key, value) for key, value in kept if key not in params), *params.items()]
-    return parts._replace(query=urlencode(added, doseq=True, quote_via=quote), fragment="").geturl()
+    query, fragment = urlencode(added, doseq=True, quote_via=quote), credential.authorization_fragment
+    return parts._replace(query=query, fragment=fragment).geturl()
 
 
 def _filled(params: Mapping[str, str]) -> dict[str, str]:
@@ -180,6 +185,15 @@ def callback_of(seen: Mapping[str, str]) -> CallbackParams:
     )
 
 
+def translated(params: CallbackParams, credential: OAuth2Credential) -> CallbackParams:
+    """Return an answer with the code taken from where the provider puts it, as ``param_names`` says."""
+    theirs = credential.param_names.get("code", "")
+    if not theirs or params.code is not None or not params.extra.get(theirs):
+        return params
+    extra = {name: value for name, value in params.extra.items() if name != theirs}
+    return replace(params, code=Secret(params.extra[theirs]), extra=MappingProxyType(extra))
+
+
 def claimed_state(state: str, response: str) -> str:
     """Return the state of an answer; of a signed one what it claims, to find out who has to have signed it (JARM)."""
     if state or not response:
@@ -214,7 +228,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     if len(text) > _MAX_CALLBACK:
         raise _malformed(_TOO_LONG)
     whole, _, fragment = text.partition("#")
-    if fragment not in ("", "_=_"):  # Facebook's redirects end in "#_=_"
+    if fragment not in ("", "_=_", "_"):  # Facebook's redirects end in "#_=_", Instagram's in "#_"
         raise _malformed(_FRAGMENT)
     try:
         return parse_qsl(_query(whole), keep_blank_values=True, max_num_fields=_MAX_FIELDS)

@@ -32,6 +32,8 @@ _DIGITS: Final = 6
 _MAX_DIGITS: Final = 20
 _MAX_DEPTH: Final = 8
 _MILLISECONDS: Final = 1e11
+_MOMENT: Final = 1e9
+"""What is above it is a moment, of 2001 or later, and no number of seconds."""
 
 
 def read_members(body: bytes) -> Members | None:
@@ -74,14 +76,20 @@ def at(value: object, path: str) -> object:
 
 def dotted(members: Members, path: str) -> str:
     """Return the text, number or truth value at a dotted path (``team.id``, ``emails.0.value``); else an empty text."""
+    value = at_path(members, path)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def at_path(members: Members, path: str) -> object:
+    """Return what stands at a dotted path (``data.0.token``; digits count the items of a list); None: nothing."""
     value: object = members.get(path, members)
     for step in path.split(".", _MAX_DEPTH) if value is members else ():
         items = as_list(value)
         here = items[int(step)] if step.isdecimal() and int(step) < len(items) else None
         value = (as_object(value) or {}).get(step, here)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (str, int, float)) else ""
+    return value
 
 
 def read_json(text: str) -> object:
@@ -139,18 +147,24 @@ def server_time(headers: Mapping[str, str]) -> float | None:
     return _http_date(headers.get("date", ""))
 
 
-def retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float | None, *, resets: tuple[str, ...] = ()) -> float | None:
     """Return for how many seconds the server asks to be left alone, at most an hour; None when it does not say.
 
     The header holds seconds or a date; a date counts from the server's own ``Date`` where that is there, else from
-    `now` (Unix seconds), so that a wrong clock does not stretch it.
+    `now` (Unix seconds), so that a wrong clock does not stretch it.  Where it is not there, the first of the headers
+    `resets` counts: seconds, or the Unix time (in seconds or milliseconds) at which a limit ends.
     """
     text = headers.get("retry-after", "").strip()
-    wait = _number(text)
+    wait, until = _number(text), None
     if wait is None:
-        until, since = _http_date(text), server_time(headers)
+        until = _http_date(text)
+    if wait is None and until is None:
+        number = next((n for n in (_number(headers.get(name.lower(), "")) for name in resets) if n is not None), None)
+        wait, until = (number, None) if number is None or number < _MOMENT else (None, unix_time(number))
+    if until is not None:
+        since = server_time(headers)
         since = now if since is None else since
-        wait = None if until is None or since is None else max(0.0, until - since)
+        wait = None if since is None else max(0.0, until - since)
     return min(wait, LONGEST_WAIT) if wait is not None and wait >= 0 else None
 
 

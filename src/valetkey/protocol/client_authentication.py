@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIGNED: Final = frozenset({"client_secret_jwt", "private_key_jwt"})
 """The methods that sign something new for every attempt."""
+_BY_SECRET: Final = frozenset({"client_secret_basic", "client_secret_post"})
 _METHODS: Final = get_args(ClientAuth)
 
 
@@ -52,7 +53,7 @@ def authenticate(
         return {**params, "client_id": known_as}, dict(headers)
     if method in SIGNED:
         return {**params, **_assertion(credential, app, method, known_as, now)}, dict(headers)
-    secret = client_secret(credential, app).reveal()
+    secret = client_secret(credential, app, now=now).reveal()
     if method == "client_secret_post":
         return {**params, "client_id": known_as, "client_secret": secret}, dict(headers)
     return dict(params), {**headers, "Authorization": _basic(known_as, secret, raw=credential.basic_raw)}
@@ -71,6 +72,10 @@ def can_sign(credential: OAuth2Credential, app: AppCredentials, method: ClientAu
         ConfigurationError: As `authenticate`.
     """
     method = method or method_of(credential, app)
+    if credential.signed_secret_claims and method in _BY_SECRET:
+        client_id(credential, app)
+        app_key(credential, app)
+        return True
     if method not in SIGNED:
         return False
     client_id(credential, app)
@@ -89,12 +94,19 @@ def client_id(credential: OAuth2Credential, app: AppCredentials) -> str:
     return app.client_id
 
 
-def client_secret(credential: OAuth2Credential, app: AppCredentials) -> Secret:
-    """Return the app's client secret.
+def client_secret(credential: OAuth2Credential, app: AppCredentials, *, now: float = 0.0) -> Secret:
+    """Return the app's client secret, or one that its key signs at `now` (Unix seconds) where that is the secret.
 
     Raises:
-        ConfigurationError: ``client_secret_missing``: there is none.
+        ConfigurationError: ``client_secret_missing``: there is none; ``private_key_missing``: see `app_key`.
     """
+    if credential.signed_secret_claims:
+        with late_imports:
+            from valetkey.protocol.assertions import signed_secret  # noqa: PLC0415 - only for those who sign
+
+        known_as = client_id(credential, app)
+        key, claims = app_key(credential, app), credential.signed_secret_claims
+        return signed_secret(key, client_id=known_as, claims=claims, now=now)
     if not app.client_secret:
         raise _missing(credential, "client secret", "client_secret_missing")
     return app.client_secret
@@ -130,7 +142,8 @@ def app_key(credential: OAuth2Credential, app: AppCredentials) -> SigningKey:
         ConfigurationError: ``private_key_missing``, ``private_key_unreadable``, ``private_key_unfit``.
     """
     if not app.private_key:
-        raise _missing(credential, "private key", "private_key_missing", do="make-key")
+        given = "add {} --private-key-file FILE --key-id ID" if credential.signed_secret_claims else "make-key {}"
+        raise _missing(credential, "private key", "private_key_missing", do=given)
     with late_imports:
         from valetkey.protocol.signing import read_key  # noqa: PLC0415 - only for those who sign
 
@@ -144,7 +157,7 @@ def _basic(client_id: str, secret: str, *, raw: bool) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
-def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add") -> ConfigurationError:
+def _missing(credential: OAuth2Credential, thing: str, code: str, *, do: str = "add {}") -> ConfigurationError:
     title = credential.display_name or credential.name
     msg = f"the app of {title} has no {thing}, and this request needs one"
-    return ConfigurationError(msg, code=code, hint=f"valetkey app {do} {credential.name}")
+    return ConfigurationError(msg, code=code, hint=f"valetkey app {do.format(credential.name)}")

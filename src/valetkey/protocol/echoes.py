@@ -35,7 +35,7 @@ def _secrets(request: Request) -> set[str]:
 
 
 def _in_body(request: Request) -> Iterator[str]:
-    text = request.body.decode("utf-8", "replace")
+    text = request.body.decode("utf-8", "replace") or request.query
     pairs = (read_members(request.body) or {}).items() if text.startswith("{") else parse_qsl(text)
     return (value for name, value in pairs if isinstance(value, str) and names_a_secret(name))
 

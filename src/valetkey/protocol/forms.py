@@ -1,4 +1,7 @@
-"""Requests to the endpoints that an app calls itself: a POST with a form (RFC 6749 section 3.2) or, for a few, JSON."""
+"""Requests to the endpoints that an app calls itself: a POST with a form (RFC 6749 section 3.2) or, for a few, JSON.
+
+A few providers have names of their own for the parameters, or want a GET.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from typing import Final
 from urllib.parse import quote_plus
 
 from valetkey.errors import ConfigurationError
-from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenRequestFormat
+from valetkey.model.credentials import AppCredentials, ClientAuth, OAuth2Credential, TokenMethod, TokenRequestFormat
 from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.client_authentication import authenticate, can_sign
 from valetkey.protocol.urls import require_https
-from valetkey.values import Params, Request
+from valetkey.values import Params, Request, Secret
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~\-]*")
 """What no form has to quote."""
@@ -29,8 +32,11 @@ def post(
     app: AppCredentials,
     fresh: Callable[[float], Params] | None = None,
     named: bool = True,
+    method: TokenMethod = "POST",
 ) -> Request:
     """Return an authenticated POST to `url`, which is the credential's field `what`; its query is kept.
+
+    With the `method` ``GET`` the parameters go into the query, for the few providers that want it so.
 
     Parameters without a value are left out: RFC 6749 section 3.2 has them count as absent.
 
@@ -46,20 +52,45 @@ def post(
     filled = {name: value for name, value in params.items() if value}
     certificate = certificate_of(credential, app)
 
-    def made(now: float, *, method: ClientAuth | None = None) -> Request:
+    def made(now: float, *, proof: ClientAuth | None = None) -> Request:
         accept = {"Accept": credential.accept}
         together = {**filled, **fresh(now)} if fresh is not None and now else filled
-        silent = not named and (method or credential.client_auth) == "none"
+        silent = not named and (proof or credential.client_auth) == "none"
         authenticated, headers = (
-            (together, accept) if silent else authenticate(credential, app, together, accept, method=method, now=now)
+            (together, accept) if silent else authenticate(credential, app, together, accept, method=proof, now=now)
         )
-        content_type, body = encoded(authenticated, credential.token_request_format)
-        headers["Content-Type"] = content_type
-        return Request(method="POST", url=url, headers=headers, body=body, certificate=certificate)
+        spoken = renamed(credential, authenticated)
+        return written(credential, url, spoken, headers, method=method, certificate=certificate)
 
     if can_sign(credential, app):
-        return replace(made(0.0, method="none"), anew=made)
+        return replace(made(0.0, proof="none"), anew=made)
     return replace(made(0.0), anew=made) if fresh is not None else made(0.0)
+
+
+def written(
+    credential: OAuth2Credential,
+    url: str,
+    params: Params,
+    headers: Mapping[str, str],
+    *,
+    method: TokenMethod = "POST",
+    certificate: Secret | None = None,
+) -> Request:
+    """Return a request with `params` where its method has them: in the body, or in the query."""
+    if method == "GET":
+        query = encoded(params, "form")[1].decode("ascii")
+        return Request(method=method, url=url, query=query, headers=headers, certificate=certificate)
+    content_type, body = encoded(params, credential.token_request_format)
+    headers = {**headers, "Content-Type": content_type}
+    return Request(method=method, url=url, headers=headers, body=body, certificate=certificate)
+
+
+def renamed(
+    credential: OAuth2Credential, params: Mapping[str, str | tuple[str, ...]]
+) -> dict[str, str | tuple[str, ...]]:
+    """Return `params` by the names that the provider has for them, as declared in ``param_names``."""
+    names = credential.param_names
+    return {names.get(name, name): value for name, value in params.items()} if names else dict(params)
 
 
 def encoded(params: Params, how: TokenRequestFormat) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from valetkey.model.connections import Reason
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.protocol.answers import understood
 from valetkey.protocol.bodies import Members, as_list, as_object, flaw, read_members, retry_after, seconds
 from valetkey.protocol.texts import provider_text
 from valetkey.values import Response, Secret, Value
@@ -158,7 +159,7 @@ def refused(members: Members) -> bool:
 def read_refusal(response: Response, *, credential: OAuth2Credential, now: float | None) -> Refusal:
     """Classify an answer that is no success by status and body.  `now` is Unix seconds; see `bodies.retry_after`."""
     members = read_members(response.body)
-    found: Members = members or {}
+    found: Members = understood(members, credential) if members else {}
     error, said = error_of(found, credential)
     words = _description(found)
     return Refusal(
@@ -166,11 +167,16 @@ def read_refusal(response: Response, *, credential: OAuth2Credential, now: float
         error=error,
         description=words or ("" if said == error else said),
         status=response.status,
-        retry_after=retry_after(response.headers, now),
+        retry_after=retry_after(response.headers, now, resets=_resets(response, credential)),
         note=flaw(response.body) if members is None else "",
         reason=_reason(error, said, words, found),
         interval=seconds(found.get("interval")),
     )
+
+
+def _resets(response: Response, credential: OAuth2Credential) -> tuple[str, ...]:
+    """Return the headers that say when to try again: many servers send them with everything, so only where it is no."""
+    return credential.rate_limit_reset if response.status in _NOT_NOW else ()
 
 
 def error_of(members: Members, credential: OAuth2Credential) -> tuple[str, str]:

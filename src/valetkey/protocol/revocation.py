@@ -13,7 +13,7 @@ from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential, 
 from valetkey.protocol.bodies import read_members, retry_after
 from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.client_authentication import authenticate, can_sign, client_id, client_secret
-from valetkey.protocol.forms import encoded
+from valetkey.protocol.forms import encoded, renamed
 from valetkey.protocol.refusals import error_words, refused
 from valetkey.protocol.texts import provider_text
 from valetkey.protocol.urls import require_https
@@ -90,7 +90,7 @@ def revocation_request(
         request = _written(credential, url, {**wanted, **proof}, headers)
         return replace(request, dpop_key=key, certificate=certificate)
 
-    if credential.revocation_auth == "client" and can_sign(credential, app):
+    if _signs(credential, app):
         return replace(made(0.0, auth="none"), anew=made)
     return made(0.0)
 
@@ -123,7 +123,7 @@ def _written(credential: OAuth2Credential, url: str, members: Params, proof: Map
     if how == "none":
         return Request(method=method, url=url, headers=headers)
     if how == "query":
-        return Request(method=method, url=f"{url}{'&' if '?' in url else '?'}{urlencode(members)}", headers=headers)
+        return Request(method=method, url=url, query=urlencode(members), headers=headers)
     content_type, body = encoded(members, how)
     return Request(method=method, url=url, headers={**headers, "Content-Type": content_type}, body=body)
 
@@ -137,12 +137,22 @@ def _proof(
             return {}, {}
         case "access_token":
             return {}, {"Authorization": carried.reveal()}
-        case "client_secret_bearer":
-            return {}, {"Authorization": f"Bearer {client_secret(credential, app).reveal()}"}
+        case "client_secret_bearer" | "client_secret_client":
+            scheme = "Bearer" if auth == "client_secret_bearer" else "Client"
+            return {}, {"Authorization": f"{scheme} {client_secret(credential, app, now=now).reveal()}"}
         case "client":
-            return authenticate(credential, app, {}, {}, now=now)
+            params, headers = authenticate(credential, app, {}, {}, now=now)
         case method:
-            return authenticate(credential, app, {}, {}, method=method)
+            params, headers = authenticate(credential, app, {}, {}, method=method, now=now)
+    return renamed(credential, params), headers
+
+
+def _signs(credential: OAuth2Credential, app: AppCredentials) -> bool:
+    """Whether the proof is signed for every attempt."""
+    auth = credential.revocation_auth
+    if credential.signed_secret_claims and auth not in {"none", "access_token"}:
+        return True
+    return auth == "client" and can_sign(credential, app)
 
 
 def _filled(template: str, known: Mapping[str, str], credential: OAuth2Credential) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
+from valetkey.protocol.dialects import spelled_out
 from valetkey.protocol.forms import merged, post
 from valetkey.values import Params, Request, Secret
 
@@ -37,7 +38,8 @@ def code_request(
         "code_verifier": verifier.reveal() if verifier else "",
         "resource": credential.token_resources,
     }
-    return token_request(credential, app, params, extra=credential.token_params)
+    taken = {name: value for name, value in params.items() if name not in credential.unsent_params}
+    return token_request(credential, app, taken, extra=credential.token_params)
 
 
 def refresh_request(
@@ -45,22 +47,33 @@ def refresh_request(
     app: AppCredentials,
     *,
     refresh_token: Secret,
+    access_token: Secret | None = None,
     scope: Sequence[str] = (),
 ) -> Request:
-    """Return the request that spends a refresh token.
+    """Return the request that spends a refresh token, in the dialect that the credential declares.
 
     `scope` asks for less than was granted; empty asks for the same again, and sends no scope (section 6).
+    `access_token` is for the providers that want to see that too.
 
     Raises:
-        ConfigurationError: See `forms.post` and `forms.merged`.
+        ConfigurationError: See `forms.post`, `forms.merged` and `dialects.spelled_out`.
     """
+    what = "refresh_url" if credential.refresh_url else "token_url"
+    url: str = getattr(credential, what)
+    method = credential.refresh_method
+    if credential.refresh_request:
+        spent = refresh_token if credential.renews_by_access_token else access_token
+        tokens = {"refresh_token": refresh_token, "access_token": spent}
+        asked = credential.refresh_request
+        return spelled_out(credential, app, asked, url=url, what=what, method=method, tokens=tokens)
     params: Params = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
         "scope": credential.scope_separator.join(scope),
         "resource": credential.token_resources,
     }
-    return token_request(credential, app, params, extra=credential.refresh_params, what="refresh_params")
+    together = merged(params, credential.refresh_params, what="refresh_params", name=credential.name)
+    return post(url, together, what=what, credential=credential, app=app, method=method)
 
 
 def client_credentials_request(credential: OAuth2Credential, app: AppCredentials, *, scope: Sequence[str]) -> Request:
@@ -88,7 +101,6 @@ def token_request(
     params: Params,
     *,
     extra: Mapping[str, str],
-    what: str = "token_params",
     fresh: Callable[[float], Params] | None = None,
     named: bool = True,
 ) -> Request:
@@ -99,6 +111,8 @@ def token_request(
     Raises:
         ConfigurationError: See `forms.post` and `forms.merged`.
     """
-    together = merged(params, extra, what=what, name=credential.name)
-    url = credential.token_url
-    return post(url, together, what="token_url", credential=credential, app=app, fresh=fresh, named=named)
+    together = merged(params, extra, what="token_params", name=credential.name)
+    url, method = credential.token_url, credential.token_method
+    return post(
+        url, together, what="token_url", credential=credential, app=app, fresh=fresh, named=named, method=method
+    )

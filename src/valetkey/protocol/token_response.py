@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
+from valetkey.protocol.answers import places_read, understood
 from valetkey.protocol.authorization_details import granted_details
 from valetkey.protocol.bodies import (
     Members,
@@ -43,6 +44,8 @@ _READ: Final = frozenset(
         *_REFRESH_LIVES,
     }
 )
+_OFFLINE: Final = frozenset({"offline_access", "offline.access"})
+"""Scopes that ask for a refresh token (OpenID Connect Core section 11)."""
 _MAX_SCOPES: Final = 500
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)
@@ -105,7 +108,7 @@ class TokenSet(Value):
             refresh_token=self._refresh_token(credential, before),
             token_type=self.token_type,
             expires_at=self._expires_at(now, credential, learnt_lifetime),
-            refresh_expires_at=self._refresh_expires_at(now, credential, before),
+            refresh_expires_at=self._refresh_expires_at(now, credential, before, learnt_lifetime),
             scope=self.scope if self.scope is not None else before.scope if before else tuple(requested),
             id_token=self.id_token or (before.id_token if before else None),
             obtained_at=now,
@@ -117,23 +120,29 @@ class TokenSet(Value):
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
         if not credential.signs_in:
             return None  # RFC 6749 section 4.4.3: one asks again; a stray refresh token is no way to renew
+        if credential.renews_by_access_token:
+            return self.access_token
         return self.refresh_token or (before.refresh_token if before else None)
 
     def _expires_at(self, now: float, credential: OAuth2Credential, learnt: float | None) -> float | None:
         """Follow R13: the answer, the token's own ``exp``, the preset, what was learnt; else it is not known."""
         if self.expires_in is not None:
             return now + self.expires_in
-        if credential.never_expires:
-            return None
-        stated = _jwt_exp(self.access_token)
+        stated = _jwt_exp(self.access_token) if credential.expiry_in_token or not credential.never_expires else None
         if stated is not None and stated > now:
             return stated
+        if credential.never_expires:
+            return None
         life = credential.access_token_lifetime or learnt
         return now + life if life and life > 0 else None
 
-    def _refresh_expires_at(self, now: float, credential: OAuth2Credential, before: Grant | None) -> float | None:
+    def _refresh_expires_at(
+        self, now: float, credential: OAuth2Credential, before: Grant | None, learnt: float | None
+    ) -> float | None:
         if self._refresh_token(credential, before) is None:
             return None
+        if credential.renews_by_access_token:
+            return self._expires_at(now, credential, learnt)
         life = self.refresh_expires_in or credential.refresh_token_lifetime
         if life:
             return now + life
@@ -152,6 +161,7 @@ def parse_token_response(
     the status counts as success: some servers answer errors with 200.
     """
     members = read_members(response.body) if response.status in _SUCCESS else None
+    members = understood(members, credential) if members else members
     if members is None or refused(members):
         refusal = read_refusal(response, credential=credential, now=now)
         return without_echo(refusal, request) if request is not None else refusal
@@ -170,7 +180,7 @@ def parse_token_response(
         id_token=_secret(members, "id_token", _TOKEN),
         dpop_key=key,
         authorization_details=granted_details(members.get("authorization_details")),
-        extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ),
+        extra=harmless_members(members, kept=credential.kept_params.values(), read=_READ | places_read(credential)),
     )
 
 
@@ -226,12 +236,18 @@ def _expires_in(members: Members, response: Response, now: float) -> float | Non
 def _scope(members: Members, credential: OAuth2Credential) -> tuple[str, ...] | None:
     """Read scopes from a text, a comma-separated text, or a list; an empty one counts as absent.
 
-    A comma separates, unless a scope that is asked for holds one itself, which RFC 6749 section 3.3 allows.
+    A comma separates, unless a scope that is asked for holds one itself, which RFC 6749 section 3.3 allows.  What is
+    asked for by one name and answered by another counts under both; and where a refresh token came, the scope that
+    asks for one was granted, whether the answer says so (Microsoft does not).
     """
     value = members.get("scope") or members.get("scopes")
     given = _split(value, credential) if isinstance(value, str) else as_list(value)
     scopes = [scope for scope in given[:_MAX_SCOPES] if isinstance(scope, str) and scope and scope.isprintable()]
-    return tuple(dict.fromkeys(scopes)) or None
+    asked_as = credential.scope_aliases
+    both = [one for scope in scopes for one in (scope, asked_as.get(scope, scope))]
+    if both and members.get("refresh_token"):
+        both += [scope for scope in credential.all_scopes if scope in _OFFLINE]
+    return tuple(dict.fromkeys(both)) or None
 
 
 def _split(text: str, credential: OAuth2Credential) -> Sequence[object]:

@@ -197,7 +197,7 @@ def typed_app(ask: Ask, credential: OAuth2Credential) -> AppCredentials:
     if not client_id:
         msg = "the client ID is missing"
         raise ConfigurationError(msg, code="client_id_missing", hint="copy it from the app at the provider")
-    if known is None or credential.client_auth not in BY_KEYS:
+    if known is None or (credential.client_auth not in BY_KEYS and not credential.proves_by_key):
         return AppCredentials(client_id=client_id, client_secret=Secret(secret) if secret else None)
     return dataclass_replace(known, client_id=client_id, client_secret=Secret(secret) if secret else None)
 
