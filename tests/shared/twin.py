@@ -109,11 +109,11 @@ class Twin:
         declared = self.credential
         url = request.url.partition("?")[0]
         revocation = declared.revocation_url.replace("{client_id}", CLIENT_ID)
+        if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
+            return self._revoke(request)
         if url in {declared.token_url, declared.refresh_url, declared.long_lived_url}:
             trades = url == declared.long_lived_url and (self._short_token or url != declared.token_url)
             return self._lengthen(request) if trades else self._token(request, url)
-        if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
-            return self._revoke(request)
         if (one := self.places.look_up(request.url)) is not None:
             return self._look_up(request, one)
         if url == declared.userinfo_url.partition("?")[0]:
