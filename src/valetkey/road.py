@@ -19,6 +19,8 @@ REFUSING: Final = frozenset({401, 403})
 """The statuses that may speak of the token."""
 AUTHORIZATION: Final = "Authorization"
 CHALLENGE: Final = "WWW-Authenticate"
+ANYTHING: Final = "*/*"
+"""What HTTP clients accept where nobody says it: a provider's own ``Accept`` goes before that."""
 
 
 class Road:
@@ -66,7 +68,8 @@ class Road:
             token.places.add(place)
         headers[AUTHORIZATION] = token.header
         for name, value in token.extra:
-            headers.setdefault(name, value)
+            if headers.get(name, ANYTHING) == ANYTHING:
+                headers[name] = value
         if token.proofs is not None:
             token.proofs.put_on(headers, method, str(url))
 

@@ -425,6 +425,18 @@ def test_headers_that_the_provider_wants_go_with_every_call_unless_the_caller_se
     assert {k.lower(): v for k, v in own.items()}["notes-version"] == "2025-01-01"
 
 
+def test_what_a_provider_wants_to_be_asked_for_goes_before_what_http_clients_accept_by_themselves(face: Any) -> None:
+    face.practice.declare("versioned", api_headers={"Accept": "application/vnd.notes+json"})
+    face.practice.connect("versioned")
+    client = face.client("versioned")
+
+    default = client.get("/echo").json()["headers"]
+    own = client.get("/echo", headers={"Accept": "text/html"}).json()["headers"]
+
+    assert {k.lower(): v for k, v in default.items()}["accept"] == "application/vnd.notes+json"
+    assert {k.lower(): v for k, v in own.items()}["accept"] == "text/html"
+
+
 def test_a_callback_that_fails_does_not_hide_the_error(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     def broken(_: Any) -> None:
         raise RuntimeError("mail server down")

@@ -58,7 +58,7 @@ class Life:
 
     def connect(self) -> Any:
         """Connect as somebody does who says what this provider wants to be told."""
-        return self.sign_in()
+        return self.valet.connect(self.name) if self.twin.credential.by_itself else self.sign_in()
 
     def call(self) -> int:
         answer = self.valet.client(self.name).get("/things")

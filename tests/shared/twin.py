@@ -109,11 +109,11 @@ class Twin:
         declared = self.credential
         url = request.url.partition("?")[0]
         revocation = declared.revocation_url.replace("{client_id}", CLIENT_ID)
+        if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
+            return self._revoke(request)
         if url in {declared.token_url, declared.refresh_url, declared.long_lived_url}:
             trades = url == declared.long_lived_url and (self._short_token or url != declared.token_url)
             return self._lengthen(request) if trades else self._token(request, url)
-        if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
-            return self._revoke(request)
         if (one := self.places.look_up(request.url)) is not None:
             return self._look_up(request, one)
         if url == declared.userinfo_url.partition("?")[0]:
@@ -163,7 +163,14 @@ class Twin:
             self._demand(name not in given, f"{name} is not sent")
         unnamed = "grant_type" in declared.unsent_params
         grant = "authorization_code" if unnamed and "code" in given else given.get("grant_type")
-        if grant == "authorization_code" and not apart:
+        if declared.token_resources:
+            self._demand(given.get("resource") in declared.token_resources, "the resource is named")
+        if declared.by_itself:
+            self._demand(grant == declared.grant, "the app asks for itself", "unsupported_grant_type")
+            wanted = declared.scope_separator.join(declared.all_scopes)
+            self._demand(given.get("scope", "") == wanted, "the scopes are named", "invalid_scope")
+            self._demand_params(given, declared.token_params)
+        elif grant == "authorization_code" and not apart:
             asked = self._codes.pop(given.get("code", ""), None)
             self._demand(asked is not None, "the code is known, and was not spent", "invalid_grant")
             if "redirect_uri" not in declared.unsent_params:
@@ -244,7 +251,7 @@ class Twin:
         declared = self.credential
         if declared.renews_by_access_token:
             self._refresh_token = self._access_token
-        elif first or declared.rotates_refresh_token:
+        elif not declared.by_itself and (first or declared.rotates_refresh_token):
             self._refresh_token = answer["refresh_token"] = secrets.token_urlsafe(24)
 
     def _new_access_token(self) -> str:

@@ -133,15 +133,16 @@ class Places:
         return answer
 
 
-def put(answer: dict[str, Any], place: str, value: Any) -> None:
-    """Put a value where a dotted path says; digits count the items of a list."""
-    here: Any = answer
+def put(answer: dict[str, Any], place: str, value: str) -> None:
+    """Put a value where a dotted path says; a step that is a number is into a list."""
+    within: Any = answer
     steps = place.split(".")
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        fresh: Any = value if following is None else [] if following.isdecimal() else {}
-        if isinstance(here, list):
-            if int(step) == len(here):
-                here.append(fresh)
-            here = here[int(step)]
-        else:
-            here = here.setdefault(step, fresh)
+    for step, below in zip(steps, (*steps[1:], ""), strict=True):
+        made: Any = value if not below else [] if below.isdecimal() else {}
+        if not isinstance(within, list):
+            within = within.setdefault(step, made)
+            continue
+        within.extend({} for _ in range(int(step) - len(within)))
+        if int(step) == len(within):
+            within.append(made)
+        within = within[int(step)]
