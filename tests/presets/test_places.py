@@ -253,10 +253,10 @@ def test_the_first_tenant_is_used_until_another_is_chosen(living: Living) -> Non
 def test_a_tenant_that_is_not_there_cannot_be_chosen(living: Living) -> None:
     life = living("xero")
     life.sign_in()
-    with refused("param_invalid", life) as caught:
+    with refused("look_up_unknown", life) as caught:
         life.valet.look_up("xero", choose={"tenant_id": "nobody's"})
     assert "found-tenant_id, other-tenant_id" in caught.value.hint
-    with refused("param_invalid", life):
+    with refused("look_up_unknown", life):
         life.valet.look_up("xero", choose={"tenant": "x"})
     assert life.valet.client("xero").status().params["tenant_id"] == "found-tenant_id"
 
