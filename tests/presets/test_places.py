@@ -120,6 +120,15 @@ def test_a_sign_in_without_its_shop_says_what_is_missing(living: Living) -> None
     assert 'did you mean "shop"' in str(misspelt.value)
 
 
+def test_a_connection_that_signs_in_anew_keeps_its_shop(living: Living) -> None:
+    life = living("shopify")
+    life.sign_in()
+    again = life.sign_in(params={})
+    assert again.params["shop"] == "acme"
+    with refused("param_missing", life):
+        life.valet.authorize("shopify", account="another")
+
+
 def test_two_shops_of_one_declaration_are_two_hosts(living: Living) -> None:
     life = living("shopify")
     life.sign_in(owner="ada")
