@@ -120,6 +120,15 @@ def test_a_sign_in_without_its_shop_says_what_is_missing(living: Living) -> None
     assert 'did you mean "shop"' in str(misspelt.value)
 
 
+def test_a_connection_that_signs_in_anew_keeps_its_shop(living: Living) -> None:
+    life = living("shopify")
+    life.sign_in()
+    again = life.sign_in(params={})
+    assert again.params["shop"] == "acme"
+    with refused("param_missing", life):
+        life.valet.authorize("shopify", account="another")
+
+
 def test_two_shops_of_one_declaration_are_two_hosts(living: Living) -> None:
     life = living("shopify")
     life.sign_in(owner="ada")
@@ -253,10 +262,10 @@ def test_the_first_tenant_is_used_until_another_is_chosen(living: Living) -> Non
 def test_a_tenant_that_is_not_there_cannot_be_chosen(living: Living) -> None:
     life = living("xero")
     life.sign_in()
-    with refused("param_invalid", life) as caught:
+    with refused("look_up_unknown", life) as caught:
         life.valet.look_up("xero", choose={"tenant_id": "nobody's"})
     assert "found-tenant_id, other-tenant_id" in caught.value.hint
-    with refused("param_invalid", life):
+    with refused("look_up_unknown", life):
         life.valet.look_up("xero", choose={"tenant": "x"})
     assert life.valet.client("xero").status().params["tenant_id"] == "found-tenant_id"
 

@@ -199,7 +199,7 @@ def look_up_again(world: World, key: ConnectionKey, choose: Mapping[str, str]) -
     """Look up anew what a connection keeps, with the entries that a person chooses; the others stay as they are.
 
     Raises:
-        ConfigurationError: There is nothing to look up (``look_up_missing``), or no such choice (``param_invalid``).
+        ConfigurationError: There is nothing to look up (``look_up_missing``), or no such choice (``look_up_unknown``).
         ValetkeyError: There is no usable token; as of `obtain`.
     """
     with late_imports:
@@ -211,7 +211,7 @@ def look_up_again(world: World, key: ConnectionKey, choose: Mapping[str, str]) -
     if not declared.look_ups or wrong:
         what = f'"{clean(wrong, 60)}" is nothing that can be chosen' if wrong else "there is nothing to look up"
         hint = f"what can be: {', '.join(names)}" if names else "it has no look_ups"
-        code = "param_invalid" if wrong else "look_up_missing"
+        code = "look_up_unknown" if wrong else "look_up_missing"
         raise ConfigurationError(f"credential {declared.name!r}: {what}", code=code, hint=hint)
     held = obtain(world, key)
     wanted = {**{name: held.record.params.get(name, "") for name in names}, **choose}
@@ -219,7 +219,7 @@ def look_up_again(world: World, key: ConnectionKey, choose: Mapping[str, str]) -
     if unknown:
         msg = f'credential {declared.name!r}: "{clean(choose[unknown], 60)}" is none of those that were found'
         there = ", ".join(one.id for one in choices_of(held.record.params).get(unknown, ()))
-        raise ConfigurationError(msg, code="param_invalid", hint=f"choose one of: {there}")
+        raise ConfigurationError(msg, code="look_up_unknown", hint=f"choose one of: {there}")
     return looked_up(world, declared, held.record, held.grant, wanted=wanted)
 
 

@@ -62,7 +62,6 @@ def revoke(world: World, credential: OAuth2Credential | None, record: Record) ->
     if credential is None:
         name = record.key.credential
         return _not_revoked(f"{name} is not declared any more, so nothing was revoked there", name)
-    credential = placed(credential, record.params)
     try:
         grant = open_grant(world, record)
     except (DecryptionFailed, ValueError):

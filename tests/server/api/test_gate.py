@@ -21,6 +21,7 @@ NEEDED = [
     ("read", "GET", "/providers/github"),
     ("read_secret", "POST", "/connections/{id}/token"),
     ("refresh", "POST", "/connections/{id}/refresh"),
+    ("connect", "POST", "/connections/{id}/look-up"),
     ("connect", "POST", "/connections/{id}/disconnect"),
     ("connect", "POST", "/connect-sessions"),
     ("connect", "GET", "/connect-sessions/{session}"),
@@ -72,7 +73,11 @@ def test_one_scope_opens_an_operation_and_no_other_does(api: Any, scope: str, me
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
     program = maker if path.endswith("/confirm") else api.program(scope)
     with program.http.stream(method, address, json=BODIES.get(path)) as allowed:
-        expected = {"/connect-sessions": 201, "/connect-sessions/{session}/confirm": 409}
+        expected = {
+            "/connect-sessions": 201,
+            "/connect-sessions/{session}/confirm": 409,
+            "/connections/{id}/look-up": 409,
+        }
         assert allowed.status_code == expected.get(path, 200)
 
 

@@ -43,5 +43,5 @@ def test_the_api_tells_the_choices_and_takes_one(api: Any, tenants: Any) -> None
     chosen = program.post(f"{where}/look-up", json={"choose": {"tenant": "t-2"}})
     assert (chosen.status_code, chosen.json()["params"]["tenant"]) == (200, "t-2")
     wrong = program.post(f"{where}/look-up", json={"choose": {"tenant": "t-3"}})
-    assert (wrong.status_code, wrong.json()["code"]) == (422, "param_invalid")
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "look_up_unknown")
     assert api.program("read").post(f"{where}/look-up").status_code == 403

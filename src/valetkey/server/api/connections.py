@@ -165,7 +165,7 @@ async def refresh(caller: Refresher, connection_id: ConnectionId) -> models.Conn
     return await run_in_threadpool(lambda: _shown(caller, caller.record(connection_id)))
 
 
-@router.post("/{connection_id}/look-up", summary="Look up its places", responses=problems(404, 409, 422, 502))
+@router.post("/{connection_id}/look-up", summary="Look up its places", responses=problems(400, 404, 409, 502))
 async def look_up(
     caller: Connector, connection_id: ConnectionId, wanted: Annotated[choice_models.Chosen | None, Body()] = None
 ) -> models.Connection:

@@ -43,8 +43,7 @@ _STATUS: Final[tuple[tuple[type[ValetkeyError], HTTPStatus], ...]] = (
 """The first that fits.  409: the same call is of no use before somebody has acted."""
 _OF_THE_APP: Final = (
     *("app_", "certificate_", "client_", "credential_", "preset_", "private_key_", "profile_", "resource_"),
-    "secret_",
-    "token_bound",
+    *("look_up_", "secret_", "token_bound"),
 )
 """How codes of configuration errors begin that are the fault of one credential's set-up: an operator must act."""
 _OF_THE_SERVER: Final = ("key_", "keyring_")
