@@ -258,7 +258,7 @@ def test_filters(args: list[str], expected: list[str], five: Any) -> None:
 def test_a_search_that_finds_beginnings_only_says_so(
     five: Any, monkeypatch: pytest.MonkeyPatch, *, anywhere: bool
 ) -> None:
-    monkeypatch.setattr(SQLiteStore, "searches_anywhere", lambda _: anywhere)
+    monkeypatch.setattr(SQLiteStore, "searches_anywhere", lambda *_: anywhere)
 
     searched, listed = five.run("connections", "--search", "kim"), five.run("connections")
 

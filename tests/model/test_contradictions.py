@@ -112,7 +112,7 @@ KEYED = {**BY_ISSUER, "client_auth": "private_key_jwt"}
         ),
         pytest.param(
             {**URLS, "authorization_details": '[{"type": ""}]'},
-            "authorization_details_invalid",
+            "authorization_details_untyped",
             "a type each",
             "RFC 9396",
             id="an empty type",

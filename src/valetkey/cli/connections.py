@@ -82,8 +82,11 @@ def connections(
         emit({"connections": [of_status(one) for one in found], "cursor": after})
     else:
         _listing(session, found, after)
-        if search and not session.core.store.searches_anywhere():
+        store = session.core.store
+        if search and not store.searches_anywhere():
             say("only beginnings are found in this store: PostgreSQL has no index of trigrams (pg_trgm) there")
+        elif search and not store.searches_anywhere(search):
+            say("one or two letters are found at beginnings only in this store")
 
 
 def _page(

@@ -198,7 +198,7 @@ def _check_details(place: Place, text: str) -> None:
     if not listed or not all(_is_detail(one) for one in listed):
         place.refuse(
             "authorization_details is no JSON list of objects with a type each",
-            code="authorization_details_invalid",
+            code="authorization_details_untyped",
             hint='write it as [{"type": "payment_initiation", ...}] (RFC 9396 section 2)',
         )
 

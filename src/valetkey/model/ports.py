@@ -171,8 +171,10 @@ class Store(Protocol):
         """
         ...
 
-    def searches_anywhere(self) -> bool:
+    def searches_anywhere(self, search: str = "") -> bool:
         """Whether `Query.search` finds any part of a text; else only what a line of it begins with.
+
+        `search` is what is looked for: a store may find one or two letters at beginnings only.  Empty: a longer text.
 
         A store without an index for any part says False, rather than read through all there is: faces tell people.
         """

@@ -44,8 +44,8 @@ _READ: Final = frozenset(
         *_REFRESH_LIVES,
     }
 )
-_OFFLINE: Final = frozenset({"offline_access", "offline.access"})
-"""Scopes that ask for a refresh token (OpenID Connect Core section 11)."""
+_OFFLINE: Final = frozenset({"offline_access", "offline.access", "offline"})
+"""Scopes that ask for a refresh token (OpenID Connect Core section 11; X and Typeform have names of their own)."""
 _MAX_SCOPES: Final = 500
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SUCCESS: Final = range(200, 300)

@@ -207,7 +207,7 @@ class MemoryStore:
         """Return why connections are in a state: the first `limit` of them, summed."""
         return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
 
-    def searches_anywhere(self) -> bool:
+    def searches_anywhere(self, search: str = "") -> bool:  # noqa: ARG002 - the protocol's
         """Return True: a search finds any part of a text."""
         return True
 

@@ -113,7 +113,7 @@ class SecretServiceStore(LedgerPart):
         """Return why connections are in a state, as the ledger knows: the first `limit` of them, summed."""
         return self.ledger.troubles(env=_tokens.ledger_env(env), state=state, limit=limit)
 
-    def searches_anywhere(self) -> bool:
+    def searches_anywhere(self, search: str = "") -> bool:  # noqa: ARG002 - the protocol's
         """Return True: a search finds any part of a text."""
         return True
 

@@ -36,6 +36,8 @@ _SELECT: Final = f"SELECT {COLUMN_LIST} FROM {{S}}.connection c WHERE"  # noqa: 
 _FRESH: Final = f"{_SELECT} {{S}}.on_primary() AND"
 _KEY: Final = "c.env = %s AND c.credential = %s AND c.owner = %s AND c.account = %s"
 _DAMAGED: Final = "UPDATE {S}.connection SET state = 'needs_reauth', reason = 'row_corrupt' WHERE id = %s"
+_TRIGRAM: Final = 3
+"""How many letters it takes for one."""
 _BY_ID: Final = f"{_FRESH} c.id = %s"
 _BY_KEY: Final = f"{_FRESH} {_KEY}"
 _LOCKED: Final = f"{_SELECT} c.id = %s FOR NO KEY UPDATE"
@@ -112,15 +114,18 @@ class PostgresStore(PostgresDocuments):
         it must not hide the rest.  Its own state is set to that as soon as it is met, so that filters and counts agree.
         """
         after = None if cursor is None else _cursor.decode(cursor)
-        anywhere = not query.search or self.searches_anywhere()
+        anywhere = not query.search or self.searches_anywhere(query.search)
         rows = self._read(*page_statement(query, after, limit + 1, backwards=backwards, anywhere=anywhere))
         return sifted(_cursor.page_of(self._listed(rows), limit, cursor, backwards=backwards), query)
 
-    def searches_anywhere(self) -> bool:
-        """Whether a search finds any part of a text: where there is no index of trigrams, it finds beginnings only."""
+    def searches_anywhere(self, search: str = "") -> bool:
+        """Whether a search finds any part of a text: where there is no index of trigrams, it finds beginnings only.
+
+        So do one and two letters, which hold no trigram: an index of trigrams would have to be read as a whole.
+        """
         if self._server.trigrams is None:
             self._read("SELECT 1")  # each new connection looks
-        return bool(self._server.trigrams)
+        return bool(self._server.trigrams) and not 0 < len(search.casefold()) < _TRIGRAM
 
     def due(self, *, env: str, until: float, limit: int = 100) -> tuple[Record, ...]:
         """Return up to `limit` records whose `due_at` is not later than `until`, the most urgent first."""

@@ -98,7 +98,7 @@ class SQLiteStore(SQLiteCounts, SQLiteDocuments):
 
         return self._bell.wait_until(changed, timeout)
 
-    def searches_anywhere(self) -> bool:
+    def searches_anywhere(self, search: str = "") -> bool:  # noqa: ARG002 - the protocol's
         """Return True: a search finds any part of a text."""
         return True
 

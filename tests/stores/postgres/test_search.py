@@ -109,6 +109,17 @@ def test_a_role_that_may_make_schemas_gets_the_extension(postgres: Any, schema: 
     postgres.sql(f"DROP DATABASE {name}")
 
 
+@pytest.mark.parametrize("text", ["a", "ac", "AC"])
+def test_one_or_two_letters_find_beginnings_with_trigrams_too(store: PostgresStore, text: str) -> None:
+    store.create(blank(1, key=ConnectionKey(ENV, "github", "ada", "account-0001")))
+    store.create(blank(2, key=ConnectionKey(ENV, "github", "bob", "back")))
+
+    assert store.searches_anywhere()
+    assert not store.searches_anywhere(text)
+    assert found(store, text) == ["con_0001"]
+    assert found(store, "ack") == ["con_0002"]
+
+
 def test_a_role_that_may_not_make_the_extension_finds_beginnings(bare: PostgresStore, bare_sql: Sql) -> None:
     assert not bare.searches_anywhere()
     assert (found(bare, BEGUN), found(bare, INSIDE)) == (["con_0001"], [])

@@ -128,6 +128,7 @@ def show(ask: Ask) -> Response:
         next=found.cursor,
         cut=FOUND_MOST if found.cut else 0,
         begun=not core.store.searches_anywhere(),
+        short=core.store.searches_anywhere() and not core.store.searches_anywhere(filters["q"]),
     )
 
 
