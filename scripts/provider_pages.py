@@ -86,7 +86,7 @@ def title(category: str) -> str:
 
 def example(preset: Preset) -> OAuth2Credential:
     """Return a credential made from the preset, its parameters filled with examples."""
-    params = {name: rule.example for name, rule in preset.url_params.items() if rule.example and not rule.default}
+    params = {name: preset.url_params[name].example or "example" for name in preset.listed.needed}
     return Wiring().oauth2_credential(preset.id, preset=preset.id, params=params)
 
 
