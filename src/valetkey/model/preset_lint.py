@@ -85,8 +85,8 @@ def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
         yield from _too_wide(host)
     asked = {name: urls.get(name, "") for name in _BEARER_URLS}
     for number, look_up in enumerate(given.get("look_ups", ()), 1):
-        asked[f"look_ups.{number}.url"] = url = look_up["url"]
-        yield from _steered(f"credential.look_ups.{number}.url", url.partition("://")[2].partition("/")[0], rules)
+        host = str(look_up.get("url", "")).partition("://")[2].partition("/")[0]
+        yield from _steered(f"credential.look_ups.{number}.url", host, rules)
     for name, url in asked.items():
         host = urlsplit(url).netloc
         if host and hosts and not any(_covers(allowed, host) for allowed in hosts):

@@ -107,7 +107,7 @@ class Preset:
             category=self.category,
             hosts=self.hosts,
             params=tuple(sorted(self.url_params)),
-            needed=tuple(sorted(name for name, rule in self.url_params.items() if not rule.default)),
+            needed=tuple(sorted(name for name, rule in self.url_params.items() if rule.needed)),
             register_url=self.register_url,
             docs_url=self.docs_url,
             scopes_doc_url=self.scopes_doc_url,
