@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from valetkey.connecting import DEFAULT_PORT, loopback_place
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.preset_data import example as example_of
 from valetkey.model.presets import Preset
 from valetkey.model.wiring import Wiring
 
@@ -86,7 +87,7 @@ def title(category: str) -> str:
 
 def example(preset: Preset) -> OAuth2Credential:
     """Return a credential made from the preset, its parameters filled with examples."""
-    params = {name: rule.example for name, rule in preset.url_params.items() if rule.example and not rule.default}
+    params = {name: example_of(preset.url_params[name]) for name in preset.listed.needed}
     return Wiring().oauth2_credential(preset.id, preset=preset.id, params=params)
 
 
@@ -124,8 +125,15 @@ def _app(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     if preset.url_params:
         yield "\n| parameter | what it is | example |\n|---|---|---|"
         for name, rule in preset.url_params.items():
-            default = f"; `{rule.default}` when left out" if rule.default else ""
-            yield f"| `{name}` | {escaped(rule.description)}{default} | {coded(rule.example or rule.default)} |"
+            told = [escaped(rule.description)] if rule.description else []
+            if rule.values:
+                told.append("one of " + ", ".join(f"`{value}`" for value in rule.values))
+            if rule.default:
+                told.append(f"`{rule.default}` when left out")
+            elif rule.optional:
+                told.append("may be left out: each sign-in gives its own")
+            shown = rule.example or rule.default or next(iter(rule.values), "")
+            yield f"| `{name}` | {'; '.join(told)} | {coded(shown)} |"
 
 
 def _local(made: OAuth2Credential) -> str:
@@ -147,7 +155,7 @@ def _copied(preset: Preset, made: OAuth2Credential) -> str:
 
 
 def _options(preset: Preset) -> str:
-    needed = (rule for rule in preset.url_params.values() if not rule.default)
+    needed = (rule for rule in preset.url_params.values() if rule.needed)
     return "".join(f" --param {rule.name}={rule.example or '...'}" for rule in needed)
 
 

@@ -220,6 +220,36 @@ def test_advice_keeps_no_preset_from_being_used_and_a_grave_mistake_does(
     assert caught.value.code == "preset_invalid"
 
 
+LOOK_UP = """
+
+[[credential.look_ups]]
+url = "https://api.shop.example/sites"
+params = { site = "id" }
+"""
+
+
+def test_a_look_up_goes_to_the_api_alone(lint: Any) -> None:
+    assert lint(GOOD + LOOK_UP) == []
+
+    elsewhere = [*map(str, lint(GOOD + LOOK_UP.replace("api.shop.example", "else.example")))]
+    assert any("shop.toml:32: credential.look_ups: else.example may not see the access token" in it for it in elsewhere)
+    steered = lint(GOOD + LOOK_UP.replace("api.shop.example", "api.{shop}"))
+    assert any((it.line, it.mistake.grave) == (33, True) and "chooses the domain" in str(it) for it in steered)
+
+
+def test_a_closed_set_of_values_may_choose_the_domain(lint: Any) -> None:
+    there = GOOD.replace("{shop}.shop.example", "api.{shop}").replace("api.shop.example", "api.{shop}")
+    assert lint(there) != []
+
+    closed = 'example = "eu"\nvalues = { us = "shop.example", eu = "shop.eu.example" }'
+    assert lint(there.replace('pattern = "[a-z0-9-]+"\nexample = "acme"', closed)) == []
+
+
+def test_a_family_may_lie_beside_its_member(lint: Any, tmp_path: Path) -> None:
+    (tmp_path / "crate.toml").write_text(GOOD, encoding="utf-8")
+    assert lint('extends = "crate"\ndisplay_name = "Shop"') == []
+
+
 def test_all_fields_that_are_wrong_are_told_at_once(lint: Any) -> None:
     wrong = f'{TABLE}\ntoken_format = "json"\nclient_auth = "post"\npkce = "no"\nscopes = "a b"\nbuffer = -1'
     found = lint(GOOD.replace(TABLE, wrong))

@@ -41,6 +41,11 @@ class UrlParam(Value):
     optional: bool = False
 
     @property
+    def needed(self) -> bool:
+        """Whether a declaration has to give it."""
+        return not (self.default or self.per_connection)
+
+    @property
     def per_connection(self) -> bool:
         """Whether its value may be another for each connection."""
         return self.optional or bool(self.callback)

@@ -78,14 +78,12 @@ def located(path: Path, mistakes: list[Mistake]) -> list[Found]:
 
 def _line(known: Mapping[tuple[str, ...], int], field: str) -> int:
     """Return the line of a field, else that of the nearest table around it, else the first."""
-    for where, number in known.items():
-        if ".".join(where) == field:
-            return number
-    while "." in field:
+    named = {".".join(where): number for where, number in known.items()}
+    while field:
+        inside = [number for name, number in named.items() if name.startswith(f"{field}.")]
+        if field in named or inside:
+            return named.get(field) or min(inside)
         field = field.rpartition(".")[0]
-        for where, number in known.items():
-            if ".".join(where) == field:
-                return number
     return 1
 
 

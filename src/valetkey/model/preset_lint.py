@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from valetkey.model import settings
 from valetkey.model.credentials import EMPTY
+from valetkey.model.located import UrlParam
 from valetkey.model.preset_data import extended, preset_mistakes, url_params
 from valetkey.model.preset_members import MEMBERS, Mistake
 from valetkey.model.preset_shape import shape_mistakes
-from valetkey.model.templates import HOLE, UrlParam
+from valetkey.model.templates import HOLE
 
 DAY: Final = 86400
 _SHARED: Final = frozenset(
@@ -82,8 +83,12 @@ def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for host in hosts:
         yield from _steered("credential.api_hosts", host, rules)
         yield from _too_wide(host)
-    for name in _BEARER_URLS:
-        host = urlsplit(urls.get(name, "")).netloc
+    asked = {name: urls.get(name, "") for name in _BEARER_URLS}
+    for number, look_up in enumerate(given.get("look_ups", ()), 1):
+        host = str(look_up.get("url", "")).partition("://")[2].partition("/")[0]
+        yield from _steered(f"credential.look_ups.{number}.url", host, rules)
+    for name, url in asked.items():
+        host = urlsplit(url).netloc
         if host and hosts and not any(_covers(allowed, host) for allowed in hosts):
             example = f'api_hosts = ["{host}"]'
             yield Mistake(
@@ -120,7 +125,7 @@ def _steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[M
 
 def _closed(rule: UrlParam | None) -> bool:
     """Tell whether a parameter takes values of a closed set only."""
-    return bool(getattr(rule, "values", None))
+    return rule is not None and bool(rule.values)
 
 
 def _domain(host: str) -> str:

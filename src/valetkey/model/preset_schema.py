@@ -69,7 +69,7 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _of_class(kind: type[Any], *, without: tuple[str, ...]) -> Schema:
+def _of_class(kind: type[Any], *, without: tuple[str, ...] = ()) -> Schema:
     """Return the schema of a table whose members are a dataclass's fields, described as its docstring does."""
     told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(kind.__doc__ or "")}
     found = {f.name: {"description": told.get(f.name, ""), **_of_type(f.name, str(f.type))} for f in fields(kind)}

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Final, cast
 
+from valetkey.model.located import UrlParam
 from valetkey.model.places import did_you_mean
 from valetkey.model.preset_members import MEMBERS, Kind, Mistake
-from valetkey.model.templates import UrlParam
 
 WEIGHTS: Final = ("read", "write", "admin")
 """How much a scope allows: to look, to change, to decide for others."""

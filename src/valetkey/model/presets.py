@@ -107,7 +107,7 @@ class Preset:
             category=self.category,
             hosts=self.hosts,
             params=tuple(sorted(self.url_params)),
-            needed=tuple(sorted(name for name, rule in self.url_params.items() if not rule.default)),
+            needed=tuple(sorted(name for name, rule in self.url_params.items() if rule.needed)),
             register_url=self.register_url,
             docs_url=self.docs_url,
             scopes_doc_url=self.scopes_doc_url,
@@ -173,7 +173,11 @@ def _own() -> Iterator[Listed]:
 
 def lint_preset(data: Mapping[str, Any]) -> list[Mistake]:
     """Return what is wrong with the data of a preset, the grave first; nothing when it is in order."""
-    family = _family(data)
+    return _lint(data)
+
+
+def _lint(data: Mapping[str, Any], beside: Path | None = None) -> list[Mistake]:
+    family = _family(data, beside)
     return [family] if isinstance(family, Mistake) else all_mistakes(data, family)
 
 
@@ -183,7 +187,7 @@ def lint_preset_file(path: Path) -> list[Found]:
         text = f'"{clean(path.stem, 60)}" cannot be an id'
         return [Found(path, 0, Mistake("", text, "rename the file to small letters, digits and hyphens: shop.toml"))]
     try:
-        return located(path, lint_preset(parsed(path)))
+        return located(path, _lint(parsed(path), path.parent))  # a family may lie beside it
     except _UNREADABLE as error:
         return [unreadable(path, error)]
 
@@ -270,14 +274,14 @@ def _data_in(path: Path) -> Mapping[str, Any] | None:
         raise _invalid(path.stem, path, [str(unreadable(path, error))]) from None
 
 
-def _family(data: Mapping[str, Any]) -> Mapping[str, Any] | Mistake | None:
+def _family(data: Mapping[str, Any], beside: Path | None = None) -> Mapping[str, Any] | Mistake | None:
     """Return the data of the preset that this one extends, or why there is none; None where it extends none."""
     name = data.get("extends")
     if name is None:
         return None
     if not isinstance(name, str) or not _ID.fullmatch(name):
         return Mistake("extends", "it is the id of a preset", MEMBERS["extends"].example)
-    for folder in (BUILT_IN, user_folder()):
+    for folder in filter(None, (BUILT_IN, beside, user_folder())):
         family = _data_in(folder / f"{name}.toml")
         if family is None:
             continue
