@@ -31,6 +31,8 @@ LONG_LIFETIME = 5184000
 APP_KEY = jwk.ECKey.generate_key("P-256", {"kid": "APPKEY1234", "alg": "ES256"})
 KEY = jwk.RSAKey.generate_key(2048, {"kid": "twin", "alg": "RS256", "use": "sig"})
 WELL_KNOWN = "/.well-known/openid-configuration"
+_OFFLINE = {"offline_access", "offline.access"}
+"""Scopes that answers leave out."""
 
 
 class Refused(Exception):
@@ -236,7 +238,7 @@ class Twin:
         scopes = [*declared.scopes, *declared.forced_scopes]
         if scopes:
             spelled = {asked: answered for answered, asked in declared.scope_aliases.items()}
-            answered = dict.fromkeys(spelled.get(scope, scope) for scope in scopes if not scope.startswith("offline"))
+            answered = dict.fromkeys(spelled.get(scope, scope) for scope in scopes if scope not in _OFFLINE)
             answer["scope"] = declared.scope_separator.join(answered)
         if first and declared.issuer and "openid" in scopes:
             answer["id_token"] = self._id_token(self._nonce)
