@@ -18,9 +18,19 @@ from valetkey.engine.rekeying import rotate
 from valetkey.errors import ConfigurationError, DecryptionFailed, StoreError, StoreUnavailable
 from valetkey.keys import FileKeys, MemoryKeys, new_key
 from valetkey.keys.memory import GivenKeys
+from valetkey.model import data_keys
 from valetkey.model.ciphers import Box, frame, parse_key, raw_key
 from valetkey.model.connections import Document, Sealed
-from valetkey.model.data_keys import data_key_documents, load_ring, new_data_key, read_note, write_note
+from valetkey.model.data_keys import (
+    KeyNote,
+    Ring,
+    data_key_documents,
+    establish,
+    load_ring,
+    new_data_key,
+    read_note,
+    write_note,
+)
 from valetkey.model.ports import KeyRetired, Label, Store
 from valetkey.model.sealing import LOOK_AGAIN, PlainSealer, ServiceSealer, Vault, document_label, write_sealed
 from valetkey.stores.memory import MemoryStore
@@ -678,3 +688,29 @@ def test_a_master_key_does_not_show_itself() -> None:
     assert len(key.id) == 8
     assert key.id == parse_key(key.secret.reveal()).id
     assert new_key().id != key.id
+
+
+def test_a_data_key_that_lost_the_race_is_not_adopted_while_it_goes(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, keys = MemoryStore(clock=clock), MemoryKeys()
+    master = keys.create()
+    loser = new_data_key(store, master)
+    seen: list[Ring] = []
+
+    def ring_of_a_moment_ago(store: Store, keys: Any) -> Ring:
+        seen.append(load_ring(store, keys))
+        if len(seen) == 1:  # between this look and the next one somebody else wins, and the loser takes its key away
+            winner = new_data_key(store, master)
+            assert write_note(store, KeyNote(data_key=winner.id, master=master.id, place=keys.place))
+            assert store.retire_key(loser.id)
+        return seen[-1]
+
+    monkeypatch.setattr(data_keys, "load_ring", ring_of_a_moment_ago)
+
+    establish(store, keys)
+
+    assert len(seen) == 2
+    note = read_note(store)
+    assert note is not None
+    assert [document.id for document in data_key_documents(store)] == [note.data_key]

@@ -184,15 +184,20 @@ def establish(store: Store, keys: KeyProvider) -> None:
         ConfigurationError: There is no master key and none may be made here (``key_missing``).
         DecryptionFailed: There are data keys already, and the master key at hand opens none of them.
     """
-    ring = load_ring(store, keys)
-    if ring.note is not None:
-        return
-    if ring.shut and not ring.boxes:
-        raise next(iter(ring.shut.values())).error()
-    if ring.boxes:  # somebody made one and has not noted it yet, or died before
-        adopted = next(d for d in data_key_documents(store) if d.id in ring.boxes)
-        write_note(store, KeyNote(data_key=adopted.id, master=master_of(adopted), place=keys.place))
-        return
+    while (ring := load_ring(store, keys)).note is None:
+        if ring.shut and not ring.boxes:
+            raise next(iter(ring.shut.values())).error()
+        if not ring.boxes:
+            _make_first(store, keys)
+            return
+        # Somebody made one and has not noted it yet, or died before; or lost, and takes it away: then there is a note.
+        adopted = next((d for d in data_key_documents(store) if d.id in ring.boxes), None)
+        if adopted is not None:
+            write_note(store, KeyNote(data_key=adopted.id, master=master_of(adopted), place=keys.place))
+            return
+
+
+def _make_first(store: Store, keys: KeyProvider) -> None:
     master = _first_master(keys)
     made = new_data_key(store, master)
     if not write_note(store, KeyNote(data_key=made.id, master=master.id, place=keys.place)):
