@@ -119,7 +119,11 @@ def wanted_of(chosen: Mapping[str, Any], now: float, *, account: str = "") -> Wa
         since=since,
         until=until,
     )
-    return replace(wanted, also=lambda event: all(ask(event) for ask in asks)) if asks else wanted
+
+    def all_of_them(event: Event) -> bool:
+        return all(ask(event) for ask in asks)
+
+    return replace(wanted, also=all_of_them) if asks else wanted
 
 
 def _also(text: str, kinds: tuple[str, ...], account: str) -> list[Callable[[Event], bool]]:

@@ -41,7 +41,7 @@ class _Found:
     """
 
     params: dict[str, str]
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list[str])
 
 
 def chosen_before(credential: OAuth2Credential, before: Record, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -173,7 +173,8 @@ def _matches(one: LookUp, entry: object) -> bool:
 
     def fits(path: str, value: str) -> bool:
         there = at(entry, path)
-        return value in ([_plain(item) for item in as_list(there)] if isinstance(there, list) else [_plain(there)])
+        listed = as_list(there)
+        return value in map(_plain, listed) if listed else value == _plain(there)
 
     return all(fits(path, value) for path, value in one.matching.items())
 

@@ -29,8 +29,13 @@ def url_params(place: Place, field: str, value: object) -> tuple[UrlParam, ...]:
     """Check parameters of URLs: a table of tables by name, or what was read from one."""
     if isinstance(value, Mapping):
         tables = cast("Mapping[str, Any]", value).items()
-        value = [{**one, "name": name} if isinstance(one, Mapping) else one for name, one in tables]
+        named = [{**cast("Mapping[str, Any]", one), "name": name} if _is_table(one) else one for name, one in tables]
+        return _each(place, field, named, UrlParam, {"name": "shop"})
     return _each(place, field, value, UrlParam, {"name": "shop"})
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def look_ups(place: Place, field: str, value: object) -> tuple[LookUp, ...]:

@@ -70,13 +70,14 @@ def _name(place: Place, field: str, name: object) -> str:
     return checks.text(place, field, name)
 
 
-def _check_member(place: Place, field: str, name: str, member: object) -> None:
+def _check_member(place: Place, field: str, name: str, member: Any) -> None:
     texts = isinstance(member, tuple) and all(isinstance(one, str) for one in cast("tuple[object, ...]", member))
     if name in _LISTS and not texts:
+        one = member if isinstance(member, str) else "..."
         place.refuse(
             f"{field}: {name} is a list of texts (RFC 7591 section 2)",
             code="client_metadata_invalid",
-            hint=f"write {place.line(field, {name: [member if isinstance(member, str) else '...']})}",
+            hint=f"write {place.line(field, {name: [one]})}",
         )
     if name == "jwks":
         _check_keys(place, field, member)

@@ -73,11 +73,14 @@ def built_in() -> Mapping[str, Listed]:
 
 
 def _listed(values: list[Any]) -> Listed:
-    read: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in zip(_MEMBERS, values, strict=True)
-    }
-    level, date = read["verified"]
-    return Listed(**{**read, "verified": Verified(level=level, date=date)})
+    named = zip(_MEMBERS, values, strict=True)
+    read: dict[str, Any] = {name: _frozen(value) for name, value in named}
+    level, date = read.pop("verified")
+    return Listed(**read, verified=Verified(level=level, date=date))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(cast("list[str]", value)) if isinstance(value, list) else value
 
 
 def best_first(text: str, among: Iterable[Listed]) -> list[Listed]:

@@ -76,7 +76,7 @@ def grave_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = N
 def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
     given: Mapping[str, Any] = data.get("credential", EMPTY)
     rules = url_params(data)
-    urls = {name: given[name] for name in settings.URLS if isinstance(given.get(name), str)}
+    urls: dict[str, str] = {name: given[name] for name in settings.URLS if isinstance(given.get(name), str)}
     for name, url in urls.items():
         yield from _steered(f"credential.{name}", url.partition("://")[2].partition("/")[0], rules)
     hosts = [host for host in cast("list[object]", given.get("api_hosts", [])) if isinstance(host, str)]

@@ -26,8 +26,11 @@ _ATTRIBUTE = re.compile(r"^        ([a-z_0-9]+): (.*(?:\n            .*)*)", re.
 
 def schema() -> Schema:
     """Return the schema (JSON Schema, draft 2020-12)."""
-    made = _members()
-    members = {name: {"description": member.about, **made[member.kind](name)} for name, member in MEMBERS.items()}
+    kinds, tables = _kinds(), _tables()
+    members = {
+        name: {"description": member.about, **(tables[name] if member.kind == "table" else kinds[member.kind])}
+        for name, member in MEMBERS.items()
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A preset of valetkey: the facts about one OAuth2 provider",
@@ -37,24 +40,25 @@ def schema() -> Schema:
     }
 
 
-def _members() -> Mapping[Kind, Any]:
+def _kinds() -> Mapping[Kind, Schema]:
     quirk = {"text": {**_TEXT, "minLength": 1}, "source": {**_TEXT, "minLength": 1}, "seen_as": _TEXT}
     scope = {**_table({"text": _TEXT, "weight": {"enum": list(WEIGHTS)}}), "required": ["text"]}
     date = {**_TEXT, "pattern": "^20\\d\\d-(0[1-9]|1[0-2])$"}
-    verified = {**_table({"level": {"enum": list(LEVELS)}, "date": date}), "required": ["date"]}
-    tables = {"legacy": _table(dict.fromkeys(URLS, _DAY)), "sources": _table(dict.fromkeys(facts(), _TEXT))}
     return {
-        "text": lambda _: _TEXT,
-        "url": lambda _: _HTTPS,
-        "texts": lambda _: _list(_TEXT),
-        "labels": lambda _: _table(dict.fromkeys(LABELS, _TEXT)),
-        "table": lambda name: tables[name],
-        "scopes": lambda _: _open({"anyOf": [_TEXT, scope]}),
-        "params": lambda _: _open(_of_class(UrlParam, without=("name",))),
-        "quirks": lambda _: _list({**_table(quirk), "required": ["text", "source"]}),
-        "verified": lambda _: verified,
-        "credential": lambda _: _of_class(OAuth2Credential, without=("name", "source", *OWN_TO_A_PROGRAM)),
+        "text": _TEXT,
+        "url": _HTTPS,
+        "texts": _list(_TEXT),
+        "labels": _table(dict.fromkeys(LABELS, _TEXT)),
+        "scopes": _open({"anyOf": [_TEXT, scope]}),
+        "params": _open(_of_class(UrlParam, without=("name",))),
+        "quirks": _list({**_table(quirk), "required": ["text", "source"]}),
+        "verified": {**_table({"level": {"enum": list(LEVELS)}, "date": date}), "required": ["date"]},
+        "credential": _of_class(OAuth2Credential, without=("name", "source", *OWN_TO_A_PROGRAM)),
     }
+
+
+def _tables() -> Mapping[str, Schema]:
+    return {"legacy": _table(dict.fromkeys(URLS, _DAY)), "sources": _table(dict.fromkeys(facts(), _TEXT))}
 
 
 def _table(properties: Mapping[str, Schema]) -> Schema:
