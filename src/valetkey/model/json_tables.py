@@ -80,7 +80,7 @@ def _check_member(place: Place, field: str, name: str, member: Any) -> None:
             hint=f"write {place.line(field, {name: [one]})}",
         )
     if name == "jwks":
-        _check_keys(place, field, member)
+        _check_keys(place, field, cast("object", member))
 
 
 def _check_keys(place: Place, field: str, jwks: object) -> None:

@@ -241,7 +241,8 @@ def test_what_is_no_key_is_refused_and_not_shown_again(bank: Any) -> None:
 
 def test_a_certificate_that_ends_soon_is_told_on_the_list_and_its_page(walk: Any) -> None:
     practice = walk.site.practice
-    practice.declare("bank", grant="client_credentials", scopes=[], sender_constraint="mtls")
+    bank = {"issuer": "https://bank.example", "token_url": "https://bank.example/token"}
+    practice.declare("bank", grant="client_credentials", scopes=[], sender_constraint="mtls", **bank)
     left = practice.clock.now() - time.time()
     certificate, key = self_signed("bank.example", days=left / 86400 + 12.2)
     app = json.loads(practice.secrets.get("bank-app-credentials"))
