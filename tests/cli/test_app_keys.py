@@ -102,7 +102,14 @@ def test_a_key_of_ones_own_is_taken_from_a_file_or_stdin_and_never_shown(bank: A
 
 
 def test_a_certificate_is_kept_with_its_key_and_shown_by_subject_and_thumbprint(bare: Any, tmp_path: Path) -> None:
-    bare.declare("bank", app=False, client_auth="self_signed_tls_client_auth", sender_constraint="mtls")
+    bare.declare(
+        "bank",
+        app=False,
+        client_auth="self_signed_tls_client_auth",
+        sender_constraint="mtls",
+        issuer="https://bank.example",
+        token_url="https://bank.example/token",
+    )
     certificate, key = self_signed("valetkey")
     _, other = self_signed("other")
     for name, text in (("crt", certificate), ("key", key), ("other", other)):

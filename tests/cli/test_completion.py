@@ -47,7 +47,7 @@ def test_the_script_is_good_for_its_shell(shell: str, bare: Any, tmp_path: Path,
         pytest.param(["exec", "notes", "o"], ["other"], id="credentials of exec"),
         pytest.param(["token", ""], ["notes", "other"], id="all credentials"),
         pytest.param(["status", "--che"], ["--check"], id="options"),
-        pytest.param(["providers", "show", "git"], ["github", "gitlab"], id="providers"),
+        pytest.param(["providers", "show", "gith"], ["github"], id="providers"),
         pytest.param(["app", "rem"], ["remove"], id="commands of a group"),
     ],
 )

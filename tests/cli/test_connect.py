@@ -52,7 +52,6 @@ def test_what_the_browser_says_is_not_in_the_answer(
     assert browser()
 
 
-@pytest.mark.usefixtures("browser")
 @pytest.mark.parametrize("paste", [False, True], ids=["browser", "paste"])
 def test_how_the_person_is_asked_goes_along(kit: Any, browser: Callable[[], str], *, paste: bool) -> None:
     words = ["--prompt", "login", "--max-age", "300", "--acr-values", "phr phrh"]
@@ -89,6 +88,7 @@ def test_how_the_person_cannot_be_asked_is_told(kit: Any, args: list[str], says:
     assert kit.provider.requests == ()
 
 
+@pytest.mark.usefixtures("browser")
 def test_a_fixed_port_is_listened_on(kit: Any) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

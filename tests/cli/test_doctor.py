@@ -229,7 +229,7 @@ def test_on_a_narrow_terminal_the_next_step_has_a_line_of_its_own(bare: Any, ter
 def test_a_certificate_that_ends_is_told_with_what_to_change(
     days: float, level: str, said: str, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kit.declare("bank", sender_constraint="mtls")
+    kit.declare("bank", sender_constraint="mtls", issuer="https://bank.example", token_url="https://bank.example/token")
     for name, text in zip(("CERTIFICATE", "CERTIFICATE_KEY"), self_signed("bank", days=days), strict=True):
         path = tmp_path / name
         path.write_text(text)

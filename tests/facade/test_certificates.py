@@ -20,7 +20,14 @@ def place(face: Any) -> Any:
     """A service whose tokens are bound to its certificate, which lives for 40 days from now."""
     practice = face.practice
     practice.clock.set(time.time())
-    practice.declare("bank", grant="client_credentials", scopes=["notes.read"], sender_constraint="mtls")
+    practice.declare(
+        "bank",
+        grant="client_credentials",
+        scopes=["notes.read"],
+        sender_constraint="mtls",
+        issuer="https://bank.example",
+        token_url="https://bank.example/token",
+    )
     app = json.loads(practice.secrets.get("bank-app-credentials"))
     certificate, key = self_signed("bank.example", days=40)
     practice.secrets.set(

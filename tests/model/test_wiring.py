@@ -83,8 +83,8 @@ def test_the_signature_and_the_dataclass_say_the_same() -> None:
 
 
 def test_every_field_is_described() -> None:
-    described = OAuth2Credential.__doc__ or ""
-    assert [name for name in SETTINGS if f"        {name}: " not in described] == []
+    described = inspect.cleandoc(OAuth2Credential.__doc__ or "")
+    assert [name for name in SETTINGS if f"\n    {name}: " not in described] == []
 
 
 def test_declaring_the_same_again_changes_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,7 +22,7 @@ _HTTPS: Final[Schema] = {"type": "string", "pattern": "^https://"}
 _URL: Final[Schema] = {"type": "string", "pattern": "^(https://|http://(127\\.|localhost|\\[::1\\])|\\{|$)"}
 _DAY: Final[Schema] = {"type": "string", "format": "date"}
 _NESTED: Final[Mapping[str, type[Any]]] = {"tuple[UrlParam, ...]": UrlParam, "tuple[LookUp, ...]": LookUp}
-_ATTRIBUTE = re.compile(r"^        ([a-z_0-9]+): (.*(?:\n            .*)*)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^    ([a-z_0-9]+): (.*(?:\n        .*)*)", re.MULTILINE)
 
 
 def schema() -> Schema:
@@ -75,7 +76,7 @@ def _list(items: Schema) -> Schema:
 
 def _of_class(kind: type[Any], *, without: tuple[str, ...] = ()) -> Schema:
     """Return the schema of a table whose members are a dataclass's fields, described as its docstring does."""
-    told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(kind.__doc__ or "")}
+    told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(inspect.cleandoc(kind.__doc__ or ""))}
     found = {f.name: {"description": told.get(f.name, ""), **_of_type(f.name, str(f.type))} for f in fields(kind)}
     return _table({name: schema for name, schema in found.items() if name not in without})
 
