@@ -7,7 +7,7 @@ from typing import ClassVar
 import httpx2
 
 from valetkey.errors import ConfigurationError
-from valetkey.road import Flow, OtherCertificate
+from valetkey.road import Flow, Unsent
 
 
 class ConnectionAuth(Flow, httpx2.Auth):
@@ -22,12 +22,12 @@ class ConnectionAuth(Flow, httpx2.Auth):
 
 
 def unsent(error: ConfigurationError) -> httpx2.Request:
-    """Return the request that was not sent because the token had got another certificate; raises all other errors on.
+    """Return the request that was not sent because the token had got another way; raises all other errors on.
 
     Raises:
         ConfigurationError: `error`.
     """
-    if not isinstance(error, OtherCertificate) or error.request is None:
+    if not isinstance(error, Unsent) or error.request is None:
         raise error
     found: httpx2.Request = error.request
     return found
