@@ -15,6 +15,9 @@ class ConnectionAuth(Flow, httpx2.Auth):
 
     The token goes only to the credential's hosts.  A 401 that speaks of the token is answered by one refresh and one
     retry, never for a body that cannot be sent twice; a 401 that asks for a stronger sign-in raises `StepUpRequired`.
+
+    A token whose header is one of the provider's own (`OAuth2Credential.token_header`) is refused when a client of the
+    program's own is about to send it, for it would go along where a redirect leads (``token_header_unguarded``).
     """
 
     __slots__ = ()
