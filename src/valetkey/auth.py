@@ -7,7 +7,7 @@ from typing import ClassVar
 import httpx2
 
 from valetkey.errors import ConfigurationError
-from valetkey.road import Flow, OtherCertificate
+from valetkey.road import Flow, Unsent
 
 
 class ConnectionAuth(Flow, httpx2.Auth):
@@ -15,6 +15,9 @@ class ConnectionAuth(Flow, httpx2.Auth):
 
     The token goes only to the credential's hosts.  A 401 that speaks of the token is answered by one refresh and one
     retry, never for a body that cannot be sent twice; a 401 that asks for a stronger sign-in raises `StepUpRequired`.
+
+    A token whose header is one of the provider's own (`OAuth2Credential.token_header`) is refused when a client of the
+    program's own is about to send it, for it would go along where a redirect leads (``token_header_unguarded``).
     """
 
     __slots__ = ()
@@ -22,12 +25,12 @@ class ConnectionAuth(Flow, httpx2.Auth):
 
 
 def unsent(error: ConfigurationError) -> httpx2.Request:
-    """Return the request that was not sent because the token had got another certificate; raises all other errors on.
+    """Return the request that was not sent because the token had got another way; raises all other errors on.
 
     Raises:
         ConfigurationError: `error`.
     """
-    if not isinstance(error, OtherCertificate) or error.request is None:
+    if not isinstance(error, Unsent) or error.request is None:
         raise error
     found: httpx2.Request = error.request
     return found

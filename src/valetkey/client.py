@@ -90,16 +90,16 @@ class _Client:
 
     def _way_of(self, token: Token) -> tuple[Http, ConnectionAuth]:
         """Return the HTTP clients for a token, which may be bound to a certificate, and what puts it on."""
-        auth = self.auth if token.certificate is None else self._auth_for(token.certificate)
+        auth = self._auth_for(token.certificate, sees_hops=True) if token.apart else self.auth
         return self._core.http.carrying(token.certificate), auth
 
-    def _auth_for(self, certificate: Secret | None) -> ConnectionAuth:
+    def _auth_for(self, certificate: Secret | None, *, sees_hops: bool = False) -> ConnectionAuth:
         with late_imports:
             from valetkey.auth import ConnectionAuth  # noqa: PLC0415 - it needs httpx2
-        return ConnectionAuth(self._source, self._scopes, carries=certificate)
+        return ConnectionAuth(self._source, self._scopes, carries=certificate, sees_hops=sees_hops)
 
     def _left_over(self, error: ConfigurationError, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the request that was not sent because the app's certificate was replaced, and how to send it."""
+        """Return the request that was not sent because its token goes another way by now, and how to send it."""
         with late_imports:
             from valetkey.auth import unsent  # noqa: PLC0415 - loaded by then
         return unsent(error), {name: value for name, value in options.items() if name == "follow_redirects"}
@@ -245,7 +245,7 @@ class OAuth2Client(_Client):
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
         http, auth, token = self._core.http, self._auth or self.auth, self._source.token
         address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
-        if token is None or token.certificate is not None:
+        if token is None or token.apart:
             return self._send_bound(method, address, options)
         if options:
             return http.client.request(method, address, auth=auth, **options)
@@ -355,7 +355,7 @@ class AsyncOAuth2Client(_Client):
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
         http, auth, token = self._core.http, self._auth or self.auth, self._source.token
         plain = _is_plain(method, url, options, http.follows)
-        if not plain or token is None or token.certificate is not None:
+        if not plain or token is None or token.apart:
             return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
         if options:
             return http.client_here().request(method, url, auth=auth, **options)

@@ -10,8 +10,8 @@ import re
 import threading
 
 _SUSPECTS = re.compile(
-    r"(?i)((?:access_token|refresh_token|id_token|client_secret|code|code_verifier|device_code|state|assertion"
-    r"|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+|dpop\s+)?)([^\s\"'&,;}]+)"
+    r"(?i)((?:access[_-]token|refresh_token|id_token|client_secret|code|code_verifier|device_code|state|assertion"
+    r"|authorization)[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic|dpop|oauth|[a-z]+-oauthtoken)\s+)?)([^\s\"'&,;}]+)"
 )
 
 

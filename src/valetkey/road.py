@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Final
 
 from valetkey.errors import ConfigurationError, StepUpRequired
 from valetkey.protocol.bearer import refusal
+from valetkey.protocol.urls import stays
 from valetkey.source import TokenSource
 from valetkey.tokens import PROOF, Place, Token
 from valetkey.values import Secret
 
 REFUSING: Final = frozenset({401, 403})
 """The statuses that may speak of the token."""
-AUTHORIZATION: Final = "Authorization"
 CHALLENGE: Final = "WWW-Authenticate"
 ANYTHING: Final = "*/*"
 """What HTTP clients accept where nobody says it: a provider's own ``Accept`` goes before that."""
@@ -31,10 +31,19 @@ class Road:
     stronger sign-in raises `StepUpRequired`.
     """
 
-    __slots__ = ("_carries", "_scopes", "_source")
+    __slots__ = ("_carries", "_scopes", "_sees_hops", "_source")
 
-    def __init__(self, source: TokenSource, scopes: tuple[str, ...] = (), *, carries: Secret | None = None) -> None:
+    def __init__(
+        self,
+        source: TokenSource,
+        scopes: tuple[str, ...] = (),
+        *,
+        carries: Secret | None = None,
+        sees_hops: bool = False,
+    ) -> None:
         self._source = source
+        self._sees_hops = sees_hops
+        """Whether somebody looks at each hop of a redirect, so that a header of the provider's own stays behind."""
         self._scopes = scopes
         self._carries = carries
         """The certificate that the HTTP client's connections carry; those of others carry none that we know of."""
@@ -57,7 +66,8 @@ class Road:
             HostNotAllowed: The token may not go there.
             ScopesMissing: The account holder did not grant what this client demands.
             ConfigurationError: The token is bound to a certificate, and the client that sends it has another
-                (``client_certificate``).
+                (``client_certificate``); its header is one that this client would take along to another origin
+                (``token_header_unguarded``).
         """
         if token.certificate is not self._carries and token.certificate != self._carries:
             raise OtherCertificate(self._source)
@@ -65,8 +75,11 @@ class Road:
             token.demand(self._scopes)
         if place not in token.places:
             self._source.ensure_allowed(str(url), token)
-            token.places.add(place)
-        headers[AUTHORIZATION] = token.header
+            if not token.strays:
+                token.places.add(place)
+            elif not self._sees_hops:
+                raise Straying(self._source, token)
+        headers[token.carrier] = token.header
         for name, value in token.extra:
             if headers.get(name, ANYTHING) == ANYTHING:
                 headers[name] = value
@@ -94,7 +107,7 @@ class Road:
         token.proofs.hear(url, headers)
         if status not in REFUSING:
             return False
-        sent = with_it.get(AUTHORIZATION)
+        sent = with_it.get(token.carrier)
         verdict = refusal(status, challenges, carried=sent == token.header, refresh_on_403=False)
         if verdict.kind in {"renew", "dpop_proof"} and not token.proofs.made_for(with_it.get(PROOF), method, url):
             return True
@@ -106,7 +119,7 @@ class Road:
         Args:
             token: What was put on.
             status: Of the answer.
-            sent: The ``Authorization`` header of the request that was answered, which may be a later hop.
+            sent: What the request that was answered, which may be a later hop, had in the header of the token.
             challenges: The ``WWW-Authenticate`` headers of the answer.
 
         Raises:
@@ -125,12 +138,31 @@ class Road:
         return verdict.explicit if verdict.kind == "renew" else None
 
 
-class OtherCertificate(ConfigurationError):
-    """The token is bound to a certificate that the HTTP client does not carry: it was replaced, or never chosen.
+class Unsent(ConfigurationError):
+    """The token may not be sent by this HTTP client.
 
     Attributes:
         request: What was about to be sent, without the token: another client can send it.
     """
+
+    request: Any = None
+
+
+class Straying(Unsent):
+    """The token has a header of the provider's own, which this HTTP client would take along wherever it is led."""
+
+    def __init__(self, source: TokenSource, token: Token) -> None:
+        key = source.key
+        super().__init__(
+            f"the token of {key} goes in the header {token.carrier}, which this HTTP client would take along when a "
+            "redirect leads to another origin; nothing was sent",
+            code="token_header_unguarded",
+            hint=f"call the API with valet.client({key.credential!r}).request(...), which leaves it behind there",
+        )
+
+
+class OtherCertificate(Unsent):
+    """The token is bound to a certificate that the HTTP client does not carry: it was replaced, or never chosen."""
 
     def __init__(self, source: TokenSource) -> None:
         key = source.key
@@ -139,7 +171,6 @@ class OtherCertificate(ConfigurationError):
             code="client_certificate",
             hint=f"call the API with valet.client({key.credential!r}).request(...), which chooses the certificate",
         )
-        self.request: Any = None
 
 
 class Flow(Road):
@@ -158,7 +189,7 @@ class Flow(Road):
         token = self._source.get()
         self._dress(request, token)
         response = yield request
-        if token.proofs is not None and self._again_with_nonce(response, token):
+        if token.watched and self._again_with_nonce(response, token):
             response = yield response.request
             self._hear(response, token)
         if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
@@ -166,7 +197,7 @@ class Flow(Road):
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
                 response = yield response.request
-                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                if newer.watched and self._again_with_nonce(response, newer):
                     response = yield response.request
                     self._hear(response, newer)
 
@@ -177,7 +208,7 @@ class Flow(Road):
             token = await self._source.aget()
         self._dress(request, token)
         response = yield request
-        if token.proofs is not None and self._again_with_nonce(response, token):
+        if token.watched and self._again_with_nonce(response, token):
             response = yield response.request
             self._hear(response, token)
         if response.status_code in REFUSING and (explicit := self._refuses(response, token)) is not None:
@@ -185,7 +216,7 @@ class Flow(Road):
             if newer is not None and isinstance(response.request.stream, self._in_memory):
                 self._dress(response.request, newer)
                 response = yield response.request
-                if newer.proofs is not None and self._again_with_nonce(response, newer):
+                if newer.watched and self._again_with_nonce(response, newer):
                     response = yield response.request
                     self._hear(response, newer)
 
@@ -193,12 +224,19 @@ class Flow(Road):
         url = request.url
         try:
             self._put_on(request.headers, token, request.method, url, (url.scheme, url.host, url.port))
-        except OtherCertificate as other:
+        except Unsent as other:
             other.request = request
             raise
 
     def _again_with_nonce(self, response: Any, token: Token) -> bool:
-        """Take the nonce of an answer, and put it on the request where it is to be sent once more."""
+        """Take the nonce of an answer, and put it on the request where it is to be sent once more.
+
+        A redirect that is not followed has a next request that is ready to be sent: the token is not in it, where it
+        leads to another origin.
+        """
+        further = response.next_request if token.strays else None
+        if further is not None and not stays(str(response.request.url), str(further.url)):
+            further.headers.pop(token.carrier, None)
         request, said = response.request, response.headers.get_list(CHALLENGE)
         asked = (request.method, str(request.url), request.headers)
         again = self._wants_another_proof(token, asked, response.headers, response.status_code, said)
@@ -211,5 +249,5 @@ class Flow(Road):
             token.proofs.hear(str(response.request.url), response.headers)
 
     def _refuses(self, response: Any, token: Token) -> bool | None:
-        sent = response.request.headers.get(AUTHORIZATION)
+        sent = response.request.headers.get(token.carrier)
         return self._refused(token, response.status_code, sent, response.headers.get_list(CHALLENGE))

@@ -15,16 +15,15 @@ from valetkey.engine.lifecycle import Want, by_hand, obtain, read
 from valetkey.engine.windows import DEADLINE
 from valetkey.errors import HostNotAllowed, RefreshBusy, StoreUnavailable, ValetkeyError
 from valetkey.forks import late_imports
+from valetkey.hops import Hops
 from valetkey.http import HOP
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.narrowed import Narrowed
 from valetkey.protocol.urls import host_allowed, join, shown
-from valetkey.tokens import PROOF, Token
+from valetkey.tokens import Token
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-    import httpx2
 
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
@@ -155,26 +154,12 @@ class TokenSource:
             HostNotAllowed: The URL is relative and nobody knows to what.
         """
         if options.get("follow_redirects", self._core.http.follows):
-
-            def hop(request: httpx2.Request) -> None:
-                self._hop(request, token)
-
-            options["extensions"] = {**options.get("extensions", {}), HOP: hop}
+            options["extensions"] = {**options.get("extensions", {}), HOP: Hops(self, token)}
         if url.startswith(("https://", "http://")):
             return url
         if not token.base:
             self._refuse(url, f'write the whole URL, or declare api_base_url="https://..." for {self.key.credential!r}')
         return join(token.base, url)
-
-    def _hop(self, request: httpx2.Request, token: Token) -> None:
-        """Let a redirect lead to another host only what may go there: no body, and no header of this provider's."""
-        if token.proofs is not None and "Authorization" not in request.headers:
-            request.headers.pop(PROOF, None)  # the HTTP client left the token behind, and knows nothing of proofs
-        if not host_allowed(str(request.url), token.hosts):
-            if request.method not in {"GET", "HEAD"}:
-                self.ensure_allowed(str(request.url), token)
-            for name, _ in token.extra:
-                request.headers.pop(name, None)
 
     def ensure_allowed(self, url: str, token: Token) -> None:
         """Check that the token may be sent to this URL.

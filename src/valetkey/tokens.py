@@ -10,7 +10,7 @@ from valetkey.errors import ConfigurationError, ScopesMissing
 from valetkey.forks import late_imports
 from valetkey.model.placing import names_later, placed
 from valetkey.model.resources import home
-from valetkey.protocol.bearer import authorization
+from valetkey.protocol.bearer import AUTHORIZATION, carrier
 from valetkey.protocol.urls import allowed_hosts, hosts_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ class Token:
 
     Attributes:
         until: On the monotonic clock: before this the token is good and the store need not be looked at.
-        header: The value of the ``Authorization`` header.
+        carrier: The name of the header that carries it: ``Authorization``, or the provider's own.
+        header: The value of that header.
+        form: That header as it is declared, with ``{token}`` for the token: no secret.
+        strays: Whether HTTP clients would take it along to another origin: its header is not one that they know.
+        apart: Whether API requests with it go a way of their own: it strays, or is bound to a certificate.
+        watched: Whether answers to it are looked at: it strays, or is bound to a key.
         secret: The access token.
         fingerprint: Its fingerprint.
         heard: What its source had last heard of changes by others before it was read.
@@ -52,12 +57,15 @@ class Token:
     """
 
     __slots__ = (
+        "apart",
         "base",
+        "carrier",
         "certificate",
         "due",
         "end",
         "extra",
         "fingerprint",
+        "form",
         "granted",
         "header",
         "heard",
@@ -69,7 +77,9 @@ class Token:
         "refresh_on_403",
         "secret",
         "soft",
+        "strays",
         "until",
+        "watched",
     )
 
     def __init__(self, core: Core, held: Held, mark: object, heard: object, resource: str = "") -> None:
@@ -80,9 +90,14 @@ class Token:
         instance = "" if "instance_url" in names_later(declared) else record.params.get("instance_url", "")
         self.until = 0.0
         self.secret = grant.access_token
-        self.header = authorization(grant)
+        self.carrier, value = carrier(credential, bound=grant.dpop_key is not None)
+        self.header = value.replace("{token}", grant.access_token.reveal())
+        self.form = f"{self.carrier}: {value}"
+        self.strays = self.carrier != AUTHORIZATION
         self.proofs = None if grant.dpop_key is None else _proofs(grant, grant.dpop_key, core)
         self.certificate = _certificate(core, credential) if credential.sender_constraint == "mtls" else None
+        self.apart = self.strays or self.certificate is not None
+        self.watched = self.strays or self.proofs is not None
         self.fingerprint = record.access_fp
         self.soft, self.due, self.end = moments.soft, moments.due, moments.end
         self.granted = record.granted

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from valetkey import HostNotAllowed, NotConnected, ReauthorizationRequired, ScopesMissing, StepUpRequired
+from valetkey import (
+    ConfigurationError,
+    HostNotAllowed,
+    NotConnected,
+    ReauthorizationRequired,
+    ScopesMissing,
+    StepUpRequired,
+)
 
 HOUR = 3600
 STEP_UP = 'Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="5", scope="pay"'
@@ -454,3 +461,60 @@ def test_a_grant_that_ends_on_the_way_leaves_the_client_usable(web: Any, world: 
 
     world.practice.connect("api")
     assert web.get(f"{world.api.url}/from").status == 200
+
+
+# -- a header of the provider's own --------------------------------------------------------------------------------
+
+
+FORM = "X-Shop-Access-Token: {token}"
+
+
+@pytest.fixture
+def shop(drive: Any, world: Any) -> Any:
+    """An HTTP client of each kind for a credential whose token goes in a header of the provider's own."""
+    world.declare("shop", token_header=FORM)
+    for server in (world.api, world.other):
+        server.wants = FORM
+    return drive("shop")
+
+
+def test_a_header_of_the_providers_own_carries_the_token_where_it_can_be_guarded(shop: Any, world: Any) -> None:
+    if not shop.sees_hops:
+        with pytest.raises(ConfigurationError) as caught:
+            shop.get(f"{world.api.url}/me")
+        assert caught.value.code == "token_header_unguarded"
+        assert world.api.seen == []
+        return
+    assert shop.get(f"{world.api.url}/me").status == 200
+    world.provider.expire_access_tokens()
+    assert shop.get(f"{world.api.url}/me").status == 200
+    assert world.provider.refreshes == 1
+    assert all("authorization" not in seen.headers for seen in world.api.seen)
+
+
+@pytest.mark.parametrize("where", ["other", "foreign"])
+def test_a_header_of_the_providers_own_stays_behind_at_another_origin(shop: Any, world: Any, where: str) -> None:
+    if not shop.sees_hops:
+        return
+    target = getattr(world, where)
+    target.answers["/file"] = lambda _: (200, {}, b"a file")
+    world.api.lead("/from", f"{target.url}/file")
+    target.lead("/back", f"{world.api.url}/me")
+    world.api.lead("/round", f"{target.url}/back")
+
+    assert shop.get(f"{world.api.url}/from").body == b"a file"
+    assert shop.get(f"{world.api.url}/round").status == 401
+    assert all("x-shop-access-token" not in seen.headers for seen in target.seen)
+    assert ["x-shop-access-token" in seen.headers for seen in world.api.seen] == [True, True, False]
+    assert world.provider.refreshes == 0
+
+
+def test_another_scheme_is_guarded_by_the_http_client(drive: Any, world: Any) -> None:
+    world.declare("shop", token_header="Authorization: OAuth {token}")
+    world.api.wants = "Authorization: OAuth {token}"
+    world.api.lead("/from", f"{world.foreign.url}/file")
+    web = drive("shop")
+
+    assert web.get(f"{world.api.url}/me").status == 200
+    web.get(f"{world.api.url}/from")
+    assert "authorization" not in world.foreign.seen[0].headers

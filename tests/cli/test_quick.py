@@ -75,6 +75,29 @@ def test_both_ways_say_the_same(command: str, args: list[str], kit: Any) -> None
     assert quick == kit.ok(command, *args)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="declared otherwise by now"),
+        pytest.param({"sender_constraint": "mtls", "token_url": "https://provider.example/token"}, id="by certificate"),
+    ],
+)
+def test_a_bound_token_is_left_to_the_usual_way_which_hands_out_none(fields: dict[str, str], kit: Any) -> None:
+    kit.declare("bound", sender_constraint="none" if fields else "dpop")
+    kit.connect("bound")
+    kit.declare("bound", **fields)
+
+    assert (answer(["token", "bound"]), answer(["header", "bound"])) == (None, None)
+
+
+def test_a_header_of_the_providers_own_is_left_to_the_usual_way(kit: Any) -> None:
+    kit.declare("shop", token_header="X-Shop-Access-Token: {token}")
+    kit.connect("shop")
+
+    assert answer(["header", "shop"]) is None
+    assert answer(["token", "shop"]) == kit.ok("token", "shop")
+
+
 def test_it_is_the_way_that_is_gone(kit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     kit.connect()
 

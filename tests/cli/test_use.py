@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from shared.certificates import self_signed
-
 PRINT = "import os; print(*(f'{n}={os.environ[n]}' for n in sorted(os.environ) if n.endswith('_TOKEN')))"
 
 
@@ -49,8 +47,19 @@ def test_the_token_as_json(kit: Any) -> None:
     found = kit.run("token", "notes", "--owner", "ada", "--account", "work", "--json").json
 
     assert live(kit, found["access_token"])
-    assert found["token_type"] == "Bearer"
+    assert (found["token_type"], found["header"]) == ("Bearer", "Authorization: Bearer {token}")
     assert found["expires_at"] > 1_700_000_000
+
+
+def test_a_header_of_the_providers_own_is_printed_as_it_is_sent(kit: Any) -> None:
+    kit.declare("shop", token_header="X-Shop-Access-Token: {token}")
+    kit.connect("shop")
+
+    name, _, value = kit.ok("header", "shop").partition(": ")
+
+    assert name == "X-Shop-Access-Token"
+    assert live(kit, value.strip())
+    assert kit.run("token", "shop", "--json").json["header"] == "X-Shop-Access-Token: {token}"
 
 
 def test_the_header_is_as_curl_reads_it(kit: Any) -> None:
@@ -349,17 +358,12 @@ def test_a_program_that_never_started_is_125(args: list[str], code: str, connect
 
 
 def test_a_token_that_is_bound_is_not_handed_out(kit: Any) -> None:
-    certificate, key = self_signed("app")
-    kit.declare("bound", sender_constraint="mtls")
-    with kit.session() as session:
-        service = session.core.secret_service
-        app = json.loads(service.get("bound-app-credentials"))
-        service.set("bound-app-credentials", json.dumps({**app, "certificate": certificate + key}))
+    kit.declare("bound", sender_constraint="dpop")
     kit.connect("bound")
 
     for args in (["token", "bound"], ["token", "bound", "--json"], ["header", "bound"], ["exec", "bound", "--", "env"]):
         ran = kit.run(*args)
         assert ran.code in {2, 125}, ran
-        assert "is bound to the app's certificate (mTLS)" in ran.err + ran.out
+        assert "is bound to a key (DPoP)" in ran.err + ran.out
         assert not ran.out or "access_token" not in ran.out
     assert kit.run("token", "bound", "--json").json["error"]["code"] == "token_bound"

@@ -62,6 +62,8 @@ def test_each_shop_has_its_own_host_for_its_whole_life(living: Living) -> None:
     exchange, refresh = life.asked_at("/admin/oauth/access_token")
     assert json.loads(exchange.body)["expiring"] == "1"
     assert json.loads(refresh.body)["grant_type"] == "refresh_token"
+    for call in life.asked_at("/things"):
+        assert set(call.headers) & {"authorization", "x-shopify-access-token"} == {"x-shopify-access-token"}
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,18 @@ def test_an_advertisers_code_is_called_auth_code_both_ways(scene: Scene) -> None
     assert "the-code" not in str(status.params)
 
 
+def test_calls_for_an_advertiser_carry_the_token_in_a_header_of_its_own(scene: Scene) -> None:
+    open_ads(scene)
+    begun, asked = scene.start()
+    scene.back(begun, asked, auth_code="the-code", code_type="x")
+    listed = "GET https://business-api.tiktok.com/open_api/v1.3/oauth2/advertiser/get/"
+    scene.says(listed, well(code=0, data={"list": []}))
+
+    assert scene.valet.client(scene.name).get("/oauth2/advertiser/get/").status_code == 200
+    assert scene.only(listed).headers["access-token"] == "advertisers"
+    assert "authorization" not in scene.only(listed).headers
+
+
 def test_a_code_other_than_zero_is_an_error_though_the_status_is_200(scene: Scene) -> None:
     open_ads(scene)
     scene.says(ADS, well(code=40110, message="The auth code has been used.", data={}))

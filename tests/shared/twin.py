@@ -306,7 +306,7 @@ class Twin:
             case "client_secret_client":
                 self._demand(carried == f"Client {CLIENT_SECRET}", "the secret stands with the scheme Client")
             case "access_token":
-                self._demand(carried == f"Bearer {self._access_token}", "the token is the bearer")
+                self._bearer(request)
             case _:
                 self._demand(not carried, "nothing is proved")
         named = [given[name] for name, text in declared.revocation_params.items() if text == "{token}"]
@@ -384,9 +384,12 @@ class Twin:
             self._demand(given.get(name) == value, f"{name} is {value}")
 
     def _bearer(self, request: Asked) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or token not in self.live:
-            raise Refused(401, "invalid_token", "not so: the bearer token is live")
+        name, _, form = (self.credential.token_header or "Authorization: Bearer {token}").partition(": ")
+        carried = request.headers.get(name.lower(), "")
+        if carried not in {form.replace("{token}", token) for token in self.live}:
+            raise Refused(401, "invalid_token", f"not so: {name} is {form}, and the token is live")
+        if name.lower() != "authorization":
+            self._demand("authorization" not in request.headers, f"the token stands in {name} alone")
 
     def _authenticate(self, request: Asked, given: Mapping[str, str], method: str) -> None:
         carried = request.headers.get("authorization", "")

@@ -9,7 +9,7 @@ from typing import Final
 from valetkey.adapters._given import given, missing
 from valetkey.client import AsyncOAuth2Client
 from valetkey.protocol.urls import stays
-from valetkey.road import AUTHORIZATION, CHALLENGE, REFUSING, Road
+from valetkey.road import CHALLENGE, REFUSING, Road
 from valetkey.tokens import Token
 
 try:
@@ -36,7 +36,7 @@ def middleware(client: AsyncOAuth2Client) -> ConnectionMiddleware:
     Raises:
         ConfigurationError: It is no such client.
     """
-    return ConnectionMiddleware(*given("middleware", client, AsyncOAuth2Client))
+    return ConnectionMiddleware(*given("middleware", client, AsyncOAuth2Client), sees_hops=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class ConnectionMiddleware(Road):
         self._put_on(request.headers, token, request.method, url, (url.scheme, url.raw_host or "", url.port))
 
     async def _newer(self, request: ClientRequest, response: ClientResponse, token: Token) -> Token | None:
-        sent, said = request.headers.get(AUTHORIZATION), response.headers.getall(CHALLENGE, [])
+        sent, said = request.headers.get(token.carrier), response.headers.getall(CHALLENGE, [])
         explicit = self._refused(token, response.status, sent, said)
         return None if explicit is None else await self._source.aheal(token.fingerprint, explicit=explicit)
 

@@ -23,6 +23,9 @@ class HttpxAuth(Flow, httpx.Auth):
     Args:
         client: Whose connection it is: ``valet.client("github")``, of a `Valet` or an `AsyncValet`.
 
+    A token whose header is one of the provider's own (`OAuth2Credential.token_header`) is refused when a request is
+    about to be sent, for it would go along where a redirect leads (``token_header_unguarded``).
+
     Raises:
         ConfigurationError: It is no such client.
     """

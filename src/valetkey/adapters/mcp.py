@@ -22,9 +22,9 @@ from valetkey.client import AsyncOAuth2Client, OAuth2Client, core_of
 from valetkey.desk import Desk
 from valetkey.errors import ConfigurationError, ConnectError, ReauthorizationRequired, ScopesMissing, ValetkeyError
 from valetkey.model.credentials import OAuth2Credential
-from valetkey.protocol.bearer import Challenge, judge, parse_challenges
+from valetkey.protocol.bearer import AUTHORIZATION, Challenge, judge, parse_challenges
 from valetkey.protocol.urls import allowed_hosts, host_allowed
-from valetkey.road import AUTHORIZATION, CHALLENGE, REFUSING, Flow
+from valetkey.road import CHALLENGE, REFUSING, Flow
 from valetkey.tokens import Token
 
 SignIn = Callable[[str], Awaitable[str] | str]

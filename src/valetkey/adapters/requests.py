@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from valetkey.adapters._given import given, missing
 from valetkey.client import OAuth2Client
 from valetkey.protocol.urls import stays
-from valetkey.road import AUTHORIZATION, CHALLENGE, REFUSING, Road
+from valetkey.road import CHALLENGE, REFUSING, Road
 from valetkey.tokens import PROOF
 
 try:
@@ -43,7 +43,7 @@ class RequestsAuth(Road, AuthBase):
     """
 
     def __init__(self, client: OAuth2Client) -> None:
-        super().__init__(*given("RequestsAuth", client, OAuth2Client))
+        super().__init__(*given("RequestsAuth", client, OAuth2Client), sees_hops=True)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Put the token on a request that is being prepared, and have each of its answers looked at."""
@@ -67,7 +67,7 @@ class RequestsAuth(Road, AuthBase):
 
     def newer(self, response: Response, token: Token) -> Token | None:
         """Return the token to retry with after an answer that refuses this one, else None."""
-        sent = response.request.headers.get(AUTHORIZATION)
+        sent = response.request.headers.get(token.carrier)
         said = response.headers.get(CHALLENGE)
         explicit = self._refused(token, response.status_code, sent, () if said is None else (said,))
         return None if explicit is None else self._source.heal(token.fingerprint, explicit=explicit)
@@ -148,7 +148,7 @@ class _Exchange:
         """Let what is ours stay behind where a redirect leads to another origin."""
         location = response.headers["location"]
         if location and not stays(response.url, location):
-            ours = {AUTHORIZATION.lower(), PROOF.lower(), *(name.lower() for name, _ in self._token.extra)}
+            ours = {self._token.carrier.lower(), PROOF.lower(), *(name.lower() for name, _ in self._token.extra)}
             response.request.headers = _Headers(response.request.headers, ours)
 
 

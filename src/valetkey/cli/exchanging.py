@@ -193,10 +193,12 @@ def _print_token(session: Session, key: ConnectionKey, *, as_header: bool) -> No
     held = session.core.source(key).get()
     held.ensure_bearer()
     if session.json:
-        found = {"access_token": held.secret.reveal(), "token_type": "Bearer", "expires_at": held.end}
-        emit({**found, "granted": list(held.granted), "account": key.account, "owner": key.owner})
+        found = {"access_token": held.secret.reveal(), "token_type": "Bearer", "header": held.form}
+        emit(
+            {**found, "expires_at": held.end, "granted": list(held.granted), "account": key.account, "owner": key.owner}
+        )
     elif as_header:
-        out(f"Authorization: {held.header}")
+        out(f"{held.carrier}: {held.header}")
     else:
         sys.stdout.write(held.secret.reveal() + "\n" * is_terminal(sys.stdout))
 

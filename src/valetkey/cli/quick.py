@@ -95,6 +95,8 @@ def _answered(wanted: Wanted) -> str | None:
         if record is None:
             return None
         token = _token(store, record)
+        if not token:
+            return None
         _note_use(store, record)
     finally:
         store.close()
@@ -125,11 +127,14 @@ def _valid(store: SQLiteStore, wanted: Wanted) -> Record | None:
     fields = declared.body["fields"]
     if record.state not in {"connected", "refresh_failing"} or (fields.get("per_owner") and wanted.owner is None):
         return None
+    if fields.get("sender_constraint") or (wanted.command == "header" and fields.get("token_header")):
+        return None  # a bound token is not handed out, and another header is for those to say who know all rules
     due = windows(record, OAuth2Credential(name=wanted.name, buffer=fields.get("buffer"))).due
     return record if due is None or store.now() < due else None
 
 
 def _token(store: SQLiteStore, record: Record) -> str:
+    """Return the token, an empty text where it is bound to a key and so of no use by itself."""
     from valetkey.clock import SystemClock  # noqa: PLC0415
     from valetkey.engine.world import grant_label  # noqa: PLC0415
     from valetkey.keys import open_keys  # noqa: PLC0415
@@ -138,8 +143,10 @@ def _token(store: SQLiteStore, record: Record) -> str:
 
     vault = Vault(store, open_keys(None, store=store), clock=SystemClock())
     label = grant_label(record.key, record.id, record.incarnation, record.version)
-    sealed = record.sealed
-    return Grant.from_json(vault.open(sealed, label)).access_token.reveal() if sealed is not None else ""
+    if record.sealed is None:
+        return ""
+    grant = Grant.from_json(vault.open(record.sealed, label))
+    return grant.access_token.reveal() if grant.dpop_key is None else ""
 
 
 def _note_use(store: SQLiteStore, record: Record) -> None:

@@ -39,6 +39,7 @@ def token(session: Session, *, name: str, owner: str | None, account: str, resou
             {
                 "access_token": held.secret.reveal(),
                 "token_type": "Bearer",
+                "header": held.form,
                 "expires_at": held.end,
                 "granted": list(held.granted),
             }
@@ -61,8 +62,11 @@ def token(session: Session, *, name: str, owner: str | None, account: str, resou
 def header(session: Session, *, name: str, owner: str | None, account: str, resource: str | None) -> None:
     """Print the line "Authorization: Bearer ..." for NAME, as curl reads it with -H @-.
 
+    Where the provider wants the token in another header, it is that one.  curl takes only Authorization off when a
+    redirect leads elsewhere: leave its -L away then, or use request, which takes off any.
+
     So the token stands neither in the process list nor in the history of your shell.
     """
     held = session.source(name, owner, account, resource).get()
     held.ensure_bearer()
-    out(f"Authorization: {held.header}")
+    out(f"{held.carrier}: {held.header}")

@@ -99,7 +99,7 @@ def _request(
 ) -> Request:
     with late_imports:
         from valetkey.model.templates import filled  # noqa: PLC0415 - only for those who look something up
-        from valetkey.protocol.bearer import authorization  # noqa: PLC0415
+        from valetkey.protocol.bearer import carried  # noqa: PLC0415
         from valetkey.protocol.certificates import certificate_of  # noqa: PLC0415
         from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, require_https  # noqa: PLC0415
         from valetkey.values import Request  # noqa: PLC0415
@@ -112,11 +112,12 @@ def _request(
         msg = "its host may not see the token"
         raise ConfigurationError(msg, code="host_invalid", hint="add the host to api_hosts")
     headers = {name: filled(text, given, rules, "header")[0] for name, text in one.headers.items()}
+    token = carried(credential, grant.access_token, bound=grant.dpop_key is not None)
     certificate = certificate_of(credential, world.app(credential)) if credential.carries_certificate else None
     return Request(
         method="GET",
         url=url,
-        headers={"Accept": "application/json", **here.api_headers, **headers, "Authorization": authorization(grant)},
+        headers={"Accept": "application/json", **here.api_headers, **headers, **token},
         dpop_key=grant.dpop_key,
         certificate=certificate,
     )

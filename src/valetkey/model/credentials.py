@@ -95,7 +95,7 @@ class OAuth2Credential(Value):
         revocation_auth: What authenticates it: ``client`` (as `client_auth` says), ``client_secret_basic``,
             ``client_secret_post`` (as members of the body), ``client_secret_bearer`` (the client secret as a bearer
             token), ``client_secret_client`` (the same with the scheme ``Client``), ``access_token`` (the access token,
-            which must be alive, as a bearer token), or ``none``.
+            which must be alive, as a bearer token or as `token_header` says), or ``none``.
         revocation_token: Which token it takes: ``any`` (the refresh token where there is one, as the RFC says; with
             a reach of ``token`` the access token as well), ``access_token`` only, or ``refresh_token`` only.
         revocation_params: Its parameters, where they are not the RFC's ``token`` and ``token_type_hint``: name ->
@@ -179,6 +179,9 @@ class OAuth2Credential(Value):
         api_hosts: The hosts that may see the access token; ``*.example.com`` means any host below.
         api_base_url: What relative URLs of API calls are joined to.
         api_headers: Headers that every call of this API needs, also for identity and revocation (a version, say).
+        token_header: The header that carries the access token, with all of its value, where that is not RFC 6750's:
+            ``X-Shopify-Access-Token: {token}``, ``Authorization: OAuth {token}``; empty: a bearer token, or one with a
+            proof where it is bound to a key.
         per_owner: Whether a call without an owner is an error.
         params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
         url_params: The rules for params that each connection has its own of: they fill ``{holes}`` at use.
@@ -293,6 +296,7 @@ class OAuth2Credential(Value):
     api_hosts: tuple[str, ...] = ()
     api_base_url: str = ""
     api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    token_header: str = ""
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     url_params: tuple[UrlParam, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
 from valetkey.model import checks, checks_placed, credentials, profiles
+from valetkey.model.checks_carried import check_token_header
 from valetkey.model.checks_dialects import check_dialects
 from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
@@ -190,6 +191,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     check_dialects(credential, place)
     check_signed(credential, place)
     check_agreement(credential, place)
+    check_token_header(credential, place)
     check_profile(credential, place)
     return credential
 

@@ -12,14 +12,16 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from valetkey.errors import clean
-from valetkey.model.grants import Grant
-from valetkey.values import Value
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.values import Secret, Value
 
 _MAX_TEXT: Final = 8192
 _MAX_CHALLENGES: Final = 16
 _MAX_PARAMS: Final = 32
 _MAX_VALUE: Final = 1024
 _MAX_AGE: Final = 10**9
+AUTHORIZATION: Final = "Authorization"
+"""The header of credentials (RFC 9110 section 11.6.2), which HTTP clients leave behind at another origin."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 
@@ -71,9 +73,24 @@ class Verdict(Value):
 NOTHING: Final = Verdict(kind="nothing")
 
 
-def authorization(grant: Grant) -> str:
-    """Return the ``Authorization`` header for an access token: a bound one has a scheme of its own (RFC 9449 7.1)."""
-    return f"{'DPoP' if grant.dpop_key else 'Bearer'} {grant.access_token.reveal()}"
+def carrier(credential: OAuth2Credential, *, bound: bool = False) -> tuple[str, str]:
+    """Return the name of the header that carries access tokens, and its value with ``{token}`` for the token.
+
+    It is RFC 6750's, unless the provider wants another (`OAuth2Credential.token_header`); a token that is `bound` to a
+    key has a scheme of its own (RFC 9449 section 7.1).
+    """
+    if bound:
+        return AUTHORIZATION, "DPoP {token}"
+    if not credential.token_header:
+        return AUTHORIZATION, "Bearer {token}"
+    name, _, value = credential.token_header.partition(":")
+    return (AUTHORIZATION if name.lower() == AUTHORIZATION.lower() else name), value.strip()
+
+
+def carried(credential: OAuth2Credential, token: Secret, *, bound: bool = False) -> dict[str, str]:
+    """Return the header with `token` in it, as one item; see `carrier`."""
+    name, value = carrier(credential, bound=bound)
+    return {name: value.replace("{token}", token.reveal())}
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential, RevocationAuth
+from valetkey.protocol.bearer import carried
 from valetkey.protocol.bodies import read_members, retry_after
 from valetkey.protocol.certificates import certificate_of
 from valetkey.protocol.client_authentication import authenticate, can_sign, client_id, client_secret
@@ -84,9 +85,8 @@ def revocation_request(
     key = dpop_key if credential.revocation_auth == "access_token" else None
 
     def made(now: float, *, auth: RevocationAuth | None = None) -> Request:
-        scheme = "DPoP" if key else "Bearer"
-        carried = Secret(f"{scheme} {(access_token or token).reveal()}")
-        proof, headers = _proof(credential, app, carried, auth or credential.revocation_auth, now)
+        by_token = access_token or token
+        proof, headers = _proof(credential, app, auth or credential.revocation_auth, now, by_token, bound=bool(key))
         request = _written(credential, url, {**wanted, **proof}, headers)
         return replace(request, dpop_key=key, certificate=certificate)
 
@@ -129,14 +129,14 @@ def _written(credential: OAuth2Credential, url: str, members: Params, proof: Map
 
 
 def _proof(
-    credential: OAuth2Credential, app: AppCredentials, carried: Secret, auth: RevocationAuth, now: float
+    credential: OAuth2Credential, app: AppCredentials, auth: RevocationAuth, now: float, token: Secret, *, bound: bool
 ) -> tuple[Params, dict[str, str]]:
     """Return the parameters and the headers that authenticate a revocation."""
     match auth:
         case "none":
             return {}, {}
         case "access_token":
-            return {}, {"Authorization": carried.reveal()}
+            return {}, carried(credential, token, bound=bound)
         case "client_secret_bearer" | "client_secret_client":
             scheme = "Bearer" if auth == "client_secret_bearer" else "Client"
             return {}, {"Authorization": f"{scheme} {client_secret(credential, app, now=now).reveal()}"}

@@ -9,7 +9,7 @@ from valetkey.errors import ConfigurationError, clean
 from valetkey.model.connections import Identity
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.protocol.bearer import authorization
+from valetkey.protocol.bearer import carried
 from valetkey.protocol.bodies import dotted, read_members
 from valetkey.protocol.refusals import refused
 from valetkey.protocol.urls import allowed_hosts, host_allowed, require_https
@@ -39,7 +39,7 @@ def userinfo_request(
     return Request(
         method=credential.userinfo_method,
         url=credential.userinfo_url,
-        headers={**headers, "Authorization": authorization(grant)},
+        headers={**headers, **carried(credential, grant.access_token, bound=grant.dpop_key is not None)},
         body=credential.userinfo_body.encode(),
         dpop_key=grant.dpop_key,
         certificate=certificate,
@@ -61,10 +61,11 @@ def verify_request(credential: OAuth2Credential, grant: Grant, *, certificate: S
             code="verify_elsewhere",
             hint="add its host to api_hosts, or leave verify out",
         )
+    token = carried(credential, grant.access_token, bound=grant.dpop_key is not None)
     return Request(
         method="GET",
         url=credential.verify,
-        headers={"Accept": "application/json", **credential.api_headers, "Authorization": authorization(grant)},
+        headers={"Accept": "application/json", **credential.api_headers, **token},
         dpop_key=grant.dpop_key,
         certificate=certificate,
     )

@@ -13,7 +13,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.certificates import self_signed
 from valetkey.errors import StoreUnavailable
 from valetkey.model.connections import Event
 from valetkey.server.api import finding
@@ -43,9 +42,17 @@ def test_a_token_works_at_the_api_it_is_for(api: Any, notes: str) -> None:
     token = answer.json()
     assert answer.headers["cache-control"] == "no-store"
     assert (token["token_type"], token["scope"]) == ("Bearer", "notes.read notes.write")
+    assert token["header"] == "Authorization: Bearer {token}"
     assert token["expires_at"] == api.practice.clock.now() + HOUR
     headers = {"Authorization": f"Bearer {token['access_token']}"}
     assert httpx2.get(f"http://{token['api_hosts'][0]}/me", headers=headers).status_code == 200
+
+
+def test_a_token_says_which_header_it_goes_in(api: Any) -> None:
+    api.practice.declare("shop", token_header="X-Shop-Access-Token: {token}")
+    connection = api.practice.connect("shop", owner="ada").connection_id
+
+    assert api.program("read_secret").token(connection).json()["header"] == "X-Shop-Access-Token: {token}"
 
 
 def test_an_expired_token_is_refreshed_and_a_valid_one_is_not(api: Any, notes: str) -> None:
@@ -482,11 +489,8 @@ def test_streams_beyond_the_room_are_refused_and_rooms_are_given_back(
 
 @pytest.mark.conformance("1 DPoP: scheme and proof")
 def test_a_token_that_is_bound_is_not_handed_out(api: Any) -> None:
-    practice, (certificate, key) = api.practice, self_signed("app")
-    declared = practice.declare("bound", sender_constraint="mtls")
-    app = json.loads(practice.secrets.get(declared.secret_id))
-    practice.secrets.set(declared.secret_id, json.dumps({**app, "certificate": certificate, "certificate_key": key}))
-    connected = practice.connect("bound")
+    api.practice.declare("bound", sender_constraint="dpop")
+    connected = api.practice.connect("bound")
 
     answer = api.program().token(connected.connection_id)
 

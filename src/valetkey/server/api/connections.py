@@ -147,6 +147,7 @@ async def get_token(
     response.headers["Pragma"] = "no-cache"  # RFC 6749 section 5.1
     return token_models.Token(
         access_token=token.secret.reveal(),
+        header=token.form,
         expires_at=token.end,
         scope=" ".join(token.granted),
         api_hosts=list(token.hosts),

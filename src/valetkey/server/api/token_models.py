@@ -30,6 +30,13 @@ class Token(BaseModel):
 
     access_token: Annotated[str, Field(description="The secret.", examples=["gho_..."])]
     token_type: Annotated[Literal["Bearer"], Field(description="RFC 6750.")] = "Bearer"  # noqa: S105 - a word
+    header: Annotated[
+        str,
+        Field(
+            description="The header that carries it, with `{token}` for the token.",
+            examples=["Authorization: Bearer {token}", "X-Shopify-Access-Token: {token}"],
+        ),
+    ]
     expires_at: Annotated[Time, Field(description="When it ends; null: unknown or never.")]
     scope: Annotated[str, Field(description="The granted scopes, with spaces between.", examples=["repo read:user"])]
     api_hosts: Annotated[
