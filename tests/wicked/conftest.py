@@ -138,6 +138,7 @@ def tried(server: WickedServer, clock: FakeClock, http: httpx2.Client | None) ->
     server.behave()
     server.revoke()
     server.reset_counters()
+    server._site.trust.targets.clear()  # those that another test allowed: once there is one, others are refused
     trial = Trial(server, clock, http)
     yield trial
     server.behave()
