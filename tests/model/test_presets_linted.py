@@ -86,6 +86,8 @@ STEERED = [
     row("below a TLD", TOKEN, token("{shop}.example"), "24: credential.token_url: what is typed for {shop}"),
     row("below a country", TOKEN, token("{shop}.co.uk"), "24: credential.token_url: what is typed for {shop}"),
     row("label of a country", TOKEN, token("a.{shop}.com.au"), "24: credential.token_url: what is typed for {shop}"),
+    row("below a host of hosts", TOKEN, token("{shop}.herokuapp.com"), "24: credential.token_url: what is typed for"),
+    row("below its region", TOKEN, token("{shop}.x.amazonaws.com"), "24: credential.token_url: what is typed for"),
     row("port", TOKEN, token("shop.example:{shop}"), "24: credential.token_url: {shop} stands in a user or port"),
     row("user", TOKEN, token("{shop}@shop.example"), "24: credential.token_url: {shop} stands in a user or port"),
     row("API host", HOSTS, 'api_hosts = ["{shop}"]', "27: credential.api_hosts: {shop} chooses the whole host"),
@@ -129,6 +131,7 @@ BEARER = [
     row("all of a TLD", HOSTS, 'api_hosts = ["*.example"]', '27: credential.api_hosts: "*.example" lets the token go'),
     row("all of a country", HOSTS, 'api_hosts = ["*.co.uk"]', '27: credential.api_hosts: "*.co.uk" lets the token'),
     row("shared", HOSTS, 'api_hosts = ["*.herokuapp.com"]', "27: credential.api_hosts: "),
+    row("shared below", HOSTS, 'api_hosts = ["*.s3.amazonaws.com"]', "27: credential.api_hosts: "),
     row("userinfo", HOSTS, 'api_hosts = ["api.shop.example"]', "25: credential.userinfo_url: {shop}.shop.example is"),
     row("API", "api.shop.example/v1", "else.example/v1", "26: credential.api_base_url: else.example is none of"),
 ]
@@ -171,6 +174,23 @@ def test_a_self_hosted_service_may_choose_its_whole_host(lint: Any) -> None:
     assert {found.mistake.field for found in lint(own)} >= {"credential.token_url", "credential.api_hosts"}
 
     assert lint(own.replace('example = "acme"', 'example = "shop.acme.example"\nwhole_host = true')) == []
+
+
+def test_who_signs_in_chooses_no_whole_host_unless_a_pattern_or_the_provider_bounds_it(lint: Any) -> None:
+    own = GOOD.replace("{shop}.shop.example", "{shop}").replace('"[a-z0-9-]+"', '"[a-z0-9][a-z0-9.-]*"')
+    own = own.replace('example = "acme"', 'example = "shop.acme.example"\nwhole_host = true\noptional = true')
+
+    (found,) = lint(own)
+    assert (found.line, found.mistake.field, found.mistake.grave) == (12, "params.shop.optional", True)
+    assert "each sign-in could name any host" in str(found)
+
+    assert [it.mistake.field for it in lint(own.replace('"[a-z0-9][a-z0-9.-]*"', '"("'))] == ["params.shop.pattern"]
+    bounded = own.replace('"[a-z0-9][a-z0-9.-]*"', '"[a-z0-9-]+[.]acme[.]example"')
+    assert lint(bounded) == []
+    said = own.replace("{shop}/authorize", "login.shop.example/authorize").replace(
+        "{shop}/token", "login.shop.example/token"
+    )
+    assert lint(f'{said}kept_params = {{ shop = "shop" }}\n') == []
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,17 @@ from valetkey.model.templates import HOLE
 DAY: Final = 86400
 _SHARED: Final = frozenset(
     {
-        *("amazonaws.com", "appspot.com", "azurewebsites.net", "cloudapp.net", "cloudfront.net", "fly.dev"),
-        *("github.io", "gitlab.io", "herokuapp.com", "netlify.app", "ngrok.app", "ngrok.io", "onrender.com"),
-        *("pages.dev", "run.app", "trycloudfront.com", "vercel.app", "web.app", "windows.net", "workers.dev"),
+        *("amazonaws.com", "appspot.com", "azureedge.net", "azurefd.net", "azurestaticapps.net", "azurewebsites.net"),
+        *("cloudapp.net", "cloudfront.net", "cloudfunctions.net", "deno.dev", "firebaseapp.com", "fly.dev"),
+        *("github.io", "gitlab.io", "herokuapp.com", "netlify.app", "ngrok-free.app", "ngrok-free.dev", "ngrok.app"),
+        *("ngrok.io", "onrender.com", "pages.dev", "railway.app", "replit.app", "run.app", "trycloudflare.com"),
+        *("ts.net", "vercel.app", "web.app", "workers.dev"),
     }
 )
 """Domains below which anybody may have a host."""
 _SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
 """What stands before the country in ``co.uk``, ``com.au``...: there the domain begins one label further left."""
+_ANYBODY: Final = "host.of-anybody.example"
 _MILLISECONDS: Final = 3_600_000
 _LIFETIMES: Final[Mapping[str, tuple[float, float]]] = {
     "access_token_lifetime": (121, 20 * 366 * DAY),
@@ -87,6 +90,7 @@ def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for number, look_up in enumerate(given.get("look_ups", ()), 1):
         host = str(look_up.get("url", "")).partition("://")[2].partition("/")[0]
         yield from _steered(f"credential.look_ups.{number}.url", host, rules)
+    yield from _left_to_anybody(rules, given)
     for name, url in asked.items():
         host = urlsplit(url).netloc
         if host and hosts and not any(_covers(allowed, host) for allowed in hosts):
@@ -118,9 +122,26 @@ def _steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[M
             yield Mistake(place, text, f"write {{{whole[1]}}}.shop.example, or [params.{whole[1]}] whole_host = true")
         return
     domain = _domain(bare)
-    if not domain or any(f"{{{name}}}" in domain for name in open_ones):
+    if not domain or _shared(bare.rpartition("}")[2]) or any(f"{{{name}}}" in domain for name in open_ones):
         text = f"what is typed for {{{open_ones[0]}}} chooses the domain: anybody could get the client secret"
         yield Mistake(place, text, 'write the domain in full: "{shop}.shop.example"')
+
+
+def _left_to_anybody(rules: Mapping[str, UrlParam], given: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield a mistake where whoever signs in may name any host: the client secret would go there."""
+    said = {*given.get("kept_params", EMPTY), *(name for one in given.get("look_ups", ()) for name in one["params"])}
+    for name, rule in rules.items():
+        free = rule.whole_host and rule.optional and not _closed(rule) and name not in said
+        if free and _takes(rule, _ANYBODY):
+            text = "each sign-in could name any host, and would get the client secret"
+            yield Mistake(f"params.{name}.optional", text, "leave it out: the program names the host")
+
+
+def _takes(rule: UrlParam, value: str) -> bool:
+    try:
+        return not rule.pattern or re.fullmatch(rule.pattern, value) is not None
+    except re.error:  # told by itself
+        return False
 
 
 def _closed(rule: UrlParam | None) -> bool:
@@ -141,9 +162,14 @@ def _too_wide(host: str) -> Iterator[Mistake]:
     if not host.startswith("*."):
         return
     below = host.removeprefix("*.").lower()
-    if not _domain(below) or below in _SHARED:
+    if not _domain(below) or _shared(below) or below == "windows.net":
         text = f'"{host}" lets the token go to hosts of others'
         yield Mistake(place, text, 'api_hosts = ["api.shop.example"]')
+
+
+def _shared(host: str) -> bool:
+    """Tell whether anybody may have a host there: ``s3.amazonaws.com`` is below ``amazonaws.com``."""
+    return any(f".{host.lower().lstrip('.')}".endswith(f".{domain}") for domain in _SHARED)
 
 
 def _covers(allowed: str, host: str) -> bool:
