@@ -57,6 +57,8 @@ def test_where_none_is_found_the_way_by_hand_is_named(bare: Any) -> None:
 
     assert (ran.code, ran.out) == (1, "")
     assert "valetkey app add" in ran.err
+    assert "did you mean" not in ran.err
+    assert 'did you mean "salesforce"?' in bare.run("providers", "search", "salesfroce").err
 
 
 def test_what_is_known_is_shown_with_its_sources(bare: Any) -> None:

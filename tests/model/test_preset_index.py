@@ -93,3 +93,9 @@ def test_the_best_match_comes_first() -> None:
 
     assert found == ["box", "boxer", "inbox", "crate", "lid", "lids"]
     assert [listed.id for listed in best_first("", LIST)] == sorted(listed.id for listed in LIST)
+
+
+def test_words_may_stand_apart_and_in_another_order() -> None:
+    assert [listed.id for listed in best_first("storage box.com", LIST)] == ["box"]
+    assert [listed.id for listed in best_first("box in", LIST)] == ["inbox"]
+    assert best_first("box nothing", LIST) == []

@@ -46,12 +46,16 @@ def list_(session: Session) -> None:
 @click.argument("text")
 @pass_session
 def search(session: Session, *, text: str) -> int:
-    """List the providers whose name, host or category holds TEXT.  The exit code is 1 where there is none."""
+    """List the providers whose name, host or category holds TEXT, or each of its words.
+
+    The exit code is 1 where there is none.
+    """
     return OK if _show_all(session, text) else NOT_WELL
 
 
 def _show_all(session: Session, text: str) -> int:
-    from valetkey.model.presets import search_presets  # noqa: PLC0415
+    from valetkey.model.places import did_you_mean  # noqa: PLC0415
+    from valetkey.model.presets import preset_ids, search_presets  # noqa: PLC0415
 
     found = search_presets(text)
     if session.json:
@@ -63,7 +67,8 @@ def _show_all(session: Session, text: str) -> int:
     if found:
         table.write()
     else:
-        say(f'No known provider has "{text}" in its name, hosts or category.')
+        near = did_you_mean(text, preset_ids()) or "."
+        say(f'No known provider has "{text}" in its name, hosts or category{near}')
         say("  -> any provider works by its URLs: valetkey app add --help")
     return len(found)
 

@@ -17,7 +17,7 @@ BUILT_IN: Final = Path(__file__).resolve().parent.parent / "presets"
 INDEX: Final = BUILT_IN / "index.json"
 
 Origin = Literal["built in", "folder", "plugin"]
-_NOT_FOUND: Final = 6
+_NOT_FOUND: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,10 @@ def _frozen(value: Any) -> Any:
 
 
 def best_first(text: str, among: Iterable[Listed]) -> list[Listed]:
-    """Return those whose id, name, host or category holds `text`, the best first; all for an empty text."""
+    """Return those whose id, name, host or category holds `text`, or every word of it; the best first.
+
+    All for an empty text.
+    """
     wanted = text.strip().lower()
     ranked = [(rank, listed.id, listed) for listed in among if (rank := _rank(listed, wanted)) < _NOT_FOUND]
     return [listed for _, _, listed in sorted(ranked, key=lambda each: each[:2])]
@@ -102,4 +105,8 @@ def _rank(listed: Listed, wanted: str) -> int:
         return 3
     if wanted in listed.category:
         return 4
-    return 5 if any(wanted in category for category in listed.category) else _NOT_FOUND
+    return 5 if any(wanted in category for category in listed.category) else _by_words(listed, wanted.split())
+
+
+def _by_words(listed: Listed, words: list[str]) -> int:
+    return 6 if len(words) > 1 and all(_rank(listed, word) < _NOT_FOUND for word in words) else _NOT_FOUND
