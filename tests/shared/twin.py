@@ -52,6 +52,7 @@ class Twin:
         lifetime: Seconds that an access token lives.
         refusals: Why requests were refused, each in a sentence.
         live: The access tokens that the API takes.
+        word_for_dead: What this provider says for ``invalid_grant``.
     """
 
     def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
@@ -62,11 +63,13 @@ class Twin:
         self.seen: Counter[str] = Counter()
         self.refusals: list[str] = []
         self.live: set[str] = set()
+        self.word_for_dead = "invalid_grant"
         self._codes: dict[str, dict[str, str]] = {}
         self._refresh_token = ""
         self._access_token = ""
         self._short_token = ""
-        self.lifetime = LONG_LIFETIME if credential.long_lived_url else LIFETIME
+        usual = LONG_LIFETIME if credential.long_lived_url else LIFETIME
+        self.lifetime = int(credential.access_token_lifetime or usual)
         self.refreshes = bool(credential.rotates_refresh_token or credential.access_token_lifetime) or (
             not credential.never_expires
         )
@@ -94,6 +97,11 @@ class Twin:
             answer["iss"] = declared.issuer
         return f"{asked['redirect_uri']}?{urlencode(self.places.callback(answer, CLIENT_SECRET))}"
 
+    def end(self) -> None:
+        """End the grant here, as a person does who takes the app off the account."""
+        self.live.clear()
+        self._refresh_token = ""
+
     # -- requests
 
     def answer(self, request: Asked) -> Reply:
@@ -103,7 +111,8 @@ class Twin:
         except Refused as refused:
             self.refusals.append(str(refused))
             said: dict[str, Any] = {}
-            for name, text in (("error", refused.error), ("error_description", str(refused))):
+            error = self.word_for_dead if refused.error == "invalid_grant" else refused.error
+            for name, text in (("error", error), ("error_description", str(refused))):
                 put(said, self.credential.answer_paths.get(name, name), text)
             return Reply(refused.status, said)
 
@@ -125,7 +134,9 @@ class Twin:
             if declared.issuer
             else {}
         )
-        return Reply(200, known[url]()) if url in known else self._api(request)
+        if url in known:
+            return Reply(200, known[url]())
+        return Reply(404, {}) if "/.well-known/" in url else self._api(request)
 
     def _keys(self) -> dict[str, Any]:
         return {"keys": [KEY.as_dict(private=False)]}
@@ -159,6 +170,7 @@ class Twin:
             return self._renew(request)
         method = declared.refresh_method if apart else declared.token_method
         self._demand(request.method == method, f"the token endpoint takes {method}")
+        self._demand_headers(request, {"Accept": declared.accept})
         given = self._given(request)
         self._authenticate(request, given, declared.client_auth)
         for name in declared.unsent_params:
@@ -208,6 +220,7 @@ class Twin:
         return self._tokens(first=False)
 
     def _spelled_out(self, request: Asked, templates: Mapping[str, str], method: str) -> None:
+        self._demand_headers(request, {"Accept": self.credential.accept})
         given = self._members(request, "query" if method == "GET" else self.credential.token_request_format)
         filled = {"access_token": self._access_token, "refresh_token": self._refresh_token, "client_id": CLIENT_ID}
         for name, template in templates.items():
@@ -278,6 +291,7 @@ class Twin:
     def _revoke(self, request: Asked) -> Reply:
         self.seen["revocation"] += 1
         declared = self.credential
+        self._demand_headers(request, {"Accept": declared.accept, **declared.api_headers})
         given = self._members(request, declared.revocation_format)
         token = self._revoked(request, given)
         allowed = {"access_token": {self._access_token}, "refresh_token": {self._refresh_token}}
@@ -288,8 +302,7 @@ class Twin:
             wanted = self.places.fill(wanted)
             if "{" not in wanted:
                 self._demand(given.get(name) == wanted, f"{name} is {wanted}")
-        self.live.clear()
-        self._refresh_token = ""
+        self.end()
         return Reply(200, {"ok": True})
 
     def _revoked(self, request: Asked, given: Mapping[str, str]) -> str:
@@ -316,10 +329,15 @@ class Twin:
 
     def _userinfo(self, request: Asked) -> Reply:
         self.seen["userinfo"] += 1
-        self._demand(request.method == self.credential.userinfo_method, "userinfo has its own method")
+        declared = self.credential
+        self._demand(request.method == declared.userinfo_method, "userinfo has its own method")
         self._bearer(request)
+        self._demand_headers(request, self._known_headers())
+        self._demand(request.body.decode() == declared.userinfo_body, "userinfo is asked by its own body")
+        if declared.userinfo_body:
+            self._demand_headers(request, {"Content-Type": "application/json"})
         answer: dict[str, Any] = {"ok": True}
-        for name, place in self.credential.identity.items():
+        for name, place in declared.identity.items():
             put(answer, place, f"the-{name}" if name != "email" else "somebody@example.com")
         one = self.places.look_up(request.url)
         return Reply(200, answer if one is None else {**answer, **self.places.looked_up(one)})
@@ -330,8 +348,7 @@ class Twin:
             return self._userinfo(request)
         self._demand(request.method == "GET", "a look-up is a GET")
         self._bearer(request)
-        for name, value in one.headers.items():
-            self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
+        self._demand_headers(request, {**self._known_headers(), **one.headers})
         return Reply(200, self.places.looked_up(one))
 
     def _api(self, request: Asked) -> Reply:
@@ -340,8 +357,7 @@ class Twin:
         host = request.url.split("/")[2]
         allowed = any(host == one or (one[:1] == "*" and host.endswith(one[1:])) for one in self.credential.api_hosts)
         self._demand(allowed, f"{host} is a host of this API")
-        for name, value in self.credential.api_headers.items():
-            self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
+        self._demand_headers(request, self.credential.api_headers)
         return Reply(200, {"here": request.url})
 
     # -- what is demanded
@@ -378,6 +394,17 @@ class Twin:
         in_time = token.claims["iat"] <= now < token.claims["exp"] <= now + 15777000
         known = token.header["kid"] == "APPKEY1234" and token.claims["sub"] == CLIENT_ID
         return in_time and known and all(token.claims.get(name) == value for name, value in said.items())
+
+    def _demand_headers(self, request: Asked, wanted: Mapping[str, str]) -> None:
+        for name, value in wanted.items():
+            self._demand(request.headers.get(name.lower()) == value, f"the header {name} is {value}")
+
+    def _known_headers(self) -> dict[str, str]:
+        """Return the headers of the API that do not wait for what a look-up is about to tell."""
+        late = {f"{{{name}}}" for one in self.places.declared.look_ups for name in one.params}
+        declared = self.places.declared.api_headers.items()
+        known = [name for name, text in declared if not any(hole in text for hole in late)]
+        return {name: self.credential.api_headers[name] for name in known}
 
     def _demand_params(self, given: Mapping[str, str], wanted: Mapping[str, str]) -> None:
         for name, value in wanted.items():
