@@ -16,9 +16,11 @@ ENDS = {"token": "one token", "grant": "the grant", "user": "everything of that 
 REUSE = {"deny": "reuse is refused", "revoke_grant": "reuse ends the grant", "revoke_all": "reuse ends everything"}
 LEVELS = {
     "documentation": "Checked against the provider's own pages",
-    "sources-agree": "Independent public sources agree",
+    "sources-agree": "Independent public sources agree on its endpoints",
     "community": "Told by somebody who uses it",
 }
+SHORT = frozenset({"ats", "cms", "crm", "erp", "hr", "iam", "mcp"})
+"""Categories that are abbreviations."""
 PROOF = {
     "client_secret_basic": "its client secret, as HTTP Basic",
     "client_secret_post": "its client secret, in the body",
@@ -81,8 +83,15 @@ def by_name(preset: Preset) -> tuple[str, str]:
 
 def title(category: str) -> str:
     """Return a category as a heading."""
-    words = category.replace("-", " ")
+    words = named(category)
     return words[:1].upper() + words[1:]
+
+
+def named(category: str) -> str:
+    """Return a category as it is written within a sentence."""
+    if category in SHORT:
+        return category.upper()
+    return category if category.startswith("e-") else category.replace("-", " ")
 
 
 def example(preset: Preset) -> OAuth2Credential:
@@ -96,7 +105,7 @@ def example(preset: Preset) -> OAuth2Credential:
 
 def _head(preset: Preset) -> Iterator[str]:
     yield f"# {preset.display_name}\n"
-    about = f"`{preset.id}`: {', '.join(title(word).lower() for word in preset.category)}."
+    about = f"`{preset.id}`: {', '.join(map(named, preset.category))}."
     family = f" One of the family [`{preset.family}`]({preset.family}.md)." if preset.family else ""
     yield f"{about}{family} {LEVELS[preset.verified.level]} ({preset.verified.date})."
     if preset.docs_url:
@@ -238,9 +247,14 @@ def _quirks(preset: Preset) -> Iterator[str]:
 
 
 def _sources(preset: Preset) -> Iterator[str]:
+    yield "\n## Where it is said\n"
+    if preset.verified.level == "sources-agree":
+        yield "The URLs for signing in and for tokens are those that independent public sources agree on. What has no"
+        yield "source here, nor above, is own knowledge that nobody has checked.\n"
+    elif preset.sources:
+        yield "What has no source here, nor above, is own knowledge that nobody has checked.\n"
     if not preset.sources:
         return
-    yield "\n## Where it is said\n"
     yield "| fact | source |\n|---|---|"
     for name, source in preset.sources.items():
         yield f"| `{name}` | {linked(source)} |"
@@ -269,7 +283,7 @@ def revoking(preset: Preset) -> str:
     """Return what a revocation ends."""
     if not preset.fields.get("revocation_url"):
         return "no endpoint known"
-    return ENDS[str(preset.fields.get("revocation_reach", "grant"))]
+    return ENDS.get(str(preset.fields.get("revocation_reach")), "not said; taken to be the grant")
 
 
 def lasting(seconds: object) -> str:
@@ -277,6 +291,8 @@ def lasting(seconds: object) -> str:
     if not isinstance(seconds, int | float) or not seconds:
         return ""
     size, unit = next((each for each in UNITS if seconds >= each[0] * 0.99), UNITS[-1])
+    if unit == "h" and abs(2 * seconds / size - round(2 * seconds / size)) > 0.02:  # noqa: PLR2004 - no half hours
+        size, unit = UNITS[2]
     many = round(seconds / size, 1)
     return f"{many:g} {unit}{'s' if unit == 'day' and many != 1 else ''}"
 

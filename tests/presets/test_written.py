@@ -65,7 +65,7 @@ def test_the_page_lists_every_preset_once_and_members_with_their_family(generato
 def test_what_is_known_is_counted(generator: Any) -> None:
     made = [
         replace(load_preset("github"), sources={"token_url": "x"}),
-        replace(load_preset("spotify"), verified=Verified(level="community", date="2026-11")),
+        replace(load_preset("spotify"), verified=Verified(level="community", date="2026-11"), sources={}),
     ]
 
     assert generator.counted(made) == (
@@ -86,12 +86,32 @@ def test_what_a_page_shows_declares_the_provider(generator: Any) -> None:
         assert all(f" --param {name}=" in page for name in preset.listed.needed)
 
 
+def test_categories_are_written_as_people_write_them(generator: Any) -> None:
+    told = {word: generator.pages.title(word) for word in ("crm", "e-commerce", "dev-tools")}
+    assert told == {"crm": "CRM", "e-commerce": "E-commerce", "dev-tools": "Dev tools"}
+
+
+def test_what_a_revocation_ends_is_told_only_where_it_is_said(generator: Any) -> None:
+    assert generator.pages.revoking(load_preset("github")) == "one token"
+    assert generator.pages.revoking(load_preset("box")) == "not said; taken to be the grant"
+    assert generator.pages.revoking(load_preset("spotify")) == "no endpoint known"
+
+
+def test_a_page_claims_no_source_for_what_has_none(generator: Any) -> None:
+    agreed, documented = (generator.pages.page(load_preset(name)) for name in ("heroku", "github"))
+    assert "agree on its endpoints" in agreed
+    assert "own knowledge that nobody has checked" in agreed
+    assert "own knowledge that nobody has checked" in documented
+    assert "| `refresh_ends_access_token` | github/docs: " in documented
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
         pytest.param(3599, "1 h", id="nearly an hour"),
         pytest.param(3600, "1 h", id="an hour"),
         pytest.param(5400, "1.5 h", id="an hour and a half"),
+        pytest.param(4500, "75 min", id="an hour and a quarter"),
         pytest.param(86400, "1 day", id="a day"),
         pytest.param(7776000, "90 days", id="days"),
         pytest.param(600, "10 min", id="minutes"),

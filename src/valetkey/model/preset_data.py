@@ -43,7 +43,7 @@ class Verified:
 
     Attributes:
         level: ``documentation`` (against the provider's own pages or repositories), ``sources-agree`` (independent
-            public sources agree), ``community`` (somebody who uses it says so).
+            public sources agree on its endpoints), ``community`` (somebody who uses it says so).
         date: When, as year and month: ``2026-11``.
     """
 
