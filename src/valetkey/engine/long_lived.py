@@ -14,9 +14,8 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.protocol.dialects import long_lived_request
 from valetkey.protocol.token_response import Refusal, TokenSet
 
-_TRIES: Final = 3
-_PAUSE: Final = 1.0
-"""Seconds before the second try; the third comes after twice as many."""
+_PAUSES: Final = (1.0, 2.0)
+"""Seconds before the second and before the third try, which is the last."""
 
 
 def lengthened(
@@ -32,19 +31,25 @@ def lengthened(
         ClientRejected: It does not accept the app.
         ProviderUnavailable: It was not reached, three times.
     """
-    for pause in (*(_PAUSE * (n + 1) for n in range(_TRIES - 1)), None):
-        try:
-            answer = _traded(world, credential, key, app, tokens)
-        except (ProviderUnavailable, ConnectError):
-            if pause is None:
-                raise
-        else:
-            if isinstance(answer, TokenSet):
-                return _joined(tokens, answer)
-            if pause is None or not answer.retryable:
-                raise refusal_error(credential, key, answer)
+    for pause in _PAUSES:
+        answer = _unless_out_of_reach(world, credential, key, app, tokens)
+        if answer is not None and not (isinstance(answer, Refusal) and answer.retryable):
+            break
         world.clock.sleep(pause)
-    raise AssertionError  # pragma: no cover - the last turn returns or raises
+    else:
+        answer = _traded(world, credential, key, app, tokens)
+    if isinstance(answer, TokenSet):
+        return _joined(tokens, answer)
+    raise refusal_error(credential, key, answer)
+
+
+def _unless_out_of_reach(
+    world: World, credential: OAuth2Credential, key: ConnectionKey, app: AppCredentials, tokens: TokenSet
+) -> TokenSet | Refusal | None:
+    try:
+        return _traded(world, credential, key, app, tokens)
+    except (ProviderUnavailable, ConnectError):
+        return None
 
 
 def _traded(
