@@ -163,14 +163,14 @@ def _prepared(base: str, tokens: Tokens, folder: Path) -> dict[str, Any]:
 
 def _mine(base: str, tokens: Tokens) -> float:
     with _folder() as folder, Valet(**_prepared(base, tokens, folder)) as valet:
-        _ = valet._core.store.store_id(), valet._core.http.client
+        _ = valet._core.store.store_id(), valet._core.http.for_endpoints
         return _threads(lambda n: valet.client(NAME, owner=f"user-{n}").get_access_token(), range(len(tokens)))
 
 
 def _amine(base: str, tokens: Tokens) -> float:
     async def everything(options: dict[str, Any]) -> float:
         async with AsyncValet(**options) as valet:
-            _ = valet._core.store.store_id(), valet._core.http.client
+            _ = valet._core.store.store_id(), valet._core.http.for_endpoints
 
             async def work(n: int) -> None:
                 await valet.client(NAME, owner=f"user-{n}").get_access_token()

@@ -219,7 +219,35 @@ def test_other_requests_of_the_same_client_have_their_own_time_outs(site: Site, 
     site.answers["/token"] = plain(b"{}")
     send(HttpEndpoint(http, SystemClock()), site.url("/token"))
 
-    assert http.client.post(site.url("/token"), timeout=None).status_code == 200
+    assert http.for_endpoints.post(site.url("/token"), timeout=None).status_code == 200
+
+
+def test_token_endpoints_have_a_client_of_their_own_beside_that_of_api_calls(site: Site, http: Http) -> None:
+    """Deadlines cost API calls two per cent; both clients share the TLS context, and both are closed."""
+    site.answers["/token"] = plain(b"{}")
+
+    send(HttpEndpoint(http, SystemClock()), site.url("/token"))
+    http.client.get(site.url("/token"))
+    clients = [http.for_endpoints, http.client]
+
+    backends = [client._transport._pool._network_backend for client in clients]  # type: ignore[attr-defined]
+    assert [type(backend).__module__ for backend in backends] == ["valetkey.deadlines", "httpcore2._backends.sync"]
+    contexts = [client._transport._pool._ssl_context for client in clients]  # type: ignore[attr-defined]
+    assert contexts[0] is contexts[1]
+    http.close()
+    assert [client.is_closed for client in clients] == [True, True]
+    assert http.for_endpoints is not clients[0]
+    http.close()
+
+
+def test_a_client_that_was_given_serves_token_endpoints_too() -> None:
+    with httpx2.Client() as given:
+        http = Http(given)
+
+        assert [http.client, http.for_endpoints] == [given, given]
+        http.close()
+        assert [http.client, http.for_endpoints] == [given, given]
+        assert not given.is_closed
 
 
 def test_what_is_late_once_the_connection_is_there_is_not_sent(site: Site, http: Http) -> None:
@@ -263,13 +291,14 @@ def test_a_proxy_of_the_environment_is_honoured(site: Site, monkeypatch: pytest.
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_after_a_fork_the_child_has_a_client_of_its_own(http: Http) -> None:
-    before = http.client
+    before = http.client, http.for_endpoints
 
     http.reset()  # what `os.register_at_fork` has the child do
 
-    assert http.client is not before
-    assert not before.is_closed
-    before.close()
+    assert not {http.client, http.for_endpoints} & set(before)
+    for client in before:
+        assert not client.is_closed
+        client.close()
 
 
 # -- a client of the program's own

@@ -128,7 +128,7 @@ def work(job: Job) -> None:
     threading.Thread(target=_end_with_harness, args=(stop,), daemon=True).start()
     met: Counter[str] = Counter()
     with open_valet(job, clock) as valet:
-        valet._core.http.client  # noqa: B018 - a TLS context costs more than all the rest of the start
+        valet._core.http.for_endpoints  # noqa: B018 - a TLS context costs more than all the rest of the start
         _ask(valet, job.seed % job.owners, met)
         job.ready().write_text(f"{time.process_time():.2f} s CPU")
         WAYS[job.kind](job, valet, met, stop)

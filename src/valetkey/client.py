@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from valetkey.asked import ensure_sendable, is_ready
 from valetkey.core import Core
 from valetkey.errors import ConfigurationError
 from valetkey.forks import late_imports
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from valetkey.tokens import Token
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ABSOLUTE: Final = ("https://", "http://")
 
 
 def like(twin: Callable[..., Any]) -> Callable[[F], F]:
@@ -176,7 +176,8 @@ class OAuth2Client(_Client):
     @contextlib.contextmanager
     def stream(self, method: str, url: str = "", **options: Any) -> Generator[httpx2.Response]:
         """Send a request and give its response before the body is read; use it in a ``with`` block."""
-        address = url if _is_plain(method, url, options, self._core.http.follows) else self._address(url, options)
+        ensure_sendable(method, url, options)
+        address = self._address(url, options)
         http, auth = self._way()
         with contextlib.ExitStack() as stack:
             try:
@@ -243,15 +244,15 @@ class OAuth2Client(_Client):
         return self._core.call(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
-        http, auth, token = self._core.http, self._auth or self.auth, self._source.token
-        address = url if _is_plain(method, url, options, http.follows) else self._address(url, options)
-        if token is None or token.apart:
-            return self._send_bound(method, address, options)
+        if not is_ready(self._source, method, url, options):
+            return self._send_prepared(method, url, options)
+        http, auth = self._core.http, self._auth or self.auth
         if options:
-            return http.client.request(method, address, auth=auth, **options)
-        return http.client.request(method, address, auth=auth)  # ** costs 1 % of a request also with nothing in it
+            return http.client.request(method, url, auth=auth, **options)
+        return http.client.request(method, url, auth=auth)  # ** costs 1 % of a request also with nothing in it
 
-    def _send_bound(self, method: str, address: str, options: dict[str, Any]) -> httpx2.Response:
+    def _send_prepared(self, method: str, url: str, options: dict[str, Any]) -> httpx2.Response:
+        address = self._address(url, options)
         http, auth = self._way()
         try:
             return http.client.request(method, address, auth=auth, **options)
@@ -296,7 +297,8 @@ class AsyncOAuth2Client(_Client):
     @like(OAuth2Client.stream)
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str = "", **options: Any) -> AsyncGenerator[httpx2.Response]:
-        address = url if _is_plain(method, url, options, self._core.http.follows) else await self._address(url, options)
+        ensure_sendable(method, url, options)
+        address = await self._address(url, options)
         http, auth = await self._way()
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -353,10 +355,9 @@ class AsyncOAuth2Client(_Client):
         return await self._core.in_flight(lambda: self._core.disconnect(self._source.key))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Awaitable[httpx2.Response]:
-        http, auth, token = self._core.http, self._auth or self.auth, self._source.token
-        plain = _is_plain(method, url, options, http.follows)
-        if not plain or token is None or token.apart:
+        if not is_ready(self._source, method, url, options):
             return self._send_prepared(method, url, options)  # a coroutine of our own only where one is needed
+        http, auth = self._core.http, self._auth or self.auth
         if options:
             return http.client_here().request(method, url, auth=auth, **options)
         return http.client_here().request(method, url, auth=auth)
@@ -381,20 +382,3 @@ class AsyncOAuth2Client(_Client):
 
     async def _address(self, url: str, options: dict[str, Any]) -> str:
         return self._source.prepare(str(url), options, await self._source.aget())
-
-
-def _is_plain(method: str, url: str, options: dict[str, Any], follows: bool) -> bool:
-    """Whether the URL is absolute, so that nothing has to be looked up to send the request.
-
-    Raises:
-        TypeError: The URL stands where the method belongs, or is missing; or `auth` is given, which is ours.
-    """
-    if "/" in method or not url:
-        msg = f"the method comes first: request('GET', {method!r})" if "/" in method else "the URL is missing"
-        raise TypeError(msg)
-    if "auth" in options:
-        msg = "auth= is this client's own; for requests without the token use httpx2 itself"
-        raise TypeError(msg)
-    if options.get("follow_redirects", follows):
-        return False
-    return type(url) is str and url.startswith(_ABSOLUTE)

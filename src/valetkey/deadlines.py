@@ -115,6 +115,8 @@ class _Stream(httpcore2.NetworkStream):
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
+        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
+        """The connection's own: for each request a pool asks all its connections whether they are still there."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, _left_to_read(timeout))
@@ -133,6 +135,3 @@ class _Stream(httpcore2.NetworkStream):
     ) -> httpcore2.NetworkStream:
         left = _left(timeout, httpcore2.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)

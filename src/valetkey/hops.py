@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Hops:
-    """Looks at each hop of one request, the first one too.
+    """Looks at each hop of one request but the first, which the token was just put on for.
 
     httpx2 takes ``Authorization`` off where another origin begins, and knows nothing of other headers that carry a
     token, of proofs, and of those of `api_headers`.
@@ -26,7 +26,7 @@ class Hops:
     def __init__(self, source: TokenSource, token: Token) -> None:
         self._source = source
         self._token = token
-        self._began = ""
+        self._began: httpx2.URL | None = None
 
     def __call__(self, request: httpx2.Request) -> None:
         """Take off what is not for where this hop goes.
@@ -36,9 +36,11 @@ class Hops:
         Raises:
             HostNotAllowed: A body would go to where the token may not go.
         """
+        if self._began is None:  # whoever put the token on has looked where this one goes
+            self._began = request.url
+            return
         token, url, headers = self._token, str(request.url), request.headers
-        self._began = self._began or url
-        if token.strays and not stays(self._began, url):
+        if token.strays and not stays(str(self._began), url):
             headers.pop(token.carrier, None)
         if token.proofs is not None and AUTHORIZATION not in headers:
             headers.pop(PROOF, None)

@@ -1,4 +1,4 @@
-"""The one HTTP client of a valet: one TLS context, one pool; the token endpoint's road and the API's.
+"""The HTTP clients of a valet, which share one TLS context: that of token endpoints, and those of API calls.
 
 `httpx2` is imported here on first use: a token that is valid needs none of it.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from valetkey.errors import ConfigurationError, clean
 from valetkey.forks import late_imports
+from valetkey.hooks import ENDPOINT, alook_at_hop, look_at_hop, prepare
 from valetkey.logs import QueryHider
 from valetkey.model.ports import Clock, InDoubt, NotSent, TooLate
 from valetkey.tls import load_certificate
@@ -32,12 +33,7 @@ BODY_LIMIT = 1 << 20
 CONNECT_TIMEOUT = 10.0
 API_TIMEOUT = 30.0
 USER_AGENT = "valetkey"
-ENDPOINT = "valetkey.endpoint"
-"""The request extension of what goes to an authorization server."""
-_OURS = "_valetkey_wrapped"
 _MOST_CERTIFICATES = 64
-HOP = "valetkey.hop"
-"""The request extension with the function that looks at each hop of a request that follows redirects."""
 
 
 class Http:
@@ -68,7 +64,7 @@ class Http:
 
             heed_deadlines(cast("httpx2.Client", self._given))
         if given is not None:
-            _prepare(given, _ahook if self._given_async is not None else refuse_hop)
+            prepare(given, alook_at_hop if self._given_async is not None else look_at_hop)
         self.reset()
 
     def after_fork(self) -> None:
@@ -82,6 +78,7 @@ class Http:
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._client: httpx2.Client | None = None if self._forked else self._given
+        self._for_endpoints: httpx2.Client | None = self._client
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
             weakref.WeakKeyDictionary()
         )
@@ -112,25 +109,44 @@ class Http:
 
     @property
     def client(self) -> httpx2.Client:
-        """The shared blocking client.
+        """The shared blocking client of API calls.
 
         Raises:
             ConfigurationError: A client was given, and this is a forked child (``http_forked``).
         """
         return self._client or self._make_client()
 
+    @property
+    def for_endpoints(self) -> httpx2.Client:
+        """The client of authorization servers, which heeds deadlines: that would slow down API calls by two per cent.
+
+        Raises:
+            ConfigurationError: A client was given, and this is a forked child (``http_forked``).
+        """
+        return self._for_endpoints or self._make_client_for_endpoints()
+
     def _make_client(self) -> httpx2.Client:
         with late_imports, self._lock:
             if self._client is None:
-                if self._given is not None:
-                    self._refuse_forked()
-                import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
+                self._client = self._made()
+            return self._client
 
+    def _make_client_for_endpoints(self) -> httpx2.Client:
+        with late_imports, self._lock:
+            if self._for_endpoints is None:
                 from valetkey.deadlines import heed_deadlines  # noqa: PLC0415
 
-                self._client = httpx2.Client(**self._options(refuse_hop))
-                heed_deadlines(self._client)
-            return self._client
+                made = self._made()
+                heed_deadlines(made)
+                self._for_endpoints = made
+            return self._for_endpoints
+
+    def _made(self) -> httpx2.Client:
+        if self._given is not None:
+            self._refuse_forked()
+        import httpx2  # noqa: PLC0415 - heavy, and not needed while the token is valid
+
+        return httpx2.Client(**self._options(look_at_hop))
 
     def _first_loop(self) -> asyncio.AbstractEventLoop:
         from asyncio import get_running_loop  # noqa: PLC0415 - only programs that have an event loop pay for it
@@ -163,7 +179,7 @@ class Http:
         with late_imports, self._lock:
             import httpx2  # noqa: PLC0415
 
-            client = httpx2.AsyncClient(**self._options(_ahook))
+            client = httpx2.AsyncClient(**self._options(alook_at_hop))
             return self._by_loop.setdefault(loop, client)
 
     def _refuse_forked(self) -> NoReturn:
@@ -189,12 +205,15 @@ class Http:
         }
 
     def close(self) -> None:
-        """Close the blocking client if it is ours; a later call makes a new one."""
+        """Close the blocking clients if they are ours; a later call makes new ones."""
+        given = None if self._forked else self._given
         with self._lock:
-            client, self._client = self._client, None if self._forked else self._given
+            clients = self._client, self._for_endpoints
+            self._client = self._for_endpoints = given
             certified = list(self._certified.values())
-        if client is not None and client is not self._given:
-            client.close()
+        for client in clients:
+            if client is not None and client is not self._given:
+                client.close()
         for one in certified:
             one.close()
 
@@ -206,40 +225,6 @@ class Http:
             await client.aclose()
         for one in list(self._certified.values()):
             await one.aclose(loop)
-
-
-def _prepare(given: Any, hop: Callable[[Any], object]) -> None:
-    """Keep what goes to token endpoints from the hooks of a client that was given, and have each hop looked at.
-
-    A client may be given to several valets: what is done already is left as it is.
-    """
-    hooks: dict[str, list[Any]] = given.event_hooks
-    wrap = _awrapped if hop is _ahook else _wrapped
-    named = {
-        name: [hook if hook is hop or hasattr(hook, _OURS) else wrap(hook) for hook in listed]
-        for name, listed in hooks.items()
-    }
-    if hop not in named["request"]:
-        named["request"].append(hop)
-    given.event_hooks = named
-
-
-def _wrapped(hook: Callable[[Any], object]) -> Callable[[Any], None]:
-    def call(about: Any) -> None:
-        if ENDPOINT not in getattr(about, "request", about).extensions:
-            hook(about)
-
-    setattr(call, _OURS, True)
-    return call
-
-
-def _awrapped(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    async def call(about: Any) -> None:
-        if ENDPOINT not in getattr(about, "request", about).extensions:
-            await hook(about)
-
-    setattr(call, _OURS, True)
-    return call
 
 
 def _nothing() -> None:
@@ -258,18 +243,6 @@ def _no_cookies() -> CookieJar:
             return iter(())
 
     return NoCookies()
-
-
-def refuse_hop(request: httpx2.Request) -> None:
-    """Have a request looked at on every hop; requests of others than ours pass."""
-    hop = request.extensions.get(HOP)
-    if hop is not None:
-        hop(request)
-
-
-async def _ahook(request: httpx2.Request) -> None:
-    if HOP in request.extensions:
-        refuse_hop(request)
 
 
 class HttpEndpoint:
@@ -291,7 +264,7 @@ class HttpEndpoint:
 
             from valetkey.deadlines import within  # noqa: PLC0415
 
-        client = self._http.carrying(request.certificate).client
+        client = self._http.carrying(request.certificate).for_endpoints
         url = request.url
         if request.query:
             url += f"{'&' if '?' in url else '?'}{request.query}"

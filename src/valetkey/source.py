@@ -15,8 +15,8 @@ from valetkey.engine.lifecycle import Want, by_hand, obtain, read
 from valetkey.engine.windows import DEADLINE
 from valetkey.errors import HostNotAllowed, RefreshBusy, StoreUnavailable, ValetkeyError
 from valetkey.forks import late_imports
+from valetkey.hooks import HOP
 from valetkey.hops import Hops
-from valetkey.http import HOP
 from valetkey.model.connections import ConnectionKey, Record
 from valetkey.narrowed import Narrowed
 from valetkey.protocol.urls import host_allowed, join, shown
@@ -84,6 +84,11 @@ class TokenSource:
             if self._narrowed is None:
                 self._narrowed = Narrowed()
             return self._narrowed.source(resource, make)
+
+    @property
+    def follows(self) -> bool:
+        """Whether API requests follow redirects unless told otherwise."""
+        return self._core.http.follows
 
     def after_fork(self) -> None:
         """Start anew in a forked child: look again, and wait for nobody who is not here."""
@@ -153,13 +158,18 @@ class TokenSource:
         Raises:
             HostNotAllowed: The URL is relative and nobody knows to what.
         """
-        if options.get("follow_redirects", self._core.http.follows):
-            options["extensions"] = {**options.get("extensions", {}), HOP: Hops(self, token)}
+        if options.get("follow_redirects", self.follows):
+            self.watch_hops(options, token)
         if url.startswith(("https://", "http://")):
             return url
         if not token.base:
             self._refuse(url, f'write the whole URL, or declare api_base_url="https://..." for {self.key.credential!r}')
         return join(token.base, url)
+
+    def watch_hops(self, options: dict[str, Any], token: Token) -> None:
+        """Have each hop of a request looked at that follows redirects."""
+        given = options.get("extensions")
+        options["extensions"] = {**given, HOP: Hops(self, token)} if given else {HOP: Hops(self, token)}
 
     def ensure_allowed(self, url: str, token: Token) -> None:
         """Check that the token may be sent to this URL.

@@ -268,7 +268,7 @@ def clock(session: Session) -> Iterator[Finding]:
     if not hosts:
         yield Finding("ok", "clock", "nothing is connected, so there is nobody to ask")
     for host, url in hosts.items():
-        yield _asked(core.http.client, host, url)
+        yield _asked(core.http.for_endpoints, host, url)
 
 
 def _asked(client: Any, host: str, url: str) -> Finding:
