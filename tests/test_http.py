@@ -231,7 +231,7 @@ def test_token_endpoints_have_a_client_of_their_own_beside_that_of_api_calls(sit
     clients = [http.for_endpoints, http.client]
 
     backends = [client._transport._pool._network_backend for client in clients]  # type: ignore[attr-defined]
-    assert [type(backend).__module__ for backend in backends] == ["valetkey.deadlines", "httpcore2._backends.sync"]
+    assert [type(backend).__module__ for backend in backends] == ["valetkey.deadlines", "httpcore2"]
     contexts = [client._transport._pool._ssl_context for client in clients]  # type: ignore[attr-defined]
     assert contexts[0] is contexts[1]
     http.close()
