@@ -14,6 +14,7 @@ from stepped.cases import (
     ANOTHER_ACCOUNT,
     BOTH_GET,
     BOTH_HEAL,
+    BY_ACCESS_TOKEN,
     DISCONNECT_AND_RECONNECT,
     GET_AND_DISCONNECT,
     GET_AND_RECONNECT,
@@ -42,6 +43,7 @@ LEFT = "disconnected, and said that a token may live on"
 UNSTORED = "disconnected, and a sign-in could not store its grant, which lives at the server"
 
 GET_DENY, GET_GRACE, GET_NONE = (replace(BOTH_GET, on_reuse=mode) for mode in ("deny", "grace", "none"))
+BY_ACCESS_NONE = replace(BY_ACCESS_TOKEN, on_reuse="none")
 RECONNECT_TOKEN = replace(GET_AND_RECONNECT, reach="token")
 BOTH_TOKEN = replace(DISCONNECT_AND_RECONNECT, reach="token")
 BOTH_USER = replace(DISCONNECT_AND_RECONNECT, reach="user")
@@ -56,6 +58,9 @@ LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
     ("both get, deny", GET_DENY, "kill", {NOBODY}),
     *(("both get, grace", GET_GRACE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
     *(("both get, none", GET_NONE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
+    ("both renew by the access token", BY_ACCESS_TOKEN, "kill", {NOBODY}),
+    *(("both renew by the access token", BY_ACCESS_TOKEN, fault, QUIETLY) for fault in STORE_FAULTS),
+    *(("both renew by the access token, none", BY_ACCESS_NONE, fault, QUIETLY) for fault in ("kill", "answer_lost")),
     ("two resources", TWO_RESOURCES, "kill", {NOBODY}),
     ("both heal", BOTH_HEAL, "kill", {NOBODY}),
     *(("both heal", BOTH_HEAL, fault, QUIETLY) for fault in STORE_FAULTS),

@@ -13,6 +13,7 @@ from stepped.cases import (
     ANOTHER_ACCOUNT,
     BOTH_GET,
     BOTH_HEAL,
+    BY_ACCESS_TOKEN,
     DISCONNECT_AND_RECONNECT,
     GET_AND_DISCONNECT,
     GET_AND_RECONNECT,
@@ -56,6 +57,24 @@ def test_two_racers_who_ask_for_different_resources_spend_each_refresh_token_onc
 def test_two_racers_who_ask_for_the_same_resource_refresh_once(report: Report) -> None:
     same = {name: acts.get(resource=RESOURCES[0]) for name in "AB"}
     keeps_its_promises(replace(TWO_RESOURCES, acts=same, check=outcomes.one_refresh_for_all), report)
+
+
+@pytest.mark.parametrize("on_reuse", ["revoke", "deny", "grace", "none"])
+def test_two_racers_renew_once_where_the_access_token_itself_is_what_renews(on_reuse: Any, report: Report) -> None:
+    keeps_its_promises(replace(BY_ACCESS_TOKEN, on_reuse=on_reuse, check=outcomes.one_refresh_ahead), report)
+
+
+@pytest.mark.parametrize(
+    ("acts_of_both", "check"),
+    [
+        pytest.param({"A": acts.get(), "B": acts.disconnect}, outcomes.disconnected, id="disconnected meanwhile"),
+        pytest.param({"A": acts.get(), "B": acts.reconnect}, outcomes.connected_anew, id="signed in meanwhile"),
+    ],
+)
+def test_a_renewal_by_the_access_token_does_not_undo_what_a_person_does(
+    acts_of_both: dict[str, Act], check: Any, report: Report
+) -> None:
+    keeps_its_promises(replace(BY_ACCESS_TOKEN, acts=acts_of_both, check=check), report)
 
 
 def test_two_racers_refresh_once_ahead_of_time(report: Report) -> None:

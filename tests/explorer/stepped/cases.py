@@ -8,6 +8,7 @@ from typing import Final
 
 from stepped import acts, outcomes
 from stepped.plays import FRESH, RESOURCES, Case
+from stepped.small_server import HOUR
 
 MORE: Final = os.environ.get("EXPLORE") == "more"
 """Look further than a test run has time for."""
@@ -41,6 +42,8 @@ TWO_RESOURCES: Final = Case(
     victims=_ONE,
     check=outcomes.served,
 )
+BY_ACCESS_TOKEN: Final = replace(BOTH_GET, by_access=True, age=0.95 * HOUR, check=outcomes.renewed_or_still_good)
+"""It is due while it still lives: afterwards nothing renews it."""
 BOTH_HEAL: Final = Case({"A": acts.heal(), "B": acts.heal()}, age=FRESH, victims=_ONE, check=outcomes.served)
 GET_AND_DISCONNECT: Final = Case({"A": acts.get(), "B": acts.disconnect}, check=outcomes.disconnected)
 GET_AND_RECONNECT: Final = Case({"A": acts.get(), "B": acts.reconnect}, check=outcomes.connected_anew)

@@ -71,12 +71,22 @@ def served(scene: Scene) -> list[str]:
     return []
 
 
+def renewed_or_still_good(scene: Scene) -> list[str]:
+    """Look that whoever asked has a new token, or goes on with the old one, which lives while it is renewed."""
+    for name, outcome in outcomes(scene).items():
+        _demand(outcome.startswith(("a person must act", "a")), f"{name} got {outcome}")
+    row = scene.row()
+    _demand(scene.dead() or row is None or row.state != "connected" or grant_of(row)[1] != "a1", "nothing was renewed")
+    return []
+
+
 def disconnected(scene: Scene) -> list[str]:
     """Look that a disconnect which came to its end has the last word against a refresh."""
     done = outcomes(scene)
     row = scene.row()
     _demand("B" not in done or (row is not None and row.state == "disconnected"), "the disconnect had no effect")
-    _demand(done.get("A", NEXT) in {NEXT, "not connected"} or bool(scene.faults), f"A got {done.get('A')}")
+    old = {"a1"} if scene.case.by_access else set[str]()
+    _demand(done.get("A", NEXT) in {NEXT, "not connected"} | old or bool(scene.faults), f"A got {done.get('A')}")
     return []
 
 

@@ -46,6 +46,11 @@ CREDENTIAL: Final = OAuth2Credential(
     resources=RESOURCES,
 )
 
+BY_ACCESS: Final = replace(
+    CREDENTIAL, resources=(), refresh_request={"grant_type": "renew", "access_token": "{access_token}"}
+)
+"""A provider that renews an access token for whoever shows it while it lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -62,6 +67,7 @@ class Case:
         one_host: Whether all are processes of one host, with a journal and lock files, and the store is elsewhere.
         outage: How long an outage of the store lasts, in seconds.
         tries: How often a racer calls again after a failure that passes.
+        by_access: Whether the grant is renewed by its access token: there are no refresh tokens.
         reduced: Whether steps whose order does not matter are made at once.
         check: What else is looked at in the end; returns words for the tally, or raises `Broken`.
     """
@@ -80,12 +86,17 @@ class Case:
     one_host: bool = False
     outage: float = 45.0
     tries: int = 12
+    by_access: bool = False
     reduced: bool = True
     check: Callable[[Scene], Sequence[str]] = field(default=lambda _: ())
 
     def credential(self) -> OAuth2Credential:
         reach: Any = self.reach
-        return replace(CREDENTIAL, revocation_reach=reach, retry_in_doubt=self.retry_in_doubt)
+        like = BY_ACCESS if self.by_access else CREDENTIAL
+        return replace(like, revocation_reach=reach, retry_in_doubt=self.retry_in_doubt)
+
+    def server(self) -> SmallServer:
+        return SmallServer(self.on_reuse, self.reach, spent_too=self.spent_too, by_access=self.by_access)
 
 
 @dataclass(slots=True)
@@ -114,7 +125,7 @@ class Scene:
         self.clock = StageClock()
         self.clock.time = START + case.age
         self.store = fresh_store(self.clock, like)
-        self.server = SmallServer(case.on_reuse, case.reach, spent_too=case.spent_too)
+        self.server = case.server()
         self.server.consent()
         if case.withdrawn:
             self.server.withdraw()
@@ -367,9 +378,13 @@ def _connected(case: Case) -> MemoryStore:
         nonce=lambda: "",
         pulse=None,  # type: ignore[arg-type]
     )
-    refresh, access = SmallServer().consent()
+    refresh, access = case.server().consent()
     grant = Grant(
-        access_token=Secret(access), refresh_token=Secret(refresh), expires_at=START + HOUR, obtained_at=START
+        access_token=Secret(access),
+        refresh_token=Secret(refresh),
+        expires_at=START + HOUR,
+        refresh_expires_at=START + HOUR if case.by_access else None,
+        obtained_at=START,
     )
     put_grant(world, case.credential(), KEY, grant, requested=(), client_id="client", before=None)
     store = world.store

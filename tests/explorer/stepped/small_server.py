@@ -51,14 +51,18 @@ class SmallServer:
     Attributes:
         reach: What a revocation ends: that token, its family, or everything of the user and client.
         spent_too: Whether the revocation of a spent refresh token counts as that of its family.
+        by_access: Whether there are no refresh tokens: a grant is renewed by its access token.
         asked: How many refreshes it was asked for...
         refreshes: ...and how many it has answered with tokens.
     """
 
-    def __init__(self, on_reuse: Reuse = "revoke", reach: str = "grant", *, spent_too: bool = False) -> None:
+    def __init__(
+        self, on_reuse: Reuse = "revoke", reach: str = "grant", *, spent_too: bool = False, by_access: bool = False
+    ) -> None:
         self.on_reuse = on_reuse
         self.reach = reach
         self.spent_too = spent_too
+        self.by_access = by_access
         self.families: list[Family] = []
         self.asked = 0
         self.refreshes = 0
@@ -68,7 +72,7 @@ class SmallServer:
         return (self._serial, self.asked, self.refreshes, tuple(family.key() for family in self.families))
 
     def consent(self) -> tuple[str, str]:
-        """Return the first refresh and access token of a new family."""
+        """Return the first refresh and access token of a new family; they may be one."""
         self.families.append(Family())
         return self._issue(self.families[-1], rotate=True)
 
@@ -95,8 +99,8 @@ class SmallServer:
             self._revoke(form["token"])
             return Response(status=200)
         if form["grant_type"] == "authorization_code":
-            return _tokens(*self.consent())
-        return self._refresh(form["refresh_token"])
+            return self._tokens(*self.consent())
+        return self._refresh(form["access_token" if self.by_access else "refresh_token"])
 
     def _refresh(self, token: str) -> Response:
         self.asked += 1
@@ -109,14 +113,16 @@ class SmallServer:
             return _refused("this refresh token was used already")
         self.refreshes += 1
         if self.on_reuse == "none":
-            return _tokens(token, self._issue(family, rotate=False)[1])
+            return self._tokens(token, self._issue(family, rotate=self.by_access)[1])
         family.valid.discard(token)
         family.spent.add(token)
-        return _tokens(*self._issue(family, rotate=True))
+        return self._tokens(*self._issue(family, rotate=True))
 
     def _issue(self, family: Family, *, rotate: bool) -> tuple[str, str]:
         self._serial += 1
         refresh, access = f"r{self._serial}", f"a{self._serial}"
+        if self.by_access:
+            refresh = access
         if rotate:
             family.valid.add(refresh)
         family.access.add(access)
@@ -125,7 +131,8 @@ class SmallServer:
     def _revoke(self, token: str) -> None:
         """Revoke a refresh token, within the reach; an access token goes alone."""
         family = self.family(token)
-        if token in family.access or (token in family.spent and not self.spent_too):
+        alone = token in family.access and not self.by_access
+        if alone or (token in family.spent and not self.spent_too):
             return
         if self.reach == "token":
             family.valid.discard(token)
@@ -134,14 +141,14 @@ class SmallServer:
         for other in self.families if self.reach == "user" else [family]:
             other.ended_by = other.ended_by or "revocation"
 
+    def _tokens(self, refresh: str, access: str) -> Response:
+        renewing = {} if self.by_access else {"refresh_token": refresh}
+        return _json(200, **renewing, access_token=access, expires_in=HOUR, token_type="Bearer")
+
 
 def serial(token: str) -> int:
     """Return the number of a token: a newer one has a higher one."""
     return int(token[1:])
-
-
-def _tokens(refresh: str, access: str) -> Response:
-    return _json(200, refresh_token=refresh, access_token=access, expires_in=HOUR, token_type="Bearer")
 
 
 def _refused(why: str) -> Response:

@@ -359,7 +359,8 @@ def token_of(request: Request) -> str:
     form = dict(pair.split("=", 1) for pair in request.body.decode().split("&"))
     if request.url.endswith("/revoke"):
         return f"revoke {form['token']}"
-    return f"refresh {form['refresh_token']}" if "refresh_token" in form else "code"
+    spent = form.get("refresh_token") or form.get("access_token")
+    return f"refresh {spent}" if spent else "code"
 
 
 def world_of(racer: Racer, scene: Scene, credential: OAuth2Credential) -> World:
