@@ -131,9 +131,11 @@ def test_strava_rotates_and_takes_the_app_off_the_account(scene: Scene) -> None:
     assert (status.identity.subject, status.expires_at) == ("9", pytest.approx(scene.clock.now() + 21600))
     scene.clock.advance(21700)
     assert scene.token() == "two"
-    scene.says("POST https://www.strava.com/oauth/deauthorize", well(access_token="two"))
+    scene.says("POST https://www.strava.com/oauth/revoke", well())
     assert scene.valet.disconnect("strava").revoked
-    assert form(scene.only("POST https://www.strava.com/oauth/deauthorize")) == {"access_token": "two"}
+    sent = scene.only("POST https://www.strava.com/oauth/revoke")
+    assert sent.headers["authorization"].startswith("Basic ")
+    assert form(sent) == {"token": "r2", "token_type_hint": "refresh_token"}
 
 
 STACK = "POST https://stackoverflow.com/oauth/access_token/json"
