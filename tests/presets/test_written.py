@@ -98,7 +98,8 @@ def test_what_a_revocation_ends_is_told_only_where_it_is_said(generator: Any) ->
 
 
 def test_a_page_claims_no_source_for_what_has_none(generator: Any) -> None:
-    agreed, documented = (generator.pages.page(load_preset(name)) for name in ("heroku", "github"))
+    unread = replace(load_preset("heroku"), verified=Verified(level="sources-agree", date="2026-11"), sources={})
+    agreed, documented = (generator.pages.page(preset) for preset in (unread, load_preset("github")))
     assert "agree on its endpoints" in agreed
     assert "own knowledge that nobody has checked" in agreed
     assert "own knowledge that nobody has checked" in documented
