@@ -76,6 +76,27 @@ HTML = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
             "invalid_grant",
             id="Atlassian: unauthorized_client for a dead refresh token",
         ),
+        pytest.param(
+            401,
+            {"error": "invalid_request", "error_description": "The refresh token is invalid."},
+            "grant",
+            "invalid_grant",
+            id="league/oauth2-server before 9: invalid_request for a dead refresh token",
+        ),
+        pytest.param(
+            400,
+            {"error": "invalid_request", "error_description": "Invalid refresh_token"},
+            "grant",
+            "invalid_grant",
+            id="Help Scout: invalid_request for a dead refresh token",
+        ),
+        pytest.param(
+            400,
+            {"error": "invalid_request", "error_description": "refresh_token is missing"},
+            "request",
+            "invalid_request",
+            id="invalid_request that speaks of a missing parameter",
+        ),
         # the app, not the grant
         pytest.param(
             400,

@@ -55,7 +55,10 @@ _KINDS: Final[dict[str, Kind]] = {
 
 _DEAD_REFRESH_TOKEN: Final = re.compile(
     r"(?i)refresh[_ ]token (?:is |was |has |has been )?(?:invalid|not valid|no longer valid|expired|revoked|unknown)"
+    r"|\b(?:invalid|expired|revoked|unknown) refresh[_ ]token"
 )
+_FOR_INVALID_GRANT: Final = ("unauthorized_client", "invalid_request")
+"""What some servers say of a dead refresh token: Atlassian, and those on older releases of league/oauth2-server."""
 _NO_ERROR: Final = frozenset({"", "0", "false", "none", "ok", "success"})
 """What some servers write into ``error`` when there is none (TikTok: ``{"error": {"code": "ok"}}``)."""
 _NOT_NOW: Final = frozenset({408, 425, 429, 503})
@@ -182,11 +185,11 @@ def _resets(response: Response, credential: OAuth2Credential) -> tuple[str, ...]
 def error_of(members: Members, credential: OAuth2Credential) -> tuple[str, str]:
     """Return the error code by its standard name and as the provider spelled it; empty texts when there is none.
 
-    ``unauthorized_client`` that speaks of a bad refresh token is about the grant (Atlassian): taken at its word it
-    would stop all connections of the app for the sake of one.
+    ``unauthorized_client`` and ``invalid_request`` that speak of a bad refresh token are about the grant: taken at
+    its word the first would stop all connections of the app for the sake of one; the second would be tried for ever.
     """
     said = error_words(members)
-    if said == ["unauthorized_client"] and _DEAD_REFRESH_TOKEN.search(_description(members)):
+    if len(said) == 1 and said[0] in _FOR_INVALID_GRANT and _DEAD_REFRESH_TOKEN.search(_description(members)):
         return "invalid_grant", said[0]
     aliases = credential.error_aliases
     for word in said:
