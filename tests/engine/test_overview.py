@@ -20,10 +20,11 @@ DAY = 86_400.0
 def store() -> MemoryStore:
     """Three credentials with a connection in each stored state, and some that end soon."""
     store, number = MemoryStore(), 0
-    for name in ("files", "mail", "notes"):
+    for name, owned in (("files", True), ("mail", True), ("notes", True), ("files", False), ("mail", False)):
         for state in (*get_args(StoredState), "connected", "connected"):
             number += 1
-            record = store.create(blank(number, key=ConnectionKey(ENV, name, f"o{number:02}", "")))
+            place = (f"o{number:02}", "") if owned else (None, f"a{number:02}")
+            record = store.create(blank(number, key=ConnectionKey(ENV, name, *place)))
             ends = NOW + (DAY if number % 3 else 90 * DAY)
             anew = replace(record, state=state, refreshable=False, expires_at=ends)
             assert store.swap(anew, expect=Expect.of(record)) is not None
@@ -39,8 +40,9 @@ def store() -> MemoryStore:
         {"wanted": "action", "sick": {"mail": "invalid_client"}},
         {"wanted": "expires_soon"},
         {"query": Query(env=ENV, search="o")},
+        {"query": Query(env=ENV, own=True), "sick": {"mail": "?", "files": "?"}},
     ],
-    ids=["all", "a sick app", "action", "soon", "search"],
+    ids=["all", "a sick app", "action", "soon", "search", "without owner"],
 )
 def test_pages_go_on_and_back_over_the_same_connections(store: MemoryStore, fields: Any, limit: int) -> None:
     lists = WorstFirst(**{"store": store, "query": Query(env=ENV), "now": NOW, **fields})
@@ -65,3 +67,36 @@ def test_pages_go_on_and_back_over_the_same_connections(store: MemoryStore, fiel
         assert lists.page(back.cursor, limit).items == here.items  # and on again
         here = back
     assert here.before is None
+
+
+class Counted:
+    """A store, and which questions it was asked."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(None, 7), ("action", 5), ("needs_reauth", 1)])
+def test_what_a_page_holds_of_an_owner_is_asked_for_once(store: MemoryStore, wanted: Any, found: int) -> None:
+    counted: Any = Counted(store)
+    sick = dict.fromkeys(["mail", *(f"app-{number}" for number in range(40))], "invalid_client")
+    query = Query(env=ENV, own=True, credential="mail")
+    page = WorstFirst(store=counted, query=query, wanted=wanted, sick=sick, now=NOW).page(None, 7)
+    assert len(page.items) == found
+    assert counted.asked == ["list"]
+
+
+def test_counts_are_asked_for_once_at_most(store: MemoryStore) -> None:
+    for names, asked in ((None, 1), ({"files", "mail", "notes"}, 0)):
+        counted: Any = Counted(store)
+        lists = WorstFirst(store=counted, query=Query(env=ENV), sick={"mail": "?"}, now=NOW, names=names)
+        pages = [lists.page(None, 5)]
+        while pages[-1].cursor:
+            pages.append(lists.page(pages[-1].cursor, 5))
+        assert sum(len(page.items) for page in pages) == 35
+        assert counted.asked.count("counts") == asked

@@ -7,8 +7,9 @@ those of the store, with what is held against apps put in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, Literal
 
 from valetkey.model.connections import Counts, Query, Record, State, StoredState, attention_at
@@ -84,7 +85,7 @@ class _Stage:
         return moment is None or moment >= self.lasting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorstFirst:
     """Lists connections, the worst first.
 
@@ -94,6 +95,7 @@ class WorstFirst:
         wanted: The state that they are told to be in; ``action``: those in which a person must act; None: all.
         sick: Credential -> why its app cannot be used.
         now: Unix seconds.
+        names: The credentials that have connections; None: they are asked for where they are needed.
     """
 
     store: Store
@@ -101,6 +103,7 @@ class WorstFirst:
     wanted: Wanted | None = None
     sick: Mapping[str, str] = field(default_factory=dict[str, str])
     now: float
+    names: Collection[str] | None = None
 
     def page(self, cursor: str | None, limit: int, *, backwards: bool = False) -> Found:
         """Return one page: the one that begins at the cursor or, `backwards`, the one that ends there.
@@ -110,7 +113,22 @@ class WorstFirst:
         """
         if self.query.search:
             return self._sorted(cursor, limit, backwards=backwards)
+        if not cursor and (self.query.owner is not None or self.query.own):
+            few = self._few(limit)
+            if few is not None:
+                return few
         return self._staged_back(cursor or "", limit) if backwards else self._staged(cursor, limit)
+
+    def _few(self, limit: int) -> Found | None:
+        """Return all that an owner has, None where a page does not hold it: most have few, in a state or two.
+
+        So one question takes the place of one for each state, and of one for each app that is sick.
+        """
+        page = self.store.list(replace(self.query, state=None), limit=limit)
+        if page.cursor is not None:
+            return None
+        items = filter(self._is_wanted, page.items)
+        return Found(items=tuple(sorted(items, key=self._rank)))
 
     # -- page by page
 
@@ -157,7 +175,7 @@ class WorstFirst:
 
     def _until(self, name: str) -> list[_Stage]:
         """Return the stages back from that name; where it is none any more, from the next better state back."""
-        stages = list(self._stages())
+        stages = list(self._stages)
         rest = {stage.name for stage in self._from(name)}
         return [stage for stage in reversed(stages) if stage.name == name or stage.name not in rest]
 
@@ -167,7 +185,7 @@ class WorstFirst:
 
     def _from(self, name: str) -> list[_Stage]:
         """Return the stages from that name on; where it is none any more, from the next worst state on."""
-        stages = list(self._stages())
+        stages = list(self._stages)
         names = [stage.name for stage in stages]
         if name in names:
             return stages[names.index(name) :]
@@ -185,10 +203,10 @@ class WorstFirst:
                 return f"{later.name}~"
         return None
 
-    def _stages(self) -> Iterator[_Stage]:
-        for state in WORST_FIRST:
-            if self.wanted is None or state == self.wanted or (self.wanted == "action" and state in ACTION):
-                yield from self._of(state)
+    @cached_property
+    def _stages(self) -> tuple[_Stage, ...]:
+        wanted = ACTION if self.wanted == "action" else WORST_FIRST if self.wanted is None else (self.wanted,)
+        return tuple(stage for state in WORST_FIRST if state in wanted for stage in self._of(state))
 
     def _of(self, state: State) -> Iterator[_Stage]:
         if state == "app_error":
@@ -198,13 +216,16 @@ class WorstFirst:
         elif state not in STOPPED or not self.sick:
             yield from self._one(state, None, "connected" if state == "expires_soon" else state)
         else:
-            for name in self._healthy():
+            for name in self._healthy:
                 yield from self._one(state, name, "connected" if state == "expires_soon" else state)
 
+    @cached_property
     def _healthy(self) -> list[str]:
-        """Return the credentials that have connections and nothing held against their app."""
-        counts = self.store.counts(env=self.query.env, now=self.now)
-        return sorted({name for name, _ in counts} - set(self.sick))
+        """The credentials that have connections and nothing held against their app."""
+        names = self.names
+        if names is None:
+            names = {name for name, _ in self.store.counts(env=self.query.env, now=self.now)}
+        return sorted(set(names) - set(self.sick))
 
     def _one(self, state: State, credential: str | None, stored: State) -> Iterator[_Stage]:
         if credential is not None and self.query.credential not in {None, credential}:
@@ -221,10 +242,7 @@ class WorstFirst:
     def _sorted(self, cursor: str | None, limit: int, *, backwards: bool) -> Found:
         """Put the first matches in order: no index holds the matches of a search by state."""
         page = self.store.list(replace(self.query, state=None), limit=FOUND_MOST)
-        ranked = sorted(
-            (record for record in page.items if self._is_wanted(record)),
-            key=lambda record: WORST_FIRST.index(self.state_of(record)),
-        )
+        ranked = sorted(filter(self._is_wanted, page.items), key=lambda one: WORST_FIRST.index(self.state_of(one)))
         place = int(cursor) if cursor and cursor.isdecimal() else 0
         start = max(place - limit, 0) if backwards else place
         items = tuple(ranked[start : start + limit])
@@ -235,6 +253,12 @@ class WorstFirst:
     def _is_wanted(self, record: Record) -> bool:
         state = self.state_of(record)
         return self.wanted is None or state == self.wanted or (self.wanted == "action" and state in ACTION)
+
+    def _rank(self, record: Record) -> tuple[int, str, bool]:
+        """Return what puts records, each credential's together, in the order of the stages."""
+        state = self.state_of(record)
+        later = state == "app_error" and record.state != "connected"
+        return WORST_FIRST.index(state), record.key.credential if state == "app_error" else "", later
 
     def state_of(self, record: Record) -> State:
         """Return the state that a record is listed under."""

@@ -25,19 +25,25 @@ def counted(records: Iterable[Record], now: float) -> Counts:
 
 def reasoned(records: Iterable[Record]) -> Sequence[Trouble]:
     """Return why these are not well, summed: for stores that cannot read parts of rows."""
-    found: dict[tuple[str, str, str], Trouble] = {}
-    for record in records:
-        name = record.key.credential
-        place = (name, record.reason, record.error)
-        one = Trouble(
-            credential=name,
+    return together(
+        Trouble(
+            credential=record.key.credential,
             reason=record.reason,
             error=record.error,
             ends_at=record.expires_at,
             next_try_at=record.next_try_at,
         )
+        for record in records
+    )
+
+
+def together(troubles: Iterable[Trouble]) -> Sequence[Trouble]:
+    """Return troubles with those as one that have credential, reason and error in common."""
+    found: dict[tuple[str, str, str], Trouble] = {}
+    for one in troubles:
+        place = (one.credential, one.reason, one.error)
         there = found.get(place)
-        found[place] = one if there is None else _together(there, one)
+        found[place] = one if there is None else _as_one(there, one)
     return tuple(found.values())
 
 
@@ -77,7 +83,7 @@ def _last(one: float | None, other: float | None) -> float | None:
     return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
-def _together(one: Trouble, other: Trouble) -> Trouble:
+def _as_one(one: Trouble, other: Trouble) -> Trouble:
     ends, tries = _first(one.ends_at, other.ends_at), _first(one.next_try_at, other.next_try_at)
     return replace(one, n=one.n + other.n, ends_at=ends, next_try_at=tries)
 

@@ -12,7 +12,7 @@ from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_errors import row_corrupt
 from valetkey.stores._redis_lists import Walk
 from valetkey.stores._redis_names import connection_member, id_and_text, member, searched, utf8
-from valetkey.stores._redis_rows import Row, row_fields, row_of
+from valetkey.stores._redis_rows import FIELDS, Row, row_fields, row_of
 from valetkey.stores._redis_steps import Commit, Step
 
 _ROWS: Final = 200
@@ -109,7 +109,7 @@ class RedisConnections(RedisCounts):
 
     def _row(self, connection_id: str) -> tuple[Row | None, float]:
         step = Step(self._names)
-        step.do("HGETALL", self._names.row(connection_id))
+        step.do("HMGET", self._names.row(connection_id), *FIELDS)
         seen = self._read(step)
         return row_of(connection_id, seen.answers[0], seen.now), seen.now
 
@@ -118,7 +118,7 @@ class RedisConnections(RedisCounts):
         for at in range(0, len(ids), _ROWS):
             step, some = Step(self._names), ids[at : at + _ROWS]
             for connection_id in some:
-                step.do("HGETALL", self._names.row(connection_id))
+                step.do("HMGET", self._names.row(connection_id), *FIELDS)
             seen = self._read(step)
             for name, answer in zip(some, seen.answers, strict=True):
                 row = row_of(name, answer, seen.now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from valetkey.model.connections import ConnectionKey, Document, Event, Record, Sealed
+from valetkey.model.troubles import Trouble
 from valetkey.stores._damage import as_damaged
 from valetkey.stores._redis_names import texts_of
 from valetkey.stores._rows import (
@@ -21,10 +22,17 @@ from valetkey.stores._rows import (
     record_of,
     record_values,
     to_json,
+    trouble_of,
 )
 from valetkey.stores._rules import owner_of, stored_owner
 
+_DAMAGE: Final = "row is not what was written"
+_TROUBLE: Final = ("credential", "reason", "error", None, "expires_at", "next_try_at")
+_TIMES: Final = frozenset({int, float, type(None)})
 _APART: Final = frozenset({"search", "sealed", "key_id"})
+
+FIELDS: Final = ("rev", "key", "incarnation", "row", "sealed", "key_id")
+"""The fields of a connection's hash, as they are asked for: an answer without their names is half as long to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,11 @@ def row_fields(record: Record) -> list[str | bytes | int]:
     return fields + _sealed_fields(record.sealed)
 
 
-def row_of(connection_id: str, answer: Sequence[bytes], now: float) -> Row | None:
-    """Return the connection that an ``HGETALL`` found, None where there is none."""
-    if not answer:
+def row_of(connection_id: str, answer: Sequence[bytes | None], now: float) -> Row | None:
+    """Return the connection in the answer to ``HMGET`` of `FIELDS`, None where there is none."""
+    fields = {name.encode(): value for name, value in zip(FIELDS, answer, strict=True) if value is not None}
+    if not fields:
         return None
-    fields = _fields(answer)
     sealed = _sealed(fields)
     try:
         values = _object(fields.get(b"row"))
@@ -70,8 +78,26 @@ def row_of(connection_id: str, answer: Sequence[bytes], now: float) -> Row | Non
     except CorruptRow as error:
         return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), str(error))
     except (KeyError, TypeError, ValueError):
-        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), "row is not what was written")
+        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), _DAMAGE)
     return Row(record, fields.get(b"rev", b""))
+
+
+def trouble_in(text: bytes, state: str) -> Trouble | None:
+    """Return why a connection is not well, from the field ``row`` alone; None: it is in that state no more.
+
+    Raises:
+        CorruptRow: It is damaged.
+    """
+    try:
+        values = _object(text)
+        if values["state"] != state:
+            return None
+        found = trouble_of(tuple(1 if name is None else values[name] for name in _TROUBLE))
+    except (KeyError, TypeError, ValueError):
+        raise CorruptRow(_DAMAGE) from None
+    if not _TIMES.issuperset((type(found.ends_at), type(found.next_try_at))):
+        raise CorruptRow(_DAMAGE)
+    return found
 
 
 def _remains(connection_id: str, fields: Mapping[bytes, bytes], sealed: Sealed | None) -> Record:

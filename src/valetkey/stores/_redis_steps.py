@@ -161,7 +161,7 @@ class Step:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self.keys: list[bytes] = [names.meta, names.nothing]
+        self._numbers: dict[bytes, int] = {names.meta: 1, names.nothing: 2}
         self._commands: list[bytes] = []
         self._count = 0
 
@@ -189,17 +189,18 @@ class Step:
         else:
             self.do("TALLYBELOW", key, f"({below!r}")
 
+    @property
+    def keys(self) -> list[bytes]:
+        """The keys that it touches."""
+        return list(self._numbers)
+
     def arguments(self) -> list[bytes]:
         """Return what the script is called with beside the keys."""
         return [b"%d" % self._count, *self._commands]
 
     def number(self, key: bytes) -> int:
         """Return the number under which the script knows a key, 0 for none."""
-        if not key:
-            return 0
-        if key not in self.keys:
-            self.keys.append(key)
-        return self.keys.index(key) + 1
+        return self._numbers.setdefault(key, len(self._numbers) + 1) if key else 0
 
     def _written(self, command: str, key: bytes, values: Sequence[Value]) -> list[bytes]:
         return [command.encode(), b"%d" % self.number(key), b"%d" % len(values), *map(_bytes, values)]

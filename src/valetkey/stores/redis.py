@@ -37,14 +37,15 @@ from valetkey.model.connections import (
 )
 from valetkey.model.troubles import Group, Standings, Trouble
 from valetkey.stores import _cursor, _rules
-from valetkey.stores._attention import grouped, reasoned, wants_attention
+from valetkey.stores._attention import grouped, reasoned, together, wants_attention
 from valetkey.stores._damage import sifted
 from valetkey.stores._redis_connections import RedisConnections
 from valetkey.stores._redis_errors import Conflict
 from valetkey.stores._redis_lists import Walk, walk
 from valetkey.stores._redis_names import CONNECTION_MARK
-from valetkey.stores._redis_rows import Row
+from valetkey.stores._redis_rows import Row, trouble_in
 from valetkey.stores._redis_steps import Commit, Step
+from valetkey.stores._rows import CorruptRow
 
 _FIRST_LOOK: Final = 0.005
 _LONGEST_LOOK: Final = 0.1
@@ -122,7 +123,15 @@ class RedisStore(RedisConnections):
 
     def troubles(self, *, env: str, state: StoredState, limit: int = 200) -> Sequence[Trouble]:
         """Return why connections are in a state: the first `limit` of them, summed."""
-        return reasoned(self.list(Query(env=env, state=state), limit=limit).items)
+        query = Query(env=env, state=state)
+        step, (ids, _) = Step(self._names), self._stride(walk(self._names, query, None, limit))
+        for connection_id in ids:
+            step.do("HGET", self._names.row(connection_id), "row")  # what is sealed is half of a connection
+        texts: list[bytes | None] = [*self._read(step).answers]
+        try:
+            return together(filter(None, (trouble_in(text, state) for text in texts if text is not None)))
+        except CorruptRow:
+            return reasoned(self.list(query, limit=limit).items)
 
     def searches_anywhere(self, search: str = "") -> bool:  # noqa: ARG002 - the protocol's
         """Return True: a search finds any part of a text."""

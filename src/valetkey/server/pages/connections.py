@@ -97,7 +97,8 @@ def show(ask: Ask) -> Response:
     totals = summed(core.store.counts(env=core.env, now=now), sick)
     if not totals and not filters:
         return begin(ask)
-    lists = WorstFirst(store=core.store, query=filters.query(core.env), wanted=filters.wanted, sick=sick, now=now)
+    query, names = filters.query(core.env), {name for name, _ in totals}
+    lists = WorstFirst(store=core.store, query=query, wanted=filters.wanted, sick=sick, now=now, names=names)
     after, before = (ask.request.query_params.get(name, "") for name in ("after", "before"))
     try:
         found = lists.page(before or after or None, PAGE, backwards=bool(before))
@@ -114,9 +115,9 @@ def show(ask: Ask) -> Response:
         told=told(ask),
         strip=strip(states),
         states=[("action", "Needs action (all)"), *((state, STATES[state].title) for state in STATES)],
-        credentials=sorted({name for name, _ in totals}),
+        credentials=sorted(names),
         total=sum(totals.values()),
-        apps=len({name for name, _ in totals}),
+        apps=len(names),
         matching=_matching(filters, totals),
         causes=behind,
         causes_sum=summary(behind, in_trouble(states)),
