@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from valetkey.engine.world import grant_label
@@ -19,7 +19,9 @@ from valetkey.model.connections import ConnectionKey, Identity, Record
 from valetkey.model.grants import Grant
 from valetkey.model.ports import Sealer
 from valetkey.stores import _rules
+from valetkey.stores._redis_names import member, searched
 from valetkey.stores._redis_rows import row_fields
+from valetkey.stores._redis_steps import Commit
 from valetkey.stores._rows import WRITTEN, record_values
 from valetkey.stores.postgres import PostgresStore
 from valetkey.stores.redis import RedisStore
@@ -160,14 +162,20 @@ def into_postgres(store: PostgresStore, records: Iterable[Record]) -> None:
 
 
 def into_redis(store: RedisStore, records: Iterable[Record]) -> None:
-    """Send hashes, pointers and members of sorted sets."""
+    """Send hashes, pointers and members of sorted sets, and enter the names in order at the end."""
     import redis
 
-    rest = iter(records)
+    rest, names = iter(records), list[tuple[bytes, bytes]]()
     with redis.Redis(host=store._link.place.host, port=store._link.place.port) as client:
         while some := list(islice(rest, _BATCH)):
             with client.pipeline(transaction=False) as pipeline:
                 _send(store, some, pipeline)
+            names += [(member(record), searched(record)) for record in some]
+    names.sort()
+    for at in range(0, len(names), _BATCH):
+        step = Commit(store._names)
+        step.enter(store._names.leaves(ENV), *chain.from_iterable(names[at : at + _BATCH]))
+        store._link.run(step)
 
 
 def _send(store: RedisStore, records: Sequence[Record], pipeline: Any) -> None:
@@ -176,8 +184,8 @@ def _send(store: RedisStore, records: Sequence[Record], pipeline: Any) -> None:
         fields = ["rev", secrets.token_hex(8), *row_fields(record)]
         pipeline.execute_command("HSET", store._names.row(record.id), *fields)
         pipeline.execute_command("SET", store._names.pointer(record.key), record.id)
-        for (index, member), score in store._indexed(record).items():
-            places.setdefault(index, []).extend((score, member))
+        for (index, name), score in store._indexed(record).items():
+            places.setdefault(index, []).extend((score, name))
     for index, members in places.items():
         pipeline.execute_command("ZADD", index, *members)
     pipeline.execute()

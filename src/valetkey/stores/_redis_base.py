@@ -23,13 +23,14 @@ from valetkey.stores._redis_link import Link
 from valetkey.stores._redis_names import Names
 from valetkey.stores._redis_server import demand_safe, look
 from valetkey.stores._redis_steps import Commit, Step
+from valetkey.stores._redis_upgrade import FIRST, move_names, shut_out
 from valetkey.stores._redis_url import Place, place_of
 from valetkey.stores._troubles import newer
 
 _log = get_logger("stores.redis")
 
 T = TypeVar("T")
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """What is written where (`Names`) and how (``_redis_rows``); a number above it is of a later valetkey."""
 
 _TRIES: Final = 200
@@ -122,27 +123,34 @@ class RedisBase:
             server = look(self._link)
         demand_safe(server, self._link.place)
         self._link.syncs = server.syncs
-        found = self._facts()
-        if found is None:
+        facts = self._facts()
+        if not facts:
             self._make()
-            found = self._facts()
-        store_id, schema = found or ("", "0")
+            facts = self._facts()
+        if facts.get("schema") == FIRST and facts.get("id"):
+            self._rehearse()
+            shut_out(self._link, self._names, facts["id"], SCHEMA)
+            facts = self._facts()
+        store_id, schema = facts.get("store", ""), facts.get("schema", "0")
         if not schema.isdecimal() or int(schema) > SCHEMA or not store_id:
             raise newer(self.url, schema, SCHEMA)
         self._rehearse()
+        if "unpacked" in facts:
+            move_names(self._link, self._names)
         return store_id
 
-    def _facts(self) -> tuple[str, str] | None:
-        step = Step(self._names)
-        step.do("HMGET", self._names.meta, "id", "schema")
-        store_id, schema = self._link.run(step)[2]
-        return None if store_id is None and schema is None else ((store_id or b"").decode(), (schema or b"").decode())
+    def _facts(self) -> dict[str, str]:
+        """Return what is known of the store, nothing where there is none."""
+        step, names = Step(self._names), ("store", "schema", "id", "unpacked")
+        step.do("HMGET", self._names.meta, *names)
+        found = zip(names, self._link.run(step)[2], strict=True)
+        return {name: value.decode() for name, value in found if value is not None}
 
     def _make(self) -> None:
         """Give the store its id; of two that make it at once, both find the same."""
         step = Commit(self._names)
         step.check(0, "EXISTS", self._names.meta)
-        step.do("HSET", self._names.meta, "id", secrets.token_hex(16), "schema", SCHEMA)
+        step.do("HSET", self._names.meta, "store", secrets.token_hex(16), "schema", SCHEMA)
         self._link.run(step, sync=True)
 
     def _rehearse(self) -> None:
@@ -178,7 +186,7 @@ class RedisBase:
     def _begun(self) -> Commit:
         """Return a commit to this very store."""
         step = Commit(self._names)
-        step.check(self._opened(), "HGET", self._names.meta, "id", why="store")
+        step.check(self._opened(), "HGET", self._names.meta, "store", why="store")
         # First of all: where memory is full or the disk is, it is refused before anything else is done.
         step.do("SET", self._names.mark, secrets.token_hex(8))
         return step
@@ -262,6 +270,7 @@ class RedisBase:
 
 _WRITES: Final[tuple[tuple[Any, ...], ...]] = (
     ("HSET", "field", "value"),
+    ("HDEL", "field"),
     ("SET", "value"),
     ("INCR",),
     ("ZADD", 0, "member"),

@@ -11,8 +11,8 @@ from valetkey.stores import _rules
 from valetkey.stores._redis_counts import RedisCounts
 from valetkey.stores._redis_errors import row_corrupt
 from valetkey.stores._redis_lists import Walk
-from valetkey.stores._redis_names import connection_member, id_and_text, member, searched, utf8
-from valetkey.stores._redis_rows import FIELDS, Row, row_fields, row_of
+from valetkey.stores._redis_names import connection_member, id_in, member, searched, utf8
+from valetkey.stores._redis_rows import FIELDS, LISTED, Row, row_fields, row_of
 from valetkey.stores._redis_steps import Commit, Step
 
 _ROWS: Final = 200
@@ -57,6 +57,7 @@ class RedisConnections(RedisCounts):
         step.do("DEL", key)
         if new is not None:
             step.do("HSET", key, "rev", secrets.token_hex(8), *row_fields(new))
+        self._put_name(step, old, new)
         was = self._indexed(old) if old else {}
         now = self._indexed(new) if new else {}
         for (index, found), _ in was.items() - now.items():
@@ -69,11 +70,18 @@ class RedisConnections(RedisCounts):
         if new is not None and (old is None or new.key != old.key):
             step.do("SET", self._names.pointer(new.key), new.id)
 
+    def _put_name(self, step: Commit, old: Record | None, new: Record | None) -> None:
+        """Let a step put a new name in the place of an old one, where they differ."""
+        was, now = (None if one is None else (one.key.env, member(one)) for one in (old, new))
+        if old is not None and was != now:
+            step.strike(self._names.leaves(old.key.env), member(old))
+        if new is not None and (old is None or was != now or searched(old) != searched(new)):
+            step.enter(self._names.leaves(new.key.env), member(new), searched(new))
+
     def _indexed(self, record: Record) -> dict[tuple[bytes, bytes], float]:
         """Return where a record stands: sorted sets and members, with their scores."""
         names, env, place = self._names, record.key.env, member(record)
         places: dict[tuple[bytes, bytes], float] = {
-            (names.index(env), searched(record)): 0,
             (names.owned(env, record.key.owner), place): 0,
             (names.in_state(env, record.state), place): 0,
         }
@@ -114,24 +122,30 @@ class RedisConnections(RedisCounts):
         return row_of(connection_id, seen.answers[0], seen.now), seen.now
 
     def _rows(self, ids: Sequence[str]) -> Iterator[Row]:
-        """Yield those connections that are there; they are read as they are needed."""
+        """Yield those connections that are there, to be replaced; they are read as they are needed."""
+        yield from (row for _, row in self._parts(ids, FIELDS) if row is not None)
+
+    def _listed_rows(self, ids: Sequence[str]) -> Iterator[Row]:
+        """Yield those connections that are there, for a list; they are read as they are needed."""
+        for name, part in self._parts(ids, LISTED):
+            row = part if part is not None and not part.damage else self._row(name)[0]
+            if row is not None:
+                yield row
+
+    def _parts(self, ids: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, Row | None]]:
         for at in range(0, len(ids), _ROWS):
             step, some = Step(self._names), ids[at : at + _ROWS]
-            for connection_id in some:
-                step.do("HMGET", self._names.row(connection_id), *FIELDS)
+            step.each([self._names.row(connection_id) for connection_id in some], *fields)
             seen = self._read(step)
-            for name, answer in zip(some, seen.answers, strict=True):
-                row = row_of(name, answer, seen.now)
-                if row is not None:
-                    yield row
+            for name, answer in zip(some, seen.answers[0], strict=True):
+                yield name, row_of(name, answer, seen.now)
 
     def _stride(self, route: Walk) -> tuple[list[str], Walk | None]:
         """Go one step of a walk: return the ids that were met, and the rest of the walk."""
         step = Step(self._names)
-        step.find(route.key, route.low, route.high, route.step, route.search, route.wanted, backwards=route.backwards)
-        ((members, last),) = self._read(step).answers
-        met = map(id_and_text, members)  # the server looks at whole members, of which the text is the end
-        return [name for name, text in met if route.search in text], route.after(last) if last else None
+        route.ask(step)
+        members, bound = route.answered(self._read(step).answers[0])
+        return [id_in(found) for found in members], route.beyond(bound) if bound else None
 
     def _healthy(self, row: Row) -> Record:
         if row.damage:

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from valetkey.model.connections import Counts, State, StoredState
 from valetkey.stores._cursor import Position
 from valetkey.stores._redis_documents import RedisDocuments
-from valetkey.stores._redis_names import after, before, id_and_text, texts_of, within
+from valetkey.stores._redis_names import after, before, id_in, texts_of, within
 from valetkey.stores._redis_steps import Step
 
 _STATES: Final[tuple[StoredState, ...]] = get_args(StoredState)
@@ -55,7 +55,7 @@ class RedisCounts(RedisDocuments):
         elif position is not None:
             bound = after(position).removeprefix(b"(")
             members = [member for member in members if member > bound]
-        return [id_and_text(member)[0] for member in members]
+        return [id_in(member) for member in members]
 
     def _wanting(self, env: str, by: float) -> list[bytes]:
         step = Step(self._names)

@@ -1,52 +1,59 @@
-"""Pages of connections: which sorted set leads to them, and from where to where it is read."""
+"""Pages of connections: what leads to them, and from where to where it is read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from valetkey.model.connections import Query
 from valetkey.stores._cursor import Position
-from valetkey.stores._redis_names import Names, after, before, within
+from valetkey.stores._redis_names import Leaves, Names, after, before, within
+from valetkey.stores._redis_steps import Step
 
-_MANY: Final = 2000
-"""How many members are looked at at a time, where only few of them match: the server does nothing else meanwhile."""
-_GROWTH: Final = 5
+_MANY: Final = 400
+"""How many leaves are looked at at a time, where only few names match: the server does nothing else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A sorted set to read in order.
+    """A sorted set to read in order, or the leaves of an environment.
 
     Attributes:
-        key: The sorted set.
+        way: Which.
         low: Where to begin.
         high: Where to end.
         wanted: How many to find at a time.
-        search: What the text of a member must hold, folded; empty where members have none.
-        patience: How many members to look at for that, where those are more.
+        search: What must stand in the text of each, folded; a sorted set has no texts.
         backwards: Whether it goes from the end to the beginning.
     """
 
-    key: bytes
+    way: bytes | Leaves
     low: bytes
     high: bytes
     wanted: int
     search: str = ""
-    patience: int = 0
     backwards: bool = False
 
-    @property
-    def step(self) -> int:
-        """How many members to look at next: more each time, where a search finds little."""
-        return max(self.wanted, min(self.patience, _MANY))
+    def ask(self, step: Step) -> None:
+        """Let a step read the next part."""
+        if isinstance(self.way, Leaves):
+            step.seek(self.way, self.low, self.high, self.search, self.wanted, _MANY, backwards=self.backwards)
+        elif self.backwards:
+            step.do("ZREVRANGEBYLEX", self.way, self.high, self.low, "LIMIT", 0, self.wanted)
+        else:
+            step.do("ZRANGEBYLEX", self.way, self.low, self.high, "LIMIT", 0, self.wanted)
 
-    def after(self, last: bytes) -> Walk:
-        """Return the rest of the walk after a member."""
-        patience = self.step * _GROWTH if self.search else 0
-        if self.backwards:
-            return replace(self, high=b"(" + last, patience=patience)
-        return replace(self, low=b"(" + last, patience=patience)
+    def answered(self, answer: Any) -> tuple[Sequence[bytes], bytes | None]:
+        """Return the members in an answer to what was asked, and the bound of what follows them, None for nothing."""
+        if isinstance(self.way, Leaves):
+            members, bound = answer
+            return members, bound
+        return answer, b"(" + answer[-1] if len(answer) == self.wanted else None
+
+    def beyond(self, bound: bytes) -> Walk:
+        """Return the rest of the walk, from a bound on."""
+        return replace(self, high=bound) if self.backwards else replace(self, low=bound)
 
 
 def walk(names: Names, query: Query, position: Position | None, limit: int, *, backwards: bool = False) -> Walk:
@@ -56,13 +63,14 @@ def walk(names: Names, query: Query, position: Position | None, limit: int, *, b
         high = before(position)
     if position is not None and not backwards and (query.credential is None or position[0] >= query.credential):
         low = after(position)
-    key, search = names.index(query.env), ""
+    way: bytes | Leaves = names.leaves(query.env)
+    search = ""
     if query.missing_scope is not None:
-        key = names.lacking(query.env, query.missing_scope)
+        way = names.lacking(query.env, query.missing_scope)
     elif query.owner is not None or query.own:
-        key = names.owned(query.env, query.owner)
+        way = names.owned(query.env, query.owner)
     elif query.search:
         search = query.search.casefold()
     elif query.state is not None:
-        key = names.in_state(query.env, query.state)
-    return Walk(key, low, high, limit, search, backwards=backwards)
+        way = names.in_state(query.env, query.state)
+    return Walk(way, low, high, limit, search, backwards=backwards)

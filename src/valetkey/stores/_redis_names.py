@@ -7,14 +7,17 @@ touch any of them in one atomic step.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from valetkey.model.connections import ConnectionKey, Document, Record
 from valetkey.stores._rules import search_text, sort_key, stored_owner
 from valetkey.stores._texts import bad_text
 
 _END: Final = re.compile(rb"\0(?!\xff)")
+MOST: Final = 100
+"""How many connections a leaf holds.  A new name writes its leaf anew, about 15 kB where it is full."""
 _LAST: Final = b"\xff"
 """Greater than any byte that UTF-8 uses to begin a character."""
 
@@ -29,6 +32,21 @@ def utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise bad_text() from error
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Where the names of an environment's connections are (``_redis_leaves``).
+
+    Attributes:
+        bounds: A sorted set: where each leaf begins.
+        names: A hash: the leaves.
+        most: How many connections a leaf holds.
+    """
+
+    bounds: bytes
+    names: bytes
+    most: int
 
 
 class Names:
@@ -57,9 +75,17 @@ class Names:
         """Name a string: the id of the connection with that key."""
         return self._key("key", key.env, *sort_key(key))
 
-    def index(self, env: str) -> bytes:
-        """Name a sorted set: all connections in order, with the text that a search looks at."""
-        return self._key("all", env)
+    def leaves(self, env: str) -> Leaves:
+        """Name a sorted set and a hash: all connections in order, with the texts in which a search looks."""
+        return Leaves(self._key("bounds", env), self._key("names", env), MOST)
+
+    def every_packed(self) -> str:
+        """Name what leads to the sorted sets in which the first version held all names, as a pattern."""
+        return f"{self.tag}:all:*"
+
+    def env_of(self, packed: bytes) -> str:
+        """Return the environment of such a sorted set."""
+        return unquote(packed.decode().removeprefix(f"{self.tag}:all:"))
 
     def owned(self, env: str, owner: str | None) -> bytes:
         """Name a sorted set: the connections of an owner, in order."""
@@ -119,14 +145,13 @@ def member(record: Record) -> bytes:
 
 
 def searched(record: Record) -> bytes:
-    """Return the member of a connection in the index of all."""
-    return member(record) + b"\0" + utf8(search_text(record))
+    """Return the text of a connection in which a search looks."""
+    return utf8(search_text(record))
 
 
-def id_and_text(found: bytes) -> tuple[str, str]:
-    """Return the id in a member, and the text to search if it is one of the index."""
-    parts = _END.split(found, 4)
-    return parts[3].decode(), parts[4].decode() if len(parts) > 4 else ""  # noqa: PLR2004
+def id_in(found: bytes) -> str:
+    """Return the id in a member."""
+    return _END.split(found, 3)[3].decode()
 
 
 def after(position: tuple[str, ...]) -> bytes:

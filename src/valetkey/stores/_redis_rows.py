@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from valetkey.model.connections import ConnectionKey, Document, Event, Record, Sealed
@@ -31,8 +32,13 @@ _TROUBLE: Final = ("credential", "reason", "error", None, "expires_at", "next_tr
 _TIMES: Final = frozenset({int, float, type(None)})
 _APART: Final = frozenset({"search", "sealed", "key_id"})
 
-FIELDS: Final = ("rev", "key", "incarnation", "row", "sealed", "key_id")
+FIELDS: Final = ("row", "sealed", "key_id", "rev", "key", "incarnation")
 """The fields of a connection's hash, as they are asked for: an answer without their names is half as long to read."""
+
+LISTED: Final = FIELDS[:3]
+"""Those of them that lists need, as long as nothing is damaged."""
+
+_columns_of: Final = itemgetter(*COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +72,21 @@ def row_fields(record: Record) -> list[str | bytes | int]:
 
 
 def row_of(connection_id: str, answer: Sequence[bytes | None], now: float) -> Row | None:
-    """Return the connection in the answer to ``HMGET`` of `FIELDS`, None where there is none."""
-    fields = {name.encode(): value for name, value in zip(FIELDS, answer, strict=True) if value is not None}
-    if not fields:
+    """Return the connection in the answer to ``HMGET`` of `FIELDS` or `LISTED`, None where there is none."""
+    if not any(answer):
         return None
-    sealed = _sealed(fields)
+    text, blob, key_id, *rest = answer
+    revision, place, incarnation = rest or (None, None, None)
+    sealed = None if blob is None else Sealed(blob, (key_id or b"").decode())
     try:
-        values = _object(fields.get(b"row"))
+        values = _object(text)
         values.update(sealed=sealed.blob if sealed else None, key_id=sealed.key_id if sealed else None)
-        record = record_of(tuple(values[name] for name in COLUMNS), lambda until, _: now >= until)
+        record = record_of(_columns_of(values), lambda until, _: now >= until)
     except CorruptRow as error:
-        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), str(error))
+        return Row(_remains(connection_id, place, incarnation, sealed), revision or b"", str(error))
     except (KeyError, TypeError, ValueError):
-        return Row(_remains(connection_id, fields, sealed), fields.get(b"rev", b""), _DAMAGE)
-    return Row(record, fields.get(b"rev", b""))
+        return Row(_remains(connection_id, place, incarnation, sealed), revision or b"", _DAMAGE)
+    return Row(record, revision or b"")
 
 
 def trouble_in(text: bytes, state: str) -> Trouble | None:
@@ -100,14 +107,13 @@ def trouble_in(text: bytes, state: str) -> Trouble | None:
     return found
 
 
-def _remains(connection_id: str, fields: Mapping[bytes, bytes], sealed: Sealed | None) -> Record:
+def _remains(connection_id: str, place: bytes | None, incarnation: bytes | None, sealed: Sealed | None) -> Record:
     try:
-        env, credential, owner, account = json.loads(fields[b"key"])
-        key = ConnectionKey(env, credential, owner_of(owner), account)
-        incarnation = int(fields[b"incarnation"])
-    except (KeyError, TypeError, ValueError):
-        key, incarnation = ConnectionKey("", ""), 0
-    return Record(id=connection_id, key=key, incarnation=incarnation, sealed=sealed, state="needs_reauth")
+        env, credential, owner, account = json.loads(place or b"")
+        key, number = ConnectionKey(env, credential, owner_of(owner), account), int(incarnation or b"")
+    except (TypeError, ValueError):
+        key, number = ConnectionKey("", ""), 0
+    return Record(id=connection_id, key=key, incarnation=number, sealed=sealed, state="needs_reauth")
 
 
 # -- documents and events ------------------------------------------------------------------------------------------
@@ -174,7 +180,7 @@ def _fields(answer: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def _object(text: bytes | None) -> dict[str, Any]:
-    value: Any = json.loads(text or b"")
+    value: Any = json.loads((text or b"").decode())
     if not isinstance(value, dict):
         msg = "row is not a JSON object"
         raise CorruptRow(msg)

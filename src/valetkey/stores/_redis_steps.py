@@ -12,34 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.stores._redis_names import Names, utf8
+from valetkey.stores._redis_leaves import LUA
+from valetkey.stores._redis_names import Leaves, Names, utf8
 
 Value = str | bytes | int | float
 
-_PRELUDE: Final = """
+_PRELUDE: Final = (
+    LUA
+    + """
 local at = 0
 local function take()
     at = at + 1
     return ARGV[at]
-end
-local function find(set, low, high, count, text, wanted, way)
-    local found, last = {}, false
-    local members
-    if way == 'back' then
-        members = redis.call('ZREVRANGEBYLEX', set, high, low, 'LIMIT', 0, count)
-    else
-        members = redis.call('ZRANGEBYLEX', set, low, high, 'LIMIT', 0, count)
-    end
-    for _, member in ipairs(members) do
-        last = member
-        if string.find(member, text, 1, true) then
-            found[#found + 1] = member
-            if #found == tonumber(wanted) then
-                return { found, last }
-            end
-        end
-    end
-    return { found, #members == tonumber(count) and last }
 end
 local function first_text(member)
     local ends = string.find(member, '\\0', 1, true)
@@ -75,6 +59,15 @@ local function tally_below(set, bound)
     end
     return found
 end
+-- Some fields of hashes, as many of them as `arguments[1]` says; what follows are the numbers of the hashes' keys.
+local function each(arguments)
+    local count, answers = tonumber(arguments[1]), {}
+    local fields = { unpack(arguments, 2, count + 1) }
+    for place = count + 2, #arguments do
+        answers[#answers + 1] = redis.call('HMGET', KEYS[tonumber(arguments[place])], unpack(fields))
+    end
+    return answers
+end
 local function call()
     local command, number, count = take(), tonumber(take()), tonumber(take())
     local arguments = {}
@@ -84,8 +77,10 @@ local function call()
     for _ = 1, count do
         arguments[#arguments + 1] = take()
     end
-    if command == 'FIND' then
-        return find(unpack(arguments))
+    if LEAVES[command] then
+        return LEAVES[command](arguments)
+    elseif command == 'EACH' then
+        return each(arguments)
     elseif command == 'TALLY' then
         return tally(arguments[1])
     elseif command == 'TALLYBELOW' then
@@ -102,6 +97,7 @@ local function call()
     return sequence
 end
 """
+)
 
 _READ: Final = (
     _PRELUDE
@@ -111,7 +107,7 @@ local refused = redis.pcall('DEL', KEYS[2])
 if type(refused) == 'table' and refused.err and string.find(refused.err, 'READONLY', 1, true) then
     return refused
 end
-local answers = { redis.call('TIME'), redis.call('HGET', KEYS[1], 'id') }
+local answers = { redis.call('TIME'), redis.call('HGET', KEYS[1], 'store') }
 for number = 1, tonumber(take()) do
     answers[number + 2] = call()
 end
@@ -130,7 +126,7 @@ for number = 1, tonumber(take()) do
 end
 local last = false
 for _ = 1, tonumber(take()) do
-    last = call()
+    last = call() or false
 end
 return { 0, last }
 """
@@ -170,14 +166,19 @@ class Step:
         self._commands += self._written(command, key, values)
         self._count += 1
 
-    def find(
-        self, key: bytes, low: bytes, high: bytes, count: int, text: str, wanted: int, *, backwards: bool = False
-    ) -> None:
-        """Look for a text in the members of a sorted set, `count` of them at most, until `wanted` have it.
+    def each(self, keys: Sequence[bytes], *fields: str) -> None:
+        """Read some fields of several hashes; the answer has a list for each, with None for each that is not there."""
+        self.do("EACH", b"", len(fields), *fields, *map(self.number, keys))
 
-        The answer has the members that have it, and where it stopped: None where there are no more.
+    def seek(
+        self, leaves: Leaves, low: bytes, high: bytes, text: str, wanted: int, stride: int, *, backwards: bool = False
+    ) -> None:
+        """Look for a text in the leaves of an environment, in `stride` of them at most, until `wanted` names have it.
+
+        The answer has the members of those, and the bound from which on to go on looking: None where there is no more.
         """
-        self.do("FIND", key, low, high, count, text, wanted, "back" if backwards else "on")
+        place = self.number(leaves.names)
+        self.do("SEEK", leaves.bounds, place, low, high, text, wanted, stride, "back" if backwards else "on")
 
     def tally(self, key: bytes, below: float | None = None) -> None:
         """Count the members of a sorted set by their first text, those with a score `below` alone if that is given.
@@ -220,6 +221,21 @@ class Commit(Step):
         """Demand that a command answers `wanted` (None: nothing); `why` tells which check it was that failed."""
         self._checks += [b"" if wanted is None else _bytes(wanted), *self._written(command, key, values)]
         self._reasons.append(why)
+
+    def enter(self, leaves: Leaves, *names: bytes) -> None:
+        """Enter members and their texts, by turns, in the leaves of an environment; a member there gets a new text.
+
+        Those that follow each other should be handed over in order: so each leaf is written once.
+        """
+        self.do("ENTER", leaves.bounds, self.number(leaves.names), leaves.most, *names)
+
+    def strike(self, leaves: Leaves, member: bytes) -> None:
+        """Strike a member out of the leaves of an environment, if it is there."""
+        self.do("STRIKE", leaves.bounds, self.number(leaves.names), leaves.most, member)
+
+    def pack(self, leaves: Leaves, every: bytes, count: int) -> None:
+        """Move `count` names of the sorted set that the first version wrote; the answer is how many are left there."""
+        self.do("PACK", leaves.bounds, self.number(leaves.names), leaves.most, self.number(every), count)
 
     def append(self, body: str, *streams: tuple[bytes, int]) -> None:
         """Append an event to streams, which keep about so many; the answer is its number."""

@@ -114,7 +114,7 @@ class RedisStore(RedisConnections):
 
     def _listed(self, ids: Sequence[str], query: Query) -> Iterator[Record]:
         """Yield those that a query asks for, the damaged ones too, which are put with those that need a person."""
-        for row in self._rows(ids):
+        for row in self._listed_rows(ids):
             if _listed(row, query):
                 if row.damage and query.state != "needs_reauth":
                     with suppress(StoreError, Conflict):  # this is no trouble of whoever reads
@@ -125,11 +125,10 @@ class RedisStore(RedisConnections):
         """Return why connections are in a state: the first `limit` of them, summed."""
         query = Query(env=env, state=state)
         step, (ids, _) = Step(self._names), self._stride(walk(self._names, query, None, limit))
-        for connection_id in ids:
-            step.do("HGET", self._names.row(connection_id), "row")  # what is sealed is half of a connection
-        texts: list[bytes | None] = [*self._read(step).answers]
+        step.each([self._names.row(connection_id) for connection_id in ids], "row")  # what is sealed is half of it
+        found: Sequence[Sequence[bytes | None]] = self._read(step).answers[0]
         try:
-            return together(filter(None, (trouble_in(text, state) for text in texts if text is not None)))
+            return together(filter(None, (trouble_in(text, state) for (text,) in found if text is not None)))
         except CorruptRow:
             return reasoned(self.list(query, limit=limit).items)
 
@@ -180,14 +179,14 @@ class RedisStore(RedisConnections):
         step = Step(self._names)
         step.do("ZRANGEBYSCORE", self._names.due(env), "-inf", until, "LIMIT", 0, limit)
         (ids,) = self._read(step).answers
-        records = [row.whole() for row in self._rows([found.decode() for found in ids])]
+        records = [row.whole() for row in self._listed_rows([found.decode() for found in ids])]
         late = [record for record in records if record.due_at is not None and record.due_at <= until]
         return tuple(sorted(late, key=lambda record: (record.due_at or 0.0, record.id)))
 
     def sealed_with(self, key_id: str, *, limit: int = 100) -> tuple[tuple[Record, ...], tuple[Document, ...]]:
         """Return up to `limit` records and documents sealed with that data key."""
         members = self._sealed_members(key_id, b"[" + CONNECTION_MARK, b"+", limit)
-        rows = self._rows([found[1:].decode() for found in members])
+        rows = self._listed_rows([found[1:].decode() for found in members])
         records = tuple(row.whole() for row in rows if row.record.sealed and row.record.sealed.key_id == key_id)
         return records, self._documents_sealed_with(key_id, limit)
 

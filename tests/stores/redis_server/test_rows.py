@@ -12,7 +12,7 @@ import pytest
 
 from valetkey.errors import ConfigurationError, StoreError
 from valetkey.model.connections import ConnectionKey, Document, Event, Expect, Query, Record, Sealed
-from valetkey.stores import _redis_documents, _redis_link
+from valetkey.stores import _cursor, _redis_documents, _redis_link
 from valetkey.stores._redis_names import document_member
 from valetkey.stores.redis import RedisStore
 from valetkey.testing._contract_base import ENV, at, blank, data_key, every_page, ids, successor, with_grant
@@ -275,7 +275,8 @@ def test_a_sealing_that_is_overtaken_is_handed_over_again(store: RedisStore, mon
 def test_a_search_goes_on_where_it_stopped_looking(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr("valetkey.stores._redis_lists._MANY", 4)
+    monkeypatch.setattr("valetkey.stores._redis_names.MOST", 3)
+    monkeypatch.setattr("valetkey.stores._redis_lists._MANY", 2)
     keys = [at("github", f"user-{number:02}", "like con_0001" * (number == 24)) for number in range(25)]
     made = [store.create(blank(number, key=key)) for number, key in enumerate(keys)]
     for text, wanted in {
@@ -283,11 +284,23 @@ def test_a_search_goes_on_where_it_stopped_looking(
         "-0": made[:10],
         "USER-24": made[24:],
         "user-00": made[:1],
-        "con_00": made[24:],  # it stands in all members, and no search looks there
+        "con_00": made[24:],  # it stands in all members, where no search looks
         "nobody": [],
     }.items():
         pages = every_page(store, Query(env=ENV, search=text), limit=limit)
         assert ids(list(itertools.chain(*pages))) == ids(wanted)
+        assert ids(back(store, Query(env=ENV, search=text), limit)) == ids(wanted)
+
+
+def back(store: RedisStore, query: Query, limit: int) -> list[Record]:
+    """Return what is found from behind all, page by page back."""
+    found: list[Record] = []
+    cursor: str | None = _cursor.encode(("\U0010ffff", "", ""))
+    while cursor is not None:
+        page = store.list(query, cursor=cursor, limit=limit, backwards=True)
+        found[:0] = page.items
+        cursor = page.before
+    return found
 
 
 def test_more_threads_than_connections_take_turns(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:

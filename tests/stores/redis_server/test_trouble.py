@@ -261,7 +261,7 @@ def test_a_store_of_a_newer_valetkey_is_left_alone(serve: Any, opened: Any) -> N
     store = opened(server.url())
     store.create(RECORD)
     store.close()
-    server.run("HSET", NAMES.meta, "schema", "2")
+    server.run("HSET", NAMES.meta, "schema", "3")
     assert trouble(lambda: store.load(ADA), StoreError) == "store_newer"
 
 
