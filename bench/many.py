@@ -247,5 +247,5 @@ def _tell_turns(bench: Bench, turned: Mapping[str, Turned], count: int) -> None:
     for name, t in turned.items():
         for said in dict.fromkeys(t.failed):
             print(f"{name}: {said}")
-    for name in HELD:
+    for name in filter(turned.__contains__, HELD):
         bench.report.at_most(f"failed reads during a rotation, {name}", 0, len(turned[name].failed), "", 0)
