@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,31 +21,25 @@ def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]
 
 @pytest.fixture
 def life(
-    request: pytest.FixtureRequest,
-    everywhere: Everywhere,
-    tmp_path: Path,
-    colour: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, everywhere: Everywhere, colour: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Life]:
     for name, value in everywhere.variables.items():
         monkeypatch.setenv(name, value)
-    found = Life(request.param, tmp_path, colour)
+    found = Life(request.param, colour)
     everywhere.answer = found.answer
     yield found
     found.valet.close()
 
 
 @pytest.fixture
-def living(
-    everywhere: Everywhere, tmp_path: Path, colour: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Life]]:
+def living(everywhere: Everywhere, colour: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Life]]:
     """Make the life of a preset, declared as the test says."""
     for name, value in everywhere.variables.items():
         monkeypatch.setenv(name, value)
     made: list[Life] = []
 
     def make(preset: str, **declared: Any) -> Life:
-        made.append(Life(preset, tmp_path, colour, **declared))
+        made.append(Life(preset, colour, **declared))
         everywhere.answer = made[-1].answer
         return made[-1]
 
@@ -56,11 +49,11 @@ def living(
 
 
 @pytest.fixture
-def scene(everywhere: Everywhere, tmp_path: Path, colour: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(everywhere: Everywhere, colour: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A valet that knows one preset, and a provider whose answers a test writes by hand; over both facades."""
     for name, value in everywhere.variables.items():
         monkeypatch.setenv(name, value)
-    made = Scene(tmp_path, colour)
+    made = Scene(colour)
     everywhere.answer = made.answer
     yield made
     if made.valet is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from shared.everywhere import Asked, Reply
 from shared.life import Life
-from shared.twin import CLIENT_ID, CLIENT_SECRET
+from shared.twin_demands import CLIENT_ID, CLIENT_SECRET
 from valetkey.errors import ConfigurationError, ConnectError, HostNotAllowed, ValetkeyError
 from valetkey.model.located import UrlParam
 from valetkey.model.wiring import Wiring
@@ -134,7 +134,7 @@ def test_a_connection_that_signs_in_anew_keeps_its_shop(living: Living) -> None:
 def test_two_shops_of_one_declaration_are_two_hosts(living: Living) -> None:
     life = living("shopify")
     life.sign_in(owner="ada")
-    other = living("shopify")
+    other = living("shopify", beside=life)
     other.twin.places.given = {"shop": "zoo"}
     other.twin.places.known["shop"] = "zoo"
     other.twin.credential = other.twin.places.filled()
@@ -341,7 +341,7 @@ def test_calls_and_revocation_go_to_the_instance_and_a_401_renews(living: Living
     assert life.call() == 200
     assert life.asked[-1].url.startswith("https://acme.my.salesforce.com/")
     life.clock.advance(7200)
-    life.twin.live.clear()
+    life.twin.grant.end_access()
     assert life.call() == 200
     assert life.twin.seen["token"] == 2
     life.valet.disconnect("salesforce")

@@ -50,14 +50,14 @@ def test_a_whole_life(life: Life) -> None:
 
     done = life.valet.disconnect(life.name)
     assert life.twin.refusals == []
-    assert bool(life.twin.live) != bool(life.twin.credential.revocation_url)
-    assert bool(done.revoked) == bool(life.twin.credential.revocation_url)
+    assert bool(done.revoked) == bool(declared.revocation_url)
+    assert bool(done.may_live) == life.twin.grant.lives, "what may still live is told, and nothing else"
 
 
 @pytest.mark.parametrize(("life", "word"), words_for_dead(), indirect=["life"])
 def test_a_grant_that_ended_at_the_provider_is_known_by_its_own_word(life: Life, word: str) -> None:
     assert life.connect().state == "connected"
-    life.twin.word_for_dead = word
+    life.twin.words["invalid_grant"] = word
     by_itself = life.twin.credential.renews_by_access_token
     life.clock.advance(life.twin.lifetime * 0.95 if by_itself else life.twin.lifetime + 1)
     life.twin.end()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from shared.everywhere import Asked, Reply
-from shared.twin import APP_KEY, CLIENT_ID, CLIENT_SECRET, Twin
+from shared.twin import Twin
+from shared.twin_demands import APP_KEY, CLIENT_ID, CLIENT_SECRET
 from valetkey import AsyncValet, Valet
+from valetkey.keys.memory import MemoryKeys
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import load_preset
 from valetkey.model.wiring import Wiring
 from valetkey.secret_services.memory import MemorySecrets
+from valetkey.stores.memory import MemoryStore
 from valetkey.testing import FakeClock
 
 
@@ -31,9 +33,12 @@ def tells(credential: OAuth2Credential) -> bool:
 
 
 class Life:
-    """A valet, over either facade, that knows one provider: its twin."""
+    """A valet, over either facade, that knows one provider: its twin; `beside`: on the store of another life.
 
-    def __init__(self, preset: str, folder: Path, colour: Any, **declared: Any) -> None:
+    All is in memory, for what a store does is tested elsewhere, and a file for each life would cost most of its time.
+    """
+
+    def __init__(self, preset: str, colour: Any, *, beside: Life | None = None, **declared: Any) -> None:
         rules = load_preset(preset).url_params.items()
         examples = {name: rule.example or rule.default for name, rule in rules if not rule.optional}
         wiring, secrets = Wiring(), MemorySecrets()
@@ -42,13 +47,16 @@ class Life:
         )
         secrets.set(credential.secret_id, json.dumps(app_of(credential)))
         self.name = credential.name
-        self.clock = FakeClock()
+        self.clock = beside.clock if beside else FakeClock()
+        self._store, self._keys = (
+            (beside._store, beside._keys) if beside else (MemoryStore(clock=self.clock), MemoryKeys())
+        )
         self.twin = Twin(credential, self.clock.now)
         self.asked: list[Asked] = []
         self.change: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
         self._raw = (Valet if colour.name == "sync" else AsyncValet)(
-            folder / "valetkey.db",
-            key=folder / "key",
+            self._store,
+            key=self._keys,
             wiring=wiring,
             secrets=secrets,
             base_url="https://app.example",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from shared.everywhere import Asked, Reply
 from valetkey import AsyncValet, Valet
+from valetkey.keys.memory import MemoryKeys
 from valetkey.model.wiring import Wiring
 from valetkey.secret_services.memory import MemorySecrets
 from valetkey.testing import FakeClock
@@ -49,13 +49,13 @@ class Scene:
         asked: All requests, by method and address without query: ``POST https://as.example/token``.
     """
 
-    def __init__(self, folder: Path, colour: Any) -> None:
+    def __init__(self, colour: Any) -> None:
         self.clock = FakeClock()
         self.asked: dict[str, list[Asked]] = {}
         self.name = ""
         self._says: dict[str, list[Answers]] = {}
         self.colour = str(colour.name)
-        self._folder, self._colour = folder, colour
+        self._colour = colour
         self._wiring, self._secrets = Wiring(), MemorySecrets()
         self.valet: Any = None
 
@@ -66,8 +66,8 @@ class Scene:
         self.name = credential.name
         self.valet = self._colour.blocking(
             (Valet if self._colour.name == "sync" else AsyncValet)(
-                self._folder / "valetkey.db",
-                key=self._folder / "key",
+                "memory:",
+                key=MemoryKeys(),
                 wiring=self._wiring,
                 secrets=self._secrets,
                 base_url="https://app.example",

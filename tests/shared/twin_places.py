@@ -73,11 +73,10 @@ class Places:
     def filled(self) -> OAuth2Credential:
         """Return the declaration with all its holes filled."""
         declared = self.declared
-        texts = {f.name: self.fill(getattr(declared, f.name)) for f in fields(declared) if f.name.endswith("_url")}
+        urls = [f.name for f in fields(declared) if f.name.endswith("_url") or f.name in {"issuer", "verify"}]
         return replace(
             declared,
-            **texts,
-            issuer=self.fill(declared.issuer),
+            **{name: self.fill(getattr(declared, name)) for name in urls},
             api_hosts=tuple(map(self.fill, declared.api_hosts)),
             api_headers={name: self.fill(text) for name, text in declared.api_headers.items()},
         )
