@@ -140,6 +140,13 @@ def test_the_granted_scopes_are_what_the_answer_says(
     assert grant(tokens(members), previous=previous).scope == scope
 
 
+def test_the_scope_that_asked_for_a_refresh_token_counts_while_that_token_stays() -> None:
+    offline = replace(OLD, scope=("read", "offline_access"))
+
+    assert grant(tokens({"scope": "read"}), previous=offline).scope == ("read", "offline_access")
+    assert grant(tokens({"scope": "read"}), previous=replace(offline, refresh_token=None)).scope == ("read",)
+
+
 def test_what_a_refresh_does_not_renew_stays() -> None:
     old = replace(OLD, quarantined=Secret("q"))
 

@@ -19,6 +19,8 @@ from valetkey.secret_services.memory import MemorySecrets
 from valetkey.stores.memory import MemoryStore
 from valetkey.testing import FakeClock
 
+_LOST = 502
+
 
 def app_of(credential: OAuth2Credential) -> dict[str, str]:
     """Return the app that the twin knows, as it is kept: with its secret, or with the key that signs it."""
@@ -54,7 +56,8 @@ class Life:
         self.twin = Twin(credential, self.clock.now)
         self.asked: list[Asked] = []
         self.change: Callable[[Asked, Reply], Reply] = lambda _, reply: reply
-        self._raw = (Valet if colour.name == "sync" else AsyncValet)(
+        self.instead: Callable[[Asked], Reply | None] = lambda _: None
+        self.raw = (Valet if colour.name == "sync" else AsyncValet)(
             self._store,
             key=self._keys,
             wiring=wiring,
@@ -62,7 +65,7 @@ class Life:
             base_url="https://app.example",
             clock=self.clock,
         )
-        self.valet = colour.blocking(self._raw)
+        self.valet = colour.blocking(self.raw)
 
     def connect(self) -> Any:
         """Connect as somebody does who says what this provider wants to be told."""
@@ -76,7 +79,33 @@ class Life:
     def answer(self, request: Asked) -> Reply:
         """Answer as the twin does, but for what a test changes, and remember who was asked what."""
         self.asked.append(request)
-        return self.change(request, self.twin.answer(request))
+        reply = self.instead(request)
+        return self.change(request, self.twin.answer(request)) if reply is None else reply
+
+    def grow_old(self) -> None:
+        """Let time pass until the access token has to be renewed, which may still do it where it renews itself."""
+        by_itself = self.twin.credential.renews_by_access_token
+        self.clock.advance(self.twin.lifetime * 0.95 if by_itself else self.twin.lifetime + 1)
+
+    def status(self) -> Any:
+        return self.valet.client(self.name).status()
+
+    def fail(self, *statuses: int) -> None:
+        """Let the next answers to token requests have these statuses, and say nothing else.
+
+        Of a 502 the provider knows nothing: it did what it was asked for.  Of others it does.
+        """
+        left, urls = list(statuses), {self.twin.credential.token_url, self.twin.credential.refresh_url}
+
+        def instead(request: Asked) -> Reply | None:
+            if not left or request.url.partition("?")[0] not in urls:
+                return None
+            status = left.pop(0)
+            if status == _LOST:
+                self.twin.answer(request)
+            return Reply(status, {}, text="<html></html>")
+
+        self.instead = instead
 
     def asked_at(self, path: str) -> list[Asked]:
         """Return the requests to URLs that end with a path."""

@@ -66,8 +66,8 @@ class Grant:
         Raises:
             Dead: It is not taken, and the text says why.
         """
-        now, spent = self._now(), self._spent.get(token)
-        if spent is not None and now - spent > (self._declared.refresh_grace or 0.0):
+        now, grace, spent = self._now(), self._declared.refresh_grace, self._spent.get(token)
+        if spent is not None and not (grace and now <= spent + grace):
             if self._declared.on_reuse in {"revoke_grant", "revoke_all"}:
                 self.end()
             msg = "the refresh token was used already"

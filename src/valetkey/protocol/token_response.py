@@ -109,13 +109,21 @@ class TokenSet(Value):
             token_type=self.token_type,
             expires_at=self._expires_at(now, credential, learnt_lifetime),
             refresh_expires_at=self._refresh_expires_at(now, credential, before, learnt_lifetime),
-            scope=self.scope if self.scope is not None else before.scope if before else tuple(requested),
+            scope=self._granted(before, requested),
             id_token=self.id_token or (before.id_token if before else None),
             obtained_at=now,
             quarantined=before.quarantined if before else None,
             dpop_key=self.dpop_key,
             authorization_details=self.authorization_details or (before.authorization_details if before else ""),
         )
+
+    def _granted(self, before: Grant | None, requested: Sequence[str]) -> tuple[str, ...]:
+        """Return the scopes of the grant; the one that asked for a refresh token counts while that token stays."""
+        if self.scope is None:
+            return before.scope if before else tuple(requested)
+        held = before.scope if before is not None and before.refresh_token is not None else ()
+        kept = [scope for scope in held if scope in _OFFLINE]
+        return tuple(dict.fromkeys((*self.scope, *kept)))
 
     def _refresh_token(self, credential: OAuth2Credential, before: Grant | None) -> Secret | None:
         if not credential.signs_in:
