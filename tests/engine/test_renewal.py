@@ -335,6 +335,34 @@ def test_the_reason_comes_from_the_providers_words(expired: Any, description: st
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("rules", "description", "reason"),
+    [
+        pytest.param({"refresh_token_lifetime": 8e5}, "", "idle_expired", id="unused for too long"),
+        pytest.param(
+            {"refresh_token_lifetime": 8e5}, "The token is not valid.", "idle_expired", id="in no clear words"
+        ),
+        pytest.param({"refresh_token_lifetime": 8e5}, "token already used", "reuse_detected", id="said otherwise"),
+        pytest.param({"refresh_token_lifetime": 8e6}, "", "unknown", id="not unused for long"),
+        pytest.param(
+            {"refresh_token_max_lifetime": 8e5}, "token expired", "policy_changed", id="in the end, used or not"
+        ),
+    ],
+)
+def test_a_lifetime_that_is_over_is_the_reason(
+    stage: Any, rules: dict[str, float], description: str, reason: str
+) -> None:
+    stage.change(**rules)
+    stage.connect()
+    stage.clock.advance(9e5)
+    stage.provider.fail_next(status=400, error="invalid_grant", description=description)
+
+    with pytest.raises(ReauthorizationRequired) as caught:
+        get(stage)
+
+    assert caught.value.reason == reason
+
+
 # -- R8, R9: not sent, and in doubt
 
 

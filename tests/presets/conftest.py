@@ -12,7 +12,7 @@ from shared.life import Life
 from shared.scene import Scene
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]:
     server = Everywhere(tmp_path_factory.mktemp("authority"))
     yield server

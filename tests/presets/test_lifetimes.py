@@ -105,6 +105,7 @@ def test_a_refresh_token_dies_of_disuse_and_a_worker_keeps_it_alive(life: Life) 
     assert (life.call(), life.twin.refusals) == (200, [])
 
     life.clock.advance(max(idle, life.twin.lifetime) + 1)
+    life.twin.explains = False
     assert refused(life) == "idle_expired"
 
 
@@ -121,7 +122,7 @@ def test_a_grant_does_not_outlive_its_sign_in_for_ever_and_that_is_told_before(l
     assert (life.call(), life.status().state, life.status().refresh_expires_at) == (200, "expires_soon", end)
     life.clock.advance(SOON + life.twin.lifetime)
     assert life.twin.refusals == []
-    assert refused(life) == "idle_expired"
+    assert refused(life) == "policy_changed", "however much it was used"
 
 
 # -- tokens in use ----------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Twin(TokenSide, ApiSide):
         refusals: Why requests were refused, each in a sentence.
         words: What this provider says for a standard error.
         error_status: The status of refusals; 0: that of the standards.
+        explains: Whether refusals say why.
     """
 
     def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
@@ -34,6 +35,7 @@ class Twin(TokenSide, ApiSide):
         self.refusals: list[str] = []
         self.words: dict[str, str] = {}
         self.error_status = 0
+        self.explains = True
 
     @property
     def live(self) -> set[str]:
@@ -77,8 +79,9 @@ class Twin(TokenSide, ApiSide):
             self.refusals.append(str(refused))
             said: dict[str, Any] = {}
             error = self.words.get(refused.error, refused.error)
-            for name, text in (("error", error), ("error_description", str(refused))):
-                put(said, self.credential.answer_paths.get(name, name), text)
+            put(said, self.credential.answer_paths.get("error", "error"), error)
+            if self.explains:
+                put(said, self.credential.answer_paths.get("error_description", "error_description"), str(refused))
             return Reply(self.error_status or refused.status, said)
 
     def _routed(self, request: Asked) -> Reply:

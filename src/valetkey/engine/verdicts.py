@@ -10,7 +10,7 @@ from valetkey.engine.id_tokens import Renewed
 from valetkey.engine.replay import replay
 from valetkey.engine.storing import swap_sealed, tell
 from valetkey.engine.trouble import broken_grant, needs_person, refused_assertion, retry_hint
-from valetkey.engine.windows import backoff
+from valetkey.engine.windows import backoff, sign_in_by
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
 from valetkey.model.connections import Expect, Reason, Record
@@ -181,10 +181,21 @@ def _refused_grant(world: World, credential: OAuth2Credential, record: Record, h
         return  # taken over meanwhile: whoever holds the claim now hears the provider's word too
     if replay(world, record.id, spending=record.refresh_fp):
         return
-    reason: Reason = "lost_in_rotation" if record.doubt else reason_of(refusal)
+    reason = _why(record, credential, refusal, world.clock.now())
     error = mark_dead(world, current, credential, reason=reason, holder=holder, refusal=refusal)
     if error is not None:
         raise error
+
+
+def _why(record: Record, credential: OAuth2Credential, refusal: Refusal, now: float) -> Reason:
+    """Tell why a grant ended: a lifetime that is known to be over tells more than most providers' words."""
+    if record.doubt:
+        return "lost_in_rotation"
+    by, idle = sign_in_by(record, credential), record.refresh_expires_at
+    said = reason_of(refusal)
+    if by is not None and now >= by:
+        return "policy_changed"
+    return "idle_expired" if idle is not None and now >= idle and said in {"unknown", "revoked"} else said
 
 
 def reason_of(refusal: Refusal) -> Reason:
