@@ -10,7 +10,7 @@ import pytest
 from shared.declaring import declared, declaring, renews, words_for
 from shared.everywhere import Asked, Reply
 from shared.life import Life, tells
-from valetkey import AuthorizationDenied, ProviderUnavailable, ReauthorizationRequired
+from valetkey import AuthorizationDenied, ClientRejected, ProviderUnavailable, ReauthorizationRequired
 from valetkey.engine.probing import Probe, probe
 
 YEAR = 366 * 86400
@@ -18,9 +18,19 @@ WAIT = 1234
 Living = Callable[..., Life]
 
 
-def words_for_dead() -> list[tuple[str, str]]:
-    """Return the words by which providers that renew grants say ``invalid_grant``."""
-    return [(name, word) for name, word in words_for("invalid_grant") if renews(declared()[name])]
+MEANT = {
+    "invalid_grant": (ReauthorizationRequired, "needs_reauth"),
+    "invalid_client": (ClientRejected, "app_error"),
+    "temporarily_unavailable": (ProviderUnavailable, "refresh_failing"),
+    "server_error": (ProviderUnavailable, "refresh_failing"),
+}
+"""What becomes of a grant at whose renewal a provider says so."""
+
+
+def words_at_renewals() -> list[tuple[str, str, str]]:
+    """Return the words of their own by which providers that renew grants say a standard error."""
+    told = [(name, word, standard) for standard in MEANT for name, word in words_for(standard)]
+    return [one for one in told if renews(declared()[one[0]])]
 
 
 @pytest.mark.parametrize("life", declared(), indirect=True)
@@ -70,15 +80,16 @@ def unending(life: Life) -> bool:
 
 
 @pytest.mark.parametrize("status", [400, 200])
-@pytest.mark.parametrize(("life", "word"), words_for_dead(), indirect=["life"])
-def test_a_grant_that_ended_at_the_provider_is_known_by_its_own_word(life: Life, word: str, status: int) -> None:
+@pytest.mark.parametrize(("life", "word", "standard"), words_at_renewals(), indirect=["life"])
+def test_an_error_is_known_by_the_providers_own_word(life: Life, word: str, standard: str, status: int) -> None:
+    error, state = MEANT[standard]
     assert life.connect().state == "connected"
-    life.twin.words["invalid_grant"], life.twin.error_status = word, status
     life.grow_old()
-    life.twin.end()
+    life.twin.fault, life.twin.words[standard], life.twin.error_status = standard, word, status
 
-    with pytest.raises(ReauthorizationRequired):
-        life.call()
+    with pytest.raises(error):
+        life.valet.client(life.name).refresh()
+    assert life.status().state == state
 
 
 @pytest.mark.parametrize("preset", ["asana", "facebook", "github", "stackexchange", "strava"])

@@ -33,6 +33,7 @@ class TokenSide(DeviceSide):
         tells_lifetime: Whether answers say how long the access token lives.
         lists_scopes: Whether answers have the scopes as a list.
         answers_forms: Whether answers are forms.
+        fault: With which standard error token requests are refused; empty: they are not.
     """
 
     def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
@@ -47,11 +48,13 @@ class TokenSide(DeviceSide):
         )
         self.tells_lifetime = not credential.expiry_in_token
         self.lists_scopes = self.answers_forms = False
+        self.fault = ""
 
     # -- requests
 
     def _token(self, request: Asked, url: str) -> Reply:
         self.seen["token"] += 1
+        self._demand(not self.fault, "it goes well", self.fault)
         declared = self.credential
         redeems = "code=" in request.url or b"code=" in request.body
         apart = url == declared.refresh_url and not (redeems and url == declared.token_url)
