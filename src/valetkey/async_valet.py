@@ -105,9 +105,11 @@ class AsyncValet(BaseValet):
         return_to: str | None = None,
         expires_in: float = 1800,
         confirm: bool = False,
+        params: Mapping[str, str] | None = None,
     ) -> str:
+        link, own = self._desk.connect_link, params or {}
         return await self._core.in_flight(
-            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm)
+            lambda: link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm, params=own)
         )
 
     @like(Valet.confirm_link)

@@ -194,6 +194,7 @@ class Desk(Linking):
         expires_in: float,
         *,
         confirm: bool = False,
+        params: Mapping[str, str] = EMPTY,
     ) -> str:
         """Make a page of ours where one person connects one account; see `Valet.connect_link`."""
         from valetkey.engine.public import addresses  # noqa: PLC0415
@@ -206,8 +207,8 @@ class Desk(Linking):
                 code="server_url_missing",
                 hint='Valet(base_url="https://..."), the public address of create_app() or valetkey serve',
             )
-        key = self._declared(credential, owner, account)[1]
-        made = self.new_link(key, scopes, return_to, expires_in, confirm=confirm)
+        more: dict[str, Any] = {"confirm": confirm, "params": params, "by_program": True}
+        made = self.new_link(self._declared(credential, owner, account)[1], scopes, return_to, expires_in, **more)
         return f"{where.rstrip('/')}/connect/{made.token.reveal()}"
 
     def confirm_link(self, link_id: str, code: Secret | str, owner: object) -> Status:

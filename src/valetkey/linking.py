@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from valetkey.core import Core
 from valetkey.errors import ConfigurationError
+from valetkey.model.credentials import EMPTY
 from valetkey.model.names import listed
 
 if TYPE_CHECKING:
-    from valetkey.engine.links import NewLink
     from valetkey.engine.world import World
     from valetkey.model.connections import ConnectionKey, Status
     from valetkey.model.credentials import OAuth2Credential
+    from valetkey.model.links import NewLink
 
 
 class Linking:
@@ -34,8 +35,10 @@ class Linking:
         created_by: str = "",
         confirm: bool = False,
         made_with: str = "",
+        params: Mapping[str, str] = EMPTY,
+        by_program: bool = False,
     ) -> NewLink:
-        """Make a connect link for a key; `world` says who acts."""
+        """Make a connect link for a key; `world` says who acts, the rest as in `create_link`."""
         from valetkey.engine.links import create_link  # noqa: PLC0415
         from valetkey.engine.returns import check_return_url  # noqa: PLC0415
 
@@ -55,6 +58,8 @@ class Linking:
             created_by=created_by,
             confirm=confirm,
             made_with=made_with,
+            params=params,
+            by_program=by_program,
         )
 
     def return_urls(self) -> tuple[str, ...]:
@@ -80,11 +85,10 @@ class Linking:
         Raises:
             ConfigurationError: A param is none of its own, or may not stand there (``param_invalid``).
         """
+        from valetkey.engine.places import known_params  # noqa: PLC0415
         from valetkey.model.placing import named, signed_in_with  # noqa: PLC0415
 
-        names = named(declared) - set(params)
-        record = self.core.store.load(key) if names else None
-        known = {name: record.params[name] for name in names if name in record.params} if record else {}
+        known = known_params(self.core.world, declared, key) if named(declared) - set(params) else {}
         return signed_in_with(declared, {**known, **params})
 
     def look_up(self, key: ConnectionKey, choose: Mapping[str, str]) -> Status:

@@ -155,6 +155,7 @@ class Valet(BaseValet):
         return_to: str | None = None,
         expires_in: float = 1800,
         confirm: bool = False,
+        params: Mapping[str, str] | None = None,
     ) -> str:
         """Return the address of a page of ours where the account holder connects.  It can go into a chat, mail or JSON.
 
@@ -170,12 +171,15 @@ class Valet(BaseValet):
                 `base_url`, or below one of ``create_app(return_urls=...)``.
             expires_in: Seconds, 60 to 30 days.
             confirm: Whether nothing becomes live before `confirm_link` has said who came back to `return_to`.
+            params: This connection's own, as for `authorize`; the page asks the person for what is left out.
 
         Raises:
-            ConfigurationError: There is no `base_url`, or an argument is not allowed.
+            ConfigurationError: There is no `base_url`, or an argument is not allowed; a param may not stand there
+                (``param_invalid``), or names the host and is left out (``param_missing``).
         """
+        link, own = self._desk.connect_link, params or {}
         return self._core.call(
-            lambda: self._desk.connect_link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm)
+            lambda: link(credential, owner, account, scopes, return_to, expires_in, confirm=confirm, params=own)
         )
 
     def confirm_link(self, session: str, code: Secret | str, *, owner: Owner) -> Status:

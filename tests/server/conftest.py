@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from shared.places import declare_shop
 from shared.site import Site
+
+TENANTS = [{"id": "t-1", "name": "Acme <Ltd>"}, {"id": "t-2", "name": "Zoo"}]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,3 +46,29 @@ def site(practice: Any) -> Iterator[Site]:
 @pytest.fixture
 def site_class() -> type[Site]:
     return Site
+
+
+@pytest.fixture
+def tenants(site: Site) -> Any:
+    """Return a practice whose connections ("books") are of a tenant, which userinfo lists."""
+    practice = site.practice
+    fields = practice.provider.credential_fields()
+    practice.declare(
+        "books",
+        api_headers={"X-Tenant": "{tenant}"},
+        look_ups=[
+            {
+                "url": fields["userinfo_url"],
+                "params": {"tenant": "id", "tenant_name": "name"},
+                "choose": {"list": "tenants", "id": "id", "label": "name"},
+            }
+        ],
+    )
+    practice.provider.change_answer(endpoint="userinfo", tenants=TENANTS)
+    return practice
+
+
+@pytest.fixture
+def shops(practice: Any) -> Any:
+    """Return a practice whose credential "shop" is told its shop and its region at each sign-in."""
+    return declare_shop(practice)

@@ -5,30 +5,6 @@ from __future__ import annotations
 from html import unescape
 from typing import Any
 
-import pytest
-
-TENANTS = [{"id": "t-1", "name": "Acme <Ltd>"}, {"id": "t-2", "name": "Zoo"}]
-
-
-@pytest.fixture
-def tenants(site: Any) -> Any:
-    """Return a practice whose connections are of a tenant, which userinfo lists."""
-    practice = site.practice
-    fields = practice.provider.credential_fields()
-    practice.declare(
-        "books",
-        api_headers={"X-Tenant": "{tenant}"},
-        look_ups=[
-            {
-                "url": fields["userinfo_url"],
-                "params": {"tenant": "id", "tenant_name": "name"},
-                "choose": {"list": "tenants", "id": "id", "label": "name"},
-            }
-        ],
-    )
-    practice.provider.change_answer(endpoint="userinfo", tenants=TENANTS)
-    return practice
-
 
 def connect(practice: Any) -> Any:
     return practice.connect("books", owner="ada")

@@ -10,11 +10,11 @@ from typing import Final
 from valetkey.engine.bulk import KEPT, Act, Job, Result
 from valetkey.engine.disconnect import disconnect
 from valetkey.engine.lifecycle import Want
-from valetkey.engine.links import NewLink
 from valetkey.engine.tending import tend
 from valetkey.engine.world import World
 from valetkey.errors import ValetkeyError
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed
+from valetkey.model.links import NewLink
 from valetkey.model.sealing import document_label, write_sealed
 
 LINKS: Final = "job_links"

@@ -9,10 +9,11 @@ cannot answer in the victim's place.
 from __future__ import annotations
 
 from valetkey.engine.deciding import confirm_held, drop_one
-from valetkey.engine.links import Link, find_link, note_failed, note_used, withdraw_link
+from valetkey.engine.links import find_link, note_failed, note_used, withdraw_link
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError, StateMismatch, WrongUser
 from valetkey.model.connections import Record
+from valetkey.model.links import Link
 from valetkey.values import Secret
 
 

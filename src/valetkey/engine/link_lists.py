@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from valetkey.engine.links import MOMENT_LENGTH, MOMENTS, Link, every_link
+from valetkey.engine.links import MOMENT_LENGTH, MOMENTS, every_link
 from valetkey.engine.world import World
+from valetkey.model.links import Link
 
 _CLOCKS: Final = 3600.0
 """Seconds by which clocks of hosts may differ."""

@@ -11,13 +11,17 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any, Final
 
+from valetkey.engine.places import known_params
 from valetkey.engine.trouble import exchange_hint
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
+from valetkey.model.asked_params import check_given
 from valetkey.model.connections import ConnectionKey, Document, Event
+from valetkey.model.credentials import EMPTY
+from valetkey.model.links import Link, NewLink, Outcome, State
 from valetkey.model.paging import each_document
 from valetkey.values import Secret
 
@@ -33,78 +37,6 @@ MOMENT_LENGTH: Final = 12
 _ID: Final = re.compile(r"[0-9a-f]{24}")
 _TRIES: Final = 20
 
-State = Literal["not_opened", "opened", "at_provider", "to_confirm", "used", "declined", "expired", "withdrawn"]
-OPEN: Final[frozenset[State]] = frozenset({"not_opened", "opened", "at_provider", "to_confirm", "declined"})
-"""States from which a link can still come to a connection; a person who declined may think again."""
-Tried = Literal["", "connected", "scopes_missing", "denied", "approval_pending", "error", "other_account", "declined"]
-Outcome = Literal[Tried, "unconfirmed", "wrong_user"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A connect link as it is now.
-
-    Attributes:
-        id: What it is called in lists; it opens nothing.
-        key: What it connects.
-        state: Where it stands; ``expired`` depends on the clock.
-        scopes: What is asked for, beside what is declared; with `only`, instead.
-        only: See `scopes`.
-        return_to: Where the person goes afterwards; empty for nowhere.
-        confirm: Whether the application confirms who came back before the connection becomes live.
-        made_with: The id of the API key that it was made with; empty where it was another face.
-        created_at: Unix seconds.
-        created_by: Who made it.
-        ends_at: Unix seconds at which it ends.
-        opened_at: When it was first looked at.
-        left_at: When the person left for the provider last.
-        ended_at: When it was used, or withdrawn.
-        outcome: What the last try came to.
-        request_id: What names the last failure.
-        connection_id: The connection that came of it.
-        held: What waits to be confirmed, as `deciding` calls it.
-        held_until: Unix seconds until which that can be confirmed.
-        version: Of its document.
-    """
-
-    id: str
-    key: ConnectionKey
-    state: State
-    scopes: tuple[str, ...] = ()
-    only: bool = False
-    return_to: str = ""
-    confirm: bool = False
-    made_with: str = ""
-    created_at: float = 0.0
-    created_by: str = ""
-    ends_at: float = 0.0
-    opened_at: float | None = None
-    left_at: float | None = None
-    ended_at: float | None = None
-    outcome: Outcome = ""
-    request_id: str = ""
-    connection_id: str = ""
-    held: str = ""
-    held_until: float | None = None
-    browser: str = field(default="", repr=False)
-    """The hash of what the browser that it is bound to keeps."""
-    token: str = field(default="", repr=False)
-    """The hash of the token."""
-    version: int = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still come to a connection."""
-        return self.state in OPEN
-
-
-@dataclass(frozen=True, slots=True)
-class NewLink:
-    """A link that was just made; its token exists here alone."""
-
-    link: Link
-    token: Secret
-
 
 def create_link(
     world: World,
@@ -117,11 +49,16 @@ def create_link(
     created_by: str = "",
     confirm: bool = False,
     made_with: str = "",
+    params: Mapping[str, str] = EMPTY,
+    by_program: bool = False,
 ) -> NewLink:
     """Make a link, and withdraw the open one of the same key: whoever lost theirs gets a new one, and no second.
 
+    `params` are the connection's own; `by_program` says that the program itself gives them, who may name a host too.
+
     Raises:
-        ConfigurationError: `expires_in` is out of range (``expiry_invalid``); nobody signs in for that credential.
+        ConfigurationError: `expires_in` is out of range (``expiry_invalid``); nobody signs in for that credential; a
+            param may not stand there (``param_invalid``), or only the program may say it (``param_missing``).
         StoreUnavailable: The store does not answer.
     """
     credential = world.credential(key.credential)
@@ -133,6 +70,7 @@ def create_link(
     if not SHORTEST <= expires_in <= LONGEST:
         msg = f"expires_in={expires_in!r} is out of range"
         raise ConfigurationError(msg, code="expiry_invalid", hint="use 60 seconds to 30 days, such as expires_in=1800")
+    check_given(credential, params, known_params(world, credential, key), by_program=by_program)
     now = world.clock.now()
     secret = secrets.token_urlsafe(24)
     link = Link(
@@ -147,6 +85,7 @@ def create_link(
         ends_at=now + expires_in,
         confirm=confirm,
         made_with=made_with,
+        params=dict(params),
     )
     token = Secret(link.id + secret)
     stored = _put(world, replace(link, token=_hash(token)), expect=0)
@@ -209,9 +148,10 @@ def is_bound_to(link: Link, browser: Secret | None) -> bool:
     return browser is not None and bool(link.browser) and hmac.compare_digest(link.browser, _hash(browser))
 
 
-def note_left(world: World, link_id: str) -> Link | None:
-    """Remember that the person left for the provider."""
+def note_left(world: World, link_id: str, answers: Mapping[str, str] = EMPTY) -> Link | None:
+    """Remember that the person left for the provider, and what they said before."""
     left: dict[str, Any] = {"state": "at_provider", "left_at": world.clock.now(), "outcome": "", "request_id": ""}
+    left["answers"] = dict(answers)
     return _changed(world, link_id, lambda link: replace(link, **left), only=lambda link: link.is_open)
 
 
@@ -337,6 +277,8 @@ def _document(link: Link) -> Document:
         "owner": key.owner,
         "account": key.account,
         "scopes": list(link.scopes),
+        "params": dict(link.params),
+        "answers": dict(link.answers),
         **{name: getattr(link, name) for name in _PLAIN},
     }
     return Document(kind=KIND, id=link.id, body=body, expires_at=link.ends_at + KEPT)
@@ -354,6 +296,8 @@ def _link(document: Document, now: float) -> Link:
         id=document.id,
         key=ConnectionKey(body["env"], body["credential"], body["owner"], body["account"]),
         scopes=tuple(body["scopes"]),
+        params=body.get("params", EMPTY),
+        answers=body.get("answers", EMPTY),
         version=document.version,
         **{name: body[name] for name in _PLAIN if name in body},
     )

@@ -10,6 +10,7 @@ from valetkey.engine.app_secrets import ways
 from valetkey.engine.apps import app_state
 from valetkey.engine.world import World
 from valetkey.errors import ConnectError, clean
+from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.placing import HOLES, named, names_later
 from valetkey.protocol.authorization import CallbackParams
@@ -25,6 +26,13 @@ _NOISE: Final = frozenset(
 def given_params(credential: OAuth2Credential) -> dict[str, str]:
     """Return what of a connection's params the declaration or whoever signs in has given."""
     return {name: value for name, value in credential.params.items() if name in named(credential)}
+
+
+def known_params(world: World, credential: OAuth2Credential, key: ConnectionKey) -> dict[str, str]:
+    """Return what a connection keeps of what it was given at an earlier sign-in."""
+    names = named(credential)
+    record = world.store.load(key) if names else None
+    return {name: record.params[name] for name in sorted(names) if name in record.params} if record else {}
 
 
 def said_by_callback(

@@ -81,15 +81,15 @@ def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
     rules = url_params(data)
     urls: dict[str, str] = {name: given[name] for name in settings.URLS if isinstance(given.get(name), str)}
     for name, url in urls.items():
-        yield from _steered(f"credential.{name}", url.partition("://")[2].partition("/")[0], rules)
+        yield from steered(f"credential.{name}", url.partition("://")[2].partition("/")[0], rules)
     hosts = [host for host in cast("list[object]", given.get("api_hosts", [])) if isinstance(host, str)]
     for host in hosts:
-        yield from _steered("credential.api_hosts", host, rules)
+        yield from steered("credential.api_hosts", host, rules)
         yield from _too_wide(host)
     asked = {name: urls.get(name, "") for name in _BEARER_URLS}
     for number, look_up in enumerate(given.get("look_ups", ()), 1):
         host = str(look_up.get("url", "")).partition("://")[2].partition("/")[0]
-        yield from _steered(f"credential.look_ups.{number}.url", host, rules)
+        yield from steered(f"credential.look_ups.{number}.url", host, rules)
     yield from _left_to_anybody(rules, given)
     for name, url in asked.items():
         host = urlsplit(url).netloc
@@ -103,7 +103,7 @@ def _hosts(data: Mapping[str, Any]) -> Iterator[Mistake]:
             )
 
 
-def _steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[Mistake]:
+def steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[Mistake]:
     """Yield a mistake where what somebody types could choose the host: its domain has to stand there in full."""
     open_ones = [name for name in HOLE.findall(host) if not _closed(rules.get(name))]
     bare, _, port = host.removeprefix("*.").partition(":")

@@ -28,6 +28,7 @@ __all__ = [
     "fits",
     "holes",
     "parts",
+    "refuse_missing",
     "refuse_value",
     "unused",
 ]
@@ -86,7 +87,7 @@ def fill(
             rule = rules.get(name) or UrlParam(name=name)
             value = values.get(name, "") or rule.default
             if not value:
-                _refuse_missing(place, rule)
+                refuse_missing(place, rule)
             if not fits(rule, value, where):
                 refuse_value(place, rule, where)
             return rule.values.get(value, value)
@@ -160,7 +161,12 @@ _FITS: Final[Mapping[Where, Callable[[str], bool]]] = {
 }
 
 
-def _refuse_missing(place: Place, rule: UrlParam) -> None:
+def refuse_missing(place: Place, rule: UrlParam) -> None:
+    """Refuse to go on without a value.
+
+    Raises:
+        ConfigurationError: ``param_missing``, with a right example.
+    """
     about = f" ({rule.description})" if rule.description else ""
     place.refuse(
         f'the URL parameter "{rule.name}"{about} is not given',

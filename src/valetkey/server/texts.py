@@ -25,6 +25,16 @@ ENGLISH: Final[Mapping[str, str]] = {
     "connect.privacy": "Privacy at {product}",
     "connect.works": "Works once, in this browser, for {time}",
     "connect.other": "Use your {provider} account in the ways that {provider} shows you next",
+    # what the provider's address depends on
+    "params.intro": "So that you get to the right place at {provider}, tell us:",
+    "params.title": "Connect your {provider} account",
+    "params.again": "Please look at this once more:",
+    "params.example": "For example *{example}*",
+    "params.more": "{more}. For example *{example}*",
+    "params.empty": "Please fill this in.",
+    "params.choose": "Please choose one of the list.",
+    "params.like": "This cannot be right. It looks like *{example}*, for example.",
+    "params.wrong": "This cannot be right. Letters, digits, dots and hyphens are all there is in it.",
     "connect.leaving": "On to {provider}",
     "connect.leaving_more": "You sign in there, and come back here.",
     "connect.leaving_fine": "Nothing happens? Use the button. The sign-in has to end in this browser, within 10"

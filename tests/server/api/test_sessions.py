@@ -108,3 +108,36 @@ def test_a_limited_key_makes_and_sees_its_own(api: Any) -> None:
     hidden = program.get(f"/connect-sessions/{other['id']}")
     assert hidden.content == program.get("/connect-sessions/none").content
     assert problem(program.post(f"/connect-sessions/{other['id']}/withdraw")) == (404, "resource_unknown")
+
+
+@pytest.mark.usefixtures("shops")
+def test_it_carries_what_the_connection_has_of_its_own(api: Any) -> None:
+    program, wish = api.program("connect"), {"credential": "shop", "owner": "ada"}
+    made = begun(program, **wish, params={"shop": "acme"})
+    assert made["params"] == {"shop": "acme"}
+    link = link_of_token(api.core.world, made["url"].rpartition("/connect/")[2])
+    assert link is not None
+    assert dict(link.params) == {"shop": "acme"}
+    assert begun(program, **wish)["params"] == {}
+
+    for params in ({"shop": "evil.example/"}, {"region": "eu-1"}, {"shpo": "acme"}, {"shop": "a\u202eb"}):
+        answer = program.post("/connect-sessions", json={**WISH, **wish, "params": params})
+        assert answer.status_code == 422, params
+        assert answer.json()["code"] in {"param_invalid", "fields_invalid"}
+
+
+def test_an_api_key_names_no_host(api: Any) -> None:
+    api.practice.wiring.oauth2_credential(
+        "anywhere",
+        authorization_url="https://{host}/authorize",
+        token_url="https://{host}/token",
+        url_params=[{"name": "host", "whole_host": True, "optional": True}],
+    )
+    wish = {**WISH, "credential": "anywhere"}
+    program = api.program("connect")
+
+    assert problem(program.post("/connect-sessions", json={**wish, "params": {"host": "evil.example"}})) == (
+        422,
+        "param_invalid",
+    )
+    assert problem(program.post("/connect-sessions", json=wish)) == (422, "param_missing")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from shared.places import declare_shop
 from valetkey.app_keys import make_key
 from valetkey.errors import ReauthorizationRequired
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
+RIGHT = "acme"
 PICTURED = (1280, 390)
 Walk = Callable[[Any, Any], None]
 
@@ -65,6 +67,35 @@ def link(site: Any, **fields: Any) -> str:
     made = desk.new_link(key, (), "https://app.acme.example/settings", 1800, confirm=confirm)
     assert core.world
     return f"/connect/{made.token.reveal()}"
+
+
+def with_shop(path: str) -> Walk:
+    """Return the walk of an operator to a page about a credential that needs a shop."""
+
+    def walk(person: Any, site: Any) -> None:
+        declare_shop(site.practice)
+        operator(path)(person, site)
+
+    return walk
+
+
+def asked_for_a_shop(shop: str) -> Walk:
+    """Return the walk of an account holder who is asked for their shop, and where it is a wrong one says so."""
+
+    def walk(person: Any, site: Any) -> None:
+        desk = declare_shop(site.practice) and site.app.state.server.desk
+        made = desk.new_link(desk.key("shop", "contoso", ""), (), None, 1800)
+        as_owner(person)
+        person.open(f"/connect/{made.token.reveal()}")
+        if shop == RIGHT:
+            return
+        person.page.get_by_label("The shop").fill(shop)
+        person.page.get_by_label("The region").select_option("eu")
+        person.expected = 400
+        person.press("Continue to Shops")
+        person.told("This cannot be right.")
+
+    return walk
 
 
 def as_owner(person: Any, owner: str = "contoso") -> None:
@@ -257,6 +288,7 @@ PAGES: dict[str, Walk] = {
     "wizard-app": operator("/console/presets/github"),
     "wizard-own": operator("/console/new/own"),
     "wizard-scopes": operator("/console/new/notes/scopes"),
+    "wizard-scopes-params": with_shop("/console/new/shop/scopes"),
     "wizard-waiting": waiting,
     "apps": operator("/console/apps"),
     "app": operator("/console/apps/notes"),
@@ -276,8 +308,11 @@ PAGES: dict[str, Walk] = {
     "other-account": other_account,
     "links": some_links,
     "link-new": operator("/console/links/new"),
+    "link-new-params": with_shop("/console/links/new?credential=shop"),
     "link-created": created,
     "connect-page": holder(press=""),
+    "connect-asks": asked_for_a_shop(RIGHT),
+    "connect-asks-again": asked_for_a_shop("evil.example/"),
     "connect-done": holder(),
     "connect-confirm": to_confirm,
     "connect-declined": holder(press="Not now"),
@@ -332,3 +367,26 @@ def test_a_newcomer_consents_at_the_demo_provider(site: Any, person: Callable[..
     somebody.page.wait_for_url("**/console/connections/con_*")
 
     assert [s.state for s in site.practice.valet.connections(credential="practice")] == ["connected"]
+
+
+def test_an_account_holder_says_which_shop_by_keyboard_and_without_script(
+    site: Any, person: Callable[..., Any]
+) -> None:
+    somebody = person(java_script_enabled=False)
+    declare_shop(site.practice)
+    site.practice.provider.allow_redirect(f"{site.base}/callback/shop")
+    desk = site.app.state.server.desk
+    made = desk.new_link(desk.key("shop", "contoso", ""), (), None, 1800)
+    as_owner(somebody)
+    somebody.open(f"/connect/{made.token.reveal()}")
+    somebody.page.get_by_label("The region").select_option("eu")
+    somebody.page.get_by_label("The shop").fill("evil.example/")
+
+    somebody.page.keyboard.press("Enter")
+    somebody.told("This cannot be right.")
+    assert somebody.page.get_by_label("The region").input_value() == "eu"
+    somebody.page.get_by_label("The shop").fill("acme")
+    somebody.page.keyboard.press("Enter")
+
+    somebody.sees("Shops is connected")
+    assert site.practice.valet.client("shop", owner="contoso").status().params["shop"] == "acme"

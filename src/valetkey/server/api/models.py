@@ -32,7 +32,7 @@ MOST_TAGS: Final = 50
 MOST_ROWS: Final = 500
 
 
-def _named(schema: dict[str, Any], longest: int) -> None:
+def named(schema: dict[str, Any], longest: int) -> None:
     """Say of a mapping which names it takes: pydantic says only what stands under those that fit."""
     ((_, values),) = schema.pop("patternProperties").items()
     names = {"type": "string", "minLength": 1, "maxLength": longest, "pattern": PLAIN}
@@ -138,7 +138,7 @@ class TagChange(BaseModel):
             min_length=1,
             max_length=MOST_TAGS,
             examples=[{"team": "sales", "old": None}],
-            json_schema_extra=lambda schema: _named(schema, 64),
+            json_schema_extra=lambda schema: named(schema, 64),
         ),
     ]
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from valetkey.engine import links
+from valetkey.model import links
 from valetkey.model.names import LONGEST
-from valetkey.server.api.models import PLAIN, STRICT, Owner, Text, Time
+from valetkey.server.api.models import PLAIN, STRICT, Owner, TagName, Text, Time, named
 
 
 class ConnectWish(BaseModel):
@@ -36,6 +36,16 @@ class ConnectWish(BaseModel):
         ),
     ] = None
     expires_in: Annotated[int, Field(description="Seconds for which its address works.", ge=60, le=2_592_000)] = 1800
+    params: Annotated[
+        dict[TagName, Annotated[str, StringConstraints(max_length=LONGEST, pattern=PLAIN)]],
+        Field(
+            description="The connection's own, where the declaration leaves them to it, such as a shop; the page asks"
+            " the person for what is left out.",
+            examples=[{}],
+            max_length=20,
+            json_schema_extra=lambda schema: named(schema, 64),
+        ),
+    ] = {}
     confirm: Annotated[
         bool | None,
         Field(
@@ -56,6 +66,7 @@ class ConnectSession(BaseModel):
     account: str
     state: Annotated[links.State, Field(description="Where it stands.")]
     scopes: Annotated[list[str], Field(description="What is asked for, beside what is declared.")]
+    params: Annotated[dict[str, str], Field(description="What of the connection's own params it carries.")]
     return_to: Annotated[str, Field(description="Where the person goes afterwards; empty: nowhere.")]
     confirm: Annotated[bool, Field(description="Whether it is to be confirmed.")]
     confirm_until: Annotated[Time, Field(description="While it is `to_confirm`: until when that can be done.")]

@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from valetkey.engine.confirming import confirm_link
 from valetkey.engine.confirming import withdraw as withdraw_link
-from valetkey.engine.links import Link, find_link
+from valetkey.engine.links import find_link
 from valetkey.model.connections import ConnectionKey
+from valetkey.model.links import Link
 from valetkey.model.names import check_owner
 from valetkey.server.api.caller import Caller, Connector, beyond_limits
 from valetkey.server.api.problems import Refusal, nothing_here, problems
@@ -44,6 +45,7 @@ async def begin(caller: Connector, wanted: ConnectWish, request: Request) -> New
             created_by=caller.actor,
             confirm=confirm,
             made_with=caller.key.id,
+            params=wanted.params,
         )
     )
     address = f"{_home(caller, request)}/connect/{made.token.reveal()}"
@@ -122,6 +124,7 @@ def _members(link: Link) -> dict[str, Any]:
         "account": link.key.account,
         "state": link.state,
         "scopes": list(link.scopes),
+        "params": dict(link.params),
         "return_to": link.return_to,
         "confirm": link.confirm,
         "confirm_until": link.held_until if link.state == "to_confirm" else None,

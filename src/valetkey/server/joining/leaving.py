@@ -16,6 +16,7 @@ from valetkey.engine.connect import AuthorizationStart
 from valetkey.engine.flows import FLOW_SECONDS
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey
+from valetkey.model.credentials import EMPTY
 from valetkey.server.addresses import browser_home, leads_here, redirect_uri
 from valetkey.server.asking import Ask
 from valetkey.server.views.providers import provider
@@ -26,7 +27,13 @@ KEPT: Final = 3 * FLOW_SECONDS
 
 
 def begin(
-    ask: Ask, key: ConnectionKey, scopes: Sequence[str], *, only: bool = False, errand: Mapping[str, str]
+    ask: Ask,
+    key: ConnectionKey,
+    scopes: Sequence[str],
+    *,
+    only: bool = False,
+    errand: Mapping[str, str],
+    params: Mapping[str, str] = EMPTY,
 ) -> AuthorizationStart:
     """Begin a sign-in whose answer comes to our callback.
 
@@ -43,7 +50,9 @@ def begin(
         raise ConfigurationError(msg, code="callback_elsewhere", hint="declare it without redirect_uri")
     kept = {**errand, "home": browser_home(ask)}
     return core.call(
-        lambda: desk.authorize(key.credential, key.owner, key.account, scopes, uri, only=only, errand=kept)
+        lambda: desk.authorize(
+            key.credential, key.owner, key.account, scopes, uri, only=only, errand=kept, params=params
+        )
     )
 
 

@@ -6,7 +6,7 @@ an address: what belongs to another owner is not found, with the same bytes as w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from valetkey.engine.holding import Held
 from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Query, Record
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_account
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
@@ -22,9 +22,11 @@ from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, unbind
+from valetkey.server.joining.params import answers, left_to_ask
 from valetkey.server.people import current_owner, fits
 from valetkey.server.texts import said
 from valetkey.server.views.accounts import shelves
+from valetkey.server.views.param_fields import param_fields
 from valetkey.server.views.providers import provider
 
 ACTOR: Final = "account holder"
@@ -71,7 +73,21 @@ def connect(ask: Ask, owner: str) -> Response:
         label = check_account(ask.field("account").strip())
     except ConfigurationError:
         return ask.page("not-found.html", status=404)
-    return _leave(ask, ConnectionKey(core.env, credential.name, owner, label))
+    key = ConnectionKey(core.env, credential.name, owner, label)
+    rules = left_to_ask(ask, credential, key)
+    said_so = answers(ask, credential, rules)
+    if not said_so.wrong:
+        return _leave(ask, key, said_so.given)
+    wrong = said_so.wrong if said_so.came else EMPTY
+    return ask.page(
+        "accounts-where.html",
+        status=400 if wrong else 200,
+        provider=provider(credential),
+        params=param_fields(rules, said_so.typed, wrong=wrong),
+        account=label,
+        t=said,
+        w={**_words(ask, owner), "provider": provider(credential).name},
+    )
 
 
 def connect_again(ask: Ask, owner: str) -> Response:
@@ -80,10 +96,10 @@ def connect_again(ask: Ask, owner: str) -> Response:
     return ask.page("not-found.html", status=404) if record is None else _leave(ask, record.key)
 
 
-def _leave(ask: Ask, key: ConnectionKey) -> Response:
+def _leave(ask: Ask, key: ConnectionKey, params: Mapping[str, str] = EMPTY) -> Response:
     core = ask.server.core
     try:
-        begun = begin(ask, key, (), errand={"face": "accounts"})
+        begun = begin(ask, key, (), errand={"face": "accounts"}, params=params)
     except StoreError:
         raise
     except ValetkeyError as error:

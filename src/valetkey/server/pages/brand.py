@@ -98,6 +98,7 @@ def preview(ask: Ask) -> Response:
         t=said,
         w=words,
         description="",
+        params=(),
         asks=asked(_SAMPLE, shown, str(said("connect.other", **words).unescape())),
         privacy_url=brand.privacy_url,
         ends="24 h",

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from valetkey.engine.deciding import held, keep_old, second
 from valetkey.engine.holding import Held
-from valetkey.engine.links import Link, find_link, is_bound_to, note_failed
+from valetkey.engine.links import find_link, is_bound_to, note_failed
 from valetkey.errors import ConfigurationError, StateMismatch
+from valetkey.model.links import Link
 from valetkey.model.names import check_account
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.joining.arriving import give_back_later

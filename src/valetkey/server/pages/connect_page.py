@@ -16,8 +16,6 @@ from valetkey.engine.connect import UNSET
 from valetkey.engine.deciding import awaits_confirmation
 from valetkey.engine.holding import Held, confirmation
 from valetkey.engine.links import (
-    Link,
-    Outcome,
     bind_link,
     find_link,
     is_bound_to,
@@ -33,16 +31,19 @@ from valetkey.engine.returns import CODE, SESSION, check_return_url, with_result
 from valetkey.errors import AuthorizationDenied, ConfigurationError, StateMismatch, StoreError, ValetkeyError, clean
 from valetkey.model.connections import Record, Status
 from valetkey.model.credentials import EMPTY
+from valetkey.model.links import Link, Outcome
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
 from valetkey.server.joining.arriving import Arrival
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.leaving import begin, bind, binding, unbind
+from valetkey.server.joining.params import Answers, answers, left_to_ask
 from valetkey.server.people import fits
 from valetkey.server.texts import said
 from valetkey.server.times import length
 from valetkey.server.views.asks import asked
+from valetkey.server.views.param_fields import param_fields
 from valetkey.server.views.providers import provider
 from valetkey.values import Secret
 
@@ -120,13 +121,18 @@ def _wrong_person(ask: Ask, link: Link, match: str) -> Response:
     return plain(ask, "person", link, status=403, text=more)
 
 
-def _asking(ask: Ask, link: Link) -> Response:
+def _asking(ask: Ask, link: Link, said_so: Answers | None = None) -> Response:
+    """Show what is asked for; `said_so` came with a form that cannot be gone on with."""
     credential = ask.server.core.credential(link.key.credential)
+    wrong = said_so.wrong if said_so and said_so.came else EMPTY
+    typed = said_so.typed if wrong and said_so else link.answers
     shown = provider(credential)
     scopes = link.scopes if link.only else tuple(dict.fromkeys((*credential.all_scopes, *link.scopes)))
     return ask.page(
         "connect-page.html",
+        status=400 if wrong else 200,
         provider=shown,
+        params=param_fields(left_to_ask(ask, credential, link.key, link.params), typed, wrong=wrong),
         t=said,
         w=words(ask, link),
         description=clean(credential.description, 200),
@@ -141,29 +147,34 @@ def _answered(ask: Ask, link: Link) -> Response:
     stopped = _stopped(ask, link)
     if stopped is not None:
         return stopped
-    core = ask.server.core
+    core, do = ask.server.core, ask.field("do")
+    credential = core.credential(link.key.credential)
+    said_so = answers(ask, credential, left_to_ask(ask, credential, link.key, link.params))
+    if said_so.wrong and do not in {"decline", "accept"}:
+        return _asking(ask, link, said_so)
     browser = browser_of(ask, link) or Secret(secrets.token_urlsafe(32))
     bound = bind_link(core.world, link.id, browser)
     if bound is None:
         return plain(ask, "browser", link, status=403)
-    if ask.field("do") == "decline":
+    if do == "decline":
         declined = note_declined(core.acting(ACTOR), link.id) or bound
         return _keep_browser(ask, ask.go(f"/connect/outcome/{declined.id}"), link, browser)
-    if ask.field("do") == "accept" and bound.connection_id:
+    if do == "accept" and bound.connection_id:
         note_used(core.acting(ACTOR), link.id, bound.connection_id)
         return ask.go(f"/connect/outcome/{link.id}")
-    return _keep_browser(ask, _leave(ask, bound), link, browser)
+    return _keep_browser(ask, _leave(ask, bound, said_so.given), link, browser)
 
 
-def _leave(ask: Ask, link: Link) -> Response:
+def _leave(ask: Ask, link: Link, given: Mapping[str, str]) -> Response:
     core = ask.server.core
     try:
-        begun = begin(ask, link.key, link.scopes, only=link.only, errand={"face": "link", "link": link.id})
+        errand, own = {"face": "link", "link": link.id}, {**given, **link.params}
+        begun = begin(ask, link.key, link.scopes, only=link.only, errand=errand, params=own)
     except StoreError:
         raise
     except ValetkeyError as error:
         return _failed(ask, link, error)
-    note_left(core.world, link.id)
+    note_left(core.world, link.id, given)
     shown = provider(core.credential(link.key.credential))
     page = ask.page("connect-leaving.html", url=begun.url, provider=shown, t=said, w=words(ask, link))
     return bind(ask, page, begun)

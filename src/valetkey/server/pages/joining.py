@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from valetkey.engine.flows import is_under_way
 from valetkey.engine.preflight import probe
 from valetkey.errors import ConfigurationError, StateMismatch, StoreError, ValetkeyError
 from valetkey.model.connections import ConnectionKey, Record
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.names import check_account, check_owner
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
@@ -20,6 +21,7 @@ from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
+from valetkey.server.joining.params import typed_params
 from valetkey.server.pages.apps import used_by
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
@@ -37,10 +39,12 @@ class Wish:
     Attributes:
         key: The connection.
         scopes: What to ask for beside what is declared.
+        params: The connection's own.
     """
 
     key: ConnectionKey
     scopes: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 def start(ask: Ask) -> Response:
@@ -58,7 +62,7 @@ def go(ask: Ask, wish: Wish, *, again: str = "") -> Response:
     """Begin a sign-in for an operator; `again` is the id of the connection that is connected again."""
     errand = {"face": "console", "by": ask.operator.operator, "again": again}
     try:
-        begun = begin(ask, wish.key, wish.scopes, errand=errand)
+        begun = begin(ask, wish.key, wish.scopes, errand=errand, params=wish.params)
     except StoreError:
         raise
     except ValetkeyError as error:
@@ -79,7 +83,8 @@ def wished(ask: Ask, credential: OAuth2Credential) -> Wish:
     whose = check_owner(owner or None, credential)
     key = ConnectionKey(ask.server.core.env, credential.name, whose, check_account(ask.field("account").strip()))
     given = [str(scope) for scope in ask.form.getlist("scope")]
-    return Wish(key=key, scopes=tuple(dict.fromkeys(word for text in given for word in text.split())))
+    scopes = tuple(dict.fromkeys(word for text in given for word in text.split()))
+    return Wish(key=key, scopes=scopes, params=typed_params(ask, credential))
 
 
 def finish(ask: Ask, came: Arrival) -> Response:

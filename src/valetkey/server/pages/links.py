@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -11,16 +13,20 @@ from starlette.responses import Response
 
 from valetkey.engine.confirming import withdraw as withdraw_link
 from valetkey.engine.link_lists import list_links, list_links_before
-from valetkey.engine.links import Link, find_link, is_link_id
+from valetkey.engine.links import find_link, is_link_id
 from valetkey.errors import ConfigurationError
+from valetkey.model.asked_params import open_to_people
 from valetkey.model.connections import ConnectionKey, Document
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
+from valetkey.model.links import Link
 from valetkey.model.names import check_owner
 from valetkey.server.addresses import home
 from valetkey.server.asking import Ask, get, post
+from valetkey.server.joining.params import answers
 from valetkey.server.pages.joining import wished
 from valetkey.server.times import exactly, until
 from valetkey.server.views.links import FILTERS, LinkRow, link_row
+from valetkey.server.views.param_fields import PREFIX, ParamField, param_fields
 from valetkey.server.views.providers import provider
 from valetkey.server.views.scopes import choices
 
@@ -68,6 +74,7 @@ def _row(link: Link, known: dict[str, OAuth2Credential], now: float) -> tuple[Li
     key = link.key
     gone = OAuth2Credential(name=key.credential, display_name=key.credential)
     fields = {"credential": key.credential, "owner": key.owner or "", "account": key.account}
+    fields |= {f"{PREFIX}{name}": value for name, value in link.params.items()}
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items() if value)
     return link_row(link, known.get(key.credential, gone), now), query
 
@@ -85,6 +92,10 @@ def create(ask: Ask) -> Response:
     try:
         credential = core.credential(ask.field("credential"))
         wish = wished(ask, credential)
+        said_so = answers(ask, credential, open_to_people(credential))
+        wrong = {name: "wrong" for name in said_so.wrong if said_so.typed[name].strip()}
+        if wrong:
+            return _form(ask, wrong=wrong, status=400)
         key = ConnectionKey(core.env, credential.name, check_owner(wish.key.owner, credential), wish.key.account)
         expires_in = float(ask.field("expires_in") if ask.field("expires_in") in LIVES else "1800")
         return_to = ask.field("return_to").strip() or None
@@ -94,7 +105,14 @@ def create(ask: Ask) -> Response:
         scopes = tuple(dict.fromkeys((*wish.scopes, *(() if _own(credential) else credential.all_scopes))))
         made = core.call(
             lambda: ask.server.desk.new_link(
-                key, scopes, return_to, expires_in, only=True, world=core.acting(by), created_by=by
+                key,
+                scopes,
+                return_to,
+                expires_in,
+                only=True,
+                world=core.acting(by),
+                created_by=by,
+                params=wish.params,
             )
         )
     except ConfigurationError as error:
@@ -141,7 +159,7 @@ def _first_time(ask: Ask) -> bool:
     return store.put_document(used, expect=0) is not None
 
 
-def _form(ask: Ask, *, trouble: str = "", status: int = 200) -> Response:
+def _form(ask: Ask, *, trouble: str = "", wrong: Mapping[str, str] = EMPTY, status: int = 200) -> Response:
     core = ask.server.core
     usable = [c for c in core.credentials() if c.grant == "authorization_code"]
     given = _given(ask)
@@ -159,6 +177,7 @@ def _form(ask: Ask, *, trouble: str = "", status: int = 200) -> Response:
         chosen=chosen.name if chosen else "",
         choices=offered,
         meanings=shown.meanings if shown else {},
+        params=_param_fields(ask, chosen, wrong) if chosen else (),
         per_owner=bool(chosen and chosen.per_owner),
         given=given,
         lives=LIVES,
@@ -166,6 +185,13 @@ def _form(ask: Ask, *, trouble: str = "", status: int = 200) -> Response:
         nonce=secrets.token_urlsafe(16),
         trouble=trouble,
     )
+
+
+def _param_fields(ask: Ask, credential: OAuth2Credential, wrong: Mapping[str, str]) -> tuple[ParamField, ...]:
+    """Return the fields of what the link may carry; what is left empty the person is asked for."""
+    rules, query = open_to_people(credential), ask.request.query_params
+    values = {rule.name: ask.field(name) or query.get(name, "") for rule in rules if (name := f"{PREFIX}{rule.name}")}
+    return param_fields([replace(rule, default="") for rule in rules], values, wrong=wrong, required=False)
 
 
 def _given(ask: Ask) -> dict[str, str]:

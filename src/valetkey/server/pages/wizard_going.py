@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,13 +12,16 @@ from valetkey.engine.connect import AuthorizationStart
 from valetkey.engine.flows import is_under_way
 from valetkey.engine.preflight import Probe, probe
 from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.asked_params import asked
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.joining.ends import end_of
 from valetkey.server.joining.leaving import begin, bind
+from valetkey.server.joining.params import answers, left_to_ask
 from valetkey.server.pages.apps import declared, known_app
 from valetkey.server.pages.joining import Wish, failed, wished
+from valetkey.server.views.param_fields import ParamField, param_fields
 from valetkey.server.views.providers import provider
 from valetkey.server.views.scopes import choices
 
@@ -50,6 +54,9 @@ def go(ask: Ask) -> Response:
         return ask.page("not-found.html", status=404)
     try:
         wish = wished(ask, credential)
+        said_so = answers(ask, credential, left_to_ask(ask, credential, wish.key))
+        if said_so.wrong:
+            return _scopes_page(ask, credential, wrong=said_so.wrong, status=400)
     except ConfigurationError as error:
         return _scopes_page(ask, credential, trouble=f"{error}.", status=400)
     chosen = wish.scopes
@@ -59,7 +66,8 @@ def go(ask: Ask) -> Response:
     errand = {"face": "console", "by": ask.operator.operator, "waits": "1"}
     looked = core.call(lambda: probe(core.world, credential))
     try:
-        begun = begin(ask, wish.key, chosen, only=credential.source in {"command", "console"}, errand=errand)
+        only = credential.source in {"command", "console"}
+        begun = begin(ask, wish.key, chosen, only=only, errand=errand, params=wish.params)
     except StoreError:
         raise
     except ValetkeyError as error:
@@ -77,7 +85,14 @@ def _remembered(ask: Ask, credential: OAuth2Credential, chosen: tuple[str, ...])
     return kept
 
 
-def _scopes_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", status: int = 200) -> Response:
+def _scopes_page(
+    ask: Ask,
+    credential: OAuth2Credential,
+    *,
+    trouble: str = "",
+    wrong: Mapping[str, str] = EMPTY,
+    status: int = 200,
+) -> Response:
     shown = provider(credential)
     own = credential.source in {"command", "console"}
     fixed = credential.forced_scopes if own else credential.all_scopes
@@ -92,11 +107,18 @@ def _scopes_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", s
         own=own,
         choices=offered,
         typed=" ".join(word for word in chosen if word not in {choice.name for choice in offered}),
+        params=_param_fields(ask, credential, wrong),
         owner=ask.field("owner"),
         account=ask.field("account"),
         whose=ask.field("whose") or ("owner" if credential.per_owner else "own"),
         trouble=trouble,
     )
+
+
+def _param_fields(ask: Ask, credential: OAuth2Credential, wrong: Mapping[str, str]) -> tuple[ParamField, ...]:
+    """Return the fields of what a first sign-in waits for."""
+    rules = asked(credential, EMPTY)
+    return param_fields(rules, answers(ask, credential, rules).typed, wrong=wrong)
 
 
 def checks(credential: OAuth2Credential, looked: Probe, uri: str) -> tuple[Check, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from valetkey.engine.links import Link, State
 from valetkey.errors import clean
 from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.links import Link, State
 from valetkey.server.times import Moment, ago, until
 from valetkey.server.views.providers import Provider, provider
 from valetkey.server.words import OWN, Word
