@@ -55,6 +55,11 @@ def test_the_shorter_of_both_lives_counts(stage: Any) -> None:
     assert refreshed(stage, after=25 * DAY).refresh_expires_at == began + 60 * DAY
 
 
+def counted(stage: Any) -> dict[str, int]:
+    counts = stage.store.counts(env="test", now=stage.clock.now())
+    return {state: n for (_, state), n in counts.items()}
+
+
 @pytest.mark.parametrize(
     ("days", "quiet", "told"),
     [
@@ -67,10 +72,12 @@ def test_the_status_tells_in_time_also_right_after_a_refresh(stage: Any, days: i
 
     refreshed(stage, after=quiet * DAY)
     assert state(stage) == "connected"
+    assert counted(stage) == {"connected": 1}
     assert sign_in_soon(stage.world, stage.record()) is None
 
     refreshed(stage, after=(told - quiet) * DAY)
     assert state(stage) == "expires_soon"
+    assert counted(stage) == {"expires_soon": 1}, "counts tell what the status tells"
     assert sign_in_soon(stage.world, stage.record()) == stage.record().refresh_expires_at
 
 

@@ -6,14 +6,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from valetkey.errors import StoreError, StoreUnavailable
-from valetkey.model.connections import Record
+from valetkey.model.connections import Expect, Record
 from valetkey.stores import _rows, _sqlite_file, _sqlite_schema
 from valetkey.stores._bell import Bell
 from valetkey.stores.sqlite import SQLiteStore
@@ -56,6 +56,23 @@ def test_an_older_store_is_brought_forward_and_keeps_what_it_holds(
     store.close()
     assert sql("PRAGMA user_version") == [(len(_sqlite_schema.MIGRATIONS),)]
     assert sql("SELECT colour FROM connection") == [("red",)]
+
+
+def test_a_store_from_before_sign_ins_were_due_counts_them_from_the_next_refresh_on(
+    store: SQLiteStore, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as past:
+        past.setattr(_sqlite_schema, "MIGRATIONS", _sqlite_schema.MIGRATIONS[:2])
+        assert store.store_id()
+        sql("ALTER TABLE connection ADD COLUMN sign_in_due_at REAL")
+        record = connected(store)
+        sql("ALTER TABLE connection DROP COLUMN sign_in_due_at")
+        store.close()
+    place = (record.key.credential, "expires_soon")
+    assert place not in store.counts(env=record.key.env, now=2000.0)
+    refreshed = replace(seen(store, record), refreshable=True, refresh_expires_at=9e9, sign_in_due_at=1999.0)
+    assert store.swap(refreshed, expect=Expect.of(record)) is not None
+    assert store.counts(env=record.key.env, now=2000.0)[place] == 1
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(

@@ -174,6 +174,7 @@ def _dead(record: Record) -> Record:
         due_at=None,
         expires_at=None,
         refresh_expires_at=None,
+        sign_in_due_at=None,
         obtained_at=None,
         granted=(),
         refreshable=False,

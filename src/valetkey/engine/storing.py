@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from valetkey.engine.discovery import peek
-from valetkey.engine.windows import due_at, sign_in_by
+from valetkey.engine.windows import due_at, sign_in_by, sign_in_due
 from valetkey.engine.world import World, emit, grant_label
 from valetkey.errors import ConnectError, StoreError, StoreUnavailable
 from valetkey.logs import get_logger
@@ -159,7 +159,7 @@ def grant_facts(record: Record, grant: Grant, credential: OAuth2Credential, **ch
     end = sign_in_by(told, credential)
     if end is not None:
         told = altered(told, refresh_expires_at=min(end, told.refresh_expires_at or end))
-    return altered(told, due_at=due_at(told, credential))
+    return altered(told, sign_in_due_at=sign_in_due(told, credential), due_at=due_at(told, credential))
 
 
 def _with_details(params: Mapping[str, str], grant: Grant) -> Mapping[str, str]:

@@ -142,6 +142,8 @@ class Record(Value):
     """No refresh before this time: a token younger than a minute was refused (R11)."""
     expires_at: float | None = None
     refresh_expires_at: float | None = None
+    sign_in_due_at: float | None = None
+    """From when on people are told that they must sign in again, however often the grant is refreshed."""
     obtained_at: float | None = None
     learnt_lifetime: float | None = None
     granted: tuple[str, ...] = ()
@@ -380,12 +382,14 @@ Counts = Mapping[tuple[str, State], int]
 def attention_at(record: Record) -> float | None:
     """Return after which time a connected record counts as ``expires_soon``; None: never.
 
-    It cannot renew itself and ends within a week, or its refresh token itself ends soon.  A refresh token that lives a
+    It cannot renew itself and ends within a week, or its refresh token itself ends soon, or a person has to sign in
+    again before long however often it is refreshed (`Record.sign_in_due_at`).  A refresh token that lives a
     week and is renewed by each use is no cause for alarm on its first day: only the last fifth of its life counts.
     """
     if record.state != "connected":
         return None
     if not record.refreshable:
         return None if record.expires_at is None else record.expires_at - SOON
-    end = record.refresh_expires_at
-    return None if end is None else end - min(SOON, (end - (record.obtained_at or end)) / 5)
+    end, due = record.refresh_expires_at, record.sign_in_due_at
+    by_itself = None if end is None else end - min(SOON, (end - (record.obtained_at or end)) / 5)
+    return min((moment for moment in (by_itself, due) if moment is not None), default=None)

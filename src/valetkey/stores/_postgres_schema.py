@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.stores._where import ATTENTION
+from valetkey.stores._where import ATTENTION, FIRST_ATTENTION
 
 LONGEST: Final = 100
 """Characters of a line that the indexes of beginnings hold: they take no long ones."""
@@ -230,8 +230,8 @@ _COUNTS: Final = (
     """,
     # Most rows are not in it: what renews itself wants nobody's attention.
     (
-        f"CREATE INDEX connection_attention ON {{S}}.connection (env, {ATTENTION}, credential)"
-        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+        f"CREATE INDEX connection_attention ON {{S}}.connection (env, {FIRST_ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {FIRST_ATTENTION} IS NOT NULL"
     ),
 )
 
@@ -244,7 +244,17 @@ _BEGINNINGS: Final = tuple(
 )
 """What a search goes by where there are no trigrams."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SEARCH, _COUNTS, _BEGINNINGS)
+_SIGN_IN_DUE: Final = (
+    "ALTER TABLE {S}.connection ADD COLUMN sign_in_due_at double precision",
+    "DROP INDEX {S}.connection_attention",
+    (
+        f"CREATE INDEX connection_attention ON {{S}}.connection (env, {ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+    ),
+)
+"""Who has to sign in again before long, however often their grant is refreshed, wants attention too."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SEARCH, _COUNTS, _BEGINNINGS, _SIGN_IN_DUE)
 """Step n turns schema version n into n + 1."""
 
 EXTENSION: Final = "CREATE EXTENSION IF NOT EXISTS pg_trgm"

@@ -80,6 +80,7 @@ def row_of(connection_id: str, answer: Sequence[bytes | None], now: float) -> Ro
     sealed = None if blob is None else Sealed(blob, (key_id or b"").decode())
     try:
         values = _object(text)
+        values.setdefault("sign_in_due_at", None)  # not in rows from before it was known
         values.update(sealed=sealed.blob if sealed else None, key_id=sealed.key_id if sealed else None)
         record = record_of(_columns_of(values), lambda until, _: now >= until)
     except CorruptRow as error:

@@ -35,6 +35,7 @@ PLAIN: Final[tuple[str, ...]] = (
     "cooldown_until",
     "expires_at",
     "refresh_expires_at",
+    "sign_in_due_at",
     "obtained_at",
     "learnt_lifetime",
     "client_id",

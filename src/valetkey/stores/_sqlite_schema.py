@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from valetkey.stores._where import ATTENTION
+from valetkey.stores._where import ATTENTION, FIRST_ATTENTION
 
 APPLICATION_ID: Final = 0x766B6579
 """``vkey``: tells a store of ours from any other SQLite file."""
@@ -166,11 +166,21 @@ _COUNTS: Final = (
     """,
     # Most rows are not in it: what renews itself wants nobody's attention.
     (
-        f"CREATE INDEX connection_attention ON connection (env, {ATTENTION}, credential)"
-        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+        f"CREATE INDEX connection_attention ON connection (env, {FIRST_ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {FIRST_ATTENTION} IS NOT NULL"
     ),
 )
 """Counts, kept in the transaction of each write; and which connections want a person's attention, and when."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _COUNTS)
+_SIGN_IN_DUE: Final = (
+    "ALTER TABLE connection ADD COLUMN sign_in_due_at REAL",
+    "DROP INDEX connection_attention",
+    (
+        f"CREATE INDEX connection_attention ON connection (env, {ATTENTION}, credential)"
+        f" WHERE state = 'connected' AND {ATTENTION} IS NOT NULL"
+    ),
+)
+"""Who has to sign in again before long, however often their grant is refreshed, wants attention too."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _COUNTS, _SIGN_IN_DUE)
 """Step n turns schema version n into n + 1."""

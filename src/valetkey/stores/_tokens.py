@@ -96,6 +96,7 @@ def taken_over(row: Record, text: str, now: float) -> Record:
         state="connected",
         expires_at=grant.expires_at,
         refresh_expires_at=grant.refresh_expires_at,
+        sign_in_due_at=None,  # the service does not say how long whoever wrote it had been signed in
         obtained_at=grant.obtained_at or now,
         granted=grant.scope or row.granted,
         refreshable=grant.refresh_token is not None,
@@ -117,6 +118,7 @@ def vanished(row: Record) -> Record:
         due_at=None,
         expires_at=None,
         refresh_expires_at=None,
+        sign_in_due_at=None,
         obtained_at=None,
         refreshable=False,
         access_fp="",

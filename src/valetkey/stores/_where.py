@@ -11,11 +11,17 @@ from valetkey.stores._rules import stored_owner
 
 _ORDER: Final = ("credential", "owner", "account")
 
-ATTENTION: Final = (
+_BY_ITSELF: Final = (
     "(CASE WHEN refreshable = 0 THEN expires_at - 604800.0"
     " WHEN refresh_expires_at - coalesce(obtained_at, refresh_expires_at) < 3024000.0"
     " THEN refresh_expires_at - (refresh_expires_at - coalesce(obtained_at, refresh_expires_at)) / 5.0"
     " ELSE refresh_expires_at - 604800.0 END)"
+)
+FIRST_ATTENTION: Final = _BY_ITSELF
+"""What stood in their indexes before `sign_in_due_at` was known."""
+ATTENTION: Final = (
+    f"(CASE WHEN refreshable <> 0 AND sign_in_due_at <= coalesce({_BY_ITSELF}, sign_in_due_at) THEN sign_in_due_at"
+    f" ELSE {_BY_ITSELF} END)"
 )
 """`attention_at` of a row that is connected, for SQLite and Postgres; the same words stand in their indexes."""
 

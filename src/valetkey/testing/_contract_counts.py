@@ -137,6 +137,22 @@ class Counted(ContractBase):
         self._agree(store, _NOW + 4.1 * day, [week])
         self._agree(store, _NOW + 359 * day, [week, year])
 
+    def test_a_sign_in_that_is_due_counts_however_often_the_grant_is_refreshed(self, store: Store) -> None:
+        day = 86400.0
+        times: dict[str, Any] = {"obtained_at": _NOW - 60, "expires_at": _NOW + 3540}
+        due = self._connected(store, 1, refresh_expires_at=_NOW + 6 * day, sign_in_due_at=_NOW - day, **times)
+        self._connected(store, 2, refresh_expires_at=_NOW + 9 * day, sign_in_due_at=_NOW + 2 * day, **times)
+        first = self._connected(store, 3, refresh_expires_at=_NOW + 100, sign_in_due_at=_NOW + 2 * day, **times)
+        alone = self._connected(store, 4, refresh_expires_at=None, sign_in_due_at=_NOW - 1, **times)
+        self._connected(store, 5, refreshable=False, expires_at=None, sign_in_due_at=_NOW - 1)
+        self._agree(store, _NOW, [due, alone])
+        self._agree(store, _NOW + 69, [due, first, alone])
+        groups = store.standings(env=ENV, credential="github", now=_NOW).groups
+        assert sum(one.n for one in groups if one.soon) == len([due, alone])
+        refreshed = store.swap(replace(due, sign_in_due_at=_NOW + 80 * day), expect=Expect.of(due))
+        assert refreshed is not None
+        self._agree(store, _NOW, [alone])
+
     def test_what_wants_attention_is_listed_page_by_page(self, store: Store) -> None:
         made = [
             self._connected(store, number, refreshable=False, expires_at=_NOW + 7 - number) for number in range(1, 6)

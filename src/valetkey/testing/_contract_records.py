@@ -39,6 +39,7 @@ FULL: dict[str, Any] = {
     "cooldown_until": 1700000002.5,
     "expires_at": 1700000003.125,
     "refresh_expires_at": 1700000004.0,
+    "sign_in_due_at": 1699900004.5,
     "obtained_at": 1700000005.0,
     "learnt_lifetime": 3599.5,
     "granted": ("read", "write:all"),

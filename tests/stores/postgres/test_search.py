@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from valetkey.model.connections import ConnectionKey, Expect, Identity, Query
+from valetkey.model.connections import ConnectionKey, Expect, Identity, Query, Record
 from valetkey.stores import _postgres_lists, _postgres_schema
 from valetkey.stores.postgres import PostgresStore
 from valetkey.testing._contract_base import ENV, blank, connected, every_page, ids, seen
@@ -39,6 +39,15 @@ def test_a_refresh_writes_nothing_there(store: PostgresStore, sql: Sql) -> None:
     assert sql("SELECT ctid FROM {S}.search_text") == before
 
 
+def as_of_old(store: PostgresStore, sql: Sql, *numbers: int) -> list[Record]:
+    """Create connections in a store whose schema has not the column that came last."""
+    assert store.store_id(), "the schema is made now"
+    sql("ALTER TABLE {S}.connection ADD COLUMN sign_in_due_at double precision")
+    made = [store.create(blank(number)) for number in numbers]
+    sql("ALTER TABLE {S}.connection DROP COLUMN sign_in_due_at")
+    return made
+
+
 @pytest.mark.parametrize("trigrams", [False, True])
 def test_a_store_of_the_first_schema_is_searched_too(
     store: PostgresStore, postgres: Any, schema: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, *, trigrams: bool
@@ -47,7 +56,7 @@ def test_a_store_of_the_first_schema_is_searched_too(
         past.setattr(_postgres_schema, "MIGRATIONS", _postgres_schema.MIGRATIONS[:1])
         past.setattr(_postgres_schema, "TRIGRAMS", "SELECT '{T}'")
         past.setattr(_postgres_schema, "EXTENSION", "SELECT 1")
-        old = [store.create(blank(number)) for number in (1, 2)]
+        old = as_of_old(store, sql, 1, 2)
         if trigrams:  # as the first schema had them, by whatever means
             sql("CREATE INDEX connection_search ON {S}.connection (search)")
         store.close()
@@ -162,7 +171,7 @@ def test_a_store_of_an_older_schema_gets_the_indexes_behind_a_pooler_too(
         past.setattr(_postgres_schema, "MIGRATIONS", _postgres_schema.MIGRATIONS[:before])
         past.setattr(_postgres_schema, "TRIGRAMS", "SELECT '{T}'")
         store = PostgresStore(bare_url, schema=schema)
-        record = store.create(blank(1))
+        (record,) = as_of_old(store, bare_sql, 1)
         store.close()
     newer = PostgresStore(bouncer.url("bare"), schema=schema)
     assert found(newer, BEGUN.replace("000", "1")) == [record.id]
