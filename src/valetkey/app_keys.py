@@ -10,7 +10,7 @@ from valetkey.engine.app_facts import BY_KEY
 from valetkey.engine.app_keys import AppKey, app_keys, described, next_key_id
 from valetkey.errors import ConfigurationError
 from valetkey.model.credentials import AppCredentials, OAuth2Credential
-from valetkey.protocol.signing import generate_key
+from valetkey.protocol.signing import generate_key, named_key
 from valetkey.values import Secret
 
 if TYPE_CHECKING:
@@ -80,6 +80,19 @@ def use_key(core: Core, credential: OAuth2Credential, *, overlap: float = WEEK, 
         done = Replacement(state="replaced")
     core.secret_service.delete(next_key_id(credential))  # where it was refused too: it is known as refused then
     return done
+
+
+def name_key(core: Core, credential: OAuth2Credential) -> None:
+    """Keep the id of an app's key with the key itself, so that another one beside it may have an id of its own.
+
+    Raises:
+        ConfigurationError: There is no app, its key cannot be read, or it is kept in a place that is read-only.
+        StoreError: It could not be stored.
+    """
+    app = core.app(credential)
+    if app.private_key is not None and app.key_id:
+        key = named_key(app.private_key, alg=credential.signing_alg, kid=app.key_id, name=credential.name)
+        keep(core, credential, replace(app, private_key=key, key_id=""))
 
 
 def keys_of(core: Core, credential: OAuth2Credential) -> tuple[AppKey, ...]:

@@ -127,7 +127,7 @@ def replace_secret(
         from valetkey.engine import app_replacing  # noqa: PLC0415
 
     declared = core.credential(credential)
-    new = _checked_key(declared, secret) if declared.client_auth == "private_key_jwt" else _checked(secret)
+    new = _checked_key(declared, secret) if declared.proves_by_key else _checked(secret)
     _refuse_outside(core, declared)
     world = core.acting(actor)
     return app_replacing.replace_secret(world, core.env, declared, new, overlap=overlap, ends_at=ends_at)
@@ -217,7 +217,7 @@ def outside(credential: OAuth2Credential) -> tuple[str, ...]:
 
 def _refuse_outside(core: Core, credential: OAuth2Credential) -> None:
     """Refuse where a new secret could not come into the place of the one in use."""
-    what = "PRIVATE_KEY" if credential.client_auth == "private_key_jwt" else "CLIENT_SECRET"
+    what = "PRIVATE_KEY" if credential.proves_by_key else "CLIENT_SECRET"
     variables = [name for name in outside(credential) if name.endswith(what)]
     if core.given_app is None and not variables:
         service, secret_id = core.given_secrets, credential.secret_id

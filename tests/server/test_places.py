@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 from typing import Any
 
@@ -53,7 +54,16 @@ def test_what_is_not_known_is_told_and_can_be_looked_up_again(site: Any, tenants
 def test_the_wizard_shows_a_closed_set_as_a_list_and_asks_for_nothing_that_comes_by_itself(site: Any) -> None:
     operator = site.operator()
     clio = operator.get("/console/presets/clio").text
-    assert '<select class="in" id="p1" name="param_region">' in clio
-    assert "<option>eu</option>" in clio
+    assert re.search('<select class="in in-w"[^>]* name="param_region"', clio)
+    assert '<option value="eu">eu (eu.app.clio.com)</option>' in clio
+    amazon = operator.get("/console/presets/amazon").text
+    assert '<option value="api.amazon.co.jp">api.amazon.co.jp</option>' in amazon
     assert "param_realm_id" not in operator.get("/console/presets/quickbooks").text
     assert " required" not in operator.get("/console/presets/shopify").text.partition("param_shop")[2][:200]
+
+
+def test_categories_are_written_as_people_write_them(site: Any) -> None:
+    page = site.operator().get("/console/new").text
+    assert ">CRM</a>" in page
+    assert ">E-commerce</a>" in page
+    assert not re.search(">(Crm|Iam|Hr|Erp|Ats|Cms|Mcp|E commerce)[<,]", page)

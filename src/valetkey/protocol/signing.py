@@ -61,6 +61,10 @@ class SigningKey:
         """Return what a JWK Set shows of it: its public half, and what it is for."""
         return {**self.public, "kid": self.kid, "alg": self.alg, "use": "sig"}
 
+    def private_jwk(self) -> Secret:
+        """Return all of it, with its id: as the JSON text of a JWK."""
+        return Secret(json.dumps({**self._key.as_dict(private=True), "kid": self.kid, "alg": self.alg}))
+
     def sign(self, header: Mapping[str, object], claims: Mapping[str, object]) -> str:
         """Return a JWT with these claims; ``alg`` is put into the header."""
         with late_imports:
@@ -95,6 +99,11 @@ def read_key(
     except _Unreadable as error:
         msg, hint = f"{name}: {what} {error}", f"give a private key as PEM or as a JWK; a new one: {_MAKE}"
         raise ConfigurationError(msg, code="private_key_unreadable", hint=hint) from None
+
+
+def named_key(text: Secret, *, alg: str = "", kid: str, name: str) -> Secret:
+    """Return the private key in `text` as a JWK that has this id.  Arguments and errors are those of `read_key`."""
+    return read_key(text, alg=alg, what="private_key", name=name, kid=kid).private_jwk()
 
 
 def generate_key(alg: str = "ES256") -> Secret:

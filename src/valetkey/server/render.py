@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from valetkey.errors import clean
 from valetkey.server.directions import isolated
+from valetkey.server.words import in_words, topics
 
 STATIC: Final = {
     "console.css": "text/css",
@@ -33,6 +34,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["version_of"] = version_of
+    made.filters["topics"] = topics
+    made.filters["in_words"] = in_words
     made.filters["shown"] = clean  # others' text without what turns the text around it
     return made
 

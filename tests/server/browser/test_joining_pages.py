@@ -14,6 +14,7 @@ import pytest
 from shared.places import declare_shop
 from valetkey.app_keys import make_key
 from valetkey.errors import ReauthorizationRequired
+from valetkey.protocol.signing import generate_key
 from valetkey.testing.provider import DEFAULT_CLIENT_ID
 
 WIDTHS = {1280: 900, 390: 844, 320: 640}
@@ -134,6 +135,16 @@ def app_that_is_rejected(person: Any, site: Any) -> None:
         site.practice.client().refresh()
     person.sign_in()
     person.open("/console/apps/notes")
+
+
+def app_with_a_typed_key(person: Any, site: Any) -> None:
+    practice = site.practice
+    declared = practice.wiring.oauth2_credential("apple", preset="apple", params={"team_id": "TEAM123456"})
+    app = {"client_id": "com.example.web", "private_key": generate_key("ES256").reveal(), "key_id": "FIRST12345"}
+    practice.secrets.set(declared.secret_id, json.dumps(app))
+    person.sign_in()
+    person.open("/console/apps/apple")
+    person.told("Create a second key at Apple")
 
 
 def some_links(person: Any, site: Any) -> None:
@@ -286,12 +297,14 @@ PAGES: dict[str, Walk] = {
     "start": operator("/console/start"),
     "wizard-provider": operator("/console/new"),
     "wizard-app": operator("/console/presets/github"),
+    "wizard-app-key": operator("/console/presets/apple"),
     "wizard-own": operator("/console/new/own"),
     "wizard-scopes": operator("/console/new/notes/scopes"),
     "wizard-scopes-params": with_shop("/console/new/shop/scopes"),
     "wizard-waiting": waiting,
     "apps": operator("/console/apps"),
     "app": operator("/console/apps/notes"),
+    "app-apple": app_with_a_typed_key,
     "app-register": operator("/console/apps/notes/register"),
     "app-rejected": app_that_is_rejected,
     "apps-ending": app_that_ends,

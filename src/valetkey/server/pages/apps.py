@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from valetkey.app_keys import name_key
 from valetkey.apps import health_of, outside, replace_secret, set_end, withdraw_secret
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.app_health import standing_of
@@ -21,6 +22,7 @@ from valetkey.protocol.urls import allowed_hosts
 from valetkey.server.addresses import leads_here, redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.notices import go_with, told
+from valetkey.server.pages.typed_keys import typed_key, with_typed_key
 from valetkey.server.views.app_causes import rows
 from valetkey.server.views.app_keys import shown_keys
 from valetkey.server.views.apps import HEALTH, AppView, app_view
@@ -77,7 +79,10 @@ def replace(ask: Ask) -> Response:
         return ask.page("not-found.html", status=404)
     core, by = ask.server.core, ask.operator.operator
     try:
-        secret, overlap, ends_at = Secret(_typed(ask, "client_secret")), _overlap(ask), _end(ask)
+        secret = typed_key(ask, credential) if credential.signed_secret_claims else Secret(_typed(ask, "client_secret"))
+        overlap, ends_at = _overlap(ask), _end(ask)
+        if credential.signed_secret_claims:
+            core.call(lambda: name_key(core, credential))
         done = core.call(lambda: replace_secret(core, credential.name, secret, overlap, ends_at, actor=by))
     except ConfigurationError as error:
         return page(ask, credential, trouble=f"{error}: {error.hint}.", status=400)
@@ -198,8 +203,9 @@ def typed_app(ask: Ask, credential: OAuth2Credential) -> AppCredentials:
         msg = "the client ID is missing"
         raise ConfigurationError(msg, code="client_id_missing", hint="copy it from the app at the provider")
     if known is None or (credential.client_auth not in BY_KEYS and not credential.proves_by_key):
-        return AppCredentials(client_id=client_id, client_secret=Secret(secret) if secret else None)
-    return dataclass_replace(known, client_id=client_id, client_secret=Secret(secret) if secret else None)
+        known = AppCredentials(client_id=client_id)
+    app = dataclass_replace(known, client_id=client_id, client_secret=Secret(secret) if secret else None)
+    return with_typed_key(ask, credential, app) if credential.proves_by_key else app
 
 
 def _typed(ask: Ask, name: str) -> str:

@@ -17,6 +17,8 @@ from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
 from valetkey.server.pages.apps import declared, known_app, typed_app
+from valetkey.server.pages.typed_keys import key_fields, proves_by_key
+from valetkey.server.views.param_fields import param_fields
 from valetkey.server.views.providers import Provider, of_listed, of_preset, provider
 
 SHOWN: Final = 48
@@ -149,12 +151,19 @@ def _stored(ask: Ask, credential: OAuth2Credential, wrong: Callable[[str], Respo
         return wrong(_said(error))
     key = ConnectionKey(ask.server.core.env, credential.name)
     note(ask.server.core, "app_added", key, actor=ask.operator.operator, detail={})
+    if credential.proves_by_key and app.private_key is None:
+        return ask.go(f"/console/apps/{credential.name}")  # there its key is made, or given
     return ask.go(f"/console/new/{credential.name}/scopes")
 
 
 def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status: int = 200) -> Response:
     shown = of_preset(preset)
     given = {param: ask.field(f"param_{param}") for param in preset.asked_params}
+    fields = [
+        one
+        for rule in preset.asked_params.values()
+        for one in param_fields([rule], given, required=not rule.optional)
+    ]
     stand_in = OAuth2Credential(name=name or preset.id, loopback_host=_loopback_host(preset))
     return ask.page(
         "wizard-app.html",
@@ -162,7 +171,8 @@ def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status:
         provider=shown,
         name=name,
         new=True,
-        params=[(rule, given[param]) for param, rule in preset.asked_params.items()],
+        params=fields,
+        **key_fields(ask, by_key=proves_by_key(preset.fields), signs=bool(preset.fields.get("signed_secret_claims"))),
         client_id=ask.field("client_id"),
         redirect_uri=redirect_uri(ask, stand_in),
         docs_url=preset.docs_url,
@@ -185,6 +195,7 @@ def _app_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", stat
         name=credential.name,
         new=False,
         params=[],
+        **key_fields(ask, by_key=credential.proves_by_key, signs=bool(credential.signed_secret_claims)),
         client_id=ask.field("client_id"),
         redirect_uri=redirect_uri(ask, credential),
         docs_url="",
