@@ -60,28 +60,19 @@ def apple(scene: Scene) -> Apple:
     made = Apple(scene)
     scene.open("apple", app=KEYED, params={"team_id": "TEAM123456"}, scopes=["name", "email"])
     scene.says(TOKEN, made.token)
-    metadata = {
-        "issuer": "https://appleid.apple.com",
-        "authorization_endpoint": "https://appleid.apple.com/auth/authorize",
-        "token_endpoint": "https://appleid.apple.com/auth/token",
-        "jwks_uri": "https://appleid.apple.com/auth/keys",
-        "response_types_supported": ["code"],
-        "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-    }
-    scene.says("GET https://appleid.apple.com/.well-known/openid-configuration", Reply(200, metadata))
-    scene.says("GET https://appleid.apple.com/auth/keys", Reply(200, {"keys": [THEIRS.as_dict(private=False)]}))
+    scene.publishes(
+        THEIRS,
+        issuer="https://appleid.apple.com",
+        jwks="https://appleid.apple.com/auth/keys",
+        authorize="https://appleid.apple.com/auth/authorize",
+        token="https://appleid.apple.com/auth/token",
+        subject="pairwise",
+    )
     return made
 
 
-def sign_in(scene: Scene, apple: Apple) -> tuple[Any, dict[str, str]]:
-    begun, asked = scene.start()
-    apple.nonce = asked["nonce"]
-    return scene.back(begun, asked, code="the-code"), asked
-
-
 def test_the_key_of_the_app_signs_its_secret(scene: Scene, apple: Apple) -> None:
-    status, asked = sign_in(scene, apple)
+    status, asked = scene.sign_in_at(apple)
 
     assert (asked["response_mode"], asked["scope"]) == ("form_post", "name email openid")
     assert (status.state, status.identity.subject) == ("connected", "000.abc")
@@ -89,7 +80,7 @@ def test_the_key_of_the_app_signs_its_secret(scene: Scene, apple: Apple) -> None
 
 
 def test_every_refresh_has_a_secret_of_its_own_and_the_refresh_token_stays(scene: Scene, apple: Apple) -> None:
-    sign_in(scene, apple)
+    scene.sign_in_at(apple)
     for _ in range(2):
         scene.clock.advance(86400 * 200)
         assert scene.token() == "nothing"
@@ -98,7 +89,7 @@ def test_every_refresh_has_a_secret_of_its_own_and_the_refresh_token_stays(scene
 
 
 def test_a_person_who_took_it_back_is_noticed(scene: Scene, apple: Apple) -> None:
-    sign_in(scene, apple)
+    scene.sign_in_at(apple)
     scene.says(TOKEN, Reply(400, {"error": "invalid_grant"}))
     scene.clock.advance(3700)
 
@@ -110,11 +101,11 @@ def test_a_secret_that_apple_does_not_take_is_the_apps_fault(scene: Scene, apple
     scene.says(TOKEN, Reply(400, {"error": "invalid_client"}))
 
     with pytest.raises(ClientRejected):
-        sign_in(scene, apple)
+        scene.sign_in_at(apple)
 
 
 def test_revoking_is_signed_too(scene: Scene, apple: Apple) -> None:
-    sign_in(scene, apple)
+    scene.sign_in_at(apple)
     revoked: list[dict[str, str]] = []
 
     def revoke(request: Asked) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -57,30 +56,20 @@ def google(scene: Scene) -> Google:
     scene.open("google", scopes=["openid", "email", CALENDAR, FILES])
     scene.says(TOKEN, made.token)
     scene.says(ME, well(sub="110", email="somebody@example.com", name="Some Body"))
-    metadata = {
-        "issuer": "https://accounts.google.com",
-        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
-        "token_endpoint": "https://oauth2.googleapis.com/token",
-        "jwks_uri": "https://www.googleapis.com/oauth2/v3/certs",
-        "response_types_supported": ["code"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-    }
-    scene.says("GET https://accounts.google.com/.well-known/openid-configuration", Reply(200, metadata))
-    keys = {"keys": [json.loads(json.dumps(KEY.as_dict(private=False)))]}
-    scene.says("GET https://www.googleapis.com/oauth2/v3/certs", Reply(200, keys))
+    scene.publishes(
+        KEY,
+        issuer="https://accounts.google.com",
+        jwks="https://www.googleapis.com/oauth2/v3/certs",
+        authorize="https://accounts.google.com/o/oauth2/v2/auth",
+        token="https://oauth2.googleapis.com/token",
+        subject="public",
+    )
     made.granted = f"openid https://www.googleapis.com/auth/userinfo.email {CALENDAR} {FILES}"
     return made
 
 
-def sign_in(scene: Scene, google: Google) -> tuple[Any, dict[str, str]]:
-    begun, asked = scene.start()
-    google.nonce = asked["nonce"]
-    return scene.back(begun, asked, code="the-code"), asked
-
-
 def test_it_is_asked_for_consent_so_that_a_refresh_token_comes(scene: Scene, google: Google) -> None:
-    status, asked = sign_in(scene, google)
+    status, asked = scene.sign_in_at(google)
 
     assert (asked["access_type"], asked["prompt"]) == ("offline", "consent")
     assert (status.state, status.missing, status.identity.email) == ("connected", (), "somebody@example.com")
@@ -91,7 +80,7 @@ def test_it_is_asked_for_consent_so_that_a_refresh_token_comes(scene: Scene, goo
 
 def test_without_a_refresh_token_the_connection_says_how_long_it_lasts(scene: Scene, google: Google) -> None:
     google.consented = True  # somebody gave consent before, and prompt=consent was not obeyed
-    status, _ = sign_in(scene, google)
+    status, _ = scene.sign_in_at(google)
 
     assert status.state == "expires_soon"
     scene.clock.advance(3600)
@@ -102,14 +91,14 @@ def test_without_a_refresh_token_the_connection_says_how_long_it_lasts(scene: Sc
 
 def test_a_person_may_untick_scopes(scene: Scene, google: Google) -> None:
     google.granted = f"openid https://www.googleapis.com/auth/userinfo.email {CALENDAR}"
-    status, _ = sign_in(scene, google)
+    status, _ = scene.sign_in_at(google)
 
     assert status.missing == (FILES,)
     assert status.state == "connected"
 
 
 def test_invalid_grant_wants_a_person_and_server_trouble_does_not(scene: Scene, google: Google) -> None:
-    sign_in(scene, google)
+    scene.sign_in_at(google)
     scene.clock.advance(3600)
     scene.says(TOKEN, Reply(503, {"error": "backend_error"}))
     with pytest.raises(Exception, match="Google"):
@@ -122,7 +111,7 @@ def test_invalid_grant_wants_a_person_and_server_trouble_does_not(scene: Scene, 
 
 
 def test_revoking_sends_the_refresh_token_as_a_form(scene: Scene, google: Google) -> None:
-    sign_in(scene, google)
+    scene.sign_in_at(google)
     scene.says(REVOKE, well())
 
     assert scene.valet.disconnect("google").revoked

@@ -80,6 +80,26 @@ class Scene:
         """Let the provider answer requests to ``METHOD URL`` with these in turn, and with the last one for ever."""
         self._says[what] = list(answers)
 
+    def publishes(self, key: Any, *, issuer: str, jwks: str, authorize: str, token: str, subject: str) -> None:
+        """Let the provider publish its OpenID metadata, and the key that signs its id tokens."""
+        metadata = {
+            "issuer": issuer,
+            "authorization_endpoint": authorize,
+            "token_endpoint": token,
+            "jwks_uri": jwks,
+            "response_types_supported": ["code"],
+            "subject_types_supported": [subject],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+        self.says(f"GET {issuer}/.well-known/openid-configuration", Reply(200, metadata))
+        self.says(f"GET {jwks}", Reply(200, {"keys": [key.as_dict(private=False)]}))
+
+    def sign_in_at(self, provider: Any) -> tuple[Any, dict[str, str]]:
+        """Sign in at a provider that puts our ``nonce`` into its id token; return its status, and what we asked."""
+        begun, asked = self.start()
+        provider.nonce = asked["nonce"]
+        return self.back(begun, asked, code="the-code"), asked
+
     def answer(self, request: Asked) -> Reply:
         what = f"{request.method} {request.url.partition('?')[0]}"
         self.asked.setdefault(what, []).append(request)

@@ -160,9 +160,7 @@ def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status:
     shown = of_preset(preset)
     given = {param: ask.field(f"param_{param}") for param in preset.asked_params}
     fields = [
-        one
-        for rule in preset.asked_params.values()
-        for one in param_fields([rule], given, required=not rule.optional)
+        one for rule in preset.asked_params.values() for one in param_fields([rule], given, required=not rule.optional)
     ]
     stand_in = OAuth2Credential(name=name or preset.id, loopback_host=_loopback_host(preset))
     return ask.page(
