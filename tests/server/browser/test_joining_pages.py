@@ -103,6 +103,14 @@ def as_owner(person: Any, owner: str = "contoso") -> None:
     person.context.add_cookies([{"name": "user", "value": owner, "url": person.site.base}])
 
 
+def where_from_the_own_page(person: Any, site: Any) -> None:
+    declare_shop(site.practice)
+    as_owner(person)
+    person.open("/accounts")
+    person.press("Connect Shops")
+    person.sees("Connect your Shops account")
+
+
 def failing(bring_about: Callable[[Any], None]) -> Walk:
     """Return the walk of an operator whose sign-in the provider lets fail."""
 
@@ -337,6 +345,7 @@ PAGES: dict[str, Walk] = {
     "connect-expired": expired,
     "connect-somebody-else": somebody_else,
     "accounts": accounts,
+    "accounts-where": where_from_the_own_page,
     "accounts-disconnect": ending,
 }
 

@@ -89,6 +89,7 @@ def test_another_key_follows_with_overlap_under_its_own_id(site: Any, apple: Any
     page = apple.get("/console/apps/apple")
     assert '<h2 id="replace">Key</h2>' in page.text
     assert "Create a second key at Apple" in page.text
+    assert 'key ID <code class="wrap">FIRST12345</code>' in page.text
 
     answer = apple.post("/console/apps/apple", private_key=key, key_id="SECOND2345", overlap="86400", ends="")
 
