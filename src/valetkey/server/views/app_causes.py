@@ -16,7 +16,7 @@ from valetkey.server.words import STATES, Word
 _LOST: Final = Word("No connection lost", "ok", "st-ok", "c-ok")
 _TITLES: Final[Mapping[State, str]] = {
     "connected": "connected",
-    "expires_soon": "end soon and cannot renew themselves",
+    "expires_soon": "end soon, and need a new sign-in",
 }
 
 

@@ -163,7 +163,7 @@ def strip(found: Mapping[State, int]) -> tuple[Figure, ...]:
     detail = ", ".join([*([f"{people} re-authorize"] if people else []), *([f"{apps} fix app"] if apps else [])])
     notes: tuple[tuple[State, str], ...] = (
         ("refresh_failing", "retrying automatically"),
-        ("expires_soon", "cannot renew themselves"),
+        ("expires_soon", "need a new sign-in"),
         ("connected", "renewed in time"),
         ("pending", "nobody signed in yet"),
     )
