@@ -40,10 +40,12 @@ SUCCESSOR = "disconnected, and a successor that went to nobody lives at the serv
 EARLIER = "left the grant of an earlier sign-in to its end, as nobody knows whether it is another"
 UNKNOWN = "disconnected, and as the store's answer was lost nobody knew of the grant before the last"
 LEFT = "disconnected, and said that a token may live on"
+AWAY = "disconnected, and the store was away when what a refresh brought was to be revoked"
 UNSTORED = "disconnected, and a sign-in could not store its grant, which lives at the server"
 
 GET_DENY, GET_GRACE, GET_NONE = (replace(BOTH_GET, on_reuse=mode) for mode in ("deny", "grace", "none"))
 BY_ACCESS_NONE = replace(BY_ACCESS_TOKEN, on_reuse="none")
+GET_USER = replace(GET_AND_DISCONNECT, reach="user")
 RECONNECT_TOKEN = replace(GET_AND_RECONNECT, reach="token")
 BOTH_TOKEN = replace(DISCONNECT_AND_RECONNECT, reach="token")
 BOTH_USER = replace(DISCONNECT_AND_RECONNECT, reach="user")
@@ -67,6 +69,8 @@ LOOKED_AT: list[tuple[str, Case, str, set[str]]] = [
     ("get and disconnect", GET_AND_DISCONNECT, "kill", {KILLED}),
     ("get and disconnect", GET_AND_DISCONNECT, "answer_lost", {SUCCESSOR}),
     *(("get and disconnect", GET_AND_DISCONNECT, fault, QUIETLY) for fault in ("freeze", *STORE_FAULTS)),
+    *(("get and disconnect, user", GET_USER, fault, QUIETLY) for fault in ("lost", "hiccup")),
+    ("get and disconnect, user", GET_USER, "outage", {AWAY, LEFT}),
     *(("get and reconnect", GET_AND_RECONNECT, fault, QUIETLY) for fault in ("kill", "freeze", *STORE_FAULTS)),
     ("get and reconnect, token", RECONNECT_TOKEN, "lost", QUIETLY),
     ("get and rename", GET_AND_RENAME, "answer_lost", {NOBODY}),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.gates import Gate
-from valetkey.engine.keeping import patiently
+from valetkey.engine.patience import patiently
 from valetkey.engine.storing import token_origin
 from valetkey.engine.tending import Host
 from valetkey.engine.world import World

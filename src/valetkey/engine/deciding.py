@@ -27,7 +27,8 @@ from valetkey.engine.holding import (
     opened,
     waiting,
 )
-from valetkey.engine.keeping import goods, patiently, settle
+from valetkey.engine.keeping import goods, settle
+from valetkey.engine.patience import patiently
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import tell, token_origin
 from valetkey.engine.turns import Buying

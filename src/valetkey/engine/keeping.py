@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
 
 from valetkey.engine.apps import app_accepted, client_changed
 from valetkey.engine.exchange import read_identity
 from valetkey.engine.id_tokens import NO_SIGN_IN, SignIn, person_of
 from valetkey.engine.looking_up import chosen_before, looked_up
+from valetkey.engine.patience import patiently
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import Stored, kept_of, put_grant
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ConnectError, ProviderError, StoreError, StoreUnavailable
+from valetkey.errors import ConnectError, ProviderError, StoreError
 from valetkey.forks import late_imports
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.placing import names_later, placed
 from valetkey.protocol.token_response import TokenSet
-
-T = TypeVar("T")
-_STORE_SECONDS: Final = 10.0
-"""How long a store that does not answer is tried: the code is spent, and the grant exists nowhere else."""
 
 
 def keep(
@@ -151,18 +147,6 @@ def settle(world: World, credential: OAuth2Credential, got: Goods, before: Recor
     app_accepted(world, before.key.env, credential)
     _retire(world, credential, got.client_id, stored)
     return looked_up(world, credential, stored.record, got.grant, wanted=chosen_before(credential, before, got.params))
-
-
-def patiently(world: World, put: Callable[[], T]) -> T:
-    """Write what exists nowhere else; a store that does not answer is tried for some seconds."""
-    give_up = world.clock.monotonic() + _STORE_SECONDS
-    while True:
-        try:
-            return put()
-        except StoreUnavailable:
-            if world.clock.monotonic() >= give_up:
-                raise
-            world.clock.sleep(0.5)
 
 
 def _retire(world: World, credential: OAuth2Credential, client_id: str, stored: Stored) -> None:

@@ -115,7 +115,7 @@ def _drop(world: World, row: Record | None, entry: JournalEntry, grant: Grant) -
         if credential is None:
             return
         if row.state == "disconnected" or superseded(credential, row, entry.incarnation, grant):
-            revoke_grant(world, credential, grant, record=row)
+            revoke_grant(world, credential, grant, record=row, strict=True)
     world.journal.settle(entry)
 
 

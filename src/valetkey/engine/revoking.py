@@ -10,6 +10,7 @@ from typing import Final, Literal
 from valetkey.engine.app_secrets import in_use
 from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
+from valetkey.engine.patience import patiently
 from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, DecryptionFailed, ProviderError, StoreError
@@ -71,7 +72,7 @@ def revoke(world: World, credential: OAuth2Credential | None, record: Record) ->
         return Revocation()
     result = _revoke(world, credential, grant, record, record.identity)
     if record.claim is not None and not record.claim.expired:
-        late = "A refresh was under way elsewhere; the token that it brings is revoked there when it arrives."
+        late = "A refresh was under way elsewhere; the token that it brings is to be revoked there when it arrives."
         return Revocation(
             revoked=result.revoked,
             may_live=(*result.may_live, late),
@@ -88,13 +89,19 @@ def revoke_grant(
     *,
     record: Record | None = None,
     identity: Identity | None = None,
+    strict: bool = False,
 ) -> tuple[Kind, ...]:
-    """Revoke a grant that nobody wants any more and return what the provider confirmed.  Never raises.
+    """Revoke a grant that nobody wants any more and return what the provider confirmed.
 
     `record` is the connection that it was meant for, `identity` whose it is, as far as known: both are needed to
     tell whether a revocation with the reach of a user would hit another connection.
+
+    Raises:
+        StoreError: The store does not come back, so nothing was revoked; where `strict` says that the caller can keep
+            the grant for later.  Else never.
     """
-    result = _revoke(world, credential, grant, record, identity or (record.identity if record else None))
+    whose = identity or (record.identity if record else None)
+    result = _revoke(world, credential, grant, record, whose, strict=strict)
     if not result.complete:
         _log.info("a grant of %s was not wholly revoked: %s", credential.name, " ".join(result.may_live))
     return result.revoked
@@ -112,23 +119,39 @@ def superseded(credential: OAuth2Credential, row: Record, incarnation: int, gran
 
 
 def _revoke(
-    world: World, credential: OAuth2Credential, grant: Grant, record: Record | None, identity: Identity | None
+    world: World,
+    credential: OAuth2Credential,
+    grant: Grant,
+    record: Record | None,
+    identity: Identity | None,
+    *,
+    strict: bool = False,
 ) -> Revocation:
     name = _name(credential)
+    here = placed(credential, record.params if record else EMPTY)
     try:
-        credential = complete(world, placed(credential, record.params if record else EMPTY), lenient=True)
-        with revoking(world, credential, record.key if record else None) as turn:
-            obstacle = _obstacle(world, credential, record, identity, turn)
-            if obstacle is not None:
-                return _left_alone(world, credential, grant, obstacle)
-            answers = _tell_provider(world, credential, grant, record, turn)
+        credential = patiently(world, lambda: complete(world, here, lenient=True))
+        answers = patiently(world, lambda: _asked(world, credential, grant, record, identity))
     except (ConfigurationError, ProviderError) as error:
         why = f"{name} could not be asked to revoke the token: {error}"
         return _left_alone(world, credential, grant, _Obstacle(why))
     except StoreError as error:
+        if strict:
+            raise
         why = f"nothing was revoked at {name}, for the store failed: {error}"
         return _left_alone(world, credential, grant, _Obstacle(why))
+    if isinstance(answers, _Obstacle):
+        return _left_alone(world, credential, grant, answers)
     return _summary(world, credential, grant, answers)
+
+
+def _asked(
+    world: World, credential: OAuth2Credential, grant: Grant, record: Record | None, identity: Identity | None
+) -> dict[Kind, str] | _Obstacle:
+    """Ask the provider, in its turn, and return its answers, or why it may not be asked."""
+    with revoking(world, credential, record.key if record else None) as turn:
+        obstacle = _obstacle(world, credential, record, identity, turn)
+        return obstacle or _tell_provider(world, credential, grant, record, turn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,6 +354,9 @@ def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: 
     """Find out why the row moved on: ours is in it after all, or nobody wants it and it is revoked, or adopt theirs.
 
     What a newer sign-in replaced is revoked where that ends it alone (R14), as the grant before it was.
+
+    Raises:
+        StoreUnavailable: The store does not come back; what is to be revoked is left to the journal.
     """
     current = _patiently(world, lambda: world.store.find(new.id))
     if current is not None and current.sealed is not None and _same_tokens(current, new):
@@ -362,7 +365,7 @@ def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: 
         if facts is not None and facts.access_fp == ours:
             return held(current, grant, resource)
     if current is None or current.state == "disconnected" or superseded(credential, current, new.incarnation, grant):
-        revoke_grant(world, credential, grant, record=new)
+        revoke_grant(world, credential, grant, record=new, strict=True)
     if current is None:
         world.journal.erase(new.id)  # it was forgotten
     return None
