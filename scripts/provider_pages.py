@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from valetkey.connecting import DEFAULT_PORT, loopback_place
+from valetkey.model.app_headers import carries_client_secret
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.preset_data import example as example_of
 from valetkey.model.presets import Preset
@@ -158,7 +159,7 @@ def _public(made: OAuth2Credential) -> str:
 
 def _copied(preset: Preset, made: OAuth2Credential) -> str:
     known = [quoted(preset.register_labels.get("client_id", "client id"))]
-    if made.client_auth.startswith("client_secret"):
+    if made.client_auth.startswith("client_secret") or carries_client_secret(made):
         known.append(quoted(preset.register_labels.get("client_secret", "client secret")))
     return " and ".join(known)
 
@@ -188,6 +189,8 @@ def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     yield f"The token goes to {', '.join(f'`{host}`' for host in made.api_hosts)} and to no other host."
     if made.api_headers:
         yield "Every call carries " + ", ".join(f"`{name}: {value}`" for name, value in made.api_headers.items()) + "."
+    for name, secret_id in made.api_header_secrets.items():
+        yield f"So does a secret in the header `{name}`: keep it with `valetkey secret set {secret_id}`."
 
 
 def _scopes(preset: Preset) -> Iterator[str]:

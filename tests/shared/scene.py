@@ -76,6 +76,10 @@ class Scene:
         )
         return credential
 
+    def keep(self, secret_id: str, value: str) -> None:
+        """Keep a secret beside the app."""
+        self._secrets.set(secret_id, value)
+
     def says(self, what: str, *answers: Answers) -> None:
         """Let the provider answer requests to ``METHOD URL`` with these in turn, and with the last one for ever."""
         self._says[what] = list(answers)

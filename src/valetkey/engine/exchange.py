@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final
 
+from valetkey.engine.api_headers import headers_towards
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.id_tokens import claims_of_userinfo
 from valetkey.engine.trouble import app_command, connect_command, refused_assertion
@@ -112,7 +113,9 @@ def read_identity(
     """
     signed_in = identity_of(claims) if claims is not None else None
     try:
-        request = userinfo_request(credential, grant, certificate=certificate_of(credential, app))
+        with_it = headers_towards(world, credential, credential.userinfo_url, key.env, app.client_id)
+        certificate = certificate_of(credential, app)
+        request = userinfo_request(credential, grant, certificate=certificate, api_headers=with_it)
         if request is None:
             return signed_in
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)

@@ -179,6 +179,9 @@ class OAuth2Credential(Value):
         api_hosts: The hosts that may see the access token; ``*.example.com`` means any host below.
         api_base_url: What relative URLs of API calls are joined to.
         api_headers: Headers that every call of this API needs, also for identity and revocation (a version, say).
+            ``{client_id}`` stands for the app's client id, ``{client_secret}`` for its secret.
+        api_header_secrets: The same for headers whose value is a secret of its own (a developer token): header -> under
+            which id the secret service keeps it; ``{name}`` stands for the credential's name.
         token_header: The header that carries the access token, with all of its value, where that is not RFC 6750's:
             ``X-Shopify-Access-Token: {token}``, ``Authorization: OAuth {token}``; empty: a bearer token, or one with a
             proof where it is bound to a key.
@@ -296,6 +299,7 @@ class OAuth2Credential(Value):
     api_hosts: tuple[str, ...] = ()
     api_base_url: str = ""
     api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    api_header_secrets: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     token_header: str = ""
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)

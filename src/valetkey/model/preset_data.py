@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 
 from valetkey.errors import ConfigurationError
 from valetkey.model import settings
+from valetkey.model.app_headers import NAME
 from valetkey.model.checks import frozen
 from valetkey.model.credentials import EMPTY
 from valetkey.model.located import UrlParam
@@ -218,6 +219,11 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
     if wrong:  # all of them at once; what they mean together is looked at when each is right by itself
         yield from wrong
         return
+    for header, secret_id in cast("Mapping[str, str]", given.get("api_header_secrets", EMPTY)).items():
+        if not secret_id.startswith(f"{NAME}-"):
+            text = f'{header}: "{secret_id:.60}" may be the secret of another credential'
+            yield Mistake("credential.api_header_secrets", text, f'"{header}" = "{NAME}-{header.lower()}"')
+            return
     rules = url_params(data)
     examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
     try:

@@ -123,6 +123,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     api_hosts: Sequence[str] | None = None,
     api_base_url: str | None = None,
     api_headers: Mapping[str, str] | None = None,
+    api_header_secrets: Mapping[str, str] | None = None,
     token_header: str | None = None,
     verify: str | None = None,
     issuer: str | None = None,
