@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from valetkey.connecting import DEFAULT_PORT, loopback_place
 from valetkey.model.app_headers import carries_client_secret
@@ -169,11 +169,20 @@ def _options(preset: Preset) -> str:
     return "".join(f" --param {rule.name}={rule.example or '...'}" for rule in needed)
 
 
+def _table(name: str, values: Mapping[str, str]) -> str:
+    """Return a table as an argument, as the formatter writes it: on lines of its own where one is too long for it."""
+    members = [f'"{key}": "{value}"' for key, value in values.items()]
+    line = f"{name}={{{', '.join(members)}}}"
+    if len(line) <= 115:  # noqa: PLR2004 - a line of code, less the indent and the comma
+        return line
+    return f"{name}={{\n        " + ",\n        ".join(members) + ",\n    }"
+
+
 def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     declared = [f'"{preset.id}"', f'preset="{preset.id}"']
     params = {name: value for name, value in made.params.items() if name in preset.listed.needed}
     if params:
-        declared.append("params={" + ", ".join(f'"{name}": "{value}"' for name, value in params.items()) + "}")
+        declared.append(_table("params", params))
     if not made.all_scopes and preset.well_known_scopes:
         declared.append(f'scopes=["{next(iter(preset.well_known_scopes))}"]')
     yield "\n## Use it\n"
