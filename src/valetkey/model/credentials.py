@@ -135,7 +135,7 @@ class OAuth2Credential(Value):
         resources: The APIs that the token is for, as absolute URIs (RFC 8707).
         one_token_per_resource: Whether an access token is for one of the `resources` alone: people sign in for all of
             them, and the grant's own token is for the first.  Else it is for all of them.
-        scopes: What is asked for.
+        scopes: What is asked for; ``{holes}`` are filled with the declared `params`, as those of URLs are.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
         scope_aliases: A scope as answers spell it -> as it is asked for: where it was granted, both were.
