@@ -31,6 +31,13 @@ PROOF = {
     "self_signed_tls_client_auth": "its certificate",
     "none": "nothing: it is a public client",
 }
+PKCE = {
+    "": "",
+    "required": "; the provider demands it",
+    "supported": "; the provider holds it",
+    "ignored": "; the provider passes it over",
+    "breaks": "; the provider refuses it",
+}
 URLS = (
     "authorization_url",
     "token_url",
@@ -233,7 +240,7 @@ def _tokens(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
         "refresh token": refresh,
         "disconnecting ends": revoking(preset),
         "the app proves itself by": PROOF[made.client_auth],
-        "PKCE": "S256" if made.pkce else "not used",
+        "PKCE": ("S256" if made.pkce else "not used") + PKCE[preset.pkce_support],
         "between scopes": {" ": "a space", ",": "a comma"}.get(made.scope_separator, f"`{made.scope_separator}`"),
         "who connected": f"read from `{made.userinfo_url}`" if made.userinfo_url else "",
     }

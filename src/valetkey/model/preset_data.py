@@ -233,6 +233,10 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
         return
     if not made.api_hosts:
         yield Mistake("credential.api_hosts", "it is missing", 'api_hosts = ["api.shop.example"]')
+    contradicts = {"required": not made.pkce, "breaks": made.pkce}.get(data.get("pkce_support", ""), False)
+    if contradicts and made.signs_in:
+        right = "false" if made.pkce else "true"
+        yield Mistake("credential.pkce", f"pkce_support says that the provider wants it {right}", f"pkce = {right}")
     for ours, standard in made.error_aliases.items():
         if standard not in STANDARD_ERRORS:
             yield Mistake(
