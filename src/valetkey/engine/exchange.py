@@ -52,8 +52,9 @@ def buy(
     key: ConnectionKey,
     app: AppCredentials,
     build: Callable[[AppCredentials], Request],
+    parse: Parse = parse_token_response,
 ) -> TokenSet:
-    """Send the request that buys a grant for `key`, once, and return what was bought.
+    """Send the request that buys a grant for `key`, once, and return what was bought, as `parse` reads the answer.
 
     A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.  One that was refused
     because of the app's secret was not used, and goes out again with the app's next one where it has several.  `build`
@@ -65,7 +66,9 @@ def buy(
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: It was not reached, or asked for patience.
     """
-    answer = tried_in_order(world, key.env, credential, app, lambda one: ask(world, credential, build(one)))
+    answer = tried_in_order(
+        world, key.env, credential, app, lambda one: ask(world, credential, build(one), parse=parse)
+    )
     if isinstance(answer, Refusal):
         raise refusal_error(credential, key, answer)
     return answer

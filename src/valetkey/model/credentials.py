@@ -185,6 +185,8 @@ class OAuth2Credential(Value):
         token_header: The header that carries the access token, with all of its value, where that is not RFC 6750's:
             ``X-Shopify-Access-Token: {token}``, ``Authorization: OAuth {token}``; empty: a bearer token, or one with a
             proof where it is bound to a key.
+        beside: Another credential of the same app, whose grant each sign-in brings too: for a provider that answers
+            with two token sets at once, of a bot and of a person.
         per_owner: Whether a call without an owner is an error.
         params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
         url_params: The rules for params that each connection has its own of: they fill ``{holes}`` at use.
@@ -301,6 +303,7 @@ class OAuth2Credential(Value):
     api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     api_header_secrets: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     token_header: str = ""
+    beside: str = ""
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     url_params: tuple[UrlParam, ...] = ()

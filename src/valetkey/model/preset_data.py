@@ -63,7 +63,9 @@ STANDARD_ERRORS: Final = frozenset(
 )
 URL_MEMBERS: Final = tuple(name for name, member in MEMBERS.items() if member.kind == "url")
 LABELS: Final = ("client_id", "client_secret", "redirect_uri")
-OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
+OWN_TO_A_PROGRAM: Final = frozenset(
+    {"preset", "secret_id", "token_secret_id", "beside", "per_owner", "params", "description"}
+)
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
 """What no pattern of a URL parameter may let through: each could move the URL to another place."""
 _PLACE: Final = Place("credential", toml=True)

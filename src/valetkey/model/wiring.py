@@ -119,6 +119,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     scopes: Sequence[str] | None = None,
     pkce: bool | None = None,
     additional_params: Mapping[str, str] | None = None,
+    beside: str | None = None,
     per_owner: bool | None = None,
     api_hosts: Sequence[str] | None = None,
     api_base_url: str | None = None,
