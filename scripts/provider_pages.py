@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from valetkey.connecting import DEFAULT_PORT, loopback_place
+from valetkey.model.app_headers import carries_client_secret
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.preset_data import example as example_of
 from valetkey.model.presets import Preset
@@ -29,6 +30,13 @@ PROOF = {
     "tls_client_auth": "its certificate",
     "self_signed_tls_client_auth": "its certificate",
     "none": "nothing: it is a public client",
+}
+PKCE = {
+    "": "",
+    "required": "; the provider demands it",
+    "supported": "; the provider holds it",
+    "ignored": "; the provider passes it over",
+    "breaks": "; the provider refuses it",
 }
 URLS = (
     "authorization_url",
@@ -158,7 +166,7 @@ def _public(made: OAuth2Credential) -> str:
 
 def _copied(preset: Preset, made: OAuth2Credential) -> str:
     known = [quoted(preset.register_labels.get("client_id", "client id"))]
-    if made.client_auth.startswith("client_secret"):
+    if made.client_auth.startswith("client_secret") or carries_client_secret(made):
         known.append(quoted(preset.register_labels.get("client_secret", "client secret")))
     return " and ".join(known)
 
@@ -168,11 +176,20 @@ def _options(preset: Preset) -> str:
     return "".join(f" --param {rule.name}={rule.example or '...'}" for rule in needed)
 
 
+def _table(name: str, values: Mapping[str, str]) -> str:
+    """Return a table as an argument, as the formatter writes it: on lines of its own where one is too long for it."""
+    members = [f'"{key}": "{value}"' for key, value in values.items()]
+    line = f"{name}={{{', '.join(members)}}}"
+    if len(line) <= 115:  # noqa: PLR2004 - a line of code, less the indent and the comma
+        return line
+    return f"{name}={{\n        " + ",\n        ".join(members) + ",\n    }"
+
+
 def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     declared = [f'"{preset.id}"', f'preset="{preset.id}"']
     params = {name: value for name, value in made.params.items() if name in preset.listed.needed}
     if params:
-        declared.append("params={" + ", ".join(f'"{name}": "{value}"' for name, value in params.items()) + "}")
+        declared.append(_table("params", params))
     if not made.all_scopes and preset.well_known_scopes:
         declared.append(f'scopes=["{next(iter(preset.well_known_scopes))}"]')
     yield "\n## Use it\n"
@@ -188,6 +205,8 @@ def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     yield f"The token goes to {', '.join(f'`{host}`' for host in made.api_hosts)} and to no other host."
     if made.api_headers:
         yield "Every call carries " + ", ".join(f"`{name}: {value}`" for name, value in made.api_headers.items()) + "."
+    for name, secret_id in made.api_header_secrets.items():
+        yield f"So does a secret in the header `{name}`: keep it with `valetkey secret set {secret_id}`."
 
 
 def _scopes(preset: Preset) -> Iterator[str]:
@@ -221,7 +240,7 @@ def _tokens(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
         "refresh token": refresh,
         "disconnecting ends": revoking(preset),
         "the app proves itself by": PROOF[made.client_auth],
-        "PKCE": "S256" if made.pkce else "not used",
+        "PKCE": ("S256" if made.pkce else "not used") + PKCE[preset.pkce_support],
         "between scopes": {" ": "a space", ",": "a comma"}.get(made.scope_separator, f"`{made.scope_separator}`"),
         "who connected": f"read from `{made.userinfo_url}`" if made.userinfo_url else "",
     }

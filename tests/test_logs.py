@@ -16,6 +16,8 @@ from valetkey.logs import redacted
         "X-Shopify-Access-Token: canary",
         "{'Access-Token': 'canary'}",
         "access_token=canary&state=canary",
+        "{'developer-token': 'canary'}",
+        "x-api-key: canary",
     ],
 )
 def test_what_carries_a_token_is_masked_whatever_the_header(text: str) -> None:

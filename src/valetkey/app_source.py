@@ -53,6 +53,13 @@ def app_of(core: Core, credential: OAuth2Credential, service: SecretService | No
     return app
 
 
+def secret_of(core: Core, secret_id: str) -> str | None:
+    """Read a secret by its id: of the valet's secrets, else of the plain service that keeps its token objects."""
+    text = core.secret_service.get(secret_id)
+    service: SecretService | None = getattr(core.store, "service", None)
+    return text if text is not None or service is None else service.get(secret_id)
+
+
 def _environ(credential: OAuth2Credential) -> Mapping[str, str]:
     """Return the variables, with what the files hold that they name."""
     if not credential.carries_certificate:

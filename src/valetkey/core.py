@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from valetkey.app_source import app_of, client_document_url
+from valetkey.app_source import app_of, client_document_url, secret_of
 from valetkey.assertions import Supplier, assertion_for
 from valetkey.clock import SystemClock
 from valetkey.declarations import Declarations
@@ -123,14 +123,8 @@ class Core:
     def _made(self) -> World:
         """Make the world.  No I/O while imports are held up: a fork waits for those, and they would wait for it."""
         with late_imports:
+            from valetkey import host  # noqa: PLC0415
             from valetkey.apps import keep  # noqa: PLC0415
-            from valetkey.host import (  # noqa: PLC0415
-                Bringer,
-                open_endpoint,
-                open_holders,
-                open_journal,
-                open_presence,
-            )
             from valetkey.keys import open_keys  # noqa: PLC0415 - a valet that is only declared opens nothing
             from valetkey.model.sealing import ServiceSealer, Vault  # noqa: PLC0415
             from valetkey.stores import open_store  # noqa: PLC0415
@@ -140,17 +134,17 @@ class Core:
             ledger = store if sealed else getattr(store, "ledger", store)
             self.keys = open_keys(self._key_choice, store=ledger)
             self.vault = Vault(ledger, self.keys, clock=self.clock)
-            self.holders = open_holders(store, clock=self.clock)
-            self._bringer = Bringer(self._replay)
-            journal = open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start)
+            self.holders = host.open_holders(store, clock=self.clock)
+            self._bringer = host.Bringer(self._replay)
+            journal = host.open_journal(store, ledger, self.keys, clock=self.clock, left=self._bringer.start)
         self.declarations.record(store)
         if not self.one_shot:  # one that lives for a moment need not hear what comes after, nor say how it is
             store.watch(self._heard)
-            self.vault.looked = open_presence(store, self.keys, journal, clock=self.clock, run=self.flights.call)
+            self.vault.looked = host.open_presence(store, self.keys, journal, clock=self.clock, run=self.flights.call)
         return World(
             store=store,
             sealer=self.vault if sealed else ServiceSealer(self.vault),
-            endpoint=open_endpoint(self.http, self.clock),
+            endpoint=host.open_endpoint(self.http, self.clock),
             clock=self.clock,
             credential=self.credential,
             app=self.app,
@@ -163,6 +157,7 @@ class Core:
             keep_app=lambda credential, app: keep(self, credential, app),
             client_document=lambda credential: client_document_url(self, credential),
             assertion=lambda credential, key: assertion_for(self, credential, key),
+            secret=lambda secret_id: secret_of(self, secret_id),
         )
 
     def _replay_at_start(self) -> None:

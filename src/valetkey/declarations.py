@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DECLARATION = "declaration"
 _SECRET: Final = re.compile(r"(?i)secret|passw|api[-_]?key|developer[-_]?token|^authorization$")
 """Names of headers and parameters whose values are not recorded: a declaration stands in the store in clear."""
+_APP: Final = re.compile(r"(?:\{client_(?:id|secret)\}[ :;,]*)+")
 
 
 class Declarations:
@@ -184,8 +185,13 @@ def _damaged(name: str) -> StoreError:
 def _shown(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a declaration as it is recorded: in clear, so without values that are secrets by their names."""
     return {
-        name: {k: v for k, v in cast("dict[str, Any]", value).items() if not _SECRET.search(k)}
+        name: {k: v for k, v in cast("dict[str, Any]", value).items() if not _SECRET.search(k) or _harmless(name, v)}
         if isinstance(value, dict)
         else value
         for name, value in fields.items()
     }
+
+
+def _harmless(field: str, value: object) -> bool:
+    """Whether a value with such a name tells no secret: the id of one, or nothing but where those of the app go."""
+    return field == "api_header_secrets" or (field == "api_headers" and _APP.fullmatch(str(value)) is not None)

@@ -18,7 +18,7 @@ class Hops:
     """Looks at each hop of one request but the first, which the token was just put on for.
 
     httpx2 takes ``Authorization`` off where another origin begins, and knows nothing of other headers that carry a
-    token, of proofs, and of those of `api_headers`.
+    token or a secret of the app, of proofs, and of those of `api_headers`.
     """
 
     __slots__ = ("_began", "_source", "_token")
@@ -41,7 +41,8 @@ class Hops:
             return
         token, url, headers = self._token, str(request.url), request.headers
         if token.strays and not stays(str(self._began), url):
-            headers.pop(token.carrier, None)
+            for name in token.guarded:
+                headers.pop(name, None)
         if token.proofs is not None and AUTHORIZATION not in headers:
             headers.pop(PROOF, None)
         if not host_allowed(url, token.hosts):

@@ -11,7 +11,7 @@ import threading
 
 _SUSPECTS = re.compile(
     r"(?i)((?:access[_-]token|refresh_token|id_token|client_secret|code|code_verifier|device_code|state|assertion"
-    r"|authorization)[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic|dpop|oauth|[a-z]+-oauthtoken)\s+)?)([^\s\"'&,;}]+)"
+    r"|authorization|developer[_-]token|api[_-]?key)[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic|dpop|oauth|[a-z]+-oauthtoken)\s+)?)([^\s\"'&,;}]+)"
 )
 
 

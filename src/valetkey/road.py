@@ -7,6 +7,7 @@ themselves are pure functions of the protocol layer: `protocol.urls.host_allowed
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, MutableMapping, Sequence
+from copy import copy
 from typing import Any, ClassVar, Final
 
 from valetkey.errors import ConfigurationError, StepUpRequired
@@ -66,8 +67,9 @@ class Road:
             HostNotAllowed: The token may not go there.
             ScopesMissing: The account holder did not grant what this client demands.
             ConfigurationError: The token is bound to a certificate, and the client that sends it has another
-                (``client_certificate``); its header is one that this client would take along to another origin
-                (``token_header_unguarded``).
+                (``client_certificate``); its header, or one with a secret of the app, is one that this client would
+                take along to another origin (``token_header_unguarded``); such a secret is missing
+                (``header_secret_missing``).
         """
         if token.certificate is not self._carries and token.certificate != self._carries:
             raise OtherCertificate(self._source)
@@ -75,16 +77,28 @@ class Road:
             token.demand(self._scopes)
         if place not in token.places:
             self._source.ensure_allowed(str(url), token)
-            if not token.strays:
+            if token.strays:
+                self._guard(headers, token)
+            else:
                 token.places.add(place)
-            elif not self._sees_hops:
-                raise Straying(self._source, token)
         headers[token.carrier] = token.header
         for name, value in token.extra:
             if headers.get(name, ANYTHING) == ANYTHING:
                 headers[name] = value
         if token.proofs is not None:
             token.proofs.put_on(headers, method, str(url))
+
+    def _guard(self, headers: MutableMapping[str, str], token: Token) -> None:
+        """Put on the headers with secrets of the app, but for those that the caller has set, as with `_put_on`."""
+        own = [name for name in token.guarded if name == token.carrier or name not in headers]
+        if own and not self._sees_hops:
+            raise Straying(self._source, own[0])
+        for name in own:
+            if name in token.lacking:
+                raise copy(token.lacking[name])
+        for name, value in token.secrets:
+            if name in own:
+                headers[name] = value.reveal()
 
     def _wants_another_proof(
         self,
@@ -149,13 +163,13 @@ class Unsent(ConfigurationError):
 
 
 class Straying(Unsent):
-    """The token has a header of the provider's own, which this HTTP client would take along wherever it is led."""
+    """A secret goes in a header of the provider's own, which this HTTP client would take along wherever it is led."""
 
-    def __init__(self, source: TokenSource, token: Token) -> None:
+    def __init__(self, source: TokenSource, header: str) -> None:
         key = source.key
         super().__init__(
-            f"the token of {key} goes in the header {token.carrier}, which this HTTP client would take along when a "
-            "redirect leads to another origin; nothing was sent",
+            f"calls with the token of {key} carry a secret in the header {header}, which this HTTP client would take "
+            "along when a redirect leads to another origin; nothing was sent",
             code="token_header_unguarded",
             hint=f"call the API with valet.client({key.credential!r}).request(...), which leaves it behind there",
         )
@@ -236,7 +250,8 @@ class Flow(Road):
         """
         further = response.next_request if token.strays else None
         if further is not None and not stays(str(response.request.url), str(further.url)):
-            further.headers.pop(token.carrier, None)
+            for name in token.guarded:
+                further.headers.pop(name, None)
         request, said = response.request, response.headers.get_list(CHALLENGE)
         asked = (request.method, str(request.url), request.headers)
         again = self._wants_another_proof(token, asked, response.headers, response.status_code, said)

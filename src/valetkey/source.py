@@ -200,7 +200,7 @@ class TokenSource:
         except StoreUnavailable as error:
             return self._meanwhile(error, Want())
         now = self._core.clock.now()
-        if token.due is not None and now >= token.due:
+        if (token.due is not None and now >= token.due) or now >= token.read_again:
             return None
         limit = token.due
         if token.soft is not None and not self._core.one_shot:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from valetkey.engine.windows import windows
 from valetkey.errors import ConfigurationError, ScopesMissing
 from valetkey.forks import late_imports
+from valetkey.model.app_headers import of_app
+from valetkey.model.credentials import EMPTY
 from valetkey.model.placing import names_later, placed
 from valetkey.model.resources import home
 from valetkey.protocol.bearer import AUTHORIZATION, carrier
@@ -16,6 +19,7 @@ from valetkey.protocol.urls import allowed_hosts, hosts_of
 if TYPE_CHECKING:
     from valetkey.core import Core
     from valetkey.engine.lifecycle import Held
+    from valetkey.model.connections import Record
     from valetkey.model.credentials import OAuth2Credential
     from valetkey.model.grants import Grant
     from valetkey.proofs import Proofs
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str, int | None]
 """Scheme, host and port."""
+READ_AGAIN: Final = 300.0
+"""Seconds for which secrets of the app that go with calls are kept in memory."""
 PROOF: Final = "DPoP"
 """The header of proofs (RFC 9449 section 4), whose module is loaded for those who have some."""
 
@@ -35,7 +41,9 @@ class Token:
         carrier: The name of the header that carries it: ``Authorization``, or the provider's own.
         header: The value of that header.
         form: That header as it is declared, with ``{token}`` for the token: no secret.
-        strays: Whether HTTP clients would take it along to another origin: its header is not one that they know.
+        guarded: The names of headers that HTTP clients would take along to another origin, for they know
+            ``Authorization`` alone: the provider's own for the token, and those with secrets of the app.
+        strays: Whether there are such.
         apart: Whether API requests with it go a way of their own: it strays, or is bound to a certificate.
         watched: Whether answers to it are looked at: it strays, or is bound to a key.
         secret: The access token.
@@ -49,6 +57,9 @@ class Token:
         hosts: The hosts that may see it.
         base: What relative URLs are joined to; empty where nobody knows.
         extra: Headers that this provider wants on every API call, unless the caller sets them.
+        secrets: The same for those with secrets of the app.
+        lacking: Why such headers cannot be sent, by name.
+        read_again: Unix seconds from which those secrets are read anew: nobody tells when one is replaced.
         places: Scheme, host and port of requests that were found allowed.
         certificate: The certificate that it is bound to (RFC 8705), with its key, else None.
         proofs: What signs its requests where it is bound to a key, else None.
@@ -67,15 +78,19 @@ class Token:
         "fingerprint",
         "form",
         "granted",
+        "guarded",
         "header",
         "heard",
         "home",
         "hosts",
+        "lacking",
         "mark",
         "places",
         "proofs",
+        "read_again",
         "refresh_on_403",
         "secret",
+        "secrets",
         "soft",
         "strays",
         "until",
@@ -93,7 +108,10 @@ class Token:
         self.carrier, value = carrier(credential, bound=grant.dpop_key is not None)
         self.header = value.replace("{token}", grant.access_token.reveal())
         self.form = f"{self.carrier}: {value}"
-        self.strays = self.carrier != AUTHORIZATION
+        self._take_headers(core, credential, record)
+        own = () if self.carrier == AUTHORIZATION else (self.carrier,)
+        self.guarded = (*own, *(name for name, _ in self.secrets), *self.lacking)
+        self.strays = bool(self.guarded)
         self.proofs = None if grant.dpop_key is None else _proofs(grant, grant.dpop_key, core)
         self.certificate = _certificate(core, credential) if credential.sender_constraint == "mtls" else None
         self.apart = self.strays or self.certificate is not None
@@ -106,9 +124,24 @@ class Token:
         self.base = _base(instance or _whole(credential.api_base_url), self.home)
         self.mark = mark
         self.heard = heard
-        self.extra = tuple(credential.api_headers.items())
         self.places: set[Place] = set()
         self.refresh_on_403 = credential.refresh_on_403
+
+    def _take_headers(self, core: Core, credential: OAuth2Credential, record: Record) -> None:
+        """Take what calls carry beside the token.  What is missing is told by a call, not by who wants the token."""
+        self.secrets: tuple[tuple[str, Secret], ...] = ()
+        self.lacking: Mapping[str, ConfigurationError] = EMPTY
+        self.read_again = inf
+        headers = credential.api_headers
+        if of_app(credential):
+            with late_imports:
+                from valetkey.engine.api_headers import api_headers  # noqa: PLC0415 - only for those who have such
+
+            found = api_headers(core.world, credential, record.key.env, record.client_id)
+            headers, self.secrets, self.lacking = found.plain, tuple(found.secret.items()), found.missing
+            if self.lacking or self.secrets:
+                self.read_again = 0.0 if self.lacking else core.clock.now() + READ_AGAIN
+        self.extra = tuple(headers.items())
 
     def demand(self, scopes: Sequence[str]) -> None:
         """Check that these scopes were granted.

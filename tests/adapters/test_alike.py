@@ -518,3 +518,43 @@ def test_another_scheme_is_guarded_by_the_http_client(drive: Any, world: Any) ->
     assert web.get(f"{world.api.url}/me").status == 200
     web.get(f"{world.api.url}/from")
     assert "authorization" not in world.foreign.seen[0].headers
+
+
+# -- headers with a secret of the app ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyed(drive: Any, world: Any) -> Any:
+    """An HTTP client of each kind for a credential whose calls carry a secret of the app."""
+    world.practice.secrets.set("the-key", "canary-of-the-app")
+    world.declare("keyed", api_header_secrets={"X-Api-Key": "the-key"})
+    return drive("keyed")
+
+
+def test_a_secret_of_the_app_is_carried_where_it_can_be_guarded(keyed: Any, world: Any) -> None:
+    if not keyed.sees_hops:
+        with pytest.raises(ConfigurationError) as caught:
+            keyed.get(f"{world.api.url}/me")
+        assert caught.value.code == "token_header_unguarded"
+        assert world.api.seen == []
+        return
+    assert keyed.get(f"{world.api.url}/me").status == 200
+    world.provider.expire_access_tokens()
+    assert keyed.get(f"{world.api.url}/me").status == 200
+    assert [seen.headers["x-api-key"] for seen in world.api.seen] == ["canary-of-the-app"] * 3
+
+
+@pytest.mark.parametrize("where", ["other", "foreign"])
+def test_a_secret_of_the_app_stays_behind_at_another_origin(keyed: Any, world: Any, where: str) -> None:
+    if not keyed.sees_hops:
+        return
+    target = getattr(world, where)
+    target.answers["/file"] = lambda _: (200, {}, b"a file")
+    world.api.lead("/from", f"{target.url}/file")
+    target.lead("/back", f"{world.api.url}/me")
+    world.api.lead("/round", f"{target.url}/back")
+
+    assert keyed.get(f"{world.api.url}/from").body == b"a file"
+    keyed.get(f"{world.api.url}/round")
+    assert all("x-api-key" not in seen.headers for seen in target.seen)
+    assert ["x-api-key" in seen.headers for seen in world.api.seen] == [True, True, False]

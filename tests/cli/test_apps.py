@@ -47,6 +47,22 @@ def test_a_known_provider_is_declared_and_its_app_stored(bare: Any) -> None:
     assert app.client_secret.reveal() == SECRET
 
 
+def test_a_public_client_whose_calls_carry_its_secret_is_asked_for_it(bare: Any) -> None:
+    ran = bare.run("app", "add", "etsy", "--client-id", "id-1")
+
+    assert ran.code == 2
+    assert "--secret-stdin" in ran.out + ran.err
+
+
+def test_the_secrets_that_calls_carry_are_told(bare: Any) -> None:
+    ran = add(bare, "google-ads")
+
+    assert "valetkey secret set google-ads-developer-token" in ran.err
+    with bare.session() as session:
+        ids = session.credential("google-ads").api_header_secrets
+    assert ids == {"developer-token": "google-ads-developer-token"}
+
+
 def test_no_secret_is_ever_shown(bare: Any) -> None:
     added = add(bare, "github")
     shown = [

@@ -52,6 +52,23 @@ def test_what_the_browser_says_is_not_in_the_answer(
     assert browser()
 
 
+def test_the_connection_that_the_same_sign_in_fills_is_told_of(kit: Any, browser: Callable[[], str]) -> None:
+    """This provider gives no second set of tokens, so what it tells of is how the second connection is."""
+    places = {"param_names": {"scope": "user_scope"}, "answer_paths": {"access_token": "person.access_token"}}
+    kit.declare("person", **places)
+    kit.declare("bot", beside="person")
+
+    ran = kit.process("connect", "bot")
+    assert browser()
+    assert ran.out.startswith("Connected as ada@example.com.")
+    assert "person, which the same sign-in was to fill, is pending" in ran.err
+    assert "valetkey connect person" in ran.err
+
+    kit.connect("person")
+    again = kit.process("connect", "bot")
+    assert again.out.endswith("person, which the same sign-in fills, is connected.\n")
+
+
 @pytest.mark.parametrize("paste", [False, True], ids=["browser", "paste"])
 def test_how_the_person_is_asked_goes_along(kit: Any, browser: Callable[[], str], *, paste: bool) -> None:
     words = ["--prompt", "login", "--max-age", "300", "--acr-values", "phr phrh"]

@@ -71,8 +71,8 @@ def test_revoking_sends_id_and_token_and_no_secret(scene: Scene, answer: Reply, 
     assert bool(done.revoked) is revoked
 
 
-def test_the_api_gets_its_client_id_where_the_program_says_it(scene: Scene) -> None:
-    scene.open("twitch", api_headers={"Client-Id": "the-app"})
+def test_the_api_gets_the_client_id_of_the_app(scene: Scene) -> None:
+    scene.open("twitch")
     scene.says(TOKEN, well(access_token="a1", refresh_token="r1", expires_in=14124, scope=["openid"]))
     scene.says(ME, well(sub="44322889", preferred_username="somebody"))
     scene.says("GET https://api.twitch.tv/helix/users", well(data=[]))

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared.everywhere import Asked, Reply
 from shared.twin import Twin
-from shared.twin_demands import APP_KEY, CLIENT_ID, CLIENT_SECRET
+from shared.twin_demands import APP_KEY, CLIENT_ID, CLIENT_SECRET, secret_of
 from valetkey import AsyncValet, Valet
 from valetkey.keys.memory import MemoryKeys
 from valetkey.model.credentials import OAuth2Credential
@@ -48,6 +48,8 @@ class Life:
             preset=preset, params={**examples, **declared.pop("params", {})}, **declared
         )
         secrets.set(credential.secret_id, json.dumps(app_of(credential)))
+        for secret_id in credential.api_header_secrets.values():
+            secrets.set(secret_id, secret_of(secret_id))
         self.name = credential.name
         self.clock = beside.clock if beside else FakeClock()
         self._store, self._keys = (

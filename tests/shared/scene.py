@@ -76,6 +76,14 @@ class Scene:
         )
         return credential
 
+    def also(self, name: str, preset: str, **declared: Any) -> Any:
+        """Declare another credential."""
+        return self._wiring.oauth2_credential(name, preset=preset, **declared)
+
+    def keep(self, secret_id: str, value: str) -> None:
+        """Keep a secret beside the app."""
+        self._secrets.set(secret_id, value)
+
     def says(self, what: str, *answers: Answers) -> None:
         """Let the provider answer requests to ``METHOD URL`` with these in turn, and with the last one for ever."""
         self._says[what] = list(answers)

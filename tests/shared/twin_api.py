@@ -37,6 +37,7 @@ class ApiSide(Demands):
         self._demand(request.method == declared.userinfo_method, "userinfo has its own method")
         self._bearer(request)
         self._demand_headers(request, self._known_headers())
+        self._demand_secrets(request)
         self._demand(request.body.decode() == declared.userinfo_body, "userinfo is asked by its own body")
         if declared.userinfo_body:
             self._demand_headers(request, {"Content-Type": "application/json"})
@@ -53,15 +54,15 @@ class ApiSide(Demands):
         self._demand(request.method == "GET", "a look-up is a GET")
         self._bearer(request)
         self._demand_headers(request, {**self._known_headers(), **one.headers})
+        self._demand_secrets(request)
         return Reply(200, self.places.looked_up(one))
 
     def _api(self, request: Asked) -> Reply:
         self.seen["api"] += 1
         self._bearer(request)
-        host = request.url.split("/")[2]
-        allowed = any(host == one or (one[:1] == "*" and host.endswith(one[1:])) for one in self.credential.api_hosts)
-        self._demand(allowed, f"{host} is a host of this API")
+        self._demand(self._is_api(request), f"{request.url.split('/')[2]} is a host of this API")
         self._demand_headers(request, self.credential.api_headers)
+        self._demand_secrets(request)
         return Reply(200, {"here": request.url})
 
     # -- tokens
@@ -82,6 +83,7 @@ class ApiSide(Demands):
         self.seen["revocation"] += 1
         declared = self.credential
         self._demand_headers(request, {"Accept": declared.accept, **declared.api_headers})
+        self._demand_secrets(request)
         given = self._members(request, declared.revocation_format)
         token = self._revoked(request, given)
         allowed = {"access_token": {self.grant.access_token}, "refresh_token": {self.grant.refresh_token}}

@@ -25,6 +25,11 @@ CLIENT_SECRET = "twin-secret:with odd+characters"
 APP_KEY = jwk.ECKey.generate_key("P-256", {"kid": "APPKEY1234", "alg": "ES256"})
 
 
+def secret_of(secret_id: str) -> str:
+    """Return what is kept under the id of a header's secret."""
+    return f"the value of {secret_id}"
+
+
 class Refused(Exception):
     """A request is not as the declaration says that the provider wants it."""
 
@@ -45,7 +50,7 @@ class Demands:
     """
 
     def __init__(self, credential: OAuth2Credential, now: Callable[[], float]) -> None:
-        self.places = Places(credential)
+        self.places = Places(credential, {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
         self.credential = self.places.filled()
         self.grant = Grant(self.credential, now)
         self.seen: Counter[str] = Counter()
@@ -94,6 +99,16 @@ class Demands:
         declared = self.places.declared.api_headers.items()
         known = [name for name, text in declared if not any(hole in text for hole in late)]
         return {name: self.credential.api_headers[name] for name in known}
+
+    def _is_api(self, request: Asked) -> bool:
+        host = request.url.split("/")[2]
+        return any(host == one or (one[:1] == "*" and host.endswith(one[1:])) for one in self.credential.api_hosts)
+
+    def _demand_secrets(self, request: Asked) -> None:
+        """Demand the secrets that go with calls where the API is, and that they come nowhere else."""
+        for name, secret_id in self.credential.api_header_secrets.items():
+            wanted = secret_of(secret_id) if self._is_api(request) else None
+            self._demand(request.headers.get(name.lower()) == wanted, f"the header {name} is its secret, at the API")
 
     def _demand_params(self, given: Mapping[str, str], wanted: Mapping[str, str]) -> None:
         for name, value in wanted.items():

@@ -24,8 +24,9 @@ class Places:
         known: All of them: given, said by the callback, kept of the token answer, looked up.
     """
 
-    def __init__(self, declared: OAuth2Credential) -> None:
+    def __init__(self, declared: OAuth2Credential, app: Mapping[str, str] | None = None) -> None:
         self.declared = declared
+        self._app = app or {}
         rules = {rule.name: rule for rule in declared.url_params}
         self.given = {
             name: rule.example or rule.default or next(iter(rule.values))
@@ -78,8 +79,13 @@ class Places:
             declared,
             **{name: self.fill(getattr(declared, name)) for name in urls},
             api_hosts=tuple(map(self.fill, declared.api_hosts)),
-            api_headers={name: self.fill(text) for name, text in declared.api_headers.items()},
+            api_headers={name: self._of_app(self.fill(text)) for name, text in declared.api_headers.items()},
         )
+
+    def _of_app(self, text: str) -> str:
+        for name, value in self._app.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
 
     def front(self) -> str:
         """Return where a sign-in begins: nobody has said anything yet but the declaration and who signs in."""

@@ -148,7 +148,9 @@ class _Exchange:
         """Let what is ours stay behind where a redirect leads to another origin."""
         location = response.headers["location"]
         if location and not stays(response.url, location):
-            ours = {self._token.carrier.lower(), PROOF.lower(), *(name.lower() for name, _ in self._token.extra)}
+            token = self._token
+            names = (token.carrier, PROOF, *token.guarded, *(name for name, _ in token.extra))
+            ours = {name.lower() for name in names}
             response.request.headers = _Headers(response.request.headers, ours)
 
 

@@ -17,6 +17,7 @@ from valetkey.cli.prompts import ask, ask_hidden, at_hand, read_stdin
 from valetkey.cli.session import Session
 from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import ConfigurationError, clean
+from valetkey.model.app_headers import carries_client_secret
 from valetkey.model.credentials import AppCredentials, ClientAuth, GrantType
 from valetkey.model.registry import declare
 from valetkey.model.settings import to_declaration
@@ -128,7 +129,8 @@ def add(
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
-    by_secret = credential.client_auth in _BY_SECRET and not credential.signed_secret_claims
+    proves = credential.client_auth in _BY_SECRET and not credential.signed_secret_claims
+    by_secret = proves or carries_client_secret(credential)
     no_secret = public or (not by_secret and not secret_stdin)
     signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
     if signs and key is None:
@@ -143,6 +145,8 @@ def add(
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
         return
     out(f'Stored, sealed, as secret "{credential.secret_id}".')
+    for header, secret_id in credential.api_header_secrets.items():
+        say(f"Calls carry a secret in the header {header}: valetkey secret set {secret_id}")
     say(f"  -> {_next_step(credential)}")
 
 

@@ -222,7 +222,19 @@ def _tell(session: Session, credential: OAuth2Credential, status: Status) -> Non
     if status.missing:
         missing = ", ".join(clean(scope) for scope in status.missing)
         warn(f"asked for and not granted: {missing}", "the calls that need them will be refused by the API")
+    if credential.beside:
+        _tell_beside(session, status, credential.beside)
     sys.stdout.flush()
+
+
+def _tell_beside(session: Session, status: Status, name: str) -> None:
+    """Tell how the connection is that the same sign-in was to fill."""
+    first = status.connection
+    beside = session.core.status(session.key_of(name, first.owner, first.account))
+    if beside.state == "connected":
+        out(f"{name}, which the same sign-in fills, is connected.")
+    else:
+        warn(f"{name}, which the same sign-in was to fill, is {beside.state}", beside.hint)
 
 
 def sentence(credential: OAuth2Credential, status: Status, now: float) -> str:

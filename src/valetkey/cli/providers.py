@@ -94,6 +94,7 @@ def show(session: Session, *, name: str) -> None:
             "token": str(preset.fields.get("token_url", "")),
             "device": str(preset.fields.get("device_authorization_url", "")),
             "revocation": str(preset.fields.get("revocation_url", "")),
+            "PKCE": preset.pkce_support,
             "API": str(preset.fields.get("api_base_url", "")),
             "hosts": " ".join(preset.hosts),
             "documentation": preset.docs_url,
@@ -160,6 +161,7 @@ def _members(listed: Listed) -> dict[str, Any]:
 def _more(preset: Preset) -> dict[str, Any]:
     return {
         "fields": dict(preset.fields),
+        "pkce_support": preset.pkce_support,
         "scopes": dict(preset.well_known_scopes),
         "scope_weights": dict(preset.scope_weights),
         "legacy": dict(preset.legacy),

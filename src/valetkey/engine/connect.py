@@ -14,12 +14,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from valetkey.engine.apps import app_for, client_changed
+from valetkey.engine.beside import Both, asked_beside, key_beside, second_credential, with_second
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import buy, name_of
-from valetkey.engine.flows import Flow, put_flow, take_flow
+from valetkey.engine.flows import Beside, Flow, put_flow, take_flow
 from valetkey.engine.front import way_back, way_out
 from valetkey.engine.id_tokens import SignIn, ready
-from valetkey.engine.keeping import keep
+from valetkey.engine.keeping import Goods, goods, keep, settle
 from valetkey.engine.own_tokens import own_request
 from valetkey.engine.places import given_params, said_by_callback
 from valetkey.engine.proving import new_dpop_key, thumbprint
@@ -116,6 +117,7 @@ def start_authorization(
     nonce = secrets.token_urlsafe(32) if "openid" in asked else ""
     key_pair = new_dpop_key(credential)
     state, binding = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
+    second = second_credential(world, credential, app) if credential.beside else None
     params = authorization_params(
         credential,
         app,
@@ -127,6 +129,7 @@ def start_authorization(
         dpop_jkt=thumbprint(key_pair),
         wants=wants,
     )
+    params = params if second is None else {**params, **asked_beside(second)}
     url = way_out(world, credential, key, params, dpop_key=key_pair)
     flow = Flow(
         key=key,
@@ -142,6 +145,7 @@ def start_authorization(
         errand=errand,
         asked={name: value for name, value in wants.params().items() if name in _CHECKED and value},
         params=given,
+        beside=None if second is None else _to_bring(world, key, second),
     )
     stored = put_flow(world, flow, state=state, binding=binding)
     return AuthorizationStart(url=url, binding=binding, expires_at=stored.expires_at or 0.0, flow_id=stored.id)
@@ -167,14 +171,10 @@ def finish_authorization(
         ProviderUnavailable: The provider was not reached.
     """
     answer = take_answer(world, callback_url, binding=binding, owner=owner)
-    credential, app, key = answer.credential, answer.app, answer.flow.key
+    credential, key = answer.credential, answer.flow.key
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=answer.flow.incarnation)
-        tokens = buy(world, credential, key, app, answer.build)
-        asked, came = answer.flow.scopes, answer.params
-        return keep(
-            world, credential, app, tokens, before, buying, requested=asked, params=came, sign_in=answer.sign_in
-        )
+        return settle(world, credential, bought(world, answer, before), before, buying)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +228,33 @@ def take_answer(
     ready(world, credential, flow.scopes)  # before the code is spent: without keys its answer would be of no use
     sign_in = SignIn(nonce=flow.nonce, code=params.code, asked=flow.asked)
     return Answer(flow=flow, credential=credential, app=app, build=build, params={**kept}, sign_in=sign_in)
+
+
+def bought(world: World, answer: Answer, before: Record) -> Goods:
+    """Redeem the code of an answer, and return all that it buys; `before` is the row that is held for the grant.
+
+    Raises:
+        ConnectError: As `exchange.buy` and `keeping.goods`; or what comes beside it was disconnected meanwhile.
+        ClientRejected: The provider does not accept the app.
+        ProviderUnavailable: The provider was not reached.
+    """
+    credential, app, flow = answer.credential, answer.app, answer.flow
+    asked, came, sign_in = flow.scopes, answer.params, answer.sign_in
+    if flow.beside is None:
+        tokens = buy(world, credential, flow.key, app, answer.build)
+        return goods(world, credential, app, tokens, before, requested=asked, params=came, sign_in=sign_in)
+    second = placed(world.credential(flow.beside.credential), EMPTY)
+    key = key_beside(flow.key, second.name)
+    row = reserved(world, second, key, since=flow.beside.incarnation)
+    both = Both(second)
+    tokens = buy(world, credential, flow.key, app, answer.build, both)
+    got = goods(world, credential, app, tokens, before, requested=asked, params=came, sign_in=sign_in)
+    return with_second(world, got, second, app, both.tokens, row, flow.beside.scopes)
+
+
+def _to_bring(world: World, key: ConnectionKey, second: OAuth2Credential) -> Beside:
+    since = incarnation_of(world, key_beside(key, second.name))
+    return Beside(credential=second.name, scopes=second.all_scopes, incarnation=since)
 
 
 def connect_app(world: World, credential: OAuth2Credential, key: ConnectionKey, *, scopes: tuple[str, ...]) -> Record:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 
 from valetkey.engine.api_keys import ApiKeys
 from valetkey.engine.apps import app_for, client_changed
+from valetkey.engine.beside import staying
 from valetkey.engine.calls import calls_for_all
 from valetkey.engine.discovery import peek
 from valetkey.engine.flows import count_flows
@@ -143,6 +144,7 @@ def of_disconnect(
         *([_link(link.ends_at, forgetting=forgetting)] if link else []),
         *([_handed_out(world, name, end, revokes=revokes)] if lives else []),
         *([_REFRESHING] if refreshing else []),
+        *_beside(() if forgetting or discreet or not live else staying(world, credential, record.key)),
         *([] if forgetting else [_STAYS]),
     ]
     return Consequences(
@@ -268,6 +270,12 @@ _REFRESHING: Final = Consequence(
 _STAYS: Final = Consequence(
     place="stays", text="Id, owner, account and history stay", more="without tokens.", serious=False
 )
+
+
+def _beside(names: Sequence[str]) -> Iterator[Consequence]:
+    for name in names:
+        more = "It came with the same sign-in and has a token of its own: disconnect it too if that is meant."
+        yield Consequence(place="stays", text=f"{name} stays connected", more=more)
 
 
 def _keys(world: World, record: Record) -> tuple[KeyUse, ...]:

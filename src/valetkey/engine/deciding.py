@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from valetkey.engine.connect import UNSET, Unset, incarnation_of, reserved, take_answer
-from valetkey.engine.exchange import buy
+from valetkey.engine.beside import moved
+from valetkey.engine.connect import UNSET, Unset, bought, incarnation_of, reserved, take_answer
 from valetkey.engine.holding import (
     KIND,
     Held,
@@ -27,7 +27,7 @@ from valetkey.engine.holding import (
     opened,
     waiting,
 )
-from valetkey.engine.keeping import goods, settle
+from valetkey.engine.keeping import Goods, give_back, settle
 from valetkey.engine.patience import patiently
 from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import tell, token_origin
@@ -64,14 +64,15 @@ def finish_or_hold(
     credential, flow = answer.credential, answer.flow
     with Buying(world, credential, flow.key) as buying:
         before = reserved(world, credential, flow.key, since=flow.incarnation)
-        tokens = buy(world, credential, flow.key, answer.app, answer.build)
-        asked, came = flow.scopes, answer.params
-        got = goods(world, credential, answer.app, tokens, before, requested=asked, params=came, sign_in=answer.sign_in)
-        another = is_another(before, got.identity)
+        got = bought(world, answer, before)
+        changed = _changed(world, before, got)
+        another = changed is not None
         if not another and not confirm:
             return settle(world, credential, got, before, buying)
     assert binding is not None  # noqa: S101 - without it the answer would not have been taken
     waits = aside(flow.id, "account" if another else "owner", before, got, flow.errand, confirm=confirm)
+    if changed is not None:
+        waits = replace(waits, before=changed[0], now=changed[1])
     return patiently(world, lambda: hold(world, waits, binding))
 
 
@@ -83,6 +84,16 @@ def is_another(record: Record, identity: Identity | None) -> bool:
     if old.subject and identity.subject:
         return old.subject != identity.subject
     return bool(old.title and identity.title) and old.title != identity.title
+
+
+def _changed(world: World, before: Record, got: Goods) -> tuple[Identity, Identity] | None:
+    """Return who it was and who it is, of the first of a sign-in's connections that would change its person."""
+    row = None if got.beside is None else world.store.find(got.beside.connection_id)
+    second = None if got.beside is None else got.beside.goods.identity
+    for record, identity in ((before, got.identity), (row, second)):
+        if record is not None and is_another(record, identity):
+            return record.identity or Identity(), identity or Identity()
+    return None
 
 
 def held(world: World, held_id: str, binding: Secret | None) -> Held | None:
@@ -142,9 +153,10 @@ def second(world: World, held_id: str, binding: Secret | None, account: str) -> 
     credential = world.credential(key.credential)
     with Buying(world, credential, key) as buying:
         before = reserved(world, credential, key, since=incarnation_of(world, key))
+        got = moved(world, found.goods, key)
         if not found.confirm:
-            return settle(world, credential, found.goods, before, buying)
-    waits = aside(found.id, "owner", before, found.goods, found.errand, confirm=True)
+            return settle(world, credential, got, before, buying)
+    waits = aside(found.id, "owner", before, got, found.errand, confirm=True)
     return patiently(world, lambda: hold(world, waits, binding))
 
 
@@ -259,7 +271,7 @@ def _give_back(world: World, found: Held) -> None:
     )
     revoked: tuple[str, ...] = ()
     if not _would_end_the_old(world, credential, found):
-        revoked = revoke_grant(world, credential, found.goods.grant, record=meant_for, identity=found.goods.identity)
+        revoked = give_back(world, credential, found.goods, meant_for)
     tell(world, "sign_in_dropped", meant_for, revoked=list(revoked))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from valetkey.engine.api_keys import ApiKeys
+from valetkey.engine.beside import staying
 from valetkey.engine.calls import drop_calls
 from valetkey.engine.deciding import drop_held
 from valetkey.engine.flows import delete_flows
@@ -108,7 +109,7 @@ def _disconnect(world: World, credential: OAuth2Credential | None, key: Connecti
     _collect(world, now)
     result = revoke(world, credential, old)
     tell(world, "revoked" if result.complete else "revocation_incomplete", now, revoked=list(result.revoked))
-    return _told(now, result)
+    return _told(now, result, staying(world, credential, key))
 
 
 def _collect(world: World, record: Record) -> None:
@@ -184,11 +185,12 @@ def _dead(record: Record) -> Record:
     )
 
 
-def _told(record: Record, result: Revocation) -> Disconnected:
+def _told(record: Record, result: Revocation, beside: tuple[str, ...]) -> Disconnected:
+    stays = f"{', '.join(beside)} came with the same sign-in, and stays connected." if beside else ""
     return Disconnected(
         record=record,
         revoked=result.revoked,
         may_live=result.may_live,
-        told=f"Disconnected. {result.sentence}".strip(),
+        told=" ".join(filter(None, ("Disconnected.", result.sentence, stays))),
         discreet=f"Disconnected. {result.discreet}".strip(),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final
 
+from valetkey.engine.api_headers import headers_towards
 from valetkey.engine.app_secrets import tried_in_order
 from valetkey.engine.id_tokens import claims_of_userinfo
 from valetkey.engine.trouble import app_command, connect_command, refused_assertion
@@ -51,8 +52,9 @@ def buy(
     key: ConnectionKey,
     app: AppCredentials,
     build: Callable[[AppCredentials], Request],
+    parse: Parse = parse_token_response,
 ) -> TokenSet:
-    """Send the request that buys a grant for `key`, once, and return what was bought.
+    """Send the request that buys a grant for `key`, once, and return what was bought, as `parse` reads the answer.
 
     A code must never be sent twice (RFC 6749 section 4.1.2), so a lost answer ends the attempt.  One that was refused
     because of the app's secret was not used, and goes out again with the app's next one where it has several.  `build`
@@ -64,7 +66,9 @@ def buy(
         ClientRejected: The provider does not accept the app.
         ProviderUnavailable: It was not reached, or asked for patience.
     """
-    answer = tried_in_order(world, key.env, credential, app, lambda one: ask(world, credential, build(one)))
+    answer = tried_in_order(
+        world, key.env, credential, app, lambda one: ask(world, credential, build(one), parse=parse)
+    )
     if isinstance(answer, Refusal):
         raise refusal_error(credential, key, answer)
     return answer
@@ -112,7 +116,9 @@ def read_identity(
     """
     signed_in = identity_of(claims) if claims is not None else None
     try:
-        request = userinfo_request(credential, grant, certificate=certificate_of(credential, app))
+        with_it = headers_towards(world, credential, credential.userinfo_url, key.env, app.client_id)
+        certificate = certificate_of(credential, app)
+        request = userinfo_request(credential, grant, certificate=certificate, api_headers=with_it)
         if request is None:
             return signed_in
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + IDENTITY_SECONDS)

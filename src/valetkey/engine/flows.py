@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from valetkey.engine.world import World
@@ -31,6 +31,21 @@ _BIND: Final = f"{_AGAIN}; the application sets AuthorizationStart.binding as a 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The second grant that a sign-in is to bring.
+
+    Attributes:
+        credential: Of which credential; owner and account are those of the first.
+        scopes: What was asked for.
+        incarnation: That of its record when the sign-in began; 0 where nothing was connected yet.
+    """
+
+    credential: str
+    scopes: tuple[str, ...]
+    incarnation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """One sign-in under way.
 
@@ -48,6 +63,7 @@ class Flow:
         errand: What the face that began it wants to find again when the answer comes; it holds no secret.
         asked: What an id token has to show (``max_age``, ``acr_values``).
         params: What of the connection's params the sign-in began with.
+        beside: What else it is to bring; None: nothing.
         id: The id under which it is, or was, stored.
         mark: The hash of its binding.
     """
@@ -65,6 +81,7 @@ class Flow:
     errand: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     asked: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    beside: Beside | None = None
     id: str = ""
     mark: str = field(default="", repr=False)
 
@@ -165,6 +182,7 @@ def _body(flow: Flow) -> dict[str, Any]:
         "errand": dict(flow.errand),
         "asked": dict(flow.asked),
         "params": dict(flow.params),
+        "beside": None if flow.beside is None else asdict(flow.beside),
     }
 
 
@@ -177,6 +195,12 @@ def _secret_part(world: World, document: Document) -> Mapping[str, Any]:
         return {}
     part: Mapping[str, Any] = json.loads(world.sealer.open(document.sealed, document_label(document)))
     return part
+
+
+def _beside(told: Mapping[str, Any] | None) -> Beside | None:
+    if told is None:
+        return None
+    return Beside(credential=told["credential"], scopes=tuple(told["scopes"]), incarnation=told["incarnation"])
 
 
 def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
@@ -195,6 +219,7 @@ def _flow(document: Document, secret: Mapping[str, Any]) -> Flow:
         errand=body.get("errand", EMPTY),
         asked=body.get("asked", EMPTY),
         params=body.get("params", EMPTY),
+        beside=_beside(body.get("beside")),
         id=document.id,
         mark=str(body["binding"]),
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from valetkey.engine.flows import binding_hash
-from valetkey.engine.keeping import Goods
+from valetkey.engine.keeping import BesideGoods, Goods
 from valetkey.engine.world import World
 from valetkey.model.connections import ConnectionKey, Document, Identity, Record, Sealed
 from valetkey.model.credentials import EMPTY
@@ -106,15 +106,47 @@ def hold(world: World, waits: Held, binding: Secret) -> Held:
 
 
 def _packed(waits: Held) -> dict[str, Any]:
-    got = waits.goods
+    return {"before": asdict(waits.before), "now": asdict(waits.now), **_packed_goods(waits.goods)}
+
+
+def _packed_goods(got: Goods) -> dict[str, Any]:
+    beside = got.beside
     return {
         "grant": got.grant.to_json().decode(),
-        "before": asdict(waits.before),
-        "now": asdict(waits.now),
         "requested": list(got.requested),
         "client_id": got.client_id,
         "params": dict(got.params),
+        "identity": None if got.identity is None else asdict(got.identity),
+        "beside": None
+        if beside is None
+        else {
+            "credential": beside.credential,
+            "connection_id": beside.connection_id,
+            "incarnation": beside.incarnation,
+            **_packed_goods(beside.goods),
+        },
     }
+
+
+def _goods(packed: Mapping[str, Any]) -> Goods:
+    identity, beside = packed["identity"], packed["beside"]
+    return Goods(
+        grant=Grant.from_json(packed["grant"]),
+        identity=None if identity is None else Identity(**identity),
+        requested=tuple(packed["requested"]),
+        client_id=packed["client_id"],
+        params=packed["params"],
+        beside=None if beside is None else _beside(beside),
+    )
+
+
+def _beside(packed: Mapping[str, Any]) -> BesideGoods:
+    return BesideGoods(
+        credential=packed["credential"],
+        connection_id=packed["connection_id"],
+        incarnation=packed["incarnation"],
+        goods=_goods(packed),
+    )
 
 
 def opened(world: World, document: Document) -> Held:
@@ -122,14 +154,6 @@ def opened(world: World, document: Document) -> Held:
     assert document.sealed is not None  # noqa: S101 - it is written with its seal, or not at all
     body = document.body
     packed: dict[str, Any] = json.loads(world.sealer.open(document.sealed, document_label(document)))
-    now = Identity(**packed["now"])
-    got = Goods(
-        grant=Grant.from_json(packed["grant"]),
-        identity=now,
-        requested=tuple(packed["requested"]),
-        client_id=packed["client_id"],
-        params=packed["params"],
-    )
     return Held(
         id=document.id,
         asks=body["asks"],
@@ -139,8 +163,8 @@ def opened(world: World, document: Document) -> Held:
         incarnation=body["incarnation"],
         until=body["until"],
         before=Identity(**packed["before"]),
-        now=now,
-        goods=got,
+        now=Identity(**packed["now"]),
+        goods=_goods(packed),
         errand=body["errand"],
     )
 

@@ -17,11 +17,14 @@ from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConnectError, ProviderError, StoreError
 from valetkey.forks import late_imports
+from valetkey.logs import get_logger
 from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential
 from valetkey.model.grants import Grant
 from valetkey.model.placing import names_later, placed
 from valetkey.protocol.token_response import TokenSet
+
+_log = get_logger("keeping")
 
 
 def keep(
@@ -52,6 +55,23 @@ def keep(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BesideGoods:
+    """A second grant that came with the same sign-in (`engine.beside`).
+
+    Attributes:
+        credential: Of which credential.
+        connection_id: The id of the row that is held for it.
+        incarnation: The incarnation of that row when the grant was bought.
+        goods: The grant and what belongs to it.
+    """
+
+    credential: str
+    connection_id: str
+    incarnation: int
+    goods: Goods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Goods:
     """A grant that was bought and is not stored yet.
 
@@ -61,6 +81,7 @@ class Goods:
         requested: What was asked for.
         client_id: The app's client id.
         params: What the provider said about the connection.
+        beside: A second grant of the same sign-in; None: there is none.
     """
 
     grant: Grant = field(repr=False)
@@ -68,6 +89,7 @@ class Goods:
     requested: tuple[str, ...]
     client_id: str
     params: Mapping[str, str]
+    beside: BesideGoods | None = None
 
 
 def goods(
@@ -121,7 +143,22 @@ def goods(
 
 
 def settle(world: World, credential: OAuth2Credential, got: Goods, before: Record, buying: Buying) -> Record:
-    """Store a grant over `before`; see `keep`."""
+    """Store a grant over `before`, and the one beside it; see `keep`."""
+    try:
+        stored = _put(world, credential, got, before)
+    except ConnectError:
+        buying.end()  # else the revocation would wait for it
+        give_back(world, credential, got, before)
+        raise
+    beside = None if got.beside is None else _put_beside(world, got.beside)
+    buying.end()
+    app_accepted(world, before.key.env, credential)
+    if got.beside is not None and beside is not None:
+        _finish(world, world.credential(got.beside.credential), got.beside.goods, beside)
+    return _finish(world, credential, got, stored)
+
+
+def _put(world: World, credential: OAuth2Credential, got: Goods, before: Record) -> Stored:
     credential = placed(credential, got.params)
 
     def put() -> Stored:
@@ -137,16 +174,46 @@ def settle(world: World, credential: OAuth2Credential, got: Goods, before: Recor
             params=got.params,
         )
 
+    return patiently(world, put)
+
+
+def _put_beside(world: World, beside: BesideGoods) -> Stored | None:
+    """Store the second grant, at once after the first; None where that was not to be.
+
+    The first one is stored by then, so what goes wrong here is told and not raised.  Where its connection was ended or
+    connected anew meanwhile, the grant is given back.
+    """
+    credential = world.credential(beside.credential)
     try:
-        stored = patiently(world, put)
-    except ConnectError:
-        buying.end()  # else the revocation would wait for it
-        revoke_grant(world, credential, got.grant, record=before, identity=got.identity)
-        raise
-    buying.end()
-    app_accepted(world, before.key.env, credential)
+        before = patiently(world, lambda: world.store.find(beside.connection_id))
+        if before is None or before.incarnation != beside.incarnation:
+            _log.warning("the grant of %s that came with a sign-in was overtaken, and is given back", credential.name)
+            revoke_grant(world, placed(credential, beside.goods.params), beside.goods.grant, record=before)
+            return None
+        return _put(world, credential, beside.goods, before)
+    except (ConnectError, StoreError) as error:
+        _log.warning("the grant of %s that came with a sign-in was not stored: %s", credential.name, error)
+        if isinstance(error, ConnectError):
+            revoke_grant(world, placed(credential, beside.goods.params), beside.goods.grant)
+        return None
+
+
+def give_back(world: World, credential: OAuth2Credential, got: Goods, before: Record) -> tuple[str, ...]:
+    """Revoke what was bought and is not kept, the grant beside it too; returns what of the first was revoked."""
+    if got.beside is not None:
+        second = world.credential(got.beside.credential)
+        more = got.beside.goods
+        row = replace(before, id=got.beside.connection_id, key=replace(before.key, credential=second.name))
+        revoke_grant(world, placed(second, more.params), more.grant, record=row, identity=more.identity)
+    return revoke_grant(world, placed(credential, got.params), got.grant, record=before, identity=got.identity)
+
+
+def _finish(world: World, credential: OAuth2Credential, got: Goods, stored: Stored) -> Record:
+    """Do what comes after a grant was stored: give its predecessor back, and look up what calls need."""
+    credential = placed(credential, got.params)
     _retire(world, credential, got.client_id, stored)
-    return looked_up(world, credential, stored.record, got.grant, wanted=chosen_before(credential, before, got.params))
+    wanted = chosen_before(credential, stored.replaced, got.params)
+    return looked_up(world, credential, stored.record, got.grant, wanted=wanted)
 
 
 def _retire(world: World, credential: OAuth2Credential, client_id: str, stored: Stored) -> None:

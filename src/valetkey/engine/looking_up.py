@@ -62,7 +62,7 @@ def looked_up(
     credential = world.credential(record.key.credential)  # with its holes, which are filled as far as is known
     found = _Found({name: value for name, value in record.params.items() if not name.endswith(SUFFIX)})
     for one in credential.look_ups:
-        trouble = _look_up(world, credential, one, found, grant, wanted.get(one.name, ""))
+        trouble = _look_up(world, credential, one, record, found, grant, wanted.get(one.name, ""))
         if trouble:
             found.troubles.append(trouble)
     if found.troubles:
@@ -82,10 +82,12 @@ def _kept(world: World, record: Record, params: Mapping[str, str]) -> Record:
     return stored
 
 
-def _look_up(world: World, credential: OAuth2Credential, one: LookUp, found: _Found, grant: Grant, wanted: str) -> str:
+def _look_up(
+    world: World, credential: OAuth2Credential, one: LookUp, record: Record, found: _Found, grant: Grant, wanted: str
+) -> str:
     """Do one look-up; returns what went wrong, or an empty text."""
     try:
-        request = _request(world, credential, one, found.params, grant)
+        request = _request(world, credential, one, record, found.params, grant)
         response = world.endpoint.send(request, deadline=world.clock.monotonic() + _SECONDS)
     except (NotSent, InDoubt, ConfigurationError) as error:
         return f"{one.name}: {error}."
@@ -95,10 +97,11 @@ def _look_up(world: World, credential: OAuth2Credential, one: LookUp, found: _Fo
 
 
 def _request(
-    world: World, credential: OAuth2Credential, one: LookUp, params: Mapping[str, str], grant: Grant
+    world: World, credential: OAuth2Credential, one: LookUp, record: Record, params: Mapping[str, str], grant: Grant
 ) -> Request:
     with late_imports:
-        from valetkey.model.templates import filled  # noqa: PLC0415 - only for those who look something up
+        from valetkey.engine.api_headers import headers_towards  # noqa: PLC0415 - only for those who look something up
+        from valetkey.model.templates import filled  # noqa: PLC0415
         from valetkey.protocol.bearer import carried  # noqa: PLC0415
         from valetkey.protocol.certificates import certificate_of  # noqa: PLC0415
         from valetkey.protocol.urls import allowed_hosts, host_allowed, hosts_of, require_https  # noqa: PLC0415
@@ -114,10 +117,11 @@ def _request(
     headers = {name: filled(text, given, rules, "header")[0] for name, text in one.headers.items()}
     token = carried(credential, grant.access_token, bound=grant.dpop_key is not None)
     certificate = certificate_of(credential, world.app(credential)) if credential.carries_certificate else None
+    with_it = headers_towards(world, here, url, record.key.env, record.client_id)
     return Request(
         method="GET",
         url=url,
-        headers={"Accept": "application/json", **here.api_headers, **headers, **token},
+        headers={"Accept": "application/json", **with_it, **headers, **token},
         dpop_key=grant.dpop_key,
         certificate=certificate,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from valetkey.engine.api_headers import headers_towards
 from valetkey.engine.discovery import complete
 from valetkey.engine.exchange import IDENTITY_SECONDS
 from valetkey.engine.lifecycle import obtain
@@ -47,8 +48,10 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     held = obtain(world, key)
     credential = complete(world, placed(credential, held.record.params), lenient=True)
     certificate = certificate_of(credential, world.app(credential)) if uses_certificate(credential) else None
-    whose = userinfo_request(credential, held.grant, certificate=certificate)
-    request = whose or verify_request(credential, held.grant, certificate=certificate)
+    url = credential.userinfo_url or credential.verify
+    with_it = headers_towards(world, credential, url, key.env, held.record.client_id)
+    whose = userinfo_request(credential, held.grant, certificate=certificate, api_headers=with_it)
+    request = whose or verify_request(credential, held.grant, certificate=certificate, api_headers=with_it)
     if request is None:
         said = f"{name} has no address that tells whose a token is, so there is no harmless call to make."
         return Probe(ok=False, said=said, possible=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from valetkey.engine.api_headers import headers_towards
 from valetkey.engine.app_secrets import in_use
 from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
@@ -247,6 +248,8 @@ def _tell_provider(
     else:
         app = app_for(world, record.key.env, credential, record.client_id)
         app, params = in_use(world, record.key.env, credential, app), record.params
+    env = record.key.env if record is not None else ""
+    with_it = headers_towards(world, credential, credential.revocation_url, env, app.client_id)
     for kind, token in _tokens(world, credential, grant):
         if kind == "access_token" and answers.get("refresh_token") == "" and _goes_along(credential):
             continue
@@ -260,6 +263,7 @@ def _tell_provider(
             access_token=grant.access_token,
             dpop_key=grant.dpop_key,
             params=params,
+            api_headers=with_it,
         )
         answers[kind] = _ask(world, credential, request, turn)
     return answers

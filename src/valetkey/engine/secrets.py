@@ -13,6 +13,7 @@ from valetkey.engine.trouble import app_command
 from valetkey.engine.world import grant_label
 from valetkey.errors import ConfigurationError, DecryptionFailed
 from valetkey.model.app_credentials import SECRETS, AppCredentials
+from valetkey.model.app_headers import carries_client_secret
 from valetkey.model.connections import ConnectionKey, Document, Record, Sealed
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.names import DEFAULT_ENV
@@ -284,10 +285,10 @@ def resolve_app(
 
 
 def _needs_proof(credential: OAuth2Credential) -> bool:
-    """Whether its app has a secret or a key: to prove itself, or to sign its assertions."""
-    return credential.client_auth not in {"none", *BY_CERTIFICATE} or (
-        credential.grant == "jwt_bearer" and not credential.assertion_secret_id
-    )
+    """Whether its app has a secret or a key: to prove itself, to sign its assertions, or to be sent with calls."""
+    signs = credential.grant == "jwt_bearer" and not credential.assertion_secret_id
+    by_it = credential.client_auth not in {"none", *BY_CERTIFICATE}
+    return by_it or signs or carries_client_secret(credential)
 
 
 def _kept_app(credential: OAuth2Credential, services: Sequence[SecretService]) -> AppCredentials | None:

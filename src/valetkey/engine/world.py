@@ -99,6 +99,7 @@ class World(Value):
         keep_app: Stores the app credentials of a credential where `app` reads them.
         client_document: The URL of the document that describes the app of a credential; empty: there is none.
         assertion: Reads the assertion that somebody else makes for a connection of a credential, anew each time.
+        secret: Reads a secret by its id, anew each time; None: there is none.
     """
 
     store: Store
@@ -118,6 +119,7 @@ class World(Value):
     keep_app: Callable[[OAuth2Credential, AppCredentials], object] = field(default=_read_only)
     client_document: Callable[[OAuth2Credential], str] = field(default=_declared_document)
     assertion: Callable[[OAuth2Credential, ConnectionKey], Secret] = field(default=_no_assertion)
+    secret: Callable[[str], str | None] = field(default=lambda _secret_id: None)
 
     def in_child(self, pulse: Pulse) -> World:
         """Return the world of a forked child, which has other threads and holds none of the parent's locks."""

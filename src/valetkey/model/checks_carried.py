@@ -1,10 +1,12 @@
-"""Checks of how a declaration has the access token carried, where that is not RFC 6750's way."""
+"""Checks of what calls carry: the access token, where that is not RFC 6750's way, and secrets of the app."""
 
 from __future__ import annotations
 
 import re
 from typing import Final, NoReturn
 
+from valetkey.model import checks
+from valetkey.model.app_headers import secret_headers
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.places import Place
 
@@ -46,13 +48,47 @@ def check_token_header(credential: OAuth2Credential, place: Place) -> None:
     _check_bound(credential, place)
 
 
-def _check_alone(credential: OAuth2Credential, place: Place, name: str) -> None:
+def check_api_headers(credential: OAuth2Credential, place: Place) -> None:
+    """Check what `api_headers` and `api_header_secrets` say of the app and of its secrets.
+
+    Raises:
+        ConfigurationError: ``parameter_reserved``: a header that means something else, or that something else sets too;
+            ``secret_id_missing``: a secret has no id; ``secret_id_duplicate``: it is the app's or the token's own.
+    """
+    field, ids = "api_header_secrets", credential.api_header_secrets
+    checks.headers(place, field, ids)
+    for name in secret_headers(credential):
+        if name.lower() in _OTHERS or name.lower().startswith(_FAMILIES):
+            place.refuse(
+                f'"{name}" cannot carry a secret: it is for something else',
+                code="parameter_reserved",
+                hint=f'remove "{name}" from {field if name in ids else "api_headers"}',
+            )
+    for name, secret_id in ids.items():
+        _check_alone(credential, place, name, field)
+        if not secret_id.strip():
+            place.refuse(
+                f"{field}: the header {name} has no secret",
+                code="secret_id_missing",
+                hint=f"write {place.line(field, {name: f'{credential.name}-{name.lower()}'})}",
+            )
+        if secret_id in {credential.secret_id, credential.token_secret_id}:
+            place.refuse(
+                f"{field}: what is kept under {secret_id!r} is not for the header {name}",
+                code="secret_id_duplicate",
+                hint=f"write {place.line(field, {name: f'{credential.name}-{name.lower()}'})}",
+            )
+
+
+def _check_alone(credential: OAuth2Credential, place: Place, name: str, by: str = "token_header") -> None:
     others = [("api_headers", credential.api_headers), *(("look_ups", one.headers) for one in credential.look_ups)]
+    if by == "token_header":
+        others.append(("api_header_secrets", credential.api_header_secrets))
     for field, headers in others:
         double = next((other for other in headers if other.lower() == name.lower()), "")
         if double:
             place.refuse(
-                f'{field} may not set "{double}": token_header says what stands there',
+                f'{field} may not set "{double}": {by} says what stands there',
                 code="parameter_reserved",
                 hint=f'remove "{double}" from {field}',
             )

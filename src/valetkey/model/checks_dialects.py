@@ -46,6 +46,13 @@ def check_dialects(credential: OAuth2Credential, place: Place) -> None:
     _check_renewal(credential, place)
     _check_long_lived(credential, place)
     _check_secret(credential, place)
+    if credential.beside and (credential.beside == credential.name or not credential.signs_in):
+        why = "itself" if credential.beside == credential.name else f"grant is {credential.grant}: nobody signs in"
+        place.refuse(
+            f"beside names what no sign-in brings: {why}",
+            code="beside_unfit",
+            hint="name another credential of the same app, or leave beside out",
+        )
     if not _FRAGMENT.fullmatch(credential.authorization_fragment):
         place.refuse(
             "authorization_fragment is no plain word",

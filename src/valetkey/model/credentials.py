@@ -135,7 +135,7 @@ class OAuth2Credential(Value):
         resources: The APIs that the token is for, as absolute URIs (RFC 8707).
         one_token_per_resource: Whether an access token is for one of the `resources` alone: people sign in for all of
             them, and the grant's own token is for the first.  Else it is for all of them.
-        scopes: What is asked for.
+        scopes: What is asked for; ``{holes}`` are filled with the declared `params`, as those of URLs are.
         forced_scopes: Asked for in addition, always (an offline scope, say).
         scope_separator: What stands between scopes in requests.
         scope_aliases: A scope as answers spell it -> as it is asked for: where it was granted, both were.
@@ -179,9 +179,14 @@ class OAuth2Credential(Value):
         api_hosts: The hosts that may see the access token; ``*.example.com`` means any host below.
         api_base_url: What relative URLs of API calls are joined to.
         api_headers: Headers that every call of this API needs, also for identity and revocation (a version, say).
+            ``{client_id}`` stands for the app's client id, ``{client_secret}`` for its secret.
+        api_header_secrets: The same for headers whose value is a secret of its own (a developer token): header -> under
+            which id the secret service keeps it; ``{name}`` stands for the credential's name.
         token_header: The header that carries the access token, with all of its value, where that is not RFC 6750's:
             ``X-Shopify-Access-Token: {token}``, ``Authorization: OAuth {token}``; empty: a bearer token, or one with a
             proof where it is bound to a key.
+        beside: Another credential of the same app, whose grant each sign-in brings too: for a provider that answers
+            with two token sets at once, of a bot and of a person.
         per_owner: Whether a call without an owner is an error.
         params: URL parameters (``tenant``, ``shop``) that were put into the URLs.
         url_params: The rules for params that each connection has its own of: they fill ``{holes}`` at use.
@@ -296,7 +301,9 @@ class OAuth2Credential(Value):
     api_hosts: tuple[str, ...] = ()
     api_base_url: str = ""
     api_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    api_header_secrets: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     token_header: str = ""
+    beside: str = ""
     per_owner: bool = False
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     url_params: tuple[UrlParam, ...] = ()

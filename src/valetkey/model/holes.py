@@ -1,17 +1,19 @@
-"""Filling the holes of a declaration's URLs with its own params, and leaving those that each connection fills."""
+"""Filling the holes of URLs and scopes with the params of a declaration, and leaving those that connections fill."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from valetkey.model import checks, templates
 from valetkey.model.checks_placed import check_rule
 from valetkey.model.credentials import EMPTY
 from valetkey.model.located import LookUp, UrlParam
 from valetkey.model.places import Place
+
+SCOPES: Final = ("scopes", "forced_scopes")
 
 
 def fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam], urls: Iterable[str]) -> None:
@@ -33,6 +35,9 @@ def fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam
     if "api_hosts" in values:
         hosts = (templates.fill(place, host, params, rules, later, "host") for host in values["api_hosts"])
         values["api_hosts"] = tuple(dict.fromkeys(host.lower() for host in hosts))
+    for name in SCOPES:
+        if name in values:
+            values[name] = tuple(_scope(place, scope, params, rules) for scope in values[name])
     _fill_others(place, values, params, rules, later)
     defaults = {name: rule.default for name, rule in rules.items() if rule.default}
     if defaults or params:
@@ -42,6 +47,11 @@ def fill_urls(place: Place, values: dict[str, Any], rules: Mapping[str, UrlParam
         values["url_params"] = kept
     else:
         values.pop("url_params", None)
+
+
+def _scope(place: Place, scope: str, params: Mapping[str, str], rules: Mapping[str, UrlParam]) -> str:
+    """Fill a scope, which may be the URL of an API: with what the declaration says, for it is the same for all."""
+    return templates.fill(place, scope, params, rules, kind="url" if "://" in scope else "header")
 
 
 def _later(values: Mapping[str, Any], rules: Mapping[str, UrlParam], params: Mapping[str, str]) -> frozenset[str]:
@@ -55,6 +65,7 @@ def _wanted(values: Mapping[str, Any], urls: Iterable[str]) -> frozenset[str]:
     texts = [str(values.get(name, "")) for name in urls]
     texts += [*values.get("api_hosts", ()), *values.get("api_headers", EMPTY).values()]
     texts += [one.url for one in values.get("look_ups", ())]
+    texts += [scope for name in SCOPES for scope in values.get(name, ())]
     texts += values.get("signed_secret_claims", EMPTY).values()
     return frozenset(hole for text in texts for hole in templates.holes(text))
 

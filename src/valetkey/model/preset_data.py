@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 
 from valetkey.errors import ConfigurationError
 from valetkey.model import settings
+from valetkey.model.app_headers import NAME
 from valetkey.model.checks import frozen
 from valetkey.model.credentials import EMPTY
 from valetkey.model.located import UrlParam
@@ -62,7 +63,9 @@ STANDARD_ERRORS: Final = frozenset(
 )
 URL_MEMBERS: Final = tuple(name for name, member in MEMBERS.items() if member.kind == "url")
 LABELS: Final = ("client_id", "client_secret", "redirect_uri")
-OWN_TO_A_PROGRAM: Final = frozenset({"preset", "secret_id", "token_secret_id", "per_owner", "params", "description"})
+OWN_TO_A_PROGRAM: Final = frozenset(
+    {"preset", "secret_id", "token_secret_id", "beside", "per_owner", "params", "description"}
+)
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
 """What no pattern of a URL parameter may let through: each could move the URL to another place."""
 _PLACE: Final = Place("credential", toml=True)
@@ -218,6 +221,11 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
     if wrong:  # all of them at once; what they mean together is looked at when each is right by itself
         yield from wrong
         return
+    for header, secret_id in cast("Mapping[str, str]", given.get("api_header_secrets", EMPTY)).items():
+        if not secret_id.startswith(f"{NAME}-"):
+            text = f'{header}: "{secret_id:.60}" may be the secret of another credential'
+            yield Mistake("credential.api_header_secrets", text, f'"{header}" = "{NAME}-{header.lower()}"')
+            return
     rules = url_params(data)
     examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
     try:
@@ -227,6 +235,10 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
         return
     if not made.api_hosts:
         yield Mistake("credential.api_hosts", "it is missing", 'api_hosts = ["api.shop.example"]')
+    contradicts = {"required": not made.pkce, "breaks": made.pkce}.get(data.get("pkce_support", ""), False)
+    if contradicts and made.signs_in:
+        right = "false" if made.pkce else "true"
+        yield Mistake("credential.pkce", f"pkce_support says that the provider wants it {right}", f"pkce = {right}")
     for ours, standard in made.error_aliases.items():
         if standard not in STANDARD_ERRORS:
             yield Mistake(

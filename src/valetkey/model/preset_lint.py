@@ -43,6 +43,8 @@ _LIFETIMES: Final[Mapping[str, tuple[float, float]]] = {
     "buffer": (0, DAY),
 }
 """Seconds that are believed: less are probably minutes, hours or days, more milliseconds."""
+_SECRETIVE: Final = re.compile(r"(?i)secret|passw|api[-_]?key|developer[-_]?token")
+"""Names of headers that mostly hold a secret."""
 _BEARER_URLS: Final = ("api_base_url", "userinfo_url", "verify")
 """Where the access token is sent."""
 
@@ -64,7 +66,15 @@ def all_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = Non
         return wrong
     whole = data if family is None else extended(family, data)
     own = data.get("credential", EMPTY)
-    found = [*wrong, *_hosts(whole), *_documentation(whole), *_units(own), *_scopes(whole), *_last_days(whole)]
+    found = [
+        *wrong,
+        *_hosts(whole),
+        *_documentation(whole),
+        *_units(own),
+        *_scopes(whole),
+        *_last_days(whole),
+        *_clear(own),
+    ]
     return sorted(dict.fromkeys(found), key=lambda mistake: not mistake.grave)
 
 
@@ -231,6 +241,15 @@ def _joined(name: str, params: object, separator: str) -> Iterator[Mistake]:
             text = f'"{value}" is joined otherwise than scope_separator says, by "{other}"'
             right = separator.join(part for part in re.split("[ ,]+", value) if part)
             yield Mistake(f"credential.{name}.{param}", text, f'{param} = "{right}"', grave=False)
+
+
+def _clear(own: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield headers that stand in clear and should not: whoever reads the file has them."""
+    for name, value in cast("Mapping[str, str]", own.get("api_headers", EMPTY)).items():
+        if _SECRETIVE.search(name) and "{" not in value:
+            text = f"{name} looks like a secret, which anybody can read here"
+            example = f'[credential.api_header_secrets]\n{name} = "{{name}}-{name.lower()}"'
+            yield Mistake("credential.api_headers", text, example, grave=False)
 
 
 def _last_days(data: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["text", "url", "texts", "labels", "table", "scopes", "params", "quirks", "verified", "credential"]
+Kind = Literal[
+    "text", "pkce", "url", "texts", "labels", "table", "scopes", "params", "quirks", "verified", "credential"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ MEMBERS: Final[Mapping[str, Member]] = {
     "docs_url": Member("url", "the provider's page about OAuth", 'docs_url = "https://shop.example/docs/oauth"'),
     "scopes_doc_url": Member(
         "url", "the page that lists the scopes", 'scopes_doc_url = "https://shop.example/docs/scopes"'
+    ),
+    "pkce_support": Member(
+        "pkce", "what the provider does with PKCE: required, supported, ignored or breaks", 'pkce_support = "required"'
     ),
     "well_known_scopes": Member(
         "scopes", "some scopes, what they allow and how much", '[well_known_scopes]\n"read_orders" = "Read orders"'

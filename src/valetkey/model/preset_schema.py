@@ -13,7 +13,7 @@ from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.located import LookUp, UrlParam
 from valetkey.model.preset_data import LABELS, LEVELS, OWN_TO_A_PROGRAM, STANDARD_ERRORS, facts
 from valetkey.model.preset_members import MEMBERS, Kind
-from valetkey.model.preset_shape import WEIGHTS
+from valetkey.model.preset_shape import PKCE_SUPPORT, WEIGHTS
 from valetkey.model.settings import URLS
 
 Schema = dict[str, Any]
@@ -47,6 +47,7 @@ def _kinds() -> Mapping[Kind, Schema]:
     date = {**_TEXT, "pattern": "^20\\d\\d-(0[1-9]|1[0-2])$"}
     return {
         "text": _TEXT,
+        "pkce": {"enum": list(PKCE_SUPPORT)},
         "url": _HTTPS,
         "texts": _list(_TEXT),
         "labels": _table(dict.fromkeys(LABELS, _TEXT)),

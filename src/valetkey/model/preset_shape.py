@@ -12,6 +12,8 @@ from valetkey.model.preset_members import MEMBERS, Kind, Mistake
 
 WEIGHTS: Final = ("read", "write", "admin")
 """How much a scope allows: to look, to change, to decide for others."""
+PKCE_SUPPORT: Final = ("required", "supported", "ignored", "breaks")
+"""What a provider does with PKCE: no sign-in without it; it holds it; it passes it over; no sign-in with it."""
 QUIRK: Final = ("text", "source", "seen_as")
 VERIFIED: Final = ("level", "date")
 SCOPE: Final = ("text", "weight")
@@ -50,6 +52,11 @@ def _texts(name: str, value: object) -> Iterator[Mistake]:
 def _text(name: str, value: object) -> Iterator[Mistake]:
     if not is_text(value):
         yield Mistake(name, "it is a text", MEMBERS[name].example)
+
+
+def _pkce(name: str, value: object) -> Iterator[Mistake]:
+    if value not in PKCE_SUPPORT:
+        yield Mistake(name, f"it is one of {', '.join(PKCE_SUPPORT)}", MEMBERS[name].example)
 
 
 def _table(name: str, value: object) -> Iterator[Mistake]:
@@ -142,6 +149,7 @@ def _unknown(place: str, given: Mapping[str, object], known: Mapping[str, str] |
 
 _CHECKS: Final[Mapping[Kind, Callable[[str, object], Iterator[Mistake]]]] = {
     "text": _text,
+    "pkce": _pkce,
     "url": _text,
     "texts": _texts,
     "labels": _table,

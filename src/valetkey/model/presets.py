@@ -52,6 +52,8 @@ class Preset:
         redirect_note: What to know about redirect URIs there.
         docs_url: The provider's page about OAuth.
         scopes_doc_url: The page that lists the scopes.
+        pkce_support: What the provider does with PKCE: ``required``, ``supported``, ``ignored``, ``breaks``; empty: not
+            known.  Whether it is sent says the field `pkce`.
         well_known_scopes: Some scopes and what they allow.
         scope_weights: How much scopes allow, where that is known: ``read``, ``write`` or ``admin``.
         legacy: URL field -> the last day of that endpoint, as ``2027-02-16``.
@@ -72,6 +74,7 @@ class Preset:
     redirect_note: str = ""
     docs_url: str = ""
     scopes_doc_url: str = ""
+    pkce_support: str = ""
     well_known_scopes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     scope_weights: Mapping[str, Weight] = field(default_factory=lambda: EMPTY)
     legacy: Mapping[str, str] = field(default_factory=lambda: EMPTY)
@@ -313,6 +316,7 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: Path
         redirect_note=data.get("redirect_note", ""),
         docs_url=data.get("docs_url", ""),
         scopes_doc_url=data.get("scopes_doc_url", ""),
+        pkce_support=data.get("pkce_support", ""),
         well_known_scopes=preset_data.scopes(data),
         scope_weights=preset_data.scope_weights(data),
         legacy=MappingProxyType(dict(data.get("legacy", EMPTY))),

@@ -209,6 +209,14 @@ def _clash(new: OAuth2Credential, other: OAuth2Credential) -> ConfigurationError
             code="secret_id_duplicate",
             hint=f"write {place.line('token_secret_id', f'{new.name}-oauth-token')}, or leave it out",
         )
+    for one, whose in ((new, other), (other, new)):
+        lent = {whose.secret_id, whose.token_secret_id}.intersection(one.api_header_secrets.values())
+        if lent:
+            return _place(f'credential "{one.name}"').error(
+                f'api_header_secrets names "{min(lent)}", which holds what is of credential "{whose.name}"',
+                code="secret_id_duplicate",
+                hint="give the header a secret of its own",
+            )
     return _one_issuer_for_two_servers(new, other)
 
 

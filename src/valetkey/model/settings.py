@@ -7,7 +7,8 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final, cast, get_args
 
 from valetkey.model import checks, checks_placed, credentials, profiles
-from valetkey.model.checks_carried import check_token_header
+from valetkey.model.app_headers import named_ids
+from valetkey.model.checks_carried import check_api_headers, check_token_header
 from valetkey.model.checks_dialects import check_dialects
 from valetkey.model.checks_signed import check_agreement, check_signed
 from valetkey.model.credentials import EMPTY, OAuth2Credential, Source
@@ -130,6 +131,8 @@ def build(
             values[field] = _merged(field, values, typed(place, field, value))
     fill_urls(place, values, rules, URLS)
     follow(values)
+    if "api_header_secrets" in values:
+        values["api_header_secrets"] = checks.frozen(named_ids(values["api_header_secrets"], name))
     values.setdefault("secret_id", f"{name}-app-credentials")
     values.setdefault("token_secret_id", f"{name}-oauth-token")
     values["display_name"] = values.get("display_name") or name
@@ -192,6 +195,7 @@ def checked(credential: OAuth2Credential, place: Place) -> OAuth2Credential:
     check_signed(credential, place)
     check_agreement(credential, place)
     check_token_header(credential, place)
+    check_api_headers(credential, place)
     check_profile(credential, place)
     return credential
 

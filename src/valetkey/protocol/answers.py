@@ -32,6 +32,12 @@ def understood(members: Members, credential: OAuth2Credential) -> Members:
     return read
 
 
+def holds_token_apart(members: Members, credential: OAuth2Credential) -> bool:
+    """Whether an answer holds an access token in the place of its own that the credential declares for it."""
+    path = credential.answer_paths.get("access_token", "")
+    return bool(path and at_path(members, path))
+
+
 def places_read(credential: OAuth2Credential) -> frozenset[str]:
     """Return the names of the answer's own members in which something standard stands."""
     return frozenset(path.partition(".")[0] for path in credential.answer_paths.values())

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from valetkey.errors import ConfigurationError
+from valetkey.model.app_headers import fixed
 from valetkey.model.credentials import EMPTY, AppCredentials, OAuth2Credential, RevocationAuth
 from valetkey.protocol.bearer import carried
 from valetkey.protocol.bodies import read_members, retry_after
@@ -57,6 +58,7 @@ def revocation_request(
     access_token: Secret | None = None,
     dpop_key: Secret | None = None,
     params: Mapping[str, str] = EMPTY,
+    api_headers: Mapping[str, str] | None = None,
 ) -> Request:
     """Return the request that revokes `token` (section 2.1), in the dialect that the credential declares.
 
@@ -70,6 +72,7 @@ def revocation_request(
         access_token: The access token of the grant, for providers that want it as proof; by default `token`.
         dpop_key: The key that it is bound to; then it goes with the scheme ``DPoP`` and a proof (RFC 9449 section 7).
         params: The connection's params, for templates.
+        api_headers: The API's headers with what is of the app; None: those that are declared whole.
 
     Raises:
         ConfigurationError: ``url_missing``, ``url_invalid``, ``url_insecure``, ``client_id_missing``,
@@ -87,7 +90,8 @@ def revocation_request(
     def made(now: float, *, auth: RevocationAuth | None = None) -> Request:
         by_token = access_token or token
         proof, headers = _proof(credential, app, auth or credential.revocation_auth, now, by_token, bound=bool(key))
-        request = _written(credential, url, {**wanted, **proof}, headers)
+        with_it = fixed(credential) if api_headers is None else api_headers
+        request = _written(credential, url, {**wanted, **proof}, {**with_it, **headers})
         return replace(request, dpop_key=key, certificate=certificate)
 
     if _signs(credential, app):
@@ -116,9 +120,9 @@ def parse_revocation(
     return StillLives(retry_after=retry_after(response.headers, now), error=error)
 
 
-def _written(credential: OAuth2Credential, url: str, members: Params, proof: Mapping[str, str]) -> Request:
+def _written(credential: OAuth2Credential, url: str, members: Params, headers: Mapping[str, str]) -> Request:
     """Return the request with its members where the provider wants them."""
-    headers = {"Accept": credential.accept, **credential.api_headers, **proof}
+    headers = {"Accept": credential.accept, **headers}
     method, how = credential.revocation_method, credential.revocation_format
     if how == "none":
         return Request(method=method, url=url, headers=headers)

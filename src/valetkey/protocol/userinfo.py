@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.model.app_headers import fixed
 from valetkey.model.connections import Identity
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.grants import Grant
@@ -21,11 +22,19 @@ _SUCCESS: Final = range(200, 300)
 
 
 def userinfo_request(
-    credential: OAuth2Credential, grant: Grant, *, certificate: Secret | None = None
+    credential: OAuth2Credential,
+    grant: Grant,
+    *,
+    certificate: Secret | None = None,
+    api_headers: Mapping[str, str] | None = None,
 ) -> Request | None:
     """Return the request for the identity behind `grant`, or None where the credential has no userinfo URL.
 
-    `certificate` is what the token is bound to (RFC 8705 section 3), None where that is none.
+    Args:
+        credential: Which integration.
+        grant: The grant.
+        certificate: What the token is bound to (RFC 8705 section 3); None: nothing.
+        api_headers: The API's headers with what is of the app; None: those that are declared whole.
 
     Raises:
         ConfigurationError: See `urls.require_https`.
@@ -33,7 +42,7 @@ def userinfo_request(
     if not credential.userinfo_url:
         return None
     require_https(credential.userinfo_url, what="userinfo_url", name=credential.name)
-    headers = {"Accept": "application/json", **credential.api_headers}
+    headers = {"Accept": "application/json", **(fixed(credential) if api_headers is None else api_headers)}
     if credential.userinfo_body:
         headers["Content-Type"] = "application/json"
     return Request(
@@ -46,8 +55,16 @@ def userinfo_request(
     )
 
 
-def verify_request(credential: OAuth2Credential, grant: Grant, *, certificate: Secret | None = None) -> Request | None:
+def verify_request(
+    credential: OAuth2Credential,
+    grant: Grant,
+    *,
+    certificate: Secret | None = None,
+    api_headers: Mapping[str, str] | None = None,
+) -> Request | None:
     """Return the request for one harmless call, or None where the credential names none (`OAuth2Credential.verify`).
+
+    The arguments are those of `userinfo_request`.
 
     Raises:
         ConfigurationError: See `urls.require_https`; ``verify_elsewhere``: the token may not go there.
@@ -62,10 +79,11 @@ def verify_request(credential: OAuth2Credential, grant: Grant, *, certificate: S
             hint="add its host to api_hosts, or leave verify out",
         )
     token = carried(credential, grant.access_token, bound=grant.dpop_key is not None)
+    headers = fixed(credential) if api_headers is None else api_headers
     return Request(
         method="GET",
         url=credential.verify,
-        headers={"Accept": "application/json", **credential.api_headers, **token},
+        headers={"Accept": "application/json", **headers, **token},
         dpop_key=grant.dpop_key,
         certificate=certificate,
     )

@@ -183,10 +183,10 @@ class Promises:
             self.words.add("disconnected, and a successor that went to nobody lives at the server")
         elif self._scene.said_may_live():
             self.words.add("disconnected, and said that a token may live on")
-        elif "outage" in self._scene.faults and self._scene.fault_struck():
-            self.words.add("disconnected, and the store was away when what a refresh brought was to be revoked")
         elif self._scene.gave_up():
             self.words.add("disconnected, and a sign-in could not store its grant, which lives at the server")
+        elif "outage" in self._scene.faults and self._scene.fault_struck():
+            self.words.add("disconnected, and the store was away when what a refresh brought was to be revoked")
         elif self._scene.swap_lost and len(server.families) > 1:
             self.words.add("disconnected, and as the store's answer was lost nobody knew of the grant before the last")
         else:

@@ -56,6 +56,22 @@ def test_an_app_is_stored_sealed_and_declared_by_the_console(walk: Any) -> None:
         assert SECRET not in shown.text
 
 
+@pytest.mark.parametrize(
+    ("preset", "optional"),
+    [
+        pytest.param("etsy", False, id="sent with calls"),
+        pytest.param("airtable", False, id="proof"),
+        pytest.param("lichess", True, id="public"),
+    ],
+)
+def test_a_secret_is_optional_where_nothing_is_proved_by_it_and_no_call_carries_it(
+    walk: Any, preset: str, optional: bool
+) -> None:
+    page = walk.visitor.get(f"/console/presets/{preset}")
+
+    assert (">optional</span>" in page.text) is optional
+
+
 def test_a_name_that_is_taken_is_refused_and_nothing_is_overwritten(walk: Any) -> None:
     before = walk.site.practice.secrets.get("notes-app-credentials")
 

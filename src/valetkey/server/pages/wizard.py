@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.responses import Response
 
 from valetkey.errors import ConfigurationError, ValetkeyError
+from valetkey.model.app_headers import shows_secret
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.model.presets import Preset, load_preset, search_presets
@@ -175,10 +176,16 @@ def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status:
         redirect_uri=redirect_uri(ask, stand_in),
         docs_url=preset.docs_url,
         quirks=preset.quirks,
-        public=preset.fields.get("client_auth") == "none",
+        public=_is_public(preset.fields.get("client_auth"), preset.fields.get("api_headers", {})),
         registers=False,
         trouble=trouble,
     )
+
+
+def _is_public(client_auth: object, api_headers: object) -> bool:
+    """Whether an app may do without a secret: it neither proves itself by one, nor do calls carry it."""
+    carried = cast("Mapping[str, str]", api_headers).values()
+    return client_auth == "none" and not any(map(shows_secret, carried))
 
 
 def _loopback_host(preset: Preset) -> Any:
@@ -198,7 +205,7 @@ def _app_page(ask: Ask, credential: OAuth2Credential, *, trouble: str = "", stat
         redirect_uri=redirect_uri(ask, credential),
         docs_url="",
         quirks=(),
-        public=credential.client_auth == "none",
+        public=_is_public(credential.client_auth, credential.api_headers),
         registers=credential.registers,
         trouble=trouble,
     )
