@@ -20,8 +20,10 @@ from valetkey.errors import ConfigurationError, ValetkeyError, clean
 from valetkey.logs import get_logger
 from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
+from valetkey.model.folders import config_folder
 from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
+from valetkey.model.plugins import brought
 from valetkey.model.preset_data import Quirk, Verified, Weight
 from valetkey.model.preset_files import Found, located, parsed, unreadable
 from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
@@ -225,12 +227,7 @@ def user_folder() -> Path:
     given = os.environ.get("VALETKEY_PRESETS")
     if given:
         return Path(os.path.expanduser(given))  # noqa: PTH111 - Path's raises where there is no home folder
-    import platformdirs  # noqa: PLC0415 - only where a preset is not built in
-
-    try:
-        return Path(platformdirs.user_config_dir("valetkey", appauthor=False)) / "presets"
-    except RuntimeError:  # no home folder
-        return Path(os.devnull) / "presets"
+    return (config_folder() or Path(os.devnull)) / "presets"
 
 
 # -- the three places --------------------------------------------------------------------------------------------------
@@ -257,9 +254,7 @@ def _from_plugin(preset_id: str) -> Preset | None:
 
 @functools.cache
 def _plugins() -> Any:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only where a preset is not built in
-
-    return entry_points(group=GROUP)
+    return brought(GROUP)
 
 
 def _read(path: Path, preset_id: str, origin: Origin) -> Preset | None:
@@ -284,7 +279,7 @@ def _family(data: Mapping[str, Any], beside: Path | None = None) -> Mapping[str,
         return None
     if not isinstance(name, str) or not _ID.fullmatch(name):
         return Mistake("extends", "it is the id of a preset", MEMBERS["extends"].example)
-    for folder in filter(None, (BUILT_IN, beside, user_folder())):
+    for folder in _folders(beside):
         family = _data_in(folder / f"{name}.toml")
         if family is None:
             continue
@@ -293,6 +288,13 @@ def _family(data: Mapping[str, Any], beside: Path | None = None) -> Mapping[str,
         mistakes = [] if folder == BUILT_IN else grave_mistakes(family)
         return Mistake("extends", f'the preset "{name}" is not in order: {mistakes[0]}') if mistakes else family
     return Mistake("extends", f'there is no preset "{name}"{did_you_mean(name, preset_ids())}')
+
+
+def _folders(beside: Path | None) -> Iterator[Path]:
+    yield BUILT_IN
+    if beside is not None:
+        yield beside
+    yield user_folder()
 
 
 def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: Path | str) -> Preset:

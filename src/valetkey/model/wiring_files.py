@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
 from valetkey.errors import ConfigurationError, clean
+from valetkey.model.folders import config_folder
 from valetkey.model.names import check_env, check_name, current_env
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.registry import Wiring, declare
@@ -53,14 +54,9 @@ def find_wiring_file() -> Path | None:
 
 
 def _of_user() -> Path | None:
-    import platformdirs  # noqa: PLC0415 - only where no nearer file is found
-
-    try:
-        folder = platformdirs.user_config_dir("valetkey", appauthor=False)
-    except RuntimeError:  # this user has no home folder, so it has no file there
-        return None
-    path = Path(folder) / FILE_NAME
-    return path if path.is_file() else None
+    folder = config_folder()
+    path = None if folder is None else folder / FILE_NAME
+    return path if path is not None and path.is_file() else None
 
 
 def _trusted(path: Path) -> None:
