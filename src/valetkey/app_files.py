@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from valetkey.engine.secrets import app_variables
+from valetkey.engine.secrets import app_variables, key_id_variable
 from valetkey.errors import ConfigurationError, clean
 from valetkey.logs import get_logger
 from valetkey.protocol.certificates import belong_together
@@ -56,7 +56,7 @@ def file_variables(credential_name: str) -> tuple[str, ...]:
 
 def set_variables(credential_name: str) -> tuple[str, ...]:
     """Return the variables that are set and say something of a credential's app."""
-    names = (*app_variables(credential_name), *file_variables(credential_name))
+    names = (*app_variables(credential_name), key_id_variable(credential_name), *file_variables(credential_name))
     return tuple(name for name in names if os.environ.get(name, "").strip())
 
 

@@ -191,7 +191,7 @@ def test_a_check_of_presets_in_json(bare: Any, tmp_path: Path) -> None:
         "example": 'display_name = "Shop"',
         "grave": True,
     }
-    assert [each["field"] for each in checked["mistakes"]] == ["display_name", "credential"]
+    assert [each["field"] for each in checked["mistakes"]] == ["display_name", "credential", "docs_url"]
 
 
 def test_a_place_that_is_not_there_is_told(bare: Any, tmp_path: Path) -> None:

@@ -563,6 +563,42 @@ def test_a_private_key_is_found_like_a_secret() -> None:
     assert resolve_app(signed, services=[service], environ={KEY: "pem"}).private_key == Secret("pem")
 
 
+APPLE = replace(GITHUB, signed_secret_claims={"iss": "{team_id}"}, client_auth="client_secret_post")
+KEY_ID = "VALETKEY_GIT_HUB_COM_KEY_ID"
+KEPT_KEY = '{"client_id": "kept", "private_key": "pem", "key_id": "K1"}'
+
+
+@pytest.mark.parametrize("credential", [APPLE, replace(GITHUB, client_auth="private_key_jwt")], ids=["secret", "jwt"])
+@pytest.mark.parametrize(
+    ("environ", "kept", "found"),
+    [
+        pytest.param({ID: "env", KEY: "pem", KEY_ID: " K2\n"}, None, ("env", "pem", "K2"), id="all in variables"),
+        pytest.param({KEY: "new", KEY_ID: "K2"}, KEPT_KEY, ("kept", "new", "K2"), id="another key and its id"),
+        pytest.param({KEY: "pem"}, KEPT_KEY, ("kept", "pem", "K1"), id="the kept key in a variable"),
+        pytest.param({KEY: "new"}, KEPT_KEY, ("kept", "new", ""), id="a kept id is not of another key"),
+        pytest.param({KEY_ID: "K2"}, KEPT_KEY, ("kept", "pem", "K2"), id="the id alone"),
+        pytest.param({KEY_ID: "K2"}, KEPT, ("kept", None, ""), id="no key"),
+        pytest.param({}, KEPT_KEY, ("kept", "pem", "K1"), id="no variable"),
+    ],
+)
+def test_the_id_of_a_key_comes_with_it(
+    credential: OAuth2Credential, environ: Mapping[str, str], kept: str | None, found: tuple[str, str | None, str]
+) -> None:
+    service = MemorySecrets({} if kept is None else {"github-app": kept})
+
+    app = resolve_app(credential, services=[service], environ=environ)
+
+    assert (app.client_id, app.private_key and app.private_key.reveal(), app.key_id) == found
+
+
+def test_the_kept_id_of_the_same_key_is_found_beside_an_id_in_a_variable() -> None:
+    service = MemorySecrets({"github-app": KEPT_KEY})
+
+    app = resolve_app(APPLE, services=[service], environ={ID: "kept", KEY: "pem\n"})
+
+    assert (app.client_id, app.key_id) == ("kept", "K1")
+
+
 @pytest.mark.parametrize(
     ("environ", "kept", "found"),
     [

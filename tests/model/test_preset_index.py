@@ -88,6 +88,10 @@ LIST = [
 ]
 
 
+def test_no_host_of_a_list_is_empty() -> None:
+    assert [listed.id for listed in preset_index.built_in().values() if "" in listed.hosts] == []
+
+
 def test_the_best_match_comes_first() -> None:
     found = [listed.id for listed in best_first(" Box ", LIST)]
 

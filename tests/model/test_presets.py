@@ -127,9 +127,13 @@ DATA = {
 @pytest.mark.usefixtures("plugins")
 def test_a_broken_preset_of_the_user_says_what_is_wrong_and_where(folder: Path) -> None:
     (folder / "broken.toml").write_text("display_name = 'B'\n[credential]\ntoken_url = 'http://a.example/t'\n")
-    with pytest.raises(ConfigurationError, match=r'preset "broken": .*broken\.toml:3: .*token_url') as caught:
+    with pytest.raises(
+        ConfigurationError, match=r'preset "broken": .*broken\.toml:2: .*authorization_url: it is'
+    ) as caught:
         load_preset("broken")
     assert caught.value.code == "preset_invalid"
+    assert "(and 1 more)" in str(caught.value)
+    assert caught.value.hint == f"run: valetkey providers lint {folder / 'broken.toml'}"
     (folder / "odd.toml").write_text("display_name = ")
     with pytest.raises(ConfigurationError, match=r"odd\.toml:1: display_name: ") as caught:
         load_preset("odd")

@@ -83,7 +83,7 @@ Change = Callable[[dict[str, Any]], Any]
         pytest.param(lambda d: d.update(sources=["https://a.example"]), "sources: it is a table", id="sources"),
         pytest.param(lambda d: d.update(quirks={}), "quirks: it is a list of tables", id="quirks"),
         pytest.param(lambda d: d.update(params=[]), "params: it is a table of tables", id="params"),
-        pytest.param(lambda d: d.update(params={"shop": "x"}), "params: it is a table of tables", id="param"),
+        pytest.param(lambda d: d.update(params={"shop": "x"}), "params.shop: it is a table; ", id="param"),
         pytest.param(
             lambda d: d["params"]["shop"].update(patern="x"),
             "params.shop.patern: there",

@@ -122,7 +122,9 @@ class Told:
 def told(error: BaseException) -> Told:
     """Return how an error is told, and the exit code it stands for."""
     if isinstance(error, ValetkeyError):
-        message = clean(error, _MESSAGE_LIMIT)
+        from valetkey.cli.as_options import message_at_shell  # noqa: PLC0415 - only where something goes wrong
+
+        message = message_at_shell(clean(error, _MESSAGE_LIMIT))
         return Told(status_of(error), error.code, message, clean(_hint(error), _MESSAGE_LIMIT))
     known = _of_click(error) or _of_http(error) or _of_system(error)
     return known or Told(
@@ -140,7 +142,9 @@ def _hint(error: ValetkeyError) -> str:
             return f"write the whole URL, or declare api_base_url: {add} --api-base-url URL"
         hosts = " ".join(f"--api-host {shlex.quote(host)}" for host in error.hosts)
         return f"if it is meant: {add} {hosts}, or api_hosts where it is declared"
-    return _AT_SHELL.get(error.code, error.hint)
+    from valetkey.cli.as_options import hint_at_shell  # noqa: PLC0415 - only where something goes wrong
+
+    return _AT_SHELL.get(error.code) or hint_at_shell(error.hint)
 
 
 def status_of(error: ValetkeyError) -> int:

@@ -31,6 +31,7 @@ __all__ = [
     "app_variables",
     "decode_secret",
     "encode_secret",
+    "key_id_variable",
     "resolve_app",
 ]
 
@@ -242,6 +243,15 @@ def app_variables(credential_name: str) -> tuple[str, str, str, str, str]:
     return *own, f"{stem}_CERTIFICATE", f"{stem}_CERTIFICATE_KEY"
 
 
+def key_id_variable(credential_name: str) -> str:
+    """Return the variable with the id by which the provider knows the app's private key.
+
+    >>> key_id_variable("apple")
+    'VALETKEY_APPLE_KEY_ID'
+    """
+    return f"{variable_name(credential_name, 'VALETKEY_')}_KEY_ID"
+
+
 def resolve_app(
     credential: OAuth2Credential,
     *,
@@ -252,8 +262,8 @@ def resolve_app(
     """Return the app credentials of a credential: from the environment, else from the secret ``secret_id``.
 
     Of the variables each may stand alone: a client id for a public app, or one whose secret or key is kept under
-    ``secret_id`` together with the same client id; a client secret or a key for an app whose id is kept there; and a
-    certificate, with its key, beside what is kept there.
+    ``secret_id`` together with the same client id; a client secret or a key for an app whose id is kept there; a key's
+    id, and a certificate, with its key, beside what is kept there.  A kept id of a key is not taken for another key.
 
     Args:
         credential: Whose app.
@@ -269,9 +279,11 @@ def resolve_app(
     secrets = [environ.get(name, "").strip() for name in secret_variables]
     client_secret, private_key, certificate, key = (Secret(text) if text else None for text in secrets)
     proof, tls = client_secret or private_key, certificate or not uses_certificate(credential)
-    if client_id and tls and (proof or not _needs_proof(credential)):
+    key_id = environ.get(key_id_variable(credential.name), "").strip()
+    known = key_id or not private_key or not credential.signed_secret_claims
+    if client_id and tls and (proof or not _needs_proof(credential)) and known:
         given = AppCredentials(client_id=client_id, client_secret=client_secret, private_key=private_key)
-        return replace(given, certificate=certificate, certificate_key=key)
+        return replace(given, key_id=key_id, certificate=certificate, certificate_key=key)
     kept = _kept_app(credential, services)
     client_id = client_id or (kept.client_id if kept else "")
     if not client_id:
@@ -281,7 +293,14 @@ def resolve_app(
         base = replace(base, certificate=certificate, certificate_key=key)
     elif key:
         base = replace(base, certificate_key=key)
-    return replace(base, client_secret=client_secret, private_key=private_key, key_id="") if proof else base
+    if proof:
+        key_id = key_id or (base.key_id if _same(private_key, base.private_key) else "")
+        return replace(base, client_secret=client_secret, private_key=private_key, key_id=key_id)
+    return replace(base, key_id=key_id) if key_id and base.private_key else base
+
+
+def _same(one: Secret | None, other: Secret | None) -> bool:
+    return one is not None and other is not None and one.reveal().strip() == other.reveal().strip()
 
 
 def _needs_proof(credential: OAuth2Credential) -> bool:

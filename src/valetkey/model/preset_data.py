@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, Literal, cast
 
 from valetkey.errors import ConfigurationError
-from valetkey.model import settings
+from valetkey.model import checks, settings
 from valetkey.model.app_headers import NAME
 from valetkey.model.checks import frozen
-from valetkey.model.credentials import EMPTY
+from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.preset_members import MEMBERS, Mistake
-from valetkey.model.preset_shape import shape_mistakes
 
 Level = Literal["documentation", "sources-agree", "community"]
 Weight = Literal["read", "write", "admin"]
@@ -68,6 +67,8 @@ OWN_TO_A_PROGRAM: Final = frozenset(
 )
 _ESCAPES: Final = ("a/b", "a@b", "a:b", "a?b", "a#b", "a\\b", "a%2fb", "a b", "", "..", "a\nb")
 """What no pattern of a URL parameter may let through: each could move the URL to another place."""
+STAND_IN: Final = "https://stand-in.example/"
+"""What takes the place of a faulty URL while the rest is looked at."""
 _PLACE: Final = Place("credential", toml=True)
 _DATE = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 
@@ -139,20 +140,20 @@ def _are_tables(*values: object) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
-def preset_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[Mistake]:
-    """Return what is wrong with the data of a preset, so that it cannot be used.
+def preset_mistakes(data: Mapping[str, Any], *, agree: bool = True) -> Iterator[Mistake]:
+    """Yield what is wrong with the data of a preset, so that it cannot be used.
 
     Args:
-        data: As it stands in its file.
-        family: The data of the preset that it extends.
+        data: As it stands in its file, joined with its family, each member and field of the right type.
+        agree: Whether fields are held to each other too.
     """
-    shape = [*shape_mistakes(data)]
-    if shape:  # what follows takes for granted that members are of the right type
-        return shape
-    if family is not None:
-        data = extended(family, data)
     params = [*_url_params(data)]
-    return [*_texts(data), *params, *_quirks(data), *(() if params else _credential(data))]
+    yield from _texts(data)
+    yield from params
+    yield from _quirks(data)
+    if agree and "credential" in data:
+        loose = {mistake.field.split(".")[1] for mistake in params}
+        yield from _credential(data, loose)
 
 
 def _texts(data: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -179,7 +180,7 @@ def _texts(data: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _legacy(data: Mapping[str, Any]) -> Iterator[Mistake]:
     for name, day in data.get("legacy", EMPTY).items():
-        if name not in settings.URLS or name not in data["credential"]:
+        if name not in settings.URLS or name not in data.get("credential", EMPTY):
             yield Mistake(f"legacy.{name}", "it is no URL of [credential]", MEMBERS["legacy"].example)
         try:
             date.fromisoformat(day)
@@ -213,26 +214,64 @@ def _quirks(data: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake(f"quirks.{number}", "it has no text or no source", MEMBERS["quirks"].example)
 
 
-def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
-    given = cast("Mapping[str, object]", data["credential"])
-    for name in sorted(OWN_TO_A_PROGRAM.intersection(given)):
-        yield Mistake(f"credential.{name}", f"{name} is for the program to say", "remove it")
-    wrong = [*_fields(given)]
-    if wrong:  # all of them at once; what they mean together is looked at when each is right by itself
-        yield from wrong
-        return
-    for header, secret_id in cast("Mapping[str, str]", given.get("api_header_secrets", EMPTY)).items():
+def _credential(data: Mapping[str, Any], loose: Collection[str]) -> Iterator[Mistake]:
+    """Yield what is wrong with fields as such or with each other: each time without what was found before."""
+    yield from _header_secrets(data)
+    rules = {name: _loosened(rule) if name in loose else rule for name, rule in url_params(data).items()}
+    examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
+    values = dict(credential_fields(data))
+    found: set[str] = set()
+    while True:
+        try:
+            made = settings.build("preset", {"params": examples}, place=_PLACE, base=values, rules=rules)
+        except ConfigurationError as error:
+            mistake = _with_holes(_of_error(error), error.code, values)
+            if mistake.field in found:  # it is missing because it was left out here
+                return
+            yield mistake
+            found.add(mistake.field)
+            if not _left_out(mistake.field, values):
+                return
+        else:
+            yield from _of_made(made, data)
+            return
+
+
+def _header_secrets(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    secrets = cast("Mapping[str, str]", data["credential"].get("api_header_secrets", EMPTY))
+    for header, secret_id in secrets.items():
         if not secret_id.startswith(f"{NAME}-"):
             text = f'{header}: "{secret_id:.60}" may be the secret of another credential'
             yield Mistake("credential.api_header_secrets", text, f'"{header}" = "{NAME}-{header.lower()}"')
-            return
-    rules = url_params(data)
-    examples = frozen({name: example(rule) for name, rule in rules.items() if not rule.optional})
-    try:
-        made = settings.build("preset", {"params": examples}, place=_PLACE, base=credential_fields(data), rules=rules)
-    except ConfigurationError as error:
-        yield _of_error(error)
-        return
+
+
+def _loosened(rule: UrlParam) -> UrlParam:
+    """Return a faulty rule as one that takes everything which may stand there."""
+    shown = rule.example if checks.is_host(rule.example) else ""
+    return UrlParam(name=rule.name, example=shown, whole_host=rule.whole_host, optional=rule.optional)
+
+
+def _with_holes(mistake: Mistake, code: str, values: Mapping[str, object]) -> Mistake:
+    """Return a mistake in a URL with an example that keeps its parameters, which were filled in to look at it."""
+    name = mistake.field.removeprefix("credential.")
+    written = values.get(name)
+    if code != "url_insecure" or not isinstance(written, str):
+        return mistake
+    return replace(mistake, example=f'{name} = "https://{written.partition("://")[2]}"')
+
+
+def _left_out(place: str, values: dict[str, object]) -> bool:
+    """Leave a field out, or put a URL in its place; False where that is not possible."""
+    name = place.removeprefix("credential.")
+    if name not in values:
+        return False
+    del values[name]
+    if name in settings.URLS:
+        values[name] = STAND_IN
+    return True
+
+
+def _of_made(made: OAuth2Credential, data: Mapping[str, Any]) -> Iterator[Mistake]:
     if not made.api_hosts:
         yield Mistake("credential.api_hosts", "it is missing", 'api_hosts = ["api.shop.example"]')
     contradicts = {"required": not made.pkce, "breaks": made.pkce}.get(data.get("pkce_support", ""), False)
@@ -248,14 +287,20 @@ def _credential(data: Mapping[str, Any]) -> Iterator[Mistake]:
             )
 
 
-def _fields(given: Mapping[str, object]) -> Iterator[Mistake]:
-    """Yield fields that there are not, and values of a wrong type."""
-    for name, value in given.items():
-        try:
-            settings.known_fields(_PLACE, (name,))
-            settings.typed(_PLACE, name, value)
-        except ConfigurationError as error:
-            yield _of_error(error)
+def field_mistake(name: str, value: object) -> Mistake | None:
+    """Return what is wrong with a field of ``[credential]`` by itself: that there is none, or its type."""
+    if name in settings.URLS and not isinstance(value, str):
+        return Mistake(f"credential.{name}", "it is a text", _url_line(name))
+    try:
+        settings.known_fields(_PLACE, (name,))
+        settings.typed(_PLACE, name, value)
+    except ConfigurationError as error:
+        return _of_error(error)
+    return None
+
+
+def _url_line(name: str) -> str:
+    return f'{name} = "https://shop.example/oauth/{name.removesuffix("_url")}"'
 
 
 def _of_error(error: ConfigurationError) -> Mistake:
@@ -266,4 +311,6 @@ def _of_error(error: ConfigurationError) -> Mistake:
         return Mistake(f"credential.{named[1]}" if named[1] else f"params.{named[2] or named[3]}", text, error.hint)
     words = re.findall("[a-z_]+", text)
     field = next((word for word in words if word in settings.SETTINGS), "")
+    if error.code == "url_missing":
+        return Mistake(f"credential.{field}", "it is missing", _url_line(field))
     return Mistake(f"credential.{field}" if field else "credential", text.removeprefix(f"{field}: "), error.hint)

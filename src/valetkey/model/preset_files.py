@@ -70,10 +70,11 @@ def unreadable(path: Path, error: OSError | ValueError) -> Found:
 
 
 def located(path: Path, mistakes: list[Mistake]) -> list[Found]:
-    """Return the mistakes with their lines in the file."""
+    """Return the mistakes with their lines in the file, the grave first."""
     lines = _lines(path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
     known = {where: number for number, where in reversed(list(lines))}
-    return [Found(path, _line(known, mistake.field), mistake) for mistake in mistakes]
+    found = [Found(path, _line(known, mistake.field), mistake) for mistake in mistakes]
+    return sorted(found, key=lambda one: (not one.mistake.grave, one.line))
 
 
 def _line(known: Mapping[tuple[str, ...], int], field: str) -> int:

@@ -7,8 +7,9 @@ Mistakes that could send a secret or a token elsewhere are grave: such a preset 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from valetkey.model.credentials import EMPTY
 from valetkey.model.located import UrlParam
 from valetkey.model.preset_data import extended, preset_mistakes, url_params
 from valetkey.model.preset_members import MEMBERS, Mistake
-from valetkey.model.preset_shape import shape_mistakes
+from valetkey.model.preset_mending import Meant, meant
 from valetkey.model.templates import HOLE
 
 DAY: Final = 86400
@@ -61,21 +62,23 @@ def all_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = Non
         data: As it stands in its file.
         family: The data of the preset that it extends.
     """
-    wrong = preset_mistakes(data, family)
-    if any(shape_mistakes(data)):  # what follows takes for granted that members are of the right type
-        return wrong
-    whole = data if family is None else extended(family, data)
-    own = data.get("credential", EMPTY)
-    found = [
-        *wrong,
-        *_hosts(whole),
-        *_documentation(whole),
-        *_units(own),
-        *_scopes(whole),
-        *_last_days(whole),
-        *_clear(own),
-    ]
-    return sorted(dict.fromkeys(found), key=lambda mistake: not mistake.grave)
+    read = meant(data)
+    whole = read.data if family is None else extended(family, read.data)
+    own = read.data.get("credential", EMPTY)
+    wrong = preset_mistakes(whole, agree=read.clear)
+    advice = (_hosts(whole), _documentation(whole), _units(own), _scopes(whole), _last_days(whole), _clear(own))
+    return _told(read, chain(wrong, *advice))
+
+
+def mistakes_without_family(data: Mapping[str, Any]) -> list[Mistake]:
+    """Return what is wrong with the data of a preset whatever its family says, which cannot be read."""
+    read = meant(data)
+    return _told(read, chain(preset_mistakes(read.data, agree=False), _units(read.data.get("credential", EMPTY))))
+
+
+def _told(read: Meant, found: Iterable[Mistake]) -> list[Mistake]:
+    further = (read.as_written(mistake) for mistake in found if not read.follows(mistake))
+    return sorted(dict.fromkeys((*read.mistakes, *further)), key=lambda mistake: not mistake.grave)
 
 
 def grave_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> list[Mistake]:

@@ -98,13 +98,15 @@ def _scope(place: str, scope: str, about: object) -> Iterator[Mistake]:
 
 
 def _params(name: str, value: object) -> Iterator[Mistake]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(one, Mapping) for one in cast("Mapping[str, object]", value).values()
-    ):
+    if not isinstance(value, Mapping):
         yield Mistake(name, "it is a table of tables", MEMBERS[name].example)
         return
-    for param, rule in cast("Mapping[str, Mapping[str, object]]", value).items():
+    for param, given in cast("Mapping[str, object]", value).items():
         place = f"{name}.{param}"
+        if not isinstance(given, Mapping):
+            yield Mistake(place, "it is a table", MEMBERS[name].example)
+            continue
+        rule = cast("Mapping[str, object]", given)
         yield from _unknown(place, rule, URL_PARAM)
         for member, one in rule.items():
             if member in URL_PARAM and not _is_of(URL_PARAM[member], one):

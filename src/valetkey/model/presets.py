@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from valetkey.model.plugins import brought
 from valetkey.model.preset_data import Quirk, Verified, Weight
 from valetkey.model.preset_files import Found, located, parsed, unreadable
 from valetkey.model.preset_index import BUILT_IN, Listed, Origin, best_first, built_in
-from valetkey.model.preset_lint import all_mistakes, grave_mistakes
+from valetkey.model.preset_lint import all_mistakes, grave_mistakes, mistakes_without_family
 from valetkey.model.preset_members import MEMBERS, Mistake
 
 GROUP: Final = "valetkey.presets"
@@ -100,7 +101,7 @@ class Preset:
         """The hosts of its URLs and API, parameters left as they are."""
         urls = (str(self.fields.get(name, "")) for name in ("authorization_url", "token_url", "api_base_url"))
         api = cast("tuple[str, ...]", self.fields.get("api_hosts", ()))
-        return tuple(dict.fromkeys((*(urlsplit(url).netloc for url in urls if url), *api)))
+        return tuple(dict.fromkeys(filter(None, (*(urlsplit(url).netloc for url in urls), *api))))
 
     @property
     def listed(self) -> Listed:
@@ -173,7 +174,7 @@ def _own() -> Iterator[Listed]:
         try:
             yield load_preset(preset_id).listed
         except ValetkeyError as error:
-            _log.warning("preset %s was passed over: %s", preset_id, error)
+            _log.warning("preset %s was passed over: %s", preset_id, error.hint.removeprefix("run: "))
 
 
 def lint_preset(data: Mapping[str, Any]) -> list[Mistake]:
@@ -183,7 +184,9 @@ def lint_preset(data: Mapping[str, Any]) -> list[Mistake]:
 
 def _lint(data: Mapping[str, Any], beside: Path | None = None) -> list[Mistake]:
     family = _family(data, beside)
-    return [family] if isinstance(family, Mistake) else all_mistakes(data, family)
+    if isinstance(family, Mistake):
+        return [family, *(each for each in mistakes_without_family(data) if each.field != family.field)]
+    return all_mistakes(data, family)
 
 
 def lint_preset_file(path: Path) -> list[Found]:
@@ -331,4 +334,7 @@ def _preset(data: Mapping[str, Any], preset_id: str, origin: Origin, where: Path
 
 def _invalid(preset_id: str, where: Path | str, told: list[str]) -> ConfigurationError:
     place = Place(f'preset "{preset_id}"', "" if isinstance(where, Path) else where)
-    return place.error(" | ".join(told), code="preset_invalid", hint=f"mend or remove {where}")
+    more = f" (and {len(told) - 1} more)" if told[1:] else ""
+    file = f" {shlex.quote(str(where))}" if isinstance(where, Path) else ""
+    hint = f"run: valetkey providers lint{file}"
+    return place.error(f"{told[0]}{more}", code="preset_invalid", hint=hint)
