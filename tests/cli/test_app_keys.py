@@ -142,3 +142,24 @@ def test_a_key_that_signs_the_secret_is_added_with_the_id_that_the_provider_gave
     assert app.private_key.reveal().strip() == key.strip()
 
     assert bare.run(*add, "--key-id", "ABC123DEFG").code == 2
+
+
+def test_the_id_of_a_key_from_a_variable_is_what_it_signs_under(
+    bare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "AuthKey.p8"
+    file.write_bytes(jwk.ECKey.generate_key("P-256").as_pem(private=True))
+    add = ("app", "add", "apple", "--client-id", "com.example.web", "--param", "team_id=TEAM123456")
+    bare.ok(*add, "--private-key-file", str(file), "--key-id", "ABC123DEFG")
+    assert "key            ABC123DEFG (ES256, in use)" in bare.ok("app", "show", "apple")
+
+    monkeypatch.setenv("VALETKEY_APPLE_PRIVATE_KEY", file.read_text(encoding="ascii"))
+    assert "key            ABC123DEFG (ES256, in use)" in bare.ok("app", "show", "apple"), "it is the same key"
+    file.write_bytes(jwk.ECKey.generate_key("P-256").as_pem(private=True))
+    monkeypatch.setenv("VALETKEY_APPLE_PRIVATE_KEY", file.read_text(encoding="ascii"))
+    assert "ABC123DEFG" not in bare.ok("app", "show", "apple"), "another key has another id"
+    monkeypatch.setenv("VALETKEY_APPLE_KEY_ID", "XYZ")
+    shown = bare.ok("app", "show", "apple")
+
+    assert "key            XYZ (ES256, in use)" in shown
+    assert "the variable VALETKEY_APPLE_KEY_ID" in shown

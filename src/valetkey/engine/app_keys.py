@@ -39,14 +39,14 @@ def next_key_id(credential: OAuth2Credential) -> str:
     return f"{credential.secret_id}-next-key"
 
 
-def described(credential: OAuth2Credential, key: Secret, role: Role) -> AppKey:
-    """Return what all may see of a private key.
+def described(credential: OAuth2Credential, key: Secret, role: Role, *, kid: str = "") -> AppKey:
+    """Return what all may see of a private key; `kid` is the id that the provider gave to it, empty for none.
 
     Raises:
         ConfigurationError: It cannot be read, or may not sign (``private_key_unreadable``, ``private_key_unfit``).
     """
     alg, allowed = credential.signing_alg, allowed_algs(credential)
-    read = read_key(key, alg=alg, allowed=allowed, what="private_key", name=credential.name)
+    read = read_key(key, alg=alg, allowed=allowed, what="private_key", name=credential.name, kid=kid)
     return AppKey(role=role, kid=read.kid, alg=read.alg, jwk=read.public_jwk())
 
 
@@ -66,10 +66,11 @@ def app_keys(
         ConfigurationError: As `described`.
         DecryptionFailed: Those beside the one in use cannot be opened.
     """
-    known: dict[str, AppKey] = {}
+    known: dict[frozenset[tuple[str, str]], AppKey] = {}
     for role, key in _keys(world, env, credential, app, waiting):
-        one = described(credential, key, role)
-        known.setdefault(one.jwk["kid"], one)
+        given = app.key_id if app is not None and role == "in_use" else ""
+        one = described(credential, key, role, kid=given)
+        known.setdefault(frozenset(member for member in one.jwk.items() if member[0] != "kid"), one)
     return tuple(known.values())
 
 

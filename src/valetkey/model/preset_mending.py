@@ -104,7 +104,7 @@ def _take_out(found: Meant, place: str) -> None:
                 return
             node = members[name]
         elif isinstance(node, list):
-            entries: list[Any] = node
+            entries = cast("list[object]", node)
             number, _, place = place.partition(".")
             if not place:
                 entries[int(number) - 1] = {}
