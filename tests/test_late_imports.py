@@ -15,7 +15,7 @@ IN_FLIGHTS = (
     *sorted(ROOT.glob("engine/*.py")),
     *sorted(ROOT.glob("protocol/*.py")),
     *(ROOT / f"{name}.py" for name in ("app_files", "app_source", "apps", "client", "core", "road", "source")),
-    *(ROOT / f"{name}.py" for name in ("tokens", "trading")),
+    *(ROOT / f"{name}.py" for name in ("tokens", "trading", "verifying")),
 )
 """What runs in the threads of a valet."""
 

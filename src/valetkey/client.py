@@ -15,12 +15,14 @@ from valetkey.model.credentials import AppCredentials, OAuth2Credential
 from valetkey.model.names import listed
 from valetkey.model.ports import SecretService, Store
 from valetkey.values import Secret
+from valetkey.verifying import verify
 
 if TYPE_CHECKING:
     import httpx2
 
     from valetkey.auth import ConnectionAuth
     from valetkey.engine.disconnect import Disconnected
+    from valetkey.engine.probing import Probe
     from valetkey.http import Http
     from valetkey.protocol.introspection import Introspection
     from valetkey.source import TokenSource
@@ -239,6 +241,15 @@ class OAuth2Client(_Client):
         """
         return self._core.call(self._source.introspect)
 
+    def verify(self) -> Probe:
+        """Ask the provider's API whether it takes the token, by one harmless call; a refusal raises nothing.
+
+        Raises:
+            ReauthorizationRequired: There is no token to ask with.
+            ProviderError: It had to be refreshed first, and the provider did not do that.
+        """
+        return self._core.call(lambda: verify(self._core, self._source.key))
+
     def disconnect(self) -> Disconnected:
         """Clear the stored tokens, revoke them where the provider can, and say truthfully what happened."""
         return self._core.call(lambda: self._core.disconnect(self._source.key))
@@ -349,6 +360,10 @@ class AsyncOAuth2Client(_Client):
     @like(OAuth2Client.introspect)
     async def introspect(self) -> Introspection:
         return await self._core.in_flight(self._source.introspect)
+
+    @like(OAuth2Client.verify)
+    async def verify(self) -> Probe:
+        return await self._core.in_flight(lambda: verify(self._core, self._source.key))
 
     @like(OAuth2Client.disconnect)
     async def disconnect(self) -> Disconnected:

@@ -340,3 +340,47 @@ def test_nothing_happened_yet(bare: Any) -> None:
     ran = bare.run("events")
 
     assert (ran.code, ran.out, ran.err) == (0, "", "Nothing happened yet.\n")
+
+
+# -- what the API says -------------------------------------------------------------------------------------------------
+
+
+def test_verify_asks_each_api_whether_it_takes_the_token(many: Any) -> None:
+    many.declare("quiet", userinfo_url="")
+    many.connect("quiet")
+    many.ok("token", "notes")
+    many.provider.reset_counters()
+
+    shown = many.ok("status", "--verify")
+
+    ends = {line.split()[0] + (line.split()[1] if "slack" in line else ""): line for line in shown.splitlines()}
+    assert ends["CREDENTIAL"].endswith("API")
+    assert ends["notes"].endswith("takes it")
+    assert ends["slackada"].endswith("takes it"), "it was refreshed first, as for any call"
+    assert ends["quiet"].endswith("no call known")
+    assert ends["slackbob"].endswith("-"), "there is no token to ask with"
+    assert "API" not in many.ok("status").splitlines()[0]
+
+
+def test_verify_tells_a_refusal_and_changes_nothing(many: Any) -> None:
+    many.ok("token", "notes")
+    before = many.run("status", "notes", "--json").json["connections"][0]
+    many.provider.expire_access_tokens()
+    many.provider.reset_counters()
+
+    ran = many.run("status", "notes", "--verify", "--check")
+    told = many.run("status", "notes", "--verify", "--json").json["connections"][0]
+
+    assert ran.code == 1
+    assert ran.out.splitlines()[1].endswith("refuses it (401)")
+    assert many.run("status", "notes", "--verify").code == 0, "only --check counts"
+    assert told.pop("verified") == {"ok": False, "status": 401, "said": "Notes answered 401."}
+    assert told == before, "a refused token is not refreshed for it"
+    assert many.run("status", "notes", "--check").code == 0
+
+
+def test_an_api_that_does_not_answer_said_nothing(many: Any) -> None:
+    many.ok("token", "notes")
+    many.declare("notes", userinfo_url="https://127.0.0.1:1/me")
+
+    assert many.ok("status", "notes", "--verify").splitlines()[1].endswith("did not say")

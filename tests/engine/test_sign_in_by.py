@@ -140,6 +140,26 @@ def test_where_there_is_no_userinfo_the_harmless_call_tests_a_connection(stage: 
     assert (probe(stage.world, stage.key()).ok, probe(stage.world, stage.key()).status) == (False, 401)
 
 
+@pytest.mark.parametrize(
+    ("body", "ok"),
+    [
+        pytest.param(b'{"ok": false, "error": "invalid_auth"}', False, id="Slack"),
+        pytest.param(b'{"errors": [{"message": "Not authenticated"}]}', False, id="GraphQL"),
+        pytest.param(b'{"data": {"me": {}}, "errors": [{"message": "one field"}]}', True, id="GraphQL, in part"),
+        pytest.param(b'{"error": {"code": "ok"}, "data": {}}', True, id="an error that is none"),
+        pytest.param(b"pong", True, id="no JSON"),
+    ],
+)
+def test_an_answer_may_say_no_with_a_status_of_success(stage: Any, body: bytes, ok: bool) -> None:
+    stage.connect()
+    stage.provider.fail_next(status=200, body=body, endpoint="userinfo")
+
+    found = probe(stage.world, stage.key())
+
+    assert (found.ok, found.status) == (ok, 200)
+    assert ("says no" in found.said) is not ok
+
+
 def test_the_harmless_call_goes_to_no_other_host(stage: Any) -> None:
     stage.change(userinfo_url="", verify="https://else.example/ping")
     stage.connect()

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from valetkey.errors import ClientRejected, ConfigurationError, ProviderProtocolError, ProviderUnavailable
+from valetkey.errors import (
+    ClientRejected,
+    ConfigurationError,
+    NotConnected,
+    ProviderProtocolError,
+    ProviderUnavailable,
+)
 from valetkey.testing.provider import OMIT
 
 conformance = pytest.mark.conformance
@@ -60,6 +66,26 @@ def test_the_server_says_what_a_token_is(face: Any) -> None:
     assert (dead.active, dead.scope, dead.subject, dict(dead.claims)) == (False, (), "", {})
     practice.clock.advance(HOUR + 1)
     assert client.introspect().active  # it was refreshed first
+
+
+def test_the_api_says_whether_it_takes_the_token(face: Any) -> None:
+    practice = face.practice
+    practice.connect("notes")
+    client = face.client()
+
+    took = client.verify()
+    assert (took.ok, took.possible, took.status, took.identity.email) == (True, True, 200, "ada@example.com")
+    practice.clock.advance(HOUR + 1)
+    assert client.verify().ok, "it is refreshed first, as for any call"
+
+    token = client.get_access_token().reveal()
+    practice.provider.expire_access_tokens()
+    refused = client.verify()
+    assert (refused.ok, refused.status, refused.identity) == (False, 401, None)
+    assert client.get_access_token().reveal() == token, "and nothing is done about it"
+    client.disconnect()
+    with pytest.raises(NotConnected):
+        client.verify()
 
 
 @conformance("1 revocation: introspection")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from valetkey.cli.commands import command, pass_session, whose
 from valetkey.cli.completion import complete_credentials
-from valetkey.cli.exits import NOT_WELL, OK
+from valetkey.cli.exits import NOT_WELL, OK, told
 from valetkey.cli.output import Column, ago, ahead, emit
 from valetkey.cli.session import BROKEN, Session
 from valetkey.cli.shapes import of_status
 from valetkey.cli.statuses import StatusTable, checked_owner
 from valetkey.cli.terminal import say
 from valetkey.engine.status import DAMAGED as BROKEN_ROW
-from valetkey.errors import ConfigurationError, clean
+from valetkey.errors import ConfigurationError, ValetkeyError, clean
 from valetkey.model.connections import Connection, ConnectionKey, Query, Status
 from valetkey.model.credentials import OAuth2Credential
 from valetkey.protocol.authorization_details import NAME as DETAILS
 from valetkey.protocol.authorization_details import in_words
+
+if TYPE_CHECKING:
+    from valetkey.engine.probing import Probe
 
 _SHORT: Final = {
     "revoked": "access withdrawn",
@@ -37,6 +40,7 @@ _SHORT: Final = {
 }
 _AT_REST: Final = ("pending", "disconnected")
 """States that are nobody's trouble unless the connection is asked for by name."""
+_USABLE: Final = ("connected", "expires_soon", "refresh_failing")
 _SHOWN: Final = 200
 
 
@@ -47,32 +51,38 @@ _SHOWN: Final = 200
         "valetkey status",
         "valetkey status slack --owner ada",
         "valetkey status --check || echo 'a connection wants attention'",
+        "valetkey status github --verify",
         "valetkey status --json | jq -r '.connections[] | .credential + \" \" + .state'",
     ),
 )
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_credentials)
 @whose
 @click.option("--check", is_flag=True, help="Exit with 1 where something needs attention.")
+@click.option("--verify", is_flag=True, help="Ask each provider whether its API takes the token.")
 @pass_session
-def status(session: Session, *, name: str | None, owner: str | None, account: str, check: bool) -> int:
+def status(session: Session, *, name: str | None, owner: str | None, account: str, check: bool, verify: bool) -> int:
     """Show what is connected, how it is, and what to do about what is not well.
 
     Looking changes nothing and asks no provider.  With --check each grant is opened too, for damage shows only then;
-    and connections that were never made or were disconnected count only where NAME is given.
+    and connections that were never made or were disconnected count only where NAME is given.  With --verify one
+    harmless call is made for each connection that is usable, where a call is known: its token is refreshed first only
+    where any call would do that, and one that is refused is left as it is.
     """
     found, more = _wanted(session, name, owner, account)
     if check:
         found = [_opened(session, one) for one in found]
+    probes = [_verified(session, one) if verify else None for one in found]
     if session.json:
-        emit({"connections": [of_status(one) for one in found], "more": more})
+        emit({"connections": [_members(*one, verify=verify) for one in zip(found, probes, strict=True)], "more": more})
     elif found:
-        _table(session, found)
+        _table(session, found, probes if verify else None)
         if more:
             say(f"Only the first {_SHOWN} are shown; all of them: valetkey connections --all")
     else:
         say("Nothing is declared or connected yet.")
         say("  -> valetkey practice, or valetkey providers list")
-    return _verdict(found, named=name is not None) if check else OK
+    refused = any(one is not None and one.possible and not one.ok for one in probes)
+    return (NOT_WELL if refused else _verdict(found, named=name is not None)) if check else OK
 
 
 def _wanted(session: Session, name: str | None, owner: str | None, account: str) -> tuple[list[Status], bool]:
@@ -112,14 +122,47 @@ def _first_step(session: Session, credential: OAuth2Credential) -> str:
     return f"run: valetkey connect {credential.name}{owner}"
 
 
-def _table(session: Session, found: list[Status]) -> None:
+def _table(session: Session, found: list[Status], probes: list[Probe | None] | None) -> None:
     now = session.core.clock.now()
-    table = StatusTable(session, Column("GRANTED", shrinks=True), Column("LAST REFRESH"))
-    for one in found:
-        granted, refreshed = _granted(one), _last_refresh(session, one, now)
+    api = () if probes is None else (Column("API"),)
+    table = StatusTable(session, Column("GRANTED", shrinks=True), Column("LAST REFRESH"), *api)
+    for at, one in enumerate(found):
+        cells = [_granted(one), _last_refresh(session, one, now)]
+        if probes is not None:
+            cells.append(_api(probes[at]))
         well = one.state in {"connected", "disconnected"}
-        table.add(one, granted, refreshed, below="" if well else clean(one.hint.removeprefix("run: "), 500))
+        table.add(one, *cells, below="" if well else clean(one.hint.removeprefix("run: "), 500))
     table.write()
+
+
+def _verified(session: Session, one: Status) -> Probe | None:
+    """Return what came of the harmless call; None where there is no usable token to make it with."""
+    from valetkey.engine.probing import Probe, probe  # noqa: PLC0415
+
+    if one.state not in _USABLE or not one.connection.id:
+        return None
+    try:
+        return session.core.call(lambda: probe(session.core.world, one.connection.key))
+    except ValetkeyError as error:
+        return Probe(ok=False, said=told(error).message)
+
+
+def _api(probe: Probe | None) -> str:
+    if probe is None:
+        return ""
+    if not probe.possible:
+        return "no call known"
+    return "takes it" if probe.ok else f"refuses it ({probe.status})" if probe.status else "did not say"
+
+
+def _members(one: Status, probe: Probe | None, *, verify: bool) -> dict[str, Any]:
+    """Return a status, with what the API said where it was asked."""
+    if not verify:
+        return of_status(one)
+    found = None
+    if probe is not None:
+        found = {"ok": probe.ok if probe.possible else None, "status": probe.status or None, "said": probe.said}
+    return {**of_status(one), "verified": found}
 
 
 def _granted(one: Status) -> str:

@@ -12,18 +12,21 @@ from valetkey.engine.world import World, emit
 from valetkey.model.connections import ConnectionKey, Identity
 from valetkey.model.placing import placed
 from valetkey.model.ports import InDoubt, NotSent
+from valetkey.protocol.bodies import read_members
 from valetkey.protocol.certificates import certificate_of, uses_certificate
+from valetkey.protocol.refusals import refused
 from valetkey.protocol.userinfo import parse_userinfo, userinfo_request, verify_request
+from valetkey.values import Response
 
 _SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a test call met.
+    """What came of a harmless call with a connection's token.
 
     Attributes:
-        ok: Whether the provider took the token.
+        ok: Whether the provider took the token; also False where its answer says no with a status of success.
         status: The HTTP status; 0 where nothing was answered.
         identity: Whose token it is; None where the answer does not say.
         said: All of it in a sentence.
@@ -38,7 +41,9 @@ class Probe:
 
 
 def probe(world: World, key: ConnectionKey) -> Probe:
-    """Make the call, with a token that is refreshed first if need be, and note it as an event.
+    """Make the call, with a token that is refreshed first where any call would do that, and note it as an event.
+
+    A token that is refused is not refreshed for it, and nothing is changed.
 
     Raises:
         ValetkeyError: There is no usable token; as of `obtain`.
@@ -60,9 +65,16 @@ def probe(world: World, key: ConnectionKey) -> Probe:
     except (NotSent, InDoubt) as error:
         found = Probe(ok=False, said=f"{name} did not answer: {error}")
     else:
-        ok = response.status in _SUCCESS
+        no = response.status in _SUCCESS and _says_no(response)
+        ok = response.status in _SUCCESS and not no
         identity = parse_userinfo(response, credential=credential) if ok and whose is not None else None
-        said = f"{name} answered {response.status}."
+        said = f"{name} answered {response.status}{', and says no in its answer' if no else ''}."
         found = Probe(ok=ok, status=response.status, identity=identity, said=said)
     emit(world, "tested", held.record, ok=found.ok, status=found.status, said=found.said)  # not who: events are kept
     return found
+
+
+def _says_no(response: Response) -> bool:
+    """Tell whether an answer with a status of success holds an error: Slack's ``"ok": false``, or GraphQL's errors."""
+    members = read_members(response.body)
+    return members is not None and (refused(members) or bool(members.get("errors") and not members.get("data")))
