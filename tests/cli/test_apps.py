@@ -321,3 +321,19 @@ def test_a_service_accounts_key_file_is_an_app(bare: Any, tmp_path: Path) -> Non
     assert (app.client_id, app.key_id, app.client_secret) == ("robot@project.example", "key-7", None)
     assert app.private_key.reveal() == pem
     assert (same.client_id, same.key_id, same.private_key.reveal()) == (app.client_id, app.key_id, pem)
+
+
+def test_a_param_that_is_given_anew_moves_the_urls_and_keeps_what_was_said_beside_it(bare: Any) -> None:
+    assert add(bare, "gitlab", "--scope", "api", "--param", "host=git.example.com").code == 0
+    assert add(bare, "gitlab", "--param", "host=git.other.example:8443").code == 0
+    with bare.session() as session:
+        credential = session.credential("gitlab")
+    assert credential.token_url == "https://git.other.example:8443/oauth/token"
+    assert credential.api_hosts == ("git.other.example:8443",)
+    assert credential.scopes == ("api",)
+
+    for value in ("https://git.example.com", "git.example.com:70000", "git.example.com:0", "-a.example", "a@b.example"):
+        ran = add(bare, "gitlab", "--param", f"host={value}")
+        assert (ran.code, "write --param host=gitlab.example.com" in ran.err) == (2, True), value
+    with bare.session() as session:
+        assert session.credential("gitlab") == credential

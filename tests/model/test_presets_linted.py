@@ -140,11 +140,41 @@ DAYS = [
     row("no day", "2027-02-16", "soon", "13: legacy.token_url: it is a day"),
     row("no endpoint", 'token_url = "2027', 'revocation_url = "2027', "13: legacy.revocation_url: it is no URL"),
 ]
+HOLES = [
+    row(
+        "no rule",
+        TOKEN,
+        token("{sho}.shop.example"),
+        "24: credential.token_url: nothing says what {sho} is; [params.sho]",
+    ),
+    row(
+        "odd example",
+        'pattern = "[a-z0-9-]+"\nexample = "acme"',
+        'pattern = "[0-9]+"',
+        "8: params.shop.example: its example",
+    ),
+    row(
+        "space", TOKEN, token("shop.example/a b"), "24: credential.token_url: token_url is no absolute URL (it holds a"
+    ),
+    row(
+        "look-alike",
+        TOKEN,
+        token("sh\u043ep.example"),
+        "24: credential.token_url: token_url is no absolute URL (its ho",
+    ),
+    row(
+        "too large a port",
+        TOKEN,
+        token("shop.example:70000"),
+        "24: credential.token_url: token_url is no absolute URL (there is no",
+    ),
+    row("hole", TOKEN, token("shop.example/{Shop}"), "24: credential.token_url: token_url is no absolute URL (a param"),
+]
 DOCUMENTATION = [row("no docs", 'docs_url = "https://shop.example/docs"\n', "", "1: docs_url: the documentation page")]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"), [*STEERED, *INSECURE, *UNKNOWN, *SCOPES, *UNITS, *BEARER, *DAYS, *DOCUMENTATION]
+    ("old", "new", "told"), [*STEERED, *INSECURE, *UNKNOWN, *SCOPES, *UNITS, *BEARER, *DAYS, *HOLES, *DOCUMENTATION]
 )
 def test_a_mistake_is_told_with_its_line_and_a_right_example(lint: Any, old: str, new: str, told: str) -> None:
     assert old in GOOD
@@ -209,6 +239,27 @@ def test_a_mistake_in_the_syntax_is_told_with_its_line(lint: Any, text: str, lin
     assert found.line == line, str(found)
     assert "it is no TOML: " in str(found)
     assert "; " in str(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("pkce yes", "credential.pkce: it is no TOML: expected '='", id="no sign"),
+        pytest.param("pkce = yes", "credential.pkce: it is no TOML: invalid value; pkce = true, on", id="no word"),
+        pytest.param(
+            "buffer = 1 h", "credential.buffer: it is no TOML: expected newline or end of document", id="unit"
+        ),
+        pytest.param(
+            'api_hosts = ["a"]', "credential.api_hosts: it is no TOML: it stands there twice; api_hosts = [", id="twice"
+        ),
+        pytest.param('identity = { "a" }', "credential.identity: it is no TOML: ", id="no table"),
+        pytest.param("scopes = [\n  read\n]", "credential.scopes: it is no TOML: invalid value", id="bare words"),
+    ],
+)
+def test_a_mistake_in_the_syntax_names_the_member_and_how_it_is_written(lint: Any, line: str, told: str) -> None:
+    (found,) = lint(GOOD + line + "\n")
+
+    assert str(found.mistake).startswith(told)
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:

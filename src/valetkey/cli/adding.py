@@ -195,13 +195,25 @@ def _made(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> tup
     """Declare `name` from what is given, else from what was declared before, else from the preset of that name."""
     by_hand = not {"authorization_url", "token_url", "issuer"}.isdisjoint(given)
     anew = "preset" in given or by_hand
-    base: Mapping[str, Any] = {} if anew else before
+    base: Mapping[str, Any] = {} if anew else _beside_params(name, before) if "params" in given else before
     preset_id: str = given.get("preset") or base.get("preset") or ("" if by_hand or base else _same_name(name))
     preset = _preset(preset_id)
     fields: dict[str, Any] = {**base, **given, "preset": preset_id or None}
+    if "params" in given:
+        fields["params"] = {**base.get("params", {}), **given["params"]}
     if preset is not None and not base:
         fields["params"] = _asked_params(preset, fields.get("params", {}))
     return declare(name, fields, source="command"), preset
+
+
+def _beside_params(name: str, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was declared beside what the preset says for the params of then: its URLs are filled anew."""
+    preset_id, params = before.get("preset"), before.get("params", {})
+    if not preset_id:
+        return before
+    then = to_declaration(declare(name, {"preset": preset_id, "params": params}, source="command"))
+    own = {field: value for field, value in before.items() if value != then.get(field)}
+    return {**own, "preset": preset_id, "params": params}
 
 
 def _same_name(name: str) -> str:

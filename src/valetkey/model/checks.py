@@ -34,6 +34,11 @@ def is_host(text: str) -> bool:
     return len(text) <= 253 and _HOST.fullmatch(text) is not None  # noqa: PLR2004 - RFC 1035 section 2.3.4
 
 
+def is_port(text: str) -> bool:
+    """Tell whether `text` is the number of a port."""
+    return text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= 65535  # noqa: PLR2004 - 16 bits
+
+
 def is_ipv6(text: str) -> bool:
     """Tell whether `text` is an IPv6 address, without brackets and without a zone, which means nothing elsewhere."""
     try:
@@ -186,9 +191,10 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
         parts = urlsplit(value)
         parts.port  # noqa: B018 - looking at it checks it
     except ValueError:
-        raise _no_url(place, field) from None
-    if any(c.isspace() or c in '\\"<>{}' for c in value):
-        raise _no_url(place, field)
+        raise _no_url(place, field, _odd_in(value) or " (there is no such port or address)") from None
+    odd = _odd_in(value)
+    if odd:
+        raise _no_url(place, field, odd)
     if "@" in parts.netloc:
         # never shown: a password may stand in it
         place.refuse(
@@ -198,13 +204,23 @@ def _split(place: Place, field: str, value: str) -> SplitResult:
         )
     host = parts.hostname or ""
     if not parts.scheme or not (is_host(host) or is_ipv6(host)):
-        raise _no_url(place, field)
+        raise _no_url(place, field, "" if host.isascii() else " (its host is not ASCII: write the form with xn--)")
     return parts
 
 
-def _no_url(place: Place, field: str) -> Exception:
+def _odd_in(value: str) -> str:
+    """Return what no URL may hold, in words; empty where there is nothing of the kind."""
+    if any(c.isspace() for c in value):
+        return " (it holds a space)"
+    if "{" in value or "}" in value:
+        return " (a parameter is written {name}: small letters, digits and _)"
+    odd = next((c for c in value if c in '\\"<>'), "")
+    return f" (it holds {odd})" if odd else ""
+
+
+def _no_url(place: Place, field: str, about: str) -> Exception:
     return place.error(
-        f"{field} is no absolute URL",
+        f"{field} is no absolute URL{about}",
         code="url_invalid",
         hint=f"write scheme, host and path: {place.line(field, 'https://auth.example.com/oauth')}",
     )

@@ -225,7 +225,7 @@ def _credential(data: Mapping[str, Any], loose: Collection[str]) -> Iterator[Mis
         try:
             made = settings.build("preset", {"params": examples}, place=_PLACE, base=values, rules=rules)
         except ConfigurationError as error:
-            mistake = _with_holes(_of_error(error), error.code, values)
+            mistake = _of_preset(_of_error(error), error.code, values)
             if mistake.field in found:  # it is missing because it was left out here
                 return
             yield mistake
@@ -251,9 +251,16 @@ def _loosened(rule: UrlParam) -> UrlParam:
     return UrlParam(name=rule.name, example=shown, whole_host=rule.whole_host, optional=rule.optional)
 
 
-def _with_holes(mistake: Mistake, code: str, values: Mapping[str, object]) -> Mistake:
-    """Return a mistake in a URL with an example that keeps its parameters, which were filled in to look at it."""
-    name = mistake.field.removeprefix("credential.")
+def _of_preset(mistake: Mistake, code: str, values: Mapping[str, object]) -> Mistake:
+    """Return a mistake in the words of a preset: its parameters were filled in only to look at it."""
+    table, _, name = mistake.field.partition(".")
+    if code == "param_missing":
+        where = next((field for field, value in values.items() if f"{{{name}}}" in str(value)), "")
+        text, pattern = f"nothing says what {{{name}}} is", 'pattern = "[a-z0-9-]+"'
+        return Mistake(f"credential.{where}", text, f'[params.{name}] {pattern} example = "acme"')
+    if code == "param_invalid" and table == "params":
+        text = "its example (or none, so the word example) does not fit where it stands in a URL"
+        return Mistake(f"params.{name}.example", text, 'example = "acme", a value that its pattern takes')
     written = values.get(name)
     if code != "url_insecure" or not isinstance(written, str):
         return mistake

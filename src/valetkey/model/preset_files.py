@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from valetkey.errors import clean
-from valetkey.model.preset_members import Mistake
+from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.preset_members import MEMBERS, Mistake
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 _NAME: Final = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _KEY: Final = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
+_BARE: Final = re.compile(r"\s*([A-Za-z0-9_-]+)")
 _PART: Final = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
 _WHERE: Final = re.compile(r"\(?at line (\d+), column \d+\)?")
 
@@ -60,13 +62,25 @@ def unreadable(path: Path, error: OSError | ValueError) -> Found:
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     where = _WHERE.search(text)
     number = int(where[1]) if where else max(len(lines), 1)
-    field = _field_at(lines, number)
-    name = field.rpartition(".")[2] or "name"
+    field = _field_at(lines, number, bare="'='" in text)
     example = (
-        "[credential], each table once" if _is_header(lines, number) else f'{name} = "value", on a line of its own'
+        "[credential], each table once" if _is_header(lines, number) else f"{_line_of(field)}, on a line of its own"
     )
-    problem = _WHERE.sub("", text).strip().rstrip(":")
+    problem = "it stands there twice" if "overwrite" in text else _WHERE.sub("", text).strip().rstrip(":")
     return Found(path, number, Mistake(field, f"it is no TOML: {problem[:1].lower()}{problem[1:]}", example))
+
+
+def _line_of(field: str) -> str:
+    """Return how a member is written: as a member of the preset, else by what it looks like in declarations."""
+    table, _, name = field.rpartition(".")
+    if not table and name in MEMBERS:
+        return MEMBERS[name].example
+    kind = next(
+        (str(one.type) for one in fields(OAuth2Credential) if table == "credential" and one.name == name), "str"
+    )
+    values = {"bool": "true", "float": "3600", "tuple": '["..."]', "Mapping": '{ name = "value" }'}
+    value = next((value for begin, value in values.items() if kind.startswith(begin)), '"value"')
+    return f"{name or 'name'} = {value}"
 
 
 def located(path: Path, mistakes: list[Mistake]) -> list[Found]:
@@ -124,8 +138,13 @@ def _is_header(lines: list[str], number: int) -> bool:
     return lines[number - 1 : number] != [] and lines[number - 1].lstrip().startswith("[")
 
 
-def _field_at(lines: list[str], number: int) -> str:
-    """Return the member that a line belongs to; empty for the beginning of a table."""
+def _field_at(lines: list[str], number: int, *, bare: bool) -> str:
+    """Return the member that a line belongs to, or names without a sign; empty for the beginning of a table."""
     if _is_header(lines, number):
         return ""
-    return next((".".join(where) for at, where in reversed(list(_lines(lines))) if at <= number), "")
+    before = [(at, where) for at, where in _lines(lines) if at <= number]
+    name = _BARE.match(lines[number - 1]) if bare and number <= len(lines) else None
+    if name:
+        table = next((where for at, where in reversed(before) if _is_header(lines, at)), ())
+        return ".".join((*table, name[1]))
+    return ".".join(before[-1][1]) if before else ""

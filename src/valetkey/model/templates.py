@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from valetkey.model.checks import is_host
+from valetkey.model.checks import is_host, is_port
 from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 
@@ -132,7 +132,7 @@ def fits(rule: UrlParam, value: str, where: Where) -> bool:
         return False
     if where == "whole host" and rule.whole_host:
         name, colon, port = value.partition(":")
-        return is_host(name) and (port.isdecimal() and port.isascii() if colon else True)
+        return is_host(name) and (not colon or is_port(port))
     return where in _FITS and _FITS[where](value)
 
 
