@@ -142,6 +142,12 @@ DAYS = [
 ]
 HOLES = [
     row(
+        "of a revocation",
+        TABLE,
+        f'{TABLE}\nrevocation_params = {{ key = "{{toke}}", shop = "{{shop}}" }}',
+        '23: credential.revocation_params.key: nothing says what {toke} is; did you mean "token"?; key = "{token}"',
+    ),
+    row(
         "no rule",
         TOKEN,
         token("{sho}.shop.example"),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from valetkey.model import settings
 from valetkey.model.credentials import EMPTY
 from valetkey.model.located import UrlParam
+from valetkey.model.places import did_you_mean
 from valetkey.model.preset_data import extended, preset_mistakes, url_params
 from valetkey.model.preset_members import MEMBERS, Mistake
 from valetkey.model.preset_mending import Meant, meant
@@ -46,6 +47,7 @@ _LIFETIMES: Final[Mapping[str, tuple[float, float]]] = {
 """Seconds that are believed: less are probably minutes, hours or days, more milliseconds."""
 _SECRETIVE: Final = re.compile(r"(?i)secret|passw|api[-_]?key|developer[-_]?token")
 """Names of headers that mostly hold a secret."""
+_OF_REVOCATION: Final = ("token", "token_type_hint", "client_id")
 _BEARER_URLS: Final = ("api_base_url", "userinfo_url", "verify")
 """Where the access token is sent."""
 
@@ -66,8 +68,9 @@ def all_mistakes(data: Mapping[str, Any], family: Mapping[str, Any] | None = Non
     whole = read.data if family is None else extended(family, read.data)
     own = read.data.get("credential", EMPTY)
     wrong = preset_mistakes(whole, agree=read.clear)
-    advice = (_hosts(whole), _documentation(whole), _units(own), _scopes(whole), _last_days(whole), _clear(own))
-    return _told(read, chain(wrong, *advice))
+    advice = (_unfilled, _documentation, _scopes, _last_days)
+    further = (_hosts(whole), *(look(whole) for look in advice), _units(own), _clear(own))
+    return _told(read, chain(wrong, *further))
 
 
 def mistakes_without_family(data: Mapping[str, Any]) -> list[Mistake]:
@@ -138,6 +141,18 @@ def steered(place: str, host: str, rules: Mapping[str, UrlParam]) -> Iterator[Mi
     if not domain or _shared(bare.rpartition("}")[2]) or any(f"{{{name}}}" in domain for name in open_ones):
         text = f"what is typed for {{{open_ones[0]}}} chooses the domain: anybody could get the client secret"
         yield Mistake(place, text, 'write the domain in full: "{shop}.shop.example"')
+
+
+def _unfilled(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield a mistake where a parameter of the revocation waits for what nobody says: it would never be sent."""
+    given: Mapping[str, Any] = data.get("credential", EMPTY)
+    kept = {**given.get("kept_params", EMPTY), **given.get("callback_params", EMPTY), **data.get("params", EMPTY)}
+    known = {*_OF_REVOCATION, *kept, *(name for one in given.get("look_ups", ()) for name in one.get("params", ()))}
+    for param, template in given.get("revocation_params", EMPTY).items():
+        for name in HOLE.findall(template):
+            if name not in known:
+                place, near = f"credential.revocation_params.{param}", did_you_mean(name, known)
+                yield Mistake(place, f"nothing says what {{{name}}} is{near}", f'{param} = "{{token}}"', grave=False)
 
 
 def _left_to_anybody(rules: Mapping[str, UrlParam], given: Mapping[str, Any]) -> Iterator[Mistake]:
