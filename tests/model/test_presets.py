@@ -419,7 +419,7 @@ def test_how_well_a_family_is_checked_says_nothing_about_its_members(folder: Pat
         pytest.param('"../shop"', 'zoo.toml:1: extends: it is the id of a preset; extends = "google"', id="a path"),
         pytest.param("3", 'zoo.toml:1: extends: it is the id of a preset; extends = "google"', id="a number"),
         pytest.param('"broken"', 'the preset "broken" is not in order: display_name: it is missing', id="broken"),
-        pytest.param('"torn"', "torn.toml:1: it is no TOML: expected", id="no TOML"),
+        pytest.param('"torn"', "torn.toml:1: x: it is no TOML: expected", id="no TOML"),
         pytest.param('"zoo"', '"zoo" extends "zoo" itself', id="itself"),
     ],
 )
