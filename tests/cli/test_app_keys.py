@@ -79,6 +79,15 @@ def test_a_second_key_waits_and_both_are_published_until_the_old_one_is_erased(b
     assert [key["kid"] for key in published(bank)] == [first]
 
 
+def test_a_key_is_published_once_and_under_the_id_that_the_provider_gave_it(bank: Any, tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(jwk.ECKey.generate_key("P-256").as_pem(private=True))
+
+    bank.ok("app", "add", "bank", "--client-id", "b", "--private-key-file", str(file), "--key-id", "K-7")
+
+    assert [key["kid"] for key in published(bank)] == ["K-7"], "as its assertions say"
+
+
 def test_a_key_of_ones_own_is_taken_from_a_file_or_stdin_and_never_shown(bank: Any, tmp_path: Path) -> None:
     key = generate_key("PS256").reveal()
     file = tmp_path / "key.json"
