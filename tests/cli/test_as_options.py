@@ -10,6 +10,8 @@ import pytest
 from valetkey.cli import as_options
 from valetkey.cli.adding import add
 from valetkey.cli.as_options import hint_at_shell, message_at_shell
+from valetkey.cli.exits import told
+from valetkey.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,10 @@ def test_what_a_file_says_is_not_called_an_option() -> None:
     assert message_at_shell('params["shop"] is wrong') == "--param shop is wrong"
     of_a_file = 'params["shop"] is wrong (in valetkey.toml, table [credentials.shop])'
     assert message_at_shell(of_a_file) == of_a_file
+
+    line = 'write params={"shop": "acme"}'
+    assert told(ConfigurationError(of_a_file, hint=line)).hint == line
+    assert told(ConfigurationError("it is wrong", hint=line)).hint == "write --param shop=acme"
 
 
 @pytest.mark.parametrize(

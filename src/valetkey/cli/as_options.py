@@ -29,8 +29,13 @@ def hint_at_shell(hint: str) -> str:
 
 
 def message_at_shell(message: str) -> str:
-    """Return a message about a value that was given by an option; one about a file is left as it is."""
-    return message if "(in " in message else _PARAM.sub(r"--param \1", message)
+    """Return a message about a value that was given by an option; one about a file or a record is left as it is."""
+    return message if is_of_a_place(message) else _PARAM.sub(r"--param \1", message)
+
+
+def is_of_a_place(message: str) -> bool:
+    """Tell whether it is about what stands in a file or in the store, which options do not change (`Place.error`)."""
+    return "(in " in message
 
 
 def _option(line: re.Match[str]) -> str:

@@ -142,9 +142,9 @@ def _hint(error: ValetkeyError) -> str:
             return f"write the whole URL, or declare api_base_url: {add} --api-base-url URL"
         hosts = " ".join(f"--api-host {shlex.quote(host)}" for host in error.hosts)
         return f"if it is meant: {add} {hosts}, or api_hosts where it is declared"
-    from valetkey.cli.as_options import hint_at_shell  # noqa: PLC0415 - only where something goes wrong
+    from valetkey.cli.as_options import hint_at_shell, is_of_a_place  # noqa: PLC0415 - only where something goes wrong
 
-    return _AT_SHELL.get(error.code) or hint_at_shell(error.hint)
+    return _AT_SHELL.get(error.code) or (error.hint if is_of_a_place(str(error)) else hint_at_shell(error.hint))
 
 
 def status_of(error: ValetkeyError) -> int:
