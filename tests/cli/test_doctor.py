@@ -30,7 +30,7 @@ def test_all_is_well(kit: Any) -> None:
     ran = kit.run("doctor")
 
     assert ran.code == 0
-    assert "ok    store: SQLite, 0600, 1 connection, schema 2" in ran.out
+    assert "ok    store: SQLite, 0600, 1 connection, schema 3" in ran.out
     assert "ok    key: file, mode 0600, id " in ran.out
     assert "ok    connections: 1 connected" in ran.out
     assert "fail" not in ran.out

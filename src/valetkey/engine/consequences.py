@@ -19,7 +19,8 @@ from valetkey.engine.holding import count_held
 from valetkey.engine.leaving import in_order
 from valetkey.engine.links import open_link_of
 from valetkey.engine.narrowing import tokens_of
-from valetkey.engine.revoking import moment, siblings
+from valetkey.engine.revoking import moment
+from valetkey.engine.siblings import siblings
 from valetkey.engine.world import World
 from valetkey.errors import ConfigurationError
 from valetkey.model.connections import ConnectionKey, Query, Record

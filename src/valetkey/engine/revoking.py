@@ -12,14 +12,14 @@ from valetkey.engine.app_secrets import in_use
 from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
 from valetkey.engine.patience import patiently
+from valetkey.engine.siblings import siblings
 from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
 from valetkey.errors import ConfigurationError, DecryptionFailed, ProviderError, StoreError
 from valetkey.logs import get_logger
-from valetkey.model.connections import Identity, Query, Record
+from valetkey.model.connections import Identity, Record
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.grants import Grant
-from valetkey.model.paging import each_record
 from valetkey.model.placing import placed
 from valetkey.model.ports import InDoubt, NotSent
 from valetkey.protocol.revocation import Revoked, StillLives, parse_revocation, revocation_request
@@ -180,7 +180,8 @@ def _obstacle(
     if not turn.free:
         brings = "what a sign-in under way brings"
         return _Obstacle(f"a revocation at {name} would also end {brings}, so nothing was revoked there")
-    other = _sibling(world, record, identity) if wide else None
+    # it may be this very one, where it was connected anew in the meantime
+    other = next(siblings(world, record, identity), None) if wide else None
     if other is None:
         return None
     why, discreet = (
@@ -188,50 +189,6 @@ def _obstacle(
         for what in (other.key, "another connection")
     )
     return _Obstacle(why, discreet)
-
-
-def _sibling(world: World, record: Record, identity: Identity | None) -> Record | None:
-    """Return a live connection that a revocation with the reach of a user would end too.
-
-    It may be this very one, where it was connected anew in the meantime.
-    """
-    return next(siblings(world, record, identity), None)
-
-
-def siblings(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
-    """Yield the live connections that a revocation with the reach of a user would end too, some of them twice.
-
-    They may be of another credential, for one app at one provider can be declared as several.  Where who it is at the
-    provider is not known of both, the same owner counts as the same user.
-    """
-    for other in _candidates(world, record, identity):
-        if other.sealed is None or other.state == "disconnected" or not same_provider(record, other):
-            continue
-        if record.client_id and other.client_id and record.client_id != other.client_id:
-            continue
-        if _same_user(record, identity, other):
-            yield other
-
-
-def _candidates(world: World, record: Record, identity: Identity | None) -> Iterator[Record]:
-    """Yield the connections of the same owner, and those that name the same person."""
-    key = record.key
-    yield from each_record(world.store, Query(env=key.env, owner=key.owner, own=key.owner is None))
-    if identity and identity.subject:
-        yield from each_record(world.store, Query(env=key.env, search=identity.subject))
-
-
-def same_provider(record: Record, other: Record) -> bool:
-    """Whether the grants of both come from one token endpoint's origin, or are of one credential."""
-    if record.key.credential == other.key.credential:
-        return True
-    return bool(record.token_origin) and record.token_origin == other.token_origin
-
-
-def _same_user(record: Record, identity: Identity | None, other: Record) -> bool:
-    mine = identity.subject if identity else ""
-    theirs = other.identity.subject if other.identity else ""
-    return mine == theirs if mine and theirs else record.key.owner == other.key.owner
 
 
 def _tell_provider(
