@@ -17,6 +17,7 @@ from typing import Any
 
 import provider_pages as pages
 
+from valetkey.model.left_out import left_out
 from valetkey.model.preset_data import LEVELS
 from valetkey.model.preset_index import BUILT_IN, INDEX, row
 from valetkey.model.preset_schema import schema
@@ -30,6 +31,7 @@ README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "preset.schema.json"
 BEGIN, END = "begin: written by `make providers`", "end"
 FIELDS = "begin: fields, written by `make providers`"
+ABSENT = "begin: left out, written by `make providers`"
 COUNTED = re.compile(r"(?<=one of )\d+(?= presets)|(?<=More presets than )\d+")
 
 
@@ -62,7 +64,17 @@ def left_over() -> list[Path]:
 def _page(known: Sequence[Preset]) -> str:
     text = PAGE.read_text(encoding="utf-8")
     text = _between(text, f"<!-- {BEGIN} -->", f"<!-- {END} -->", _list(known))
+    text = _between(text, f"<!-- {ABSENT} -->", "<!-- end: left out -->", _absent())
     return _between(text, f"<!-- {FIELDS} -->", "<!-- end: fields -->", _fields())
+
+
+def _absent() -> Iterator[str]:
+    yield "| name | provider | why | source | month | instead |"
+    yield "|---|---|---|---|---|---|"
+    for one in sorted(left_out().values(), key=lambda each: each.id):
+        instead = f"[`{one.instead}`](providers/{one.instead}.md)" if one.instead else ""
+        told = (f"`{one.id}`", pages.escaped(one.provider), pages.escaped(one.why), pages.linked(one.source), one.month)
+        yield f"| {' | '.join(told)} | {instead} |"
 
 
 def _fields() -> Iterator[str]:

@@ -102,6 +102,23 @@ def test_one_that_is_nearly_right_is_suggested(bare: Any) -> None:
     assert 'did you mean "github"?' in ran.err
 
 
+@pytest.mark.parametrize("command", [("providers", "show"), ("app", "add"), ("connect",)], ids=" ".join)
+def test_one_that_is_left_out_is_told_with_the_reason(bare: Any, command: tuple[str, ...]) -> None:
+    ran = bare.run(*command, "fitbit")
+
+    assert ran.code == 2
+    assert "switched off on 2 November 2026" in ran.err
+    assert "https://developers.google.com/health/about" in ran.err
+    assert "google-health" in ran.err or command == ("connect",)
+
+
+def test_a_search_for_one_that_is_left_out_tells_it_too(bare: Any) -> None:
+    ran = bare.run("providers", "search", "Fitbit")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "switched off on 2 November 2026" in ran.err
+
+
 def test_a_server_is_declared_by_what_it_says_of_itself(bare: Any) -> None:
     with PracticeProvider(issuer_path="/staff") as provider:
         issuer = provider.issuer

@@ -97,7 +97,8 @@ class Life:
 
         Of a 502 the provider knows nothing: it did what it was asked for.  Of others it does.
         """
-        left, urls = list(statuses), {self.twin.credential.token_url, self.twin.credential.refresh_url}
+        declared, left = self.twin.credential, list(statuses)
+        urls = {url.partition("?")[0] for url in (declared.token_url, declared.refresh_url)}
 
         def instead(request: Asked) -> Reply | None:
             if not left or request.url.partition("?")[0] not in urls:

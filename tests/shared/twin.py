@@ -19,6 +19,9 @@ from shared.twin_places import put
 from shared.twin_tokens import TokenSide
 from valetkey.model.credentials import OAuth2Credential
 
+RETURNS = "https://app.example/callback/{}"
+"""Where the browser comes back to, at providers that have a name of their own for it."""
+
 
 class Twin(TokenSide, ApiSide):
     """The twin of one provider.
@@ -60,10 +63,13 @@ class Twin(TokenSide, ApiSide):
             assert asked[name] == value, name
         code = secrets.token_urlsafe(24)
         self._codes[code] = asked
-        answer = {declared.param_names.get("code", "code"): code, "state": asked["state"]}
+        names = declared.param_names
+        answer = {names.get("response_code", names.get("code", "code")): code, "state": asked["state"]}
         if declared.iss_advertised:
             answer["iss"] = declared.issuer
-        return f"{asked['redirect_uri']}?{urlencode(self.places.callback(answer, CLIENT_SECRET))}"
+        assert not declared.redirect_name or asked["redirect_uri"] == declared.redirect_name
+        back = RETURNS.format(declared.name) if declared.redirect_name else asked["redirect_uri"]
+        return f"{back}?{urlencode(self.places.callback(answer, CLIENT_SECRET))}"
 
     def end(self) -> None:
         """End the grant here, as a person does who takes the app off the account."""
@@ -86,7 +92,11 @@ class Twin(TokenSide, ApiSide):
 
     def _routed(self, request: Asked) -> Reply:
         declared = self.credential
-        url = request.url.partition("?")[0]
+        url, of_token = request.url.partition("?")[0], declared.token_url.partition("?")
+        if of_token[1] and url == of_token[0]:
+            said = set(self._members(request, "query").items())
+            self._demand(said >= set(parse_qsl(of_token[2])), "the query of the token endpoint stands")
+            url = declared.token_url
         revocation = declared.revocation_url.replace("{client_id}", CLIENT_ID)
         if revocation and url == revocation.partition("?")[0] and request.method == declared.revocation_method:
             return self._revoke(request)

@@ -86,7 +86,8 @@ class TokenSide(DeviceSide):
 
     def _ask_for_itself(self, grant: str | None, given: Mapping[str, str]) -> None:
         declared = self.credential
-        self._demand(grant == declared.grant, "the app asks for itself", "unsupported_grant_type")
+        own_word = declared.token_params.get("grant_type", declared.grant)
+        self._demand(grant == own_word, "the app asks for itself", "unsupported_grant_type")
         wanted = declared.scope_separator.join(declared.all_scopes)
         self._demand(given.get("scope", "") == wanted, "the scopes are named", "invalid_scope")
         self._demand_params(given, declared.token_params)
@@ -164,7 +165,8 @@ class TokenSide(DeviceSide):
         scopes = [*declared.scopes, *declared.forced_scopes]
         if scopes:
             spelled = {asked: answered for answered, asked in declared.scope_aliases.items()}
-            answered = list(dict.fromkeys(spelled.get(scope, scope) for scope in scopes if scope not in _OFFLINE))
+            unsaid = _OFFLINE if self.refreshes else set[str]()
+            answered = list(dict.fromkeys(spelled.get(scope, scope) for scope in scopes if scope not in unsaid))
             answer["scope"] = answered if self.lists_scopes else declared.scope_separator.join(answered)
         if first and declared.issuer and "openid" in scopes:
             answer["id_token"] = self._id_token(self._nonce)

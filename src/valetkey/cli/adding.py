@@ -221,13 +221,17 @@ def _same_name(name: str) -> str:
 
     Raises:
         Stop: There is none, so nobody knows this provider.
+        ConfigurationError: There is none for a reason that is known.
     """
+    from valetkey.model.left_out import left_out  # noqa: PLC0415
     from valetkey.model.places import did_you_mean  # noqa: PLC0415
-    from valetkey.model.presets import preset_ids  # noqa: PLC0415
+    from valetkey.model.presets import load_preset, preset_ids  # noqa: PLC0415
 
     known = preset_ids()
     if name in known:
         return name
+    if name in left_out():
+        load_preset(name)  # which says why there is none
     msg = f'nobody declared "{clean(name, 60)}", and there is no provider of that name{did_you_mean(name, known)}'
     options, when = _BY_HAND
     hint = f"add --preset PROVIDER (valetkey providers list), or {options} {when}"

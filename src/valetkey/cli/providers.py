@@ -54,6 +54,7 @@ def search(session: Session, *, text: str) -> int:
 
 
 def _show_all(session: Session, text: str) -> int:
+    from valetkey.model.left_out import left_out  # noqa: PLC0415
     from valetkey.model.places import did_you_mean  # noqa: PLC0415
     from valetkey.model.presets import preset_ids, search_presets  # noqa: PLC0415
 
@@ -69,6 +70,9 @@ def _show_all(session: Session, text: str) -> int:
     else:
         near = did_you_mean(text, preset_ids()) or "."
         say(f'No known provider has "{text}" in its name, hosts or category{near}')
+        for one in left_out().values():
+            if text.lower() in (one.id, one.provider.lower()):
+                say(f"{one.told}{f'; {one.hint}' if one.hint else ''}.")
         say("  -> any provider works by its URLs: valetkey app add --help")
     return len(found)
 

@@ -105,7 +105,8 @@ def _said(credential: OAuth2Credential, extra: Mapping[str, str]) -> dict[str, s
     later = names_later(credential)
     if credential.callback_params:
         named_there = credential.callback_params.items()
-        return {name: extra[place] for name, place in named_there if _may_be_kept(place, extra.get(place, ""))}
+        came = {name: (place, extra.get(place, "")) for name, place in named_there}
+        return {name: value for name, (place, value) in came.items() if value and not _is_place(place, value)}
     return {
         name: value
         for name, value in extra.items()

@@ -11,7 +11,7 @@ from valetkey.model.places import Place
 
 PARAMETERS: Final = (
     *("client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier", "device_code"),
-    *("grant_type", "redirect_uri", "refresh_token", "response_type", "scope", "state"),
+    *("grant_type", "redirect_uri", "refresh_token", "response_code", "response_type", "scope", "state"),
 )
 """The standard parameters that a provider may have other names for (RFC 6749, RFC 7636, RFC 8628)."""
 UNSENT: Final = ("grant_type", "redirect_uri")
@@ -28,6 +28,7 @@ _TEMPLATES: Final = {
 _HOLE: Final = re.compile(r"\{(\w*)\}")
 _PATH: Final = re.compile(r"[^.\s]+(?:\.[^.\s]+){0,7}")
 _FRAGMENT: Final = re.compile(r"[A-Za-z0-9._~-]*")
+_NAME: Final = re.compile(r"[\x21-\x7e]{0,200}")
 _SIGNED: Final = frozenset({"iat", "exp", "sub"})
 _BY_SECRET: Final = ("client_secret_basic", "client_secret_post")
 
@@ -58,6 +59,12 @@ def check_dialects(credential: OAuth2Credential, place: Place) -> None:
             "authorization_fragment is no plain word",
             code="text_invalid",
             hint=f"write {place.line('authorization_fragment', 'redirect')}, without the #",
+        )
+    if not _NAME.fullmatch(credential.redirect_name):
+        place.refuse(
+            "redirect_name is no name",
+            code="text_invalid",
+            hint=f"write {place.line('redirect_name', 'Acme-AcmeShop-wxyzab')}, without spaces",
         )
     if credential.pkce_encoding != "base64url" and not credential.pkce:
         _unused(place, "pkce_encoding", "PKCE is off", place.line("pkce", True))

@@ -142,7 +142,10 @@ class OAuth2Credential(Value):
         authorization_fragment: What stands behind the ``#`` of the authorization URL, for a provider that wants that.
         pkce: Whether PKCE with S256 is used (RFC 7636).
         pkce_encoding: How the challenge is written: ``base64url`` as RFC 7636 says, or ``hex``.
-        param_names: What this provider calls standard parameters, wherever they are sent: ``client_id`` -> ``app_id``.
+        redirect_name: What requests say in place of the redirect URI, where the provider has a name for it (eBay's
+            RuName).
+        param_names: What this provider calls standard parameters, wherever they are sent: ``client_id`` -> ``app_id``;
+            ``response_code`` is the code in the callback, where that is called otherwise than in requests.
         unsent_params: Standard parameters of the code exchange that it does not take.
         additional_params: Further parameters of the authorization URL.
         token_params: Further parameters of the code exchange.
@@ -270,6 +273,7 @@ class OAuth2Credential(Value):
     authorization_fragment: str = ""
     pkce: bool = True
     pkce_encoding: PkceEncoding = "base64url"
+    redirect_name: str = ""
     param_names: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     unsent_params: tuple[str, ...] = ()
     additional_params: Mapping[str, str] = field(default_factory=lambda: EMPTY)

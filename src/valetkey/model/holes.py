@@ -66,7 +66,7 @@ def _wanted(values: Mapping[str, Any], urls: Iterable[str]) -> frozenset[str]:
     texts += [*values.get("api_hosts", ()), *values.get("api_headers", EMPTY).values()]
     texts += [one.url for one in values.get("look_ups", ())]
     texts += [scope for name in SCOPES for scope in values.get(name, ())]
-    texts += values.get("signed_secret_claims", EMPTY).values()
+    texts += (*values.get("signed_secret_claims", EMPTY).values(), values.get("redirect_name", ""))
     return frozenset(hole for text in texts for hole in templates.holes(text))
 
 
@@ -101,5 +101,7 @@ def _fill_others(
         claims = values["signed_secret_claims"].items()
         filled = {name: templates.fill(place, text, params, rules, kind="header") for name, text in claims}
         values["signed_secret_claims"] = checks.frozen(filled)
+    if "redirect_name" in values:
+        values["redirect_name"] = templates.fill(place, values["redirect_name"], params, rules, kind="header")
     if "look_ups" in values:
         values["look_ups"] = tuple(look_up(one) for one in values["look_ups"])

@@ -210,12 +210,15 @@ def folder_of_env(env: str) -> str:
 
 def find_credential(name: object, known: Iterable[str]) -> ConfigurationError:
     """Return the error for a credential that nobody declared: it names the nearest one and how to declare it."""
-    from valetkey.model.places import nearest  # noqa: PLC0415 - only on the way to an error
+    from valetkey.model.left_out import left_out  # noqa: PLC0415 - only on the way to an error
+    from valetkey.model.places import nearest  # noqa: PLC0415 - as above
 
     declared = sorted(known)
-    near = nearest(str(name).strip(), declared)
+    near, absent = nearest(str(name).strip(), declared), left_out().get(str(name))
     shown = clean(name, 60)
-    if near:
+    if absent:
+        about, hint = f"; {absent.told}", absent.hint
+    elif near:
         about, hint = f'; did you mean "{near}"?', f'use "{near}"'
     else:
         about, hint = (f" (declared: {', '.join(declared[:10])})" if declared else "; none is declared"), ""

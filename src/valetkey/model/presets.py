@@ -22,6 +22,7 @@ from valetkey.logs import get_logger
 from valetkey.model import preset_data
 from valetkey.model.credentials import EMPTY
 from valetkey.model.folders import config_folder
+from valetkey.model.left_out import left_out
 from valetkey.model.located import UrlParam
 from valetkey.model.places import Place, did_you_mean
 from valetkey.model.plugins import brought
@@ -139,11 +140,13 @@ def load_preset(preset_id: str) -> Preset:
 
 
 def _unknown(preset_id: str) -> NoReturn:
-    Place(f'preset "{clean(preset_id, 60)}"').refuse(
-        f"there is none of that name{did_you_mean(preset_id, preset_ids())}",
-        code="preset_unknown",
-        hint="run `valetkey providers search` for those there are, or write authorization_url and token_url by hand",
-    )
+    place = Place(f'preset "{clean(preset_id, 60)}"')
+    others = "run `valetkey providers search` for those there are, or write authorization_url and token_url by hand"
+    known = left_out().get(preset_id)
+    if known:
+        place.refuse(f"there is none: {known.told}", code="preset_unknown", hint=known.hint or others)
+    near = did_you_mean(preset_id, preset_ids())
+    place.refuse(f"there is none of that name{near}", code="preset_unknown", hint=others)
 
 
 def preset_ids() -> tuple[str, ...]:

@@ -303,7 +303,9 @@ def _check_scopes(credential: OAuth2Credential, place: Place) -> None:
 
 def _check_tables(credential: OAuth2Credential, place: Place) -> None:
     for field, reserved in RESERVED.items():
-        checks.without(place, field, getattr(credential, field), reserved)
+        own_word = field == "token_params" and credential.grant == "client_credentials"
+        kept = reserved - {"grant_type"} if own_word else reserved
+        checks.without(place, field, getattr(credential, field), kept)
     for name in credential.id_token_algs:
         checks.choice(place, "id_token_algs", name, ID_TOKEN_ALGS)
     checks.headers(place, "api_headers", credential.api_headers)

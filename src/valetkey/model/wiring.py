@@ -166,6 +166,7 @@ def wire_oauth2_credential(  # noqa: D417 - the fields are described at OAuth2Cr
     scope_aliases: Mapping[str, str] | None = None,
     token_params: Mapping[str, str] | None = None,
     refresh_params: Mapping[str, str] | None = None,
+    redirect_name: str | None = None,
     param_names: Mapping[str, str] | None = None,
     unsent_params: Sequence[str] | None = None,
     pkce_encoding: PkceEncoding | None = None,

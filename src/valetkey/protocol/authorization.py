@@ -113,7 +113,7 @@ def authorization_params(
         wanted["authorization_details"] = credential.authorization_details
     asked: Params = {  # in this order: WeChat takes no other
         "client_id": client_id(credential, app),
-        "redirect_uri": redirect_uri,
+        "redirect_uri": (credential.redirect_name or redirect_uri) if redirect_uri else "",
         "response_type": "code",
         "scope": credential.scope_separator.join(scopes),
         "state": state,
@@ -187,7 +187,8 @@ def callback_of(seen: Mapping[str, str]) -> CallbackParams:
 
 def translated(params: CallbackParams, credential: OAuth2Credential) -> CallbackParams:
     """Return an answer with the code taken from where the provider puts it, as ``param_names`` says."""
-    theirs = credential.param_names.get("code", "")
+    names = credential.param_names
+    theirs = names.get("response_code", names.get("code", ""))
     if not theirs or params.code is not None or not params.extra.get(theirs):
         return params
     extra = {name: value for name, value in params.extra.items() if name != theirs}

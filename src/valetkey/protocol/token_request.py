@@ -34,7 +34,7 @@ def code_request(
     params: Params = {
         "grant_type": "authorization_code",
         "code": code.reveal(),
-        "redirect_uri": redirect_uri,
+        "redirect_uri": credential.redirect_name or redirect_uri,
         "code_verifier": verifier.reveal() if verifier else "",
         "resource": credential.token_resources,
     }
@@ -87,7 +87,7 @@ def client_credentials_request(credential: OAuth2Credential, app: AppCredentials
         hint = f"declare {credential.name!r} with client_auth='client_secret_basic' or 'client_secret_post'"
         raise ConfigurationError(msg, code="client_public", hint=hint)
     params: Params = {
-        "grant_type": "client_credentials",
+        "grant_type": credential.token_params.get("grant_type", "client_credentials"),
         "scope": credential.scope_separator.join(scope),
         "resource": credential.token_resources,
         "authorization_details": credential.authorization_details,
