@@ -115,7 +115,9 @@ def _head(preset: Preset) -> Iterator[str]:
     yield f"# {preset.display_name}\n"
     about = f"`{preset.id}`: {', '.join(map(named, preset.category))}."
     family = f" One of the family [`{preset.family}`]({preset.family}.md)." if preset.family else ""
-    yield f"{about}{family} {LEVELS[preset.verified.level]} ({preset.verified.date})."
+    told = f"; {len(preset.sources.keys() & preset.fields.keys())} of its {len(preset.fields)} facts name their page"
+    level = preset.verified.level
+    yield f"{about}{family} {LEVELS[level]} ({preset.verified.date}){told if level == 'documentation' else ''}."
     if preset.docs_url:
         yield f"[{preset.display_name}'s documentation]({preset.docs_url})"
     for field, day in preset.legacy.items():
@@ -129,7 +131,7 @@ def _app(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     yield f"1. Register an OAuth app {where}."
     if made.signs_in:
         called = labels.get("redirect_uri", "redirect URI")
-        local = _local(made)
+        local = _local(preset, made)
         yield f"2. As its {quoted(called)} enter {local or _public(made)}."
         if local:
             yield f"   For a server of yours it is {_public(made)}."
@@ -137,7 +139,8 @@ def _app(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
             yield f"   {escaped(preset.redirect_note)}"
     yield f"{'3' if made.signs_in else '2'}. Store {_copied(preset, made)}:\n"
     yield "```console"
-    yield f"$ valetkey app add {preset.id}{_options(preset)}"
+    elsewhere = f" --redirect-uri https://your.host/callback/{preset.id}" if _is_elsewhere(made) else ""
+    yield f"$ valetkey app add {preset.id}{_options(preset)}{elsewhere}"
     yield "```"
     if preset.url_params:
         yield "\n| parameter | what it is | example |\n|---|---|---|"
@@ -153,11 +156,18 @@ def _app(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
             yield f"| `{name}` | {'; '.join(told)} | {coded(shown)} |"
 
 
-def _local(made: OAuth2Credential) -> str:
+def _local(preset: Preset, made: OAuth2Credential) -> str:
     if made.loopback == "https_only":
         return ""
     uri = loopback_place(made, None).uri(DEFAULT_PORT)
+    if "loopback" not in preset.fields:
+        return f"`{uri}`, port included: whether another one will do is not known"
     return f"`{uri}` (any port will do)" if made.loopback == "any_port" else f"`{uri}`"
+
+
+def _is_elsewhere(made: OAuth2Credential) -> bool:
+    """Whether sign-ins end at a server alone: the provider sends nobody to this machine."""
+    return made.signs_in and made.loopback == "https_only"
 
 
 def _public(made: OAuth2Credential) -> str:
@@ -185,6 +195,15 @@ def _table(name: str, values: Mapping[str, str]) -> str:
     return f"{name}={{\n        " + ",\n        ".join(members) + ",\n    }"
 
 
+def _connecting(preset: Preset, made: OAuth2Credential) -> str:
+    command = f"valetkey connect {preset.id}"
+    if not _is_elsewhere(made):
+        return f"`{command}`"
+    if made.response_mode == "form_post":
+        return "a link or the console of `valetkey serve`, at the address that you registered"
+    return f"`{command} --paste`, or with a link or the console of `valetkey serve`"
+
+
 def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     declared = [f'"{preset.id}"', f'preset="{preset.id}"']
     params = {name: value for name, value in made.params.items() if name in preset.listed.needed}
@@ -199,7 +218,7 @@ def _use(preset: Preset, made: OAuth2Credential) -> Iterator[str]:
     yield call if len(call) <= 100 else "wire_oauth2_credential(\n    " + ",\n    ".join(declared) + ",\n)"  # noqa: PLR2004
     yield f'client = Valet().client("{preset.id}")'
     yield "```\n"
-    yield f"Connect once with `valetkey connect {preset.id}`; then `client.get(...)` calls the API with a fresh token."
+    yield f"Connect once with {_connecting(preset, made)}; then `client.get(...)` calls the API with a fresh token."
     if made.api_base_url:
         yield f"Paths are relative to `{made.api_base_url}`."
     yield f"The token goes to {', '.join(f'`{host}`' for host in made.api_hosts)} and to no other host."

@@ -376,3 +376,12 @@ def test_what_is_kept_of_an_answer_serves_the_revocation() -> None:
         known = {"token", "token_type_hint", "client_id", *made.kept_params, *made.params}
         holes = [value[1:-1] for value in made.revocation_params.values() if value.startswith("{")]
         assert set(holes) <= known, name
+
+
+@pytest.mark.parametrize(("declared", "loopback"), [({}, "fixed_port"), ({"loopback": "any_port"}, "any_port")])
+def test_where_a_preset_does_not_tell_the_registered_port_is_the_one_to_send(
+    declared: dict[str, Any], loopback: str
+) -> None:
+    assert "loopback" not in load_preset("vimeo").fields
+
+    assert Wiring().oauth2_credential("vimeo", preset="vimeo", **declared).loopback == loopback

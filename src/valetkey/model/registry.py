@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _RANK: Final[Mapping[Source, int]] = {"code": 2, "file": 1, "command": 0, "console": 0}
 
+_UNTOLD: Final = {"loopback": "fixed_port"}
+"""What holds for presets that do not tell: nobody knows whether another port than the registered one will do."""
+
 
 def declare(
     name: object, given: Mapping[str, object], *, source: Source = "code", where: str = "", toml: bool = False
@@ -44,7 +47,7 @@ def declare(
         preset = load_preset(preset_id)
     except ConfigurationError as error:
         place.refuse(str(error), code=error.code, hint=error.hint)
-    made = build(checked, given, place=place, source=source, base=preset.fields, rules=preset.url_params)
+    made = build(checked, given, place=place, source=source, base={**_UNTOLD, **preset.fields}, rules=preset.url_params)
     if preset.legacy:
         from valetkey.model.last_days import warn_of_last_days  # noqa: PLC0415 - few presets have one
 
