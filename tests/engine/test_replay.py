@@ -353,6 +353,67 @@ def test_what_arrives_for_somebody_who_was_forgotten_meanwhile_is_erased_and_rev
     assert net.counted[2] == 1, "only the program's own grant lives on"
 
 
+def disconnected_first(net: Net, failures: int) -> None:
+    """Let another host disconnect before the next answer is stored, and the store then fail so often to take a note."""
+    store = net.stage.store
+    swap, put = store.swap, store.put_document
+    left = [failures]
+
+    def failing(document: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StoreUnavailable("down")
+        return put(document, **more)
+
+    def swapped(*args: Any, **more: Any) -> Any:
+        store.swap = swap
+        disconnect(net.elsewhere(), net.stage.credentials["notes"], net.stage.key())
+        store.put_document = failing
+        return swap(*args, **more)
+
+    store.swap = swapped
+
+
+def test_what_nobody_wants_any_more_is_revoked_although_the_store_hesitates(net: Net) -> None:
+    net.stage.change(revocation_reach="user")
+    disconnected_first(net, failures=1)
+
+    with pytest.raises(NotConnected):
+        net.get()
+
+    tokens = net.stage.provider.revocations
+    assert (tokens, net.files()) == (3, [".done"]), "what was spent, and both tokens that came for it"
+
+
+def test_what_nobody_wants_any_more_waits_in_the_journal_where_the_store_stays_away(net: Net) -> None:
+    net.stage.change(revocation_reach="user")
+    disconnected_first(net, failures=1000)
+
+    with pytest.raises(StoreUnavailable):
+        net.get()
+    assert net.files() == [".json"]
+    before = net.stage.provider.revocations
+
+    del net.stage.store.put_document
+    assert replay_all(net.world()) == 0
+    assert (net.stage.provider.revocations > before, net.files()) == (True, [".done"])
+
+
+def test_a_grant_that_cannot_be_revoked_for_the_store_does_not_keep_others_from_theirs(net: Net) -> None:
+    net.stage.change(revocation_reach="user")
+    disconnected_first(net, failures=1000)
+    with pytest.raises(StoreUnavailable):
+        net.get()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise StoreError("the disk is full")
+
+    net.stage.store.put_document = broken
+    assert replay_all(net.world()) == 0
+
+    assert net.files() == [".json"], "it waits"
+
+
 def test_what_waits_for_somebody_who_was_forgotten_elsewhere_is_erased(net: Net) -> None:
     ada = net.stage.key(owner="ada")
     net.stage.connect(ada)

@@ -116,7 +116,7 @@ def mark_without_reading_again(patch: Patch) -> None:
 def revoke_what_was_overtaken(patch: Patch) -> None:
     """Revoke an answer that the row does not want, whoever it belongs to."""
 
-    def revoke(world: Any, credential: Any, *rest: Any) -> None:
+    def revoke(world: Any, credential: Any, *rest: Any, **_: Any) -> None:
         revoking.revoke_grant(world, credential, rest[1])
 
     patch.setattr(spending, "_not_wanted", revoke)
@@ -143,7 +143,7 @@ def revoke_without_waiting(patch: Patch) -> None:
 
 def revoke_whoever_signs_in(patch: Patch) -> None:
     """Lose patience with a sign-in, and end what it brings."""
-    patch.setattr(revoking, "_sibling", lambda *_: None)
+    patch.setattr(revoking, "siblings", lambda *_: iter(()))
 
 
 def write_nothing_down(patch: Patch) -> None:

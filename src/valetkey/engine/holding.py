@@ -129,7 +129,7 @@ def _packed_goods(got: Goods) -> dict[str, Any]:
 
 
 def _goods(packed: Mapping[str, Any]) -> Goods:
-    identity, beside = packed["identity"], packed["beside"]
+    identity, beside = packed["identity"], packed.get("beside")
     return Goods(
         grant=Grant.from_json(packed["grant"]),
         identity=None if identity is None else Identity(**identity),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ from valetkey.engine.revoking import revoke_grant
 from valetkey.engine.storing import Stored, kept_of, put_grant
 from valetkey.engine.turns import Buying
 from valetkey.engine.world import World, open_grant
-from valetkey.errors import ConnectError, ProviderError, StoreError
+from valetkey.errors import ConfigurationError, ConnectError, ProviderError, StoreError
 from valetkey.forks import late_imports
 from valetkey.logs import get_logger
 from valetkey.model.connections import Identity, Record
@@ -153,8 +153,8 @@ def settle(world: World, credential: OAuth2Credential, got: Goods, before: Recor
     beside = None if got.beside is None else _put_beside(world, got.beside)
     buying.end()
     app_accepted(world, before.key.env, credential)
-    if got.beside is not None and beside is not None:
-        _finish(world, world.credential(got.beside.credential), got.beside.goods, beside)
+    if beside is not None:
+        beside()
     return _finish(world, credential, got, stored)
 
 
@@ -177,25 +177,27 @@ def _put(world: World, credential: OAuth2Credential, got: Goods, before: Record)
     return patiently(world, put)
 
 
-def _put_beside(world: World, beside: BesideGoods) -> Stored | None:
-    """Store the second grant, at once after the first; None where that was not to be.
+def _put_beside(world: World, beside: BesideGoods) -> Callable[[], object] | None:
+    """Store the second grant, at once after the first; returns what is left to do when the buying has ended.
 
     The first one is stored by then, so what goes wrong here is told and not raised.  Where its connection was ended or
-    connected anew meanwhile, the grant is given back.
+    connected anew meanwhile, the grant is to be given back: a revocation would wait for the sign-in that brought it.
     """
-    credential = world.credential(beside.credential)
+    before: Record | None = None
     try:
+        credential = world.credential(beside.credential)
         before = patiently(world, lambda: world.store.find(beside.connection_id))
-        if before is None or before.incarnation != beside.incarnation:
-            _log.warning("the grant of %s that came with a sign-in was overtaken, and is given back", credential.name)
-            revoke_grant(world, placed(credential, beside.goods.params), beside.goods.grant, record=before)
-            return None
-        return _put(world, credential, beside.goods, before)
-    except (ConnectError, StoreError) as error:
-        _log.warning("the grant of %s that came with a sign-in was not stored: %s", credential.name, error)
-        if isinstance(error, ConnectError):
-            revoke_grant(world, placed(credential, beside.goods.params), beside.goods.grant)
+        if before is not None and before.incarnation == beside.incarnation:
+            stored = _put(world, credential, beside.goods, before)
+            return lambda: _finish(world, credential, beside.goods, stored)
+        _log.warning("the grant of %s that came with a sign-in was overtaken, and is given back", credential.name)
+    except (ConfigurationError, StoreError) as error:
+        _log.warning("the grant of %s that came with a sign-in was not stored: %s", beside.credential, error)
         return None
+    except ConnectError as error:
+        _log.warning("the grant of %s that came with a sign-in is given back: %s", beside.credential, error)
+    unwanted, second = beside.goods, placed(world.credential(beside.credential), beside.goods.params)
+    return lambda: revoke_grant(world, second, unwanted.grant, record=before)
 
 
 def give_back(world: World, credential: OAuth2Credential, got: Goods, before: Record) -> tuple[str, ...]:

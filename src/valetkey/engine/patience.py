@@ -13,13 +13,14 @@ STORE_SECONDS: Final = 10.0
 """How long a store that does not answer is tried."""
 
 
-def patiently(world: World, step: Callable[[], T]) -> T:
-    """Do it, and again for some seconds where the store does not answer."""
-    give_up = world.clock.monotonic() + STORE_SECONDS
+def patiently(world: World, step: Callable[[], T], *, until: float | None = None) -> T:
+    """Do it, and again for some seconds where the store does not answer; `until` is on the monotonic clock."""
+    give_up = world.clock.monotonic() + STORE_SECONDS if until is None else until
     while True:
         try:
             return step()
         except StoreUnavailable:
+            world.lookout.store_away()
             if world.clock.monotonic() >= give_up:
                 raise
             world.clock.sleep(0.5)

@@ -12,7 +12,7 @@ from typing import Any
 from valetkey.engine.revoking import revoke_grant, superseded
 from valetkey.engine.storing import grant_facts, swap_sealed
 from valetkey.engine.world import World, event_about
-from valetkey.errors import ConfigurationError, StoreUnavailable, ValetkeyError
+from valetkey.errors import ConfigurationError, StoreError, StoreUnavailable, ValetkeyError
 from valetkey.logs import get_logger
 from valetkey.model.connections import Expect, Record
 from valetkey.model.credentials import OAuth2Credential
@@ -115,7 +115,13 @@ def _drop(world: World, row: Record | None, entry: JournalEntry, grant: Grant) -
         if credential is None:
             return
         if row.state == "disconnected" or superseded(credential, row, entry.incarnation, grant):
-            revoke_grant(world, credential, grant, record=row, strict=True)
+            try:
+                revoke_grant(world, credential, grant, record=row, strict=True)
+            except StoreUnavailable:
+                raise
+            except StoreError as error:  # whoever looks here wants a token, which is well
+                _log.warning("a grant of %s that nobody holds waits in the journal: %s", row.key, error)
+                return
     world.journal.settle(entry)
 
 

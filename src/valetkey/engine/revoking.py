@@ -11,7 +11,7 @@ from valetkey.engine.api_headers import headers_towards
 from valetkey.engine.app_secrets import in_use
 from valetkey.engine.apps import app_for, client_changed
 from valetkey.engine.discovery import complete
-from valetkey.engine.patience import patiently
+from valetkey.engine.patience import STORE_SECONDS, patiently
 from valetkey.engine.siblings import siblings
 from valetkey.engine.turns import Turn, revoking
 from valetkey.engine.world import World, open_grant
@@ -130,9 +130,10 @@ def _revoke(
 ) -> Revocation:
     name = _name(credential)
     here = placed(credential, record.params if record else EMPTY)
+    until = world.clock.monotonic() + STORE_SECONDS
     try:
-        credential = patiently(world, lambda: complete(world, here, lenient=True))
-        answers = patiently(world, lambda: _asked(world, credential, grant, record, identity))
+        credential = patiently(world, lambda: complete(world, here, lenient=True), until=until)
+        answers = patiently(world, lambda: _asked(world, credential, grant, record, identity), until=until)
     except (ConfigurationError, ProviderError) as error:
         why = f"{name} could not be asked to revoke the token: {error}"
         return _left_alone(world, credential, grant, _Obstacle(why))

@@ -291,8 +291,11 @@ def _commit(
     entry = _noted(world, record, grant) if rotated and world.journal is not NO_JOURNAL else None
     try:
         stored = _patiently(world, lambda: swap_sealed(world, new, grant, expect=expect, event=told))
-        done = _not_wanted(world, credential, new, grant, resource) if stored is None else held(stored, grant, resource)
-    except StoreUnavailable:
+        if stored is None:
+            done = _not_wanted(world, credential, new, grant, resource, kept=entry is not None)
+        else:
+            done = held(stored, grant, resource)
+    except StoreError:
         if entry is not None:
             world.journal.leave(entry)
         raise
@@ -350,13 +353,15 @@ def _patiently(world: World, step: Callable[[], T]) -> T:
             pause = min(pause * 2, COMMIT_PAUSE)
 
 
-def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: Grant, resource: str) -> Held | None:
+def _not_wanted(
+    world: World, credential: OAuth2Credential, new: Record, grant: Grant, resource: str, *, kept: bool
+) -> Held | None:
     """Find out why the row moved on: ours is in it after all, or nobody wants it and it is revoked, or adopt theirs.
 
     What a newer sign-in replaced is revoked where that ends it alone (R14), as the grant before it was.
 
     Raises:
-        StoreUnavailable: The store does not come back; what is to be revoked is left to the journal.
+        StoreError: The store does not come back; what is to be revoked is left to the journal, where that `kept` it.
     """
     current = _patiently(world, lambda: world.store.find(new.id))
     if current is not None and current.sealed is not None and _same_tokens(current, new):
@@ -365,7 +370,7 @@ def _not_wanted(world: World, credential: OAuth2Credential, new: Record, grant: 
         if facts is not None and facts.access_fp == ours:
             return held(current, grant, resource)
     if current is None or current.state == "disconnected" or superseded(credential, current, new.incarnation, grant):
-        revoke_grant(world, credential, grant, record=new, strict=True)
+        revoke_grant(world, credential, grant, record=new, strict=kept)
     if current is None:
         world.journal.erase(new.id)  # it was forgotten
     return None

@@ -202,6 +202,11 @@ class Scene:
         """Whether a sign-in ended because the store did not come back."""
         return any(racer.outcome == StoreUnavailable.default_code for racer in self.racers.values())
 
+    def kept_for_later(self) -> bool:
+        """Whether an outage kept somebody from revoking what nobody wants, and the host's journal has it, if any."""
+        waits = self.journal is None or self.journal.state().waiting > 0
+        return "outage" in self.faults and self.fault_struck() and waits
+
     def store_down(self) -> None:
         self._down_until = self.clock.time + self.case.outage
 

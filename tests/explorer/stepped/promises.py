@@ -185,7 +185,7 @@ class Promises:
             self.words.add("disconnected, and said that a token may live on")
         elif self._scene.gave_up():
             self.words.add("disconnected, and a sign-in could not store its grant, which lives at the server")
-        elif "outage" in self._scene.faults and self._scene.fault_struck():
+        elif self._scene.kept_for_later():
             self.words.add("disconnected, and the store was away when what a refresh brought was to be revoked")
         elif self._scene.swap_lost and len(server.families) > 1:
             self.words.add("disconnected, and as the store's answer was lost nobody knew of the grant before the last")
