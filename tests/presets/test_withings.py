@@ -16,7 +16,7 @@ def tokens(access: str, refresh: str) -> Reply:
         "userid": "363",
         "access_token": access,
         "refresh_token": refresh,
-        "scope": "user.info,user.metrics",
+        "scope": "user.metrics",
         "expires_in": 10800,
         "token_type": "Bearer",
     }
@@ -33,7 +33,7 @@ def test_the_code_is_exchanged_with_an_action_and_the_body_is_read(scene: Scene)
     begun, asked = scene.start()
     status = scene.back(begun, asked, code="the-code")
 
-    assert asked["scope"] == "user.info,user.metrics"
+    assert asked["scope"] == "user.metrics"
     assert "code_challenge" not in asked
     assert form(scene.only(TOKEN)) == {
         "action": "requesttoken",
@@ -44,8 +44,16 @@ def test_the_code_is_exchanged_with_an_action_and_the_body_is_read(scene: Scene)
         "redirect_uri": asked["redirect_uri"],
     }
     assert (status.state, status.params["userid"]) == ("connected", "363")
-    assert status.granted == ("user.info", "user.metrics")
+    assert status.granted == ("user.metrics",)
     assert status.expires_at == pytest.approx(scene.clock.now() + 10800)
+
+
+def test_what_needs_a_contract_is_asked_for_only_when_it_is_wanted_and_with_a_comma(scene: Scene) -> None:
+    credential = scene.open("withings", scopes=["user.metrics", "user.info"])
+    _, asked = scene.start()
+
+    assert asked["scope"] == "user.metrics,user.info"
+    assert credential.loopback == "https_only"
 
 
 def test_a_renewal_names_the_action_too_and_brings_the_next_refresh_token(scene: Scene) -> None:
