@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_no_secret_is_ever_shown(bare: Any) -> None:
     fingerprint = json.loads(shown[-2])["app"]["secret"]
     assert len(fingerprint) == 12
     assert fingerprint in shown[2]
-    assert fingerprint in shown[3]
+    assert re.search(rf"client secret:? +fingerprint {fingerprint}\n", shown[3])
 
 
 def test_the_same_secret_has_the_same_fingerprint_and_another_another(bare: Any) -> None:
