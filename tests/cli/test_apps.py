@@ -96,6 +96,14 @@ def test_a_public_client_has_no_secret(bare: Any) -> None:
     assert (shown["client_id"], shown["secret"]) == ("id-1", None)
 
 
+def test_a_secret_that_a_public_client_does_not_use_is_warned_about(bare: Any) -> None:
+    said = {name: add(bare, name).err for name in ("vk", "etsy", "github")}
+
+    assert 'vk is declared as a public client (client_auth = "none")' in said["vk"]
+    assert "--client-auth client_secret_post" in said["vk"]
+    assert "public client" not in said["etsy"] + said["github"], "calls carry the one, sign-ins the other"
+
+
 def test_a_provider_nobody_knows_is_declared_by_its_urls(bare: Any) -> None:
     urls = ["--authorization-url", "https://login.example.com/authorize", "--token-url", "https://login.example.com/t"]
 
