@@ -141,7 +141,11 @@ def test_a_key_that_signs_the_secret_is_added_with_the_id_that_the_provider_gave
     file.write_text(key)
     add = ("app", "add", "apple", "--client-id", "com.example.web", "--param", "team_id=TEAM123456")
 
-    bare.ok(*add, "--private-key-file", str(file), "--key-id", "ABC123DEFG")
+    added = bare.run(
+        *add, "--private-key-file", str(file), "--key-id", "ABC123DEFG", "--redirect-uri", "https://a.example/"
+    )
+    assert added.code == 0
+    assert "-> connect on a page of `valetkey serve" in added.err
     bare.ok(*add)  # again, and the key stays
     with bare.session() as session:
         core: Core = session.core

@@ -156,11 +156,14 @@ def add(
 
 def _next_step(credential: OAuth2Credential) -> str:
     from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
+    from valetkey.connecting import SERVED  # noqa: PLC0415 - slower than all else here
 
     if credential.by_itself:
         return f"valetkey token {credential.name}"
     if credential.grant == "token_exchange":
         return f"valetkey exchange {credential.name} --from NAME --audience SERVICE"
+    if credential.response_mode == "form_post":
+        return f"connect {SERVED}"
     uri = redirect_uri_of(credential)
     if not uri:
         return f"valetkey app add {credential.name} --redirect-uri https://..., as registered there"

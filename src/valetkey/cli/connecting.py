@@ -136,7 +136,7 @@ def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
     """Check that the provider can answer to this machine or, where the answer is pasted, to an address anywhere.
 
     Raises:
-        ConnectError: ``redirect_https_only``, with what to type.
+        ConnectError: ``redirect_https_only``, with what to type; ``answer_as_form``.
     """
     from valetkey.connecting import loopback_place  # noqa: PLC0415
 
@@ -145,6 +145,8 @@ def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
     try:
         loopback_place(credential, None)
     except ConnectError as error:
+        if error.code != "redirect_https_only":
+            raise
         name = credential.name
         add = "" if credential.redirect_uri else f"valetkey app add {name} --redirect-uri https://...; then: "
         error.hint = f"{add}valetkey connect {name} --paste"
