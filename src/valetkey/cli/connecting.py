@@ -94,6 +94,10 @@ def connect(
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
+    if params:
+        from valetkey.model.asked_params import as_meant  # noqa: PLC0415 - most accounts have none
+
+        params = as_meant(credential, params)
     wants = _wants(prompt, max_age, acr_values)
     if wants is not None and (device or by_phone.meant or not credential.signs_in):
         msg = "--prompt, --max-age and --acr-values go with a sign-in in a browser: here, or with --paste."
