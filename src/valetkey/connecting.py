@@ -39,6 +39,8 @@ PERSON_SECONDS: Final = 300.0
 """How long a person may take in the browser."""
 _HTTP_PORT: Final = 80
 _PROMPT: Final = "Then paste here the whole address that the browser ends on, even if it shows an error there:"
+SERVED: Final = "on a page of `valetkey serve --base-url https://...`, whose callback is registered at the provider"
+"""Where people connect whose provider answers with a form."""
 _SHOW_UP: Final = 15.0
 """Seconds within which a browser usually opens the page."""
 _LOOK: Final = 0.5
@@ -96,7 +98,8 @@ def connect_browser(
         wants: How the person is to be asked.
 
     Raises:
-        ConnectError: ``browser_missing``, ``port_in_use``, ``redirect_https_only``, and all of `finish_authorization`.
+        ConnectError: ``browser_missing``, ``port_in_use``, ``redirect_https_only``, ``answer_as_form``, and all of
+            `finish_authorization`.
         ConsentExpired: The person did not answer in time.
     """
     place = loopback_place(credential, port)
@@ -150,8 +153,9 @@ def connect_paste(
     Nothing needs to listen at `redirect_uri`: the browser may well show an error there, the address is what counts.
 
     Raises:
-        ConnectError: ``paste_empty``, ``redirect_https_only``, and all of `finish_authorization`.
+        ConnectError: ``paste_empty``, ``redirect_https_only``, ``answer_as_form``, and all of `finish_authorization`.
     """
+    ensure_in_address(credential)
     where = redirect_uri or credential.redirect_uri or loopback_place(credential, None).uri(DEFAULT_PORT)
     start = start_authorization(world, credential, key, scopes=scopes, redirect_uri=where, wants=wants)
     try:
@@ -223,9 +227,11 @@ def loopback_place(credential: OAuth2Credential, port: int | None) -> Place:
     """Return where to listen for a credential: its own redirect URI, else a path of its own (RFC 8252 section 8.10).
 
     Raises:
-        ConnectError: The provider takes no redirect URI on this machine (``redirect_https_only``).
+        ConnectError: The provider takes no redirect URI on this machine (``redirect_https_only``), or answers as
+            `ensure_in_address` does not want.
         ConfigurationError: `port` is another than that of the declared redirect URI (``port_declared``).
     """
+    ensure_in_address(credential)
     declared = urlsplit(credential.redirect_uri)
     if declared.hostname and not (declared.scheme == "http" and is_loopback(declared.hostname)):
         raise _https_only(credential, f"its redirect URI is {credential.redirect_uri}")
@@ -235,6 +241,19 @@ def loopback_place(credential: OAuth2Credential, port: int | None) -> Place:
         raise _https_only(credential, "the provider takes https redirect URIs only")
     fixed = DEFAULT_PORT if credential.loopback == "fixed_port" else None
     return Place(credential.loopback_host, port or fixed, f"/callback/{quote(credential.name, safe='')}")
+
+
+def ensure_in_address(credential: OAuth2Credential) -> None:
+    """Check that the answer stands in an address, where this machine reads it and a person can copy it.
+
+    Raises:
+        ConnectError: It comes as a form, which the served callback alone takes (``answer_as_form``).
+    """
+    if credential.response_mode == "form_post":
+        msg = (
+            f'{name_of(credential)} sends its answer as a form (response_mode = "form_post"): no address holds the code'
+        )
+        raise ConnectError(msg, code="answer_as_form", hint=f"connect {SERVED}")
 
 
 def _declared_port(credential: OAuth2Credential, declared: SplitResult, port: int | None) -> int | None:

@@ -141,7 +141,11 @@ def test_a_key_that_signs_the_secret_is_added_with_the_id_that_the_provider_gave
     file.write_text(key)
     add = ("app", "add", "apple", "--client-id", "com.example.web", "--param", "team_id=TEAM123456")
 
-    bare.ok(*add, "--private-key-file", str(file), "--key-id", "ABC123DEFG")
+    added = bare.run(
+        *add, "--private-key-file", str(file), "--key-id", "ABC123DEFG", "--redirect-uri", "https://a.example/"
+    )
+    assert added.code == 0
+    assert "-> connect on a page of `valetkey serve" in added.err
     bare.ok(*add)  # again, and the key stays
     with bare.session() as session:
         core: Core = session.core
@@ -151,6 +155,17 @@ def test_a_key_that_signs_the_secret_is_added_with_the_id_that_the_provider_gave
     assert app.private_key.reveal().strip() == key.strip()
 
     assert bare.run(*add, "--key-id", "ABC123DEFG").code == 2
+
+
+def test_where_a_key_signs_the_secret_no_text_is_taken_for_it(bare: Any) -> None:
+    add = ("app", "add", "apple", "--client-id", "com.example.web", "--param", "team_id=TEAM123456")
+
+    for ran in (bare.run(*add, "--secret-stdin", text="canary-secret\n"), bare.run(*add)):
+        assert (ran.code, ran.out) == (2, "")
+        assert "[private_key_missing]" in ran.err
+        assert "give --private-key-file and --key-id" in ran.err
+        assert "canary-secret" not in ran.err
+    assert bare.run("app", "show", "apple").code == 2, "nothing was declared"
 
 
 def test_the_id_of_a_key_from_a_variable_is_what_it_signs_under(

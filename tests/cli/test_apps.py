@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_no_secret_is_ever_shown(bare: Any) -> None:
     fingerprint = json.loads(shown[-2])["app"]["secret"]
     assert len(fingerprint) == 12
     assert fingerprint in shown[2]
-    assert fingerprint in shown[3]
+    assert re.search(rf"client secret:? +fingerprint {fingerprint}\n", shown[3])
 
 
 def test_the_same_secret_has_the_same_fingerprint_and_another_another(bare: Any) -> None:
@@ -93,6 +94,14 @@ def test_a_public_client_has_no_secret(bare: Any) -> None:
 
     shown = bare.run("app", "show", "github", "--json").json["app"]
     assert (shown["client_id"], shown["secret"]) == ("id-1", None)
+
+
+def test_a_secret_that_a_public_client_does_not_use_is_warned_about(bare: Any) -> None:
+    said = {name: add(bare, name).err for name in ("vk", "etsy", "github")}
+
+    assert 'vk is declared as a public client (client_auth = "none")' in said["vk"]
+    assert "--client-auth client_secret_post" in said["vk"]
+    assert "public client" not in said["etsy"] + said["github"], "calls carry the one, sign-ins the other"
 
 
 def test_a_provider_nobody_knows_is_declared_by_its_urls(bare: Any) -> None:

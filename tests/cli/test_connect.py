@@ -337,6 +337,22 @@ def test_a_provider_that_takes_no_address_on_this_machine(
     assert hint in ran.err
 
 
+@pytest.mark.parametrize("declared", [{"loopback": "https_only"}, {"redirect_uri": "https://a.example/cb"}, {}])
+@pytest.mark.parametrize("args", [["--paste"], ["--device"], []], ids=["paste", "device", "browser"])
+def test_an_answer_that_comes_as_a_form_is_of_the_served_callback(
+    declared: dict[str, str], args: list[str], bare: Any
+) -> None:
+    bare.declare(response_mode="form_post", device_authorization_url="", **declared)
+
+    ran = bare.run("connect", "notes", *args, text="https://a.example/cb?code=1&state=2\n")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ("[device_flow_missing]" if "--device" in args else "[answer_as_form]") in ran.err
+    assert ("valetkey serve --base-url" in ran.err) == ("--device" not in args)
+    assert "--paste" not in ran.err
+    assert "/authorize" not in ran.err, "nobody is sent to sign in for nothing"
+
+
 def test_an_address_elsewhere_can_be_pasted(bare: Any) -> None:
     bare.declare(loopback="https_only", redirect_uri="https://a.example/cb")
 

@@ -70,6 +70,18 @@ def test_a_param_of_a_sign_in_is_checked_before_the_browser_opens(kit: Any) -> N
     assert ran.code == 2
     assert "shop" in ran.err
     assert "acme" in ran.err
+    assert "may stand in the host of a URL" in ran.err
     missing = kit.run("connect", "shopify", "--paste")
     assert missing.code == 2
     assert "{shop}" in missing.err
+
+
+@pytest.mark.parametrize("typed", ["acme", "acme.myshopify.com", "https://Acme.myshopify.com/admin"])
+def test_a_param_of_a_sign_in_is_understood_from_an_address(kit: Any, typed: str) -> None:
+    add = ["--client-id", "x", "--redirect-uri", "https://app.example/cb", "--secret-stdin"]
+    kit.ok("app", "add", "shopify", *add, text="s\n")
+
+    ran = kit.run("connect", "shopify", "--paste", "--param", f"shop={typed}", text="")
+
+    assert "https://acme.myshopify.com/admin/oauth/authorize?" in ran.err
+    assert "[paste_empty]" in ran.err

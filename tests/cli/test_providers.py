@@ -178,6 +178,16 @@ def test_presets_of_ones_own_are_checked(bare: Any, tmp_path: Path, monkeypatch:
     assert "4 checked, 3 not in order" in ran.err
 
 
+def test_where_nobody_has_made_the_folder_there_is_no_preset(bare: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("VALETKEY_PRESETS", str(tmp_path / "none"))
+    monkeypatch.setattr(presets, "_plugins", list)
+
+    ran = bare.run("providers", "lint")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert f"No preset in {tmp_path / 'none'}." in ran.err
+
+
 def test_what_packages_bring_is_checked_too_where_no_path_is_given(
     bare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,8 @@ STEERED = [
     row("below a TLD", TOKEN, token("{shop}.example"), "24: credential.token_url: what is typed for {shop}"),
     row("below a country", TOKEN, token("{shop}.co.uk"), "24: credential.token_url: what is typed for {shop}"),
     row("label of a country", TOKEN, token("a.{shop}.com.au"), "24: credential.token_url: what is typed for {shop}"),
+    row("registry of a country", TOKEN, token("{shop}.me.uk"), "24: credential.token_url: what is typed for"),
+    row("registry of its own", TOKEN, token("{shop}.uk.com"), "24: credential.token_url: what is typed for"),
     row("below a host of hosts", TOKEN, token("{shop}.herokuapp.com"), "24: credential.token_url: what is typed for"),
     row("below its region", TOKEN, token("{shop}.x.amazonaws.com"), "24: credential.token_url: what is typed for"),
     row("port", TOKEN, token("shop.example:{shop}"), "24: credential.token_url: {shop} stands in a user or port"),
@@ -131,6 +133,14 @@ BEARER = [
     row("all of a TLD", HOSTS, 'api_hosts = ["*.example"]', '27: credential.api_hosts: "*.example" lets the token go'),
     row("all of a country", HOSTS, 'api_hosts = ["*.co.uk"]', '27: credential.api_hosts: "*.co.uk" lets the token'),
     row("shared", HOSTS, 'api_hosts = ["*.herokuapp.com"]', "27: credential.api_hosts: "),
+    *(
+        row(f"*.{host}", HOSTS, f'api_hosts = ["*.{host}"]', f'27: credential.api_hosts: "*.{host}" lets the token go')
+        for host in (
+            *("sharepoint.com", "core.windows.net", "blob.core.windows.net", "azure-api.net", "supabase.co"),
+            *("github.dev", "azurecontainerapps.io", "me.uk", "uk.com"),
+        )
+    ),
+    row("API registry", HOSTS, 'api_hosts = ["{shop}.uk.com"]', "27: credential.api_hosts: what is typed for {shop}"),
     row("shared below", HOSTS, 'api_hosts = ["*.s3.amazonaws.com"]', "27: credential.api_hosts: "),
     row("userinfo", HOSTS, 'api_hosts = ["api.shop.example"]', "25: credential.userinfo_url: {shop}.shop.example is"),
     row("API", "api.shop.example/v1", "else.example/v1", "26: credential.api_base_url: else.example is none of"),
@@ -198,6 +208,7 @@ def test_a_mistake_is_told_with_its_line_and_a_right_example(lint: Any, old: str
         pytest.param(TOKEN, token("api-{shop}.shop.example"), id="a part of a label"),
         pytest.param(TOKEN, token("login.shop.example/{shop}"), id="a path"),
         pytest.param(TOKEN, token("{shop}.shop.co.uk"), id="below a country, in full"),
+        pytest.param(TOKEN, token("{shop}.shop.uk.com"), id="below a registry, in full"),
         pytest.param("lifetime = 3600", "lifetime = 315360000", id="ten years"),
     ],
 )

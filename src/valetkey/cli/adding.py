@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
-from valetkey.cli.app_keys import read_pem
+from valetkey.cli.app_keys import ensure_takes_secret, no_signing_key, read_pem
 from valetkey.cli.commands import command, credential_argument, pairs, pass_session
 from valetkey.cli.completion import complete_presets
 from valetkey.cli.exits import Stop
@@ -126,6 +126,8 @@ def add(
         raise click.UsageError(msg)
     given = {field: value for field, value in fields.items() if value not in (None, (), {})}
     credential, preset = _declared(session, name, given)
+    if secret_stdin:
+        ensure_takes_secret(credential)
     _say_where(credential, preset)
     labels: Mapping[str, str] = preset.register_labels if preset is not None else {}
     key, certificate = (Secret(read_pem(path)) if path else None for path in (private_key_file, certificate_file))
@@ -140,6 +142,8 @@ def add(
         app = _signing(credential, app, key)
     else:
         app = with_keys(session, credential, app, key=app.private_key or key, certificate=certificate)
+        if credential.signed_secret_claims and not app.private_key:
+            raise no_signing_key(credential)
     _store(session, credential, dataclass_replace(app, key_id=key_id) if key_id else app)
     if session.json:
         emit({"name": credential.name, "secret_id": credential.secret_id, "client_id": app.client_id})
@@ -152,11 +156,14 @@ def add(
 
 def _next_step(credential: OAuth2Credential) -> str:
     from valetkey.cli.apps import redirect_uri_of  # noqa: PLC0415 - it imports from here
+    from valetkey.connecting import SERVED  # noqa: PLC0415 - slower than all else here
 
     if credential.by_itself:
         return f"valetkey token {credential.name}"
     if credential.grant == "token_exchange":
         return f"valetkey exchange {credential.name} --from NAME --audience SERVICE"
+    if credential.response_mode == "form_post":
+        return f"connect {SERVED}"
     uri = redirect_uri_of(credential)
     if not uri:
         return f"valetkey app add {credential.name} --redirect-uri https://..., as registered there"

@@ -14,8 +14,9 @@ from valetkey.cli.output import emit
 from valetkey.cli.prompts import read_stdin
 from valetkey.cli.replacing import seconds
 from valetkey.cli.session import Session
-from valetkey.cli.terminal import out, say
+from valetkey.cli.terminal import out, say, warn
 from valetkey.errors import clean
+from valetkey.model.app_headers import carries_client_secret
 from valetkey.model.credentials import ASYMMETRIC
 
 if TYPE_CHECKING:
@@ -23,6 +24,27 @@ if TYPE_CHECKING:
     from valetkey.model.credentials import OAuth2Credential
 
 _LONGEST = 64 * 1024
+
+
+def ensure_takes_secret(credential: OAuth2Credential) -> None:
+    """Check that an app has a use for the client secret that it is given; warn where it mostly has none.
+
+    Raises:
+        Stop: Its client secret is signed by a key, and is no text to keep (``private_key_missing``).
+    """
+    if credential.signed_secret_claims:
+        raise no_signing_key(credential)
+    if credential.client_auth == "none" and not carries_client_secret(credential):
+        text = f"the client secret is stored, and not used where tokens are asked for: {credential.name} is declared"
+        hint = "add --public instead; or --client-auth client_secret_post where the provider wants a secret"
+        warn(f'{text} as a public client (client_auth = "none")', hint)
+
+
+def no_signing_key(credential: OAuth2Credential) -> Stop:
+    """Return the refusal of an app whose client secret is signed, and which has no key."""
+    msg = f"the client secret of {credential.name} is signed by a private key, and none was given"
+    hint = "give --private-key-file and --key-id; --secret-stdin is of no use here"
+    return Stop(msg, code="private_key_missing", hint=hint)
 
 
 def read_pem(path: str | None) -> str:

@@ -103,7 +103,7 @@ def show(session: Session, *, name: str) -> None:
             "declared in": _FROM[credential.source],
             "preset": credential.preset,
             "client id": members["client_id"] or "none: run valetkey app add " + credential.name,
-            "client secret": members["secret"] or _without_secret(credential, members["client_id"]),
+            "client secret": _fingerprint(members["secret"]) or _without_secret(credential, members["client_id"]),
             "key": key_words(keys),
             "certificate": _certificate_words(session, credential),
             "from": members["from"],
@@ -120,6 +120,10 @@ def show(session: Session, *, name: str) -> None:
             "connections": str(members["connections"]),
         }
     )
+
+
+def _fingerprint(secret: str | None) -> str:
+    return f"fingerprint {secret}" if secret else ""
 
 
 def _without_secret(credential: OAuth2Credential, client_id: str | None) -> str:

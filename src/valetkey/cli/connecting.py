@@ -94,6 +94,10 @@ def connect(
         raise click.UsageError(msg)
     key = session.key_of(name, owner, account)
     credential = session.credential(name)
+    if params:
+        from valetkey.model.asked_params import as_meant  # noqa: PLC0415 - most accounts have none
+
+        params = as_meant(credential, params)
     wants = _wants(prompt, max_age, acr_values)
     if wants is not None and (device or by_phone.meant or not credential.signs_in):
         msg = "--prompt, --max-age and --acr-values go with a sign-in in a browser: here, or with --paste."
@@ -136,7 +140,7 @@ def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
     """Check that the provider can answer to this machine or, where the answer is pasted, to an address anywhere.
 
     Raises:
-        ConnectError: ``redirect_https_only``, with what to type.
+        ConnectError: ``redirect_https_only``, with what to type; ``answer_as_form``.
     """
     from valetkey.connecting import loopback_place  # noqa: PLC0415
 
@@ -145,6 +149,8 @@ def _require_redirect_uri(credential: OAuth2Credential, *, paste: bool) -> None:
     try:
         loopback_place(credential, None)
     except ConnectError as error:
+        if error.code != "redirect_https_only":
+            raise
         name = credential.name
         add = "" if credential.redirect_uri else f"valetkey app add {name} --redirect-uri https://...; then: "
         error.hint = f"{add}valetkey connect {name} --paste"

@@ -75,6 +75,7 @@ _BY_CODE: Final = {
     "port_in_use": USAGE,
     "port_unusable": USAGE,
     "redirect_https_only": USAGE,
+    "answer_as_form": USAGE,
     "invalid_target": USAGE,
 }
 

@@ -33,7 +33,7 @@ def lint(session: Session, *, paths: tuple[Path, ...]) -> int:
     """
     from valetkey.model.presets import lint_plugins, lint_preset_file, user_folder  # noqa: PLC0415
 
-    found = {str(file): lint_preset_file(file) for file in _files(paths or (user_folder(),))}
+    found = {str(file): lint_preset_file(file) for file in _files(paths or _folders(user_folder()))}
     if not paths:
         found |= {f"entry point {name}": mistakes for name, mistakes in lint_plugins().items()}
     wrong = sum(map(bool, found.values()))
@@ -55,6 +55,11 @@ def _members(found: Found) -> dict[str, Any]:
     mistake = found.mistake
     told = {"field": mistake.field, "text": mistake.text, "example": mistake.example, "grave": mistake.grave}
     return {"line": found.line or None, **told}
+
+
+def _folders(own: Path) -> tuple[Path, ...]:
+    """Return the folder of one's own presets, where there is one: most have none."""
+    return (own,) if own.exists() else ()
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:

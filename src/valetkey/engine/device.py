@@ -76,7 +76,8 @@ def start_device(
     credential = complete(world, credential, anew=True)
     if not credential.device_authorization_url:
         msg = f"{name_of(credential)} has no device authorization endpoint that is known here"
-        hint = f"connect with --paste, or declare device_authorization_url= for {credential.name!r}"
+        other = "" if credential.response_mode == "form_post" else "connect with --paste, or "
+        hint = f"{other}declare device_authorization_url= for {credential.name!r}"
         raise ConfigurationError(msg, code="device_flow_missing", hint=hint)
     credential, app = ready_client(world, key.env, credential)
     credential, asked = asking(world, credential, key, wanted_scopes(credential, scopes))

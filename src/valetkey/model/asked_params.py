@@ -58,6 +58,12 @@ def understood(credential: OAuth2Credential, rule: UrlParam, typed: str) -> str:
     return next((value for value in (*meant, typed.lower()) if takes(credential, rule, value)), typed)
 
 
+def as_meant(credential: OAuth2Credential, params: Mapping[str, str]) -> dict[str, str]:
+    """Return params as they are meant, where a person typed them; see `understood`."""
+    rules = {rule.name: rule for rule in credential.url_params}
+    return {name: understood(credential, rules[name], text) if name in rules else text for name, text in params.items()}
+
+
 def check_values(credential: OAuth2Credential, params: Mapping[str, str]) -> None:
     """Check params that are given to a sign-in.
 

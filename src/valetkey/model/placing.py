@@ -69,8 +69,15 @@ def signed_in_with(credential: OAuth2Credential, params: Mapping[str, str]) -> O
         rule = rules.get(name) or UrlParam(name=name)
         kind: Where = "whole host" if rule.whole_host else "path" if name in rules else "header"
         if not fits(rule, value, kind):
-            refuse_value(place, rule, kind)
+            refuse_value(place, rule, "host" if kind == "path" and _in_host(credential, name) else kind)
     return replace(credential, params={**credential.params, **params})
+
+
+def _in_host(credential: OAuth2Credential, name: str) -> bool:
+    """Whether a param stands in a host, as far as those are concerned who correct it."""
+    urls: Iterator[str] = (getattr(credential, field) for field in URL_FIELDS)
+    hosts = (url.partition("://")[2].partition("/")[0] for url in urls)
+    return any(f"{{{name}}}" in host for host in (*hosts, *credential.api_hosts))
 
 
 def has_places(credential: OAuth2Credential) -> bool:

@@ -25,16 +25,51 @@ from valetkey.model.templates import HOLE
 DAY: Final = 86400
 _SHARED: Final = frozenset(
     {
-        *("amazonaws.com", "appspot.com", "azureedge.net", "azurefd.net", "azurestaticapps.net", "azurewebsites.net"),
-        *("cloudapp.net", "cloudfront.net", "cloudfunctions.net", "deno.dev", "firebaseapp.com", "fly.dev"),
-        *("github.io", "gitlab.io", "herokuapp.com", "netlify.app", "ngrok-free.app", "ngrok-free.dev", "ngrok.app"),
-        *("ngrok.io", "onrender.com", "pages.dev", "railway.app", "replit.app", "run.app", "trycloudflare.com"),
-        *("ts.net", "vercel.app", "web.app", "workers.dev"),
+        *("amazonaws.com", "amplifyapp.com", "appspot.com", "awsapprunner.com", "azure-api.net", "azurecontainer.io"),
+        *("azurecontainerapps.io", "azureedge.net", "azurefd.net", "azurestaticapps.net", "azurewebsites.net"),
+        *("cloudapp.azure.com", "cloudapp.net", "cloudflarestorage.com", "cloudfront.net", "cloudfunctions.net"),
+        *("deno.dev", "deno.net", "devtunnels.ms", "digitaloceanspaces.com", "elasticbeanstalk.com", "firebaseapp.com"),
+        *("fly.dev", "github.dev", "github.io", "gitlab.io", "gitpod.io", "glitch.me", "googleusercontent.com"),
+        *("herokuapp.com", "hf.space", "koyeb.app", "loca.lt", "modal.run", "netlify.app", "ngrok-free.app"),
+        *("ngrok-free.dev", "ngrok.app", "ngrok.dev", "ngrok.io", "on.aws", "ondigitalocean.app", "onrender.com"),
+        *("pages.dev", "r2.dev", "railway.app", "repl.co", "replit.app", "replit.dev", "run.app", "supabase.co"),
+        *("surge.sh", "trafficmanager.net", "trycloudflare.com", "ts.net", "vercel.app", "web.app", "webflow.io"),
+        *("workers.dev",),
     }
 )
-"""Domains below which anybody may have a host."""
-_SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
+"""Domains below which anybody may have a host that answers as they like."""
+_OF_CUSTOMERS: Final = re.compile(r"sharepoint\.com|(?:[^.]+\.){0,2}windows\.net")
+"""Below them each customer has a host (``blob.core.windows.net``): a param may name one, but not all be allowed."""
+_SECOND_LEVEL: Final = frozenset(
+    {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "govt", "ltd", "mil", "ne", "net", "nom", "or", "org", "plc"}
+)
 """What stands before the country in ``co.uk``, ``com.au``...: there the domain begins one label further left."""
+_REGISTRIES: Final = frozenset(
+    {
+        *("me.uk", "nhs.uk", "police.uk", "sch.uk", "asn.au", "id.au", "geek.nz", "gen.nz", "iwi.nz", "kiwi.nz"),
+        *("maori.nz", "school.nz", "ad.jp", "ed.jp", "gr.jp", "lg.jp", "pe.kr", "re.kr", "firm.in", "gen.in", "ind.in"),
+        *(
+            "nic.in",
+            "res.in",
+            "law.za",
+            "web.za",
+            "idv.hk",
+            "idv.tw",
+            "app.br",
+            "art.br",
+            "blog.br",
+            "dev.br",
+            "eco.br",
+        ),
+        *("ind.br", "bel.tr", "biz.tr", "gen.tr", "info.tr", "k12.tr", "name.tr", "web.tr", "biz.pl", "info.pl"),
+        *("waw.pl", "asso.fr", "web.id", "my.id", "me.ke", "k12.il", "muni.il", "priv.at", "gv.at", "in.th", "mi.th"),
+        *("in.ua", "kiev.ua", "kyiv.ua", "lviv.ua", "odesa.ua", "msk.ru", "spb.ru"),
+        *("ae.org", "africa.com", "br.com", "cn.com", "co.com", "de.com", "eu.com", "gb.net", "gr.com", "hu.net"),
+        *("in.net", "jp.net", "jpn.com", "mex.com", "ru.com", "sa.com", "se.net", "uk.com", "uk.net", "us.com"),
+        *("us.org", "za.com", "radio.am", "com.de", "com.se", "eu.org"),
+    }
+)
+"""Further domains below which anybody may register one: as in ``co.uk``, it begins one label further left."""
 _ANYBODY: Final = "host.of-anybody.example"
 _MILLISECONDS: Final = 3_600_000
 _LIFETIMES: Final[Mapping[str, tuple[float, float]]] = {
@@ -178,10 +213,10 @@ def _closed(rule: UrlParam | None) -> bool:
 
 
 def _domain(host: str) -> str:
-    """Return the part of a host that somebody registered: two labels, three where a country has second levels."""
+    """Return the part of a host that somebody registered: two labels, three below a registry such as ``co.uk``."""
     labels = host.lower().split(".")
     country = len(labels[-1]) == 2 and len(labels) > 1 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004
-    many = 3 if country else 2
+    many = 3 if country or ".".join(labels[-2:]) in _REGISTRIES else 2
     return ".".join(labels[-many:]) if len(labels) >= many else ""
 
 
@@ -190,7 +225,7 @@ def _too_wide(host: str) -> Iterator[Mistake]:
     if not host.startswith("*."):
         return
     below = host.removeprefix("*.").lower()
-    if not _domain(below) or _shared(below) or below == "windows.net":
+    if not _domain(below) or _shared(below) or _OF_CUSTOMERS.fullmatch(below):
         text = f'"{host}" lets the token go to hosts of others'
         yield Mistake(place, text, 'api_hosts = ["api.shop.example"]')
 
