@@ -338,7 +338,7 @@ def test_a_provider_that_takes_no_address_on_this_machine(
 
 
 @pytest.mark.parametrize("declared", [{"loopback": "https_only"}, {"redirect_uri": "https://a.example/cb"}, {}])
-@pytest.mark.parametrize("args", [["--paste"], ["--device"], []], ids=["paste", "device", "browser"])
+@pytest.mark.parametrize("args", [["--paste"], ["--device"], ["--timeout", "1"]], ids=["paste", "device", "browser"])
 def test_an_answer_that_comes_as_a_form_is_of_the_served_callback(
     declared: dict[str, str], args: list[str], bare: Any
 ) -> None:
