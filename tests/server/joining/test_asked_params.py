@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,10 @@ import httpx2
 import pytest
 
 from valetkey.engine.link_lists import list_links
+from valetkey.engine.preflight import Probe, probe
 from valetkey.errors import ConfigurationError
+from valetkey.model.ports import NotSent
+from valetkey.server.pages import joining, wizard_going
 
 RIGHT = {"param_shop": "acme", "param_region": "eu"}
 HOSTILE = [
@@ -281,3 +285,47 @@ def test_the_owners_own_page_asks_too(site_of: Any, walker: Any) -> None:
         url = walker.way_out(visitor.post("/accounts/connect/shop", account="work", **RIGHT))
 
         assert told(url) == {"shop": ["acme"], "region": ["eu-1"]}
+
+
+class Unreachable:
+    """An endpoint that notes where it was to send, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def send(self, request: Any, **_: Any) -> Any:
+        self.asked.append(request.url)
+        raise NotSent("nobody listens")
+
+
+@pytest.mark.usefixtures("shopify")
+def test_what_is_looked_at_before_leaving_is_the_place_itself(site: Any, monkeypatch: Any) -> None:
+    endpoint = Unreachable()
+    monkeypatch.setattr(
+        wizard_going, "probe", lambda world, credential: probe(replace(world, endpoint=endpoint), credential)
+    )
+    operator = site.operator()
+    operator.get("/console/new/shopify/scopes")
+
+    page = unescape(operator.post("/console/new/shopify/connect", whose="own", param_shop="Acme.myshopify.com").text)
+
+    assert endpoint.asked == ["https://acme.myshopify.com/"]
+    assert "did not answer when we looked: nobody listens" in page
+    assert "{shop}" not in page
+
+
+def test_where_a_code_is_refused_the_clock_of_the_place_is_asked(shops: Any, walk: Any, monkeypatch: Any) -> None:
+    asked: list[str] = []
+
+    def looked(_: Any, credential: Any) -> Probe:
+        asked.append(credential.authorization_url)
+        return Probe(answers=True, clock_off=90.0)
+
+    monkeypatch.setattr(joining, "probe", looked)
+    url = walk.begin("shop", **RIGHT)
+    shops.provider.fail_next(status=400, error="invalid_grant")
+
+    walk.come_back(walk.provider.approve(url))
+
+    assert asked
+    assert [urlsplit(one).query for one in asked] == ["shop=acme&region=eu-1"] * len(asked)

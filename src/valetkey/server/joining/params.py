@@ -10,6 +10,7 @@ from valetkey.model.asked_params import LONGEST, asked, open_to_people, takes, u
 from valetkey.model.connections import ConnectionKey
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.located import UrlParam
+from valetkey.model.placing import placed
 from valetkey.server.asking import Ask
 from valetkey.server.views.param_fields import PREFIX
 
@@ -36,6 +37,13 @@ def left_to_ask(
 ) -> tuple[UrlParam, ...]:
     """Return the rules of what a person has to say before a sign-in of `key`, for which `given` was given."""
     return asked(credential, {**known_params(ask.server.core.world, credential, key), **given})
+
+
+def in_place(
+    ask: Ask, credential: OAuth2Credential, key: ConnectionKey, given: Mapping[str, str] = EMPTY
+) -> OAuth2Credential:
+    """Return the credential as a sign-in of `key` sees it: with what is known of its params in the holes of its URLs."""
+    return placed(credential, {**known_params(ask.server.core.world, credential, key), **given})
 
 
 def answers(ask: Ask, credential: OAuth2Credential, rules: Iterable[UrlParam]) -> Answers:

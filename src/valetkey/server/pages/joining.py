@@ -21,7 +21,7 @@ from valetkey.server.joining.arriving import Arrival, cookies_of
 from valetkey.server.joining.arriving import finish as finished
 from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
-from valetkey.server.joining.params import typed_params
+from valetkey.server.joining.params import in_place, typed_params
 from valetkey.server.pages.apps import used_by
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
@@ -139,7 +139,7 @@ def compare(ask: Ask) -> Response:
 
 
 def _ended_badly(ask: Ask, came: Arrival, error: ValetkeyError, actor: str) -> Response:
-    wish = Wish(key=came.key(ask.server.core.env), scopes=()) if came.flow else None
+    wish = Wish(key=came.flow.key, params=came.flow.params) if came.flow else None
     cookie = ("present" if came.binding else "absent") if isinstance(error, StateMismatch) else ""
     return failed(ask, error, came.credential, wish, cookie=cookie, actor=actor)
 
@@ -173,11 +173,17 @@ def told(
         cookies_of=cookies_of(ask),
         cookie=cookie,
         scopes=credential.all_scopes,
-        clock_off=probe(core.world, credential).clock_off if error.code == "code_refused" else None,
+        clock_off=_clock_off(ask, credential, wish) if error.code == "code_refused" else None,
         app_users=used_by(ask).get(credential.name, 0) if error.code == "client_rejected" else 0,
     )
     shown = failure(error, scene, request_id=named, time=exactly(core.clock.now()))
     return ask.page("failure.html", status=shown.status, failure=shown, scene=scene, wish=wish)
+
+
+def _clock_off(ask: Ask, credential: OAuth2Credential, wish: Wish | None) -> float | None:
+    """Return the seconds by which our clock is ahead of the provider's; None where it does not say."""
+    here = in_place(ask, credential, wish.key, wish.params) if wish else credential
+    return probe(ask.server.core.world, here).clock_off
 
 
 def _client_id(ask: Ask, credential: OAuth2Credential) -> str:

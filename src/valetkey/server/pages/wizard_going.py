@@ -18,7 +18,7 @@ from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.joining.ends import end_of
 from valetkey.server.joining.leaving import begin, bind
-from valetkey.server.joining.params import answers, left_to_ask
+from valetkey.server.joining.params import answers, in_place, left_to_ask
 from valetkey.server.pages.apps import declared, known_app
 from valetkey.server.pages.joining import Wish, failed, wished
 from valetkey.server.views.param_fields import ParamField, param_fields
@@ -64,7 +64,7 @@ def go(ask: Ask) -> Response:
         credential = _remembered(ask, credential, chosen)
     core = ask.server.core
     errand = {"face": "console", "by": ask.operator.operator, "waits": "1"}
-    looked = core.call(lambda: probe(core.world, credential))
+    looked = core.call(lambda: probe(core.world, in_place(ask, credential, wish.key, wish.params)))
     try:
         only = credential.source in {"command", "console"}
         begun = begin(ask, wish.key, chosen, only=only, errand=errand, params=wish.params)
