@@ -379,8 +379,44 @@ def test_verify_tells_a_refusal_and_changes_nothing(many: Any) -> None:
     assert many.run("status", "notes", "--check").code == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "cell", "below"),
+    [
+        pytest.param({"status": 403}, "refuses it (403)", "Notes answered 403.", id="forbidden"),
+        pytest.param(
+            {"status": 200, "error": "no"}, "refuses it (200)", "says no in its answer", id="success that is none"
+        ),
+        pytest.param({"status": 503}, "no answer (503)", "Notes answered 503.", id="down"),
+        pytest.param({"status": 429}, "no answer (429)", "Notes answered 429.", id="too often"),
+    ],
+)
+def test_only_a_refusal_is_called_one(many: Any, answer: dict[str, Any], cell: str, below: str) -> None:
+    many.ok("token", "notes")
+    many.provider.fail_next(endpoint="userinfo", times=None, **answer)
+
+    row, said = many.ok("status", "notes", "--verify").splitlines()[1:3]
+
+    assert row.endswith(cell)
+    assert below in said
+
+
 def test_an_api_that_does_not_answer_said_nothing(many: Any) -> None:
     many.ok("token", "notes")
     many.declare("notes", userinfo_url="https://127.0.0.1:1/me")
 
-    assert many.ok("status", "notes", "--verify").splitlines()[1].endswith("did not say")
+    row, said = many.ok("status", "notes", "--verify").splitlines()[1:3]
+
+    assert row.endswith("no answer")
+    assert "Notes did not answer" in said
+
+
+def test_what_kept_a_token_from_being_asked_about_is_told_above_the_next_step(still: Any) -> None:
+    still.connect()
+    still.clock.advance(7200)
+    still.provider.fail_next(status=503, times=None)
+
+    row, said = still.ok("status", "notes", "--verify").splitlines()[1:3]
+
+    assert row.endswith("no answer")
+    assert said.startswith("  ")
+    assert "503" in said

@@ -50,17 +50,18 @@ class Column:
 class Table:
     """Plain aligned columns.  On a terminal no line is longer than that is wide; elsewhere nothing is cut.
 
-    An empty cell shows as ``-``.  A row may have a line below it: the next step.
+    An empty cell shows as ``-``.  A row may have lines below it: a note, and the next step.
     """
 
     columns: Sequence[Column]
-    rows: list[tuple[Sequence[str], Mapping[int, Kind], str]] = field(
-        default_factory=list[tuple[Sequence[str], Mapping[int, Kind], str]]
+    rows: list[tuple[Sequence[str], Mapping[int, Kind], Sequence[str]]] = field(
+        default_factory=list[tuple[Sequence[str], Mapping[int, Kind], Sequence[str]]]
     )
 
-    def add(self, *cells: str, colours: Mapping[int, Kind] | None = None, below: str = "") -> None:
-        """Add a row; `colours` are by the column's number, `below` is a line of its own."""
-        self.rows.append(([cell or "-" for cell in cells], colours or {}, below))
+    def add(self, *cells: str, colours: Mapping[int, Kind] | None = None, below: str = "", note: str = "") -> None:
+        """Add a row; `colours` are by the column's number, `note` and `below`, the next step, are lines more."""
+        lines = [*([f"  {note}"] if note else ()), *([f"  -> {below}"] if below else ())]
+        self.rows.append(([cell or "-" for cell in cells], colours or {}, lines))
 
     def write(self) -> None:
         """Write the table to stdout."""
@@ -70,8 +71,8 @@ class Table:
         out(paint(self._line([c.title for c in self.columns], shown, widths, {}), "bold"))
         for cells, colours, below in self.rows:
             out(self._line(cells, shown, widths, colours))
-            if below:
-                out(f"  -> {below}")
+            for line in below:
+                out(line)
 
     def _is_blank(self, number: int, column: Column) -> bool:
         return column.optional and all(cells[number] == "-" for cells, _, _ in self.rows)

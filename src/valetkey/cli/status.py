@@ -41,6 +41,8 @@ _SHORT: Final = {
 _AT_REST: Final = ("pending", "disconnected")
 """States that are nobody's trouble unless the connection is asked for by name."""
 _USABLE: Final = ("connected", "expires_soon", "refresh_failing")
+_REFUSALS: Final = frozenset({*range(200, 300), 401, 403})
+"""With which statuses an API refuses a token; with one of success its answer says no. Any other says nothing of it."""
 _SHOWN: Final = 200
 
 
@@ -131,7 +133,8 @@ def _table(session: Session, found: list[Status], probes: list[Probe | None] | N
         if probes is not None:
             cells.append(_api(probes[at]))
         well = one.state in {"connected", "disconnected"}
-        table.add(one, *cells, below="" if well else clean(one.hint.removeprefix("run: "), 500))
+        below = "" if well else clean(one.hint.removeprefix("run: "), 500)
+        table.add(one, *cells, below=below, note=_why_not(probes[at]) if probes is not None else "")
     table.write()
 
 
@@ -152,7 +155,15 @@ def _api(probe: Probe | None) -> str:
         return ""
     if not probe.possible:
         return "no call known"
-    return "takes it" if probe.ok else f"refuses it ({probe.status})" if probe.status else "did not say"
+    if probe.ok:
+        return "takes it"
+    word = "refuses it" if probe.status in _REFUSALS else "no answer"
+    return f"{word} ({probe.status})" if probe.status else word
+
+
+def _why_not(probe: Probe | None) -> str:
+    """Return why a token was not taken; empty where it was, or nobody was asked."""
+    return clean(probe.said, 500) if probe is not None and probe.possible and not probe.ok else ""
 
 
 def _members(one: Status, probe: Probe | None, *, verify: bool) -> dict[str, Any]:

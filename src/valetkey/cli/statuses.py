@@ -41,8 +41,8 @@ class StatusTable:
             )
         )
 
-    def add(self, one: Status, *more: str, below: str = "") -> None:
-        """Add a row, with the cells of the columns behind, and a line `below` it."""
+    def add(self, one: Status, *more: str, below: str = "", note: str = "") -> None:
+        """Add a row, with the cells of the columns behind, and a `note` and the next step `below` it."""
         connection = one.connection
         self._table.add(
             connection.credential,
@@ -54,6 +54,7 @@ class StatusTable:
             *more,
             colours={4: _COLOURS[one.state]},
             below=below,
+            note=note,
         )
 
     def write(self) -> None:

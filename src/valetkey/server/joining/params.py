@@ -42,7 +42,7 @@ def left_to_ask(
 def in_place(
     ask: Ask, credential: OAuth2Credential, key: ConnectionKey, given: Mapping[str, str] = EMPTY
 ) -> OAuth2Credential:
-    """Return the credential as a sign-in of `key` sees it: with what is known of its params in the holes of its URLs."""
+    """Return the credential as a sign-in of `key` sees it: its params, where known, are in its URLs."""
     return placed(credential, {**known_params(ask.server.core.world, credential, key), **given})
 
 
