@@ -144,8 +144,26 @@ def test_a_parameter_cannot_send_the_secret_elsewhere(walk: Any) -> None:
 
     answer = walk.visitor.post("/console/presets/gitlab", **evil)
 
+    page = unescape(answer.text)
     assert answer.status_code == 400
-    assert "may stand in" in answer.text
+    assert page.count("This cannot be right.") == 1, "it is said at the field, and there alone"
+    assert "may stand in" not in page
+    assert 'params["host"]' not in page
+    assert 'value="attacker.example/x"' in page
+    assert 'name="client_id" autocomplete="off" spellcheck="false" value="id"' in page
+    assert SECRET not in page
+    assert [credential.name for credential in walk.site.practice.valet._core.credentials()] == ["notes"]
+
+
+def test_an_address_is_understood_as_what_it_is_the_address_of(walk: Any) -> None:
+    walk.visitor.get("/console/presets/shopify")
+    typed = {"param_shop": "https://Acme.myshopify.com/admin", "client_id": "id", "client_secret": SECRET}
+
+    answer = walk.visitor.post("/console/presets/shopify", name="shopify", **typed)
+
+    assert answer.headers["location"] == "/console/new/shopify/scopes"
+    declared = walk.site.practice.valet._core.credential("shopify")
+    assert declared.token_url == "https://acme.myshopify.com/admin/oauth/access_token"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from starlette.responses import Response
@@ -11,12 +11,14 @@ from starlette.responses import Response
 from valetkey.errors import ConfigurationError, ValetkeyError
 from valetkey.model.app_headers import shows_secret
 from valetkey.model.connections import ConnectionKey
-from valetkey.model.credentials import OAuth2Credential
+from valetkey.model.credentials import EMPTY, OAuth2Credential
+from valetkey.model.placing import URL_FIELDS
 from valetkey.model.presets import Preset, load_preset, search_presets
 from valetkey.model.registry import declare
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.audit import note
+from valetkey.server.joining.params import Answers, answers
 from valetkey.server.pages.apps import declared, known_app, typed_app
 from valetkey.server.pages.typed_keys import key_fields, proves_by_key
 from valetkey.server.views.param_fields import param_fields
@@ -26,6 +28,9 @@ SHOWN: Final = 48
 BY_HAND: Final = (
     *("authorization_url", "token_url", "userinfo_url", "revocation_url", "registration_url", "issuer", "client_auth"),
 )
+
+_PLACES: Final[frozenset[str]] = frozenset({*URL_FIELDS, "api_hosts"})
+"""The fields in which params stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +90,24 @@ def add_new(ask: Ask) -> Response:
     preset = _preset(ask)
     if preset is None:
         return ask.page("not-found.html", status=404)
-    typed = {name: ask.field(f"param_{name}").strip() for name in preset.asked_params}
-    params = {name: value for name, value in typed.items() if value}
+    said = _answers(ask, preset)
+    params = {**{name: value.strip() for name, value in said.typed.items() if value.strip()}, **said.given}
     name = ask.field("name").strip()
     try:
         credential = _declared(ask, name, {"preset": preset.id, "params": params})
     except ValetkeyError as error:
-        return _new_page(ask, preset, name, trouble=_said(error), status=400)
-    return _stored(ask, credential, lambda said: _new_page(ask, preset, name, trouble=said, status=400))
+        at_fields = said.wrong and error.code in {"param_invalid", "param_missing"}
+        return _new_page(ask, preset, name, trouble="" if at_fields else _said(error), wrong=said.wrong, status=400)
+    return _stored(ask, credential, lambda why: _new_page(ask, preset, name, trouble=why, status=400))
+
+
+def _answers(ask: Ask, preset: Preset) -> Answers:
+    """Read what the form says of the params, as the pages do that ask people for them before a sign-in."""
+    rules = preset.asked_params
+    places: dict[str, Any] = {name: value for name, value in preset.fields.items() if name in _PLACES}
+    said = answers(ask, OAuth2Credential(name=preset.id, **places), rules.values())
+    wrong = {name: why for name, why in said.wrong.items() if why == "wrong" or not rules[name].optional}
+    return replace(said, wrong=wrong)
 
 
 def show_own(ask: Ask) -> Response:
@@ -157,11 +172,21 @@ def _stored(ask: Ask, credential: OAuth2Credential, wrong: Callable[[str], Respo
     return ask.go(f"/console/new/{credential.name}/scopes")
 
 
-def _new_page(ask: Ask, preset: Preset, name: str, *, trouble: str = "", status: int = 200) -> Response:
+def _new_page(
+    ask: Ask,
+    preset: Preset,
+    name: str,
+    *,
+    trouble: str = "",
+    wrong: Mapping[str, str] = EMPTY,
+    status: int = 200,
+) -> Response:
     shown = of_preset(preset)
     given = {param: ask.field(f"param_{param}") for param in preset.asked_params}
     fields = [
-        one for rule in preset.asked_params.values() for one in param_fields([rule], given, required=not rule.optional)
+        one
+        for rule in preset.asked_params.values()
+        for one in param_fields([rule], given, wrong=wrong, required=not rule.optional)
     ]
     stand_in = OAuth2Credential(name=name or preset.id, loopback_host=_loopback_host(preset))
     return ask.page(
