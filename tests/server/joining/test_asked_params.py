@@ -329,3 +329,32 @@ def test_where_a_code_is_refused_the_clock_of_the_place_is_asked(shops: Any, wal
 
     assert asked
     assert [urlsplit(one).query for one in asked] == ["shop=acme&region=eu-1"] * len(asked)
+
+
+@pytest.mark.parametrize(
+    ("shop", "why"),
+    [pytest.param("a/b", "This cannot be right", id="wrong"), pytest.param("", "Please fill this in.", id="empty")],
+)
+def test_a_try_from_elsewhere_in_the_console_is_told_at_the_field(shops: Any, site: Any, shop: str, why: str) -> None:
+    operator = site.operator()
+    operator.get("/console/connections")
+
+    page = operator.post("/console/connect/shop", whose="owner", owner="ada", param_shop=shop, param_region="eu")
+
+    assert page.status_code == 400
+    assert page.text.count(why) == 1
+    assert 'name="param_shop" required' in page.text
+    assert 'value="ada"' in page.text
+    assert "params=" not in page.text
+    assert not [event for event in shops.valet.events() if event.kind == "connect_failed"]
+
+
+def test_who_starts_again_after_a_failure_need_not_say_the_place_again(shops: Any, walk: Any) -> None:
+    url = walk.begin("shop", **RIGHT)
+    shops.provider.fail_next(status=400, error="invalid_grant")
+    page = walk.come_back(walk.provider.approve(url))
+
+    fields = dict(re.findall(r'type="hidden" name="(param_[a-z]+)" value="([^"]*)"', page.text))
+
+    assert fields == RIGHT
+    assert told(walk.begin("shop", **fields)) == {"shop": ["acme"], "region": ["eu-1"]}

@@ -23,6 +23,7 @@ from valetkey.server.joining.ends import end
 from valetkey.server.joining.leaving import begin, leave, unbind
 from valetkey.server.joining.params import in_place, typed_params
 from valetkey.server.pages.apps import used_by
+from valetkey.server.pages.scopes_page import scopes_page, wrong_params
 from valetkey.server.times import exactly
 from valetkey.server.views.comparing import difference
 from valetkey.server.views.failures import Scene, failure
@@ -48,14 +49,15 @@ class Wish:
 
 
 def start(ask: Ask) -> Response:
-    """Send the operator to the provider."""
+    """Send the operator to the provider; back to the form where it does not say what the URLs wait for."""
     name = ask.request.path_params["credential"]
     try:
         credential = ask.server.core.credential(name)
         wish = wished(ask, credential)
     except ConfigurationError as error:
         return ask.page("not-found.html", status=404) if error.code == "credential_unknown" else _refused(ask, error)
-    return go(ask, wish)
+    wrong = wrong_params(ask, credential, wish.key)
+    return scopes_page(ask, credential, wrong=wrong, status=400) if wrong else go(ask, wish)
 
 
 def go(ask: Ask, wish: Wish, *, again: str = "") -> Response:

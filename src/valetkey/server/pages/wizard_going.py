@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,18 +11,16 @@ from valetkey.engine.connect import AuthorizationStart
 from valetkey.engine.flows import is_under_way
 from valetkey.engine.preflight import Probe, probe
 from valetkey.errors import ConfigurationError, StoreError, ValetkeyError
-from valetkey.model.asked_params import asked
-from valetkey.model.credentials import EMPTY, OAuth2Credential
+from valetkey.model.credentials import OAuth2Credential
 from valetkey.server.addresses import redirect_uri
 from valetkey.server.asking import Ask, get, post
 from valetkey.server.joining.ends import end_of
 from valetkey.server.joining.leaving import begin, bind
-from valetkey.server.joining.params import answers, in_place, left_to_ask
+from valetkey.server.joining.params import in_place
 from valetkey.server.pages.apps import declared, known_app
 from valetkey.server.pages.joining import Wish, failed, wished
-from valetkey.server.views.param_fields import ParamField, param_fields
+from valetkey.server.pages.scopes_page import scopes_page, wrong_params
 from valetkey.server.views.providers import provider
-from valetkey.server.views.scopes import choices
 
 OFF: Final = 30.0
 """Seconds by which clocks may differ before it is worth a word."""
@@ -44,7 +41,7 @@ def show_scopes(ask: Ask) -> Response:
         return ask.page("not-found.html", status=404)
     if known_app(ask, credential)[0] is None:
         return ask.go(f"/console/new/{credential.name}/app")
-    return _scopes_page(ask, credential)
+    return scopes_page(ask, credential)
 
 
 def go(ask: Ask) -> Response:
@@ -54,11 +51,11 @@ def go(ask: Ask) -> Response:
         return ask.page("not-found.html", status=404)
     try:
         wish = wished(ask, credential)
-        said_so = answers(ask, credential, left_to_ask(ask, credential, wish.key))
-        if said_so.wrong:
-            return _scopes_page(ask, credential, wrong=said_so.wrong, status=400)
+        wrong = wrong_params(ask, credential, wish.key)
+        if wrong:
+            return scopes_page(ask, credential, wrong=wrong, status=400)
     except ConfigurationError as error:
-        return _scopes_page(ask, credential, trouble=f"{error}.", status=400)
+        return scopes_page(ask, credential, trouble=f"{error}.", status=400)
     chosen = wish.scopes
     if credential.source in {"command", "console"}:
         credential = _remembered(ask, credential, chosen)
@@ -83,42 +80,6 @@ def _remembered(ask: Ask, credential: OAuth2Credential, chosen: tuple[str, ...])
     kept = replace(credential, scopes=chosen)
     ask.server.core.call(lambda: ask.server.desk.save_declaration(kept))
     return kept
-
-
-def _scopes_page(
-    ask: Ask,
-    credential: OAuth2Credential,
-    *,
-    trouble: str = "",
-    wrong: Mapping[str, str] = EMPTY,
-    status: int = 200,
-) -> Response:
-    shown = provider(credential)
-    own = credential.source in {"command", "console"}
-    fixed = credential.forced_scopes if own else credential.all_scopes
-    given = [str(scope) for scope in ask.form.getlist("scope")]
-    chosen = [word for text in given for word in text.split()] or list(credential.all_scopes)
-    offered = choices(credential.all_scopes, shown.meanings, chosen=chosen, fixed=fixed, weights=shown.weights)
-    return ask.page(
-        "wizard-scopes.html",
-        status=status,
-        provider=shown,
-        per_owner=credential.per_owner,
-        own=own,
-        choices=offered,
-        typed=" ".join(word for word in chosen if word not in {choice.name for choice in offered}),
-        params=_param_fields(ask, credential, wrong),
-        owner=ask.field("owner"),
-        account=ask.field("account"),
-        whose=ask.field("whose") or ("owner" if credential.per_owner else "own"),
-        trouble=trouble,
-    )
-
-
-def _param_fields(ask: Ask, credential: OAuth2Credential, wrong: Mapping[str, str]) -> tuple[ParamField, ...]:
-    """Return the fields of what a first sign-in waits for."""
-    rules = asked(credential, EMPTY)
-    return param_fields(rules, answers(ask, credential, rules).typed, wrong=wrong)
 
 
 def checks(credential: OAuth2Credential, looked: Probe, uri: str) -> tuple[Check, ...]:
