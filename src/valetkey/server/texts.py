@@ -6,6 +6,7 @@ and the workspace; never of owners, credentials, scopes or tokens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -150,6 +151,9 @@ ENGLISH: Final[Mapping[str, str]] = {
 }
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": ENGLISH}
 
+_OPENING: Final = re.compile(r"(?:^|(?<=[.?!] ))\{product\}")
+"""Where a sentence begins with the product."""
+
 
 def said(key: str, language: str = "en", **values: object) -> Markup:
     """Return a text with its values, safe for a page.
@@ -157,7 +161,10 @@ def said(key: str, language: str = "en", **values: object) -> Markup:
     Raises:
         KeyError: There is no such text, or it needs a value that was not given.
     """
-    template = LANGUAGES.get(language, ENGLISH).get(key) or ENGLISH[key]
+    texts = {**ENGLISH, **LANGUAGES.get(language, ENGLISH)}
+    template, unknown = texts[key], texts["product.unknown"]
+    if values.get("product") == unknown:  # a brand is written as it wants to be, this as words are
+        template = _OPENING.sub(f"{unknown[:1].upper()}{unknown[1:]}", template)
     parts = str(escape(template)).split("*")
     marked = "".join(f'<b class="strong">{part}</b>' if at % 2 else part for at, part in enumerate(parts))
     return Markup(marked.format(**{name: escape(value) for name, value in values.items()}))  # noqa: S704 - both are escaped

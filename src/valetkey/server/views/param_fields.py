@@ -69,10 +69,15 @@ def _told(rule: UrlParam) -> tuple[str, Markup | str]:
     words = clean(rule.description or rule.name.replace("_", " "), 200)
     name, _, more = (part.strip() for part in re.split(r"([:,]) ", f"{words}: ", maxsplit=1))
     more = more.rstrip(": ")
-    more = more if rule.example and more.startswith(rule.example) else _capital(more)
+    more = more if _is_literal(rule, more.partition(" ")[0].rstrip(",;:")) else _capital(more)
     if rule.example and not rule.values and rule.example not in more:
         return _capital(name), said("params.more" if more else "params.example", more=more, example=rule.example)
     return _capital(name), more
+
+
+def _is_literal(rule: UrlParam, word: str) -> bool:
+    """Tell whether a word is something that people type as it stands: a value, or an address."""
+    return "." in word or word in {rule.example, rule.default, *rule.values}
 
 
 def _capital(words: str) -> str:
