@@ -252,6 +252,7 @@ def test_what_an_operator_says_wrongly_is_told_at_the_field(shops: Any, site: An
     _, answer = form(site, param_shop="evil.example", param_region="")
 
     assert answer.status_code == 400
+    assert "Leave it empty to have the person asked." in answer.text
     assert "This cannot be right" in answer.text
     assert list_links(shops.valet._core.world, "test")[0] == []
 

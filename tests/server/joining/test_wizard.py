@@ -128,7 +128,10 @@ def test_labels_redirect_rules_and_weights_are_those_of_the_preset(walk: Any, tm
     page = unescape(walk.visitor.get("/console/presets/shop").text)
     for words in ("API key", "API secret key", "Allowed redirection URL", "One address, to the letter."):
         assert words in page
-    assert "Shop takes https addresses only" in page
+    first, second = re.findall(r'<li><b aria-hidden="true">[12]</b>.*?</li>', page, re.DOTALL)
+    assert "One address" not in first
+    assert "At Shop: One address, to the letter." in second, "it stands by the redirect URI"
+    assert "Shop takes https addresses only, and this is http." in page
     assert "https addresses only" not in walk.visitor.get("/console/presets/github").text
 
     walk.visitor.get("/console/presets/shop")
