@@ -35,6 +35,11 @@ def asked(credential: OAuth2Credential, known: Mapping[str, str]) -> tuple[UrlPa
     return tuple(rule for rule in _left(credential, known) if not _names_the_host(credential, rule))
 
 
+def left_to_program(credential: OAuth2Credential, known: Mapping[str, str]) -> tuple[UrlParam, ...]:
+    """Return the rules of what a sign-in for which `known` is known waits for, and nobody at a browser may say."""
+    return tuple(rule for rule in _left(credential, known) if _names_the_host(credential, rule))
+
+
 def takes(credential: OAuth2Credential, rule: UrlParam, value: str) -> bool:
     """Tell whether a value may stand everywhere where the param stands."""
     places: frozenset[Where] = frozenset(
@@ -90,9 +95,8 @@ def check_given(
     for rule in _given(credential):
         if rule.name in params and not by_program and _names_the_host(credential, rule):
             _refuse_host(_place(credential), rule)
-    for rule in _left(credential, {**known, **params}):
-        if _names_the_host(credential, rule):
-            refuse_missing(_place(credential), rule)
+    for rule in left_to_program(credential, {**known, **params}):
+        refuse_missing(_place(credential), rule)
 
 
 def _place(credential: OAuth2Credential) -> Place:

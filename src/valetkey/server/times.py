@@ -27,11 +27,11 @@ class Moment:
     over: str = ""
 
 
-def length(seconds: float) -> str:
-    """Return how long something lasts: "41 min"."""
+def length(seconds: float, *, rounded: bool = False) -> str:
+    """Return how long something lasts: "41 min"; whole units that have passed, or `rounded` to the nearest."""
     for least, unit, name in _UNITS:
         if seconds >= least:
-            return f"{int(seconds // unit)} {name}"
+            return f"{int(seconds / unit + (0.5 if rounded and unit > 1 else 0))} {name}"
     return "0 s"
 
 
@@ -43,10 +43,13 @@ def ago(when: float | None, now: float, *, never: str = "never") -> Moment:
 
 
 def until(when: float | None, now: float, *, never: str, over: str = "ended") -> Moment:
-    """Return a moment that is to come, or how long ago it was: "in 41 min", "ended 18 min ago"."""
+    """Return a moment that is to come, or how long ago it was: "in 41 min", "ended 18 min ago".
+
+    What was made a moment ago for 24 h ends in 24 h, not in 23.
+    """
     if when is None:
         return Moment(never)
-    return _moment(f"in {length(when - now)}" if when > now else f"{over} {length(now - when)} ago", when)
+    return _moment(f"in {length(when - now, rounded=True)}" if when > now else f"{over} {length(now - when)} ago", when)
 
 
 def due(when: float | None, now: float, *, idle: str) -> Moment:

@@ -228,6 +228,20 @@ def test_nobody_at_a_browser_names_the_host(anywhere: Any, site: Any, walker: An
     assert operator.post("/console/links", param_host="evil.example", **fields).status_code == 400
 
 
+def test_a_new_link_is_offered_only_where_the_console_can_make_it(anywhere: Any, site: Any) -> None:
+    anywhere.valet.connect_link("anywhere", owner="ada", params={"host": "git.example.com"})
+    anywhere.valet.connect_link("notes", owner="ada")
+    operator = site.operator()
+    for link in list_links(anywhere.valet._core.world, "test")[0]:
+        operator.get("/console/links")
+        operator.post(f"/console/links/{link.id}/withdraw")
+
+    page = operator.get("/console/links").text
+
+    assert re.findall(r"/console/links/new\?credential=([a-z]+)", page) == ["notes"]
+    assert page.count("Only your program can make another") == 1
+
+
 # -- operators ---------------------------------------------------------------------------------------------------------
 
 

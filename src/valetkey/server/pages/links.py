@@ -14,8 +14,9 @@ from starlette.responses import Response
 from valetkey.engine.confirming import withdraw as withdraw_link
 from valetkey.engine.link_lists import list_links, list_links_before
 from valetkey.engine.links import find_link, is_link_id
+from valetkey.engine.places import known_params
 from valetkey.errors import ConfigurationError
-from valetkey.model.asked_params import open_to_people
+from valetkey.model.asked_params import left_to_program, open_to_people
 from valetkey.model.connections import ConnectionKey, Document
 from valetkey.model.credentials import EMPTY, OAuth2Credential
 from valetkey.model.links import Link
@@ -59,7 +60,7 @@ def show_list(ask: Ask) -> Response:
     first = found[0].id if found else f"{since}~"
     return ask.page(
         "links.html",
-        rows=[_row(link, known, now) for link in found],
+        rows=[_row(ask, link, known, now) for link in found],
         q=given.get("q", ""),
         state=state,
         filters=FILTERS,
@@ -70,13 +71,16 @@ def show_list(ask: Ask) -> Response:
     )
 
 
-def _row(link: Link, known: dict[str, OAuth2Credential], now: float) -> tuple[LinkRow, str]:
+def _row(ask: Ask, link: Link, known: dict[str, OAuth2Credential], now: float) -> tuple[LinkRow, str]:
+    """Return how a link is listed, and the query of the form for a new one; empty where no form can make it."""
     key = link.key
     gone = OAuth2Credential(name=key.credential, display_name=key.credential)
     fields = {"credential": key.credential, "owner": key.owner or "", "account": key.account}
     fields |= {f"{PREFIX}{name}": value for name, value in link.params.items()}
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items() if value)
-    return link_row(link, known.get(key.credential, gone), now), query
+    credential = known.get(key.credential, gone)
+    waits = not link.is_open and left_to_program(credential, known_params(ask.server.core.world, credential, key))
+    return link_row(link, credential, now), "" if waits else query
 
 
 def show_new(ask: Ask) -> Response:
