@@ -100,7 +100,7 @@ def _herd(rows: Sequence[Sequence[str]]) -> dict[str, Herd]:
 
 def _taken(run: str) -> str:
     said = dict(re.findall(r"^(date|machine|Python) +(.+)$", run, re.MULTILINE))
-    cores, _, load = said["machine"].split(", ")
+    cores, _, load = said["machine"].split(", ")[:3]  # the pace comes after them
     return f"{said['date'].split()[0]}, Python {said['Python'].split()[0]}, {cores}, {load}"
 
 
