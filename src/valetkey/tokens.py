@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from valetkey.values import Secret
 
 Place = tuple[str, str, int | None]
-"""Scheme, host and port."""
+"""Scheme, host and port; or scheme, authority and None, where an HTTP client has host and port in one."""
 READ_AGAIN: Final = 300.0
 """Seconds for which secrets of the app that go with calls are kept in memory."""
 PROOF: Final = "DPoP"

@@ -70,9 +70,10 @@ class ConnectionMiddleware(Road):
             lead = None
         token = None
         if lead is None or lead.carries:
-            token = self._source.token
-            if token is None or self._source.now() >= token.until:  # what `aget` does, without its coroutine
-                token = await self._source.aget()
+            source = self._source
+            token = source.token
+            if token is None or source.now() >= token.until:  # what `aget` does, without its coroutine
+                token = await source.aget()
             self._dress(request, token)
         response = await handler(request)
         if token is not None and token.proofs is not None:
@@ -147,7 +148,8 @@ class ConnectionMiddleware(Road):
 
     def _dress(self, request: ClientRequest, token: Token) -> None:
         url = request.url
-        self._put_on(request.headers, token, request.method, url, (url.scheme, url.raw_host or "", url.port))
+        place = (url.scheme, url.raw_authority, None)  # its host and port would have to be taken apart
+        self._put_on(request.headers, token, request.method, url, place)
 
     async def _newer(self, request: ClientRequest, response: ClientResponse, token: Token) -> Token | None:
         sent, said = request.headers.get(token.carrier), response.headers.getall(CHALLENGE, [])
